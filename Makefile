@@ -1,0 +1,114 @@
+# `make` alone says what there is. Every target sets up .venv first, once; it is made again when it
+# was interrupted or the folder has moved, and brought up to date when pyproject.toml or
+# constraints.txt changes. PYTHON=/path/to/python3 chooses the Python.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train lab test build check-build test-peers clean FORCE
+
+ARGS =
+PORT = 8888
+PY = .venv/bin/python
+PIP = PIP_USER=no $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt
+RUN_TESTS = $(PY) -m pytest
+
+# A reader's own settings must not change what is built or tested.
+unexport PYTHONPATH PYTHONHOME
+build check-build test test-peers: export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
+build check-build test test-peers: export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
+build check-build test test-peers: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
+build check-build test test-peers: export MPLCONFIGDIR := $(CURDIR)/.venv/settings/matplotlib
+# Several notebooks run at a time, and the order of a sum depends on the number of threads.
+build check-build test test-peers: export OPENBLAS_NUM_THREADS := 1
+build check-build test test-peers: export OMP_NUM_THREADS := 1
+build check-build test test-peers: export MKL_NUM_THREADS := 1
+
+help:
+	@echo 'make train        train a GPT on data/shakespeare.txt and print a sample'
+	@echo 'make lab          open the book, chapter 0, in JupyterLab'
+	@echo 'make test         run all tests: code style, fresh builds, unit tests, every notebook'
+	@echo 'make build        build notebooks, exercises, solutions and the package from book/'
+	@echo 'make check-build  prove that the built files are those of book/'
+	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
+	@echo 'make clean        remove .venv and the caches; your work and out/ stay'
+	@echo
+	@echo 'ARGS="..." goes to the program: make train ARGS="--max_iters 500", make build ARGS="03"'
+
+setup: .venv/.installed
+
+train: .venv/.installed
+	$(PY) -m numpygpt train $(ARGS)
+
+lab: .venv/.installed
+	$(PY) -m jupyterlab --port=$(PORT) --LabApp.default_url=/lab/tree/notebooks/00_welcome.ipynb $(ARGS)
+
+build: .venv/.installed
+	$(PY) -m coursekit build $(ARGS)
+
+check-build: .venv/.installed
+	$(PY) -m coursekit build --check $(ARGS)
+
+test: .venv/.installed
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m coursekit build --check
+	$(RUN_TESTS) --nbval -n 2 --dist loadfile --nbval-current-env --nbval-cell-timeout=120 \
+		tests $(wildcard notebooks solutions) $(ARGS)
+
+test-peers: .venv/.installed-peers
+	$(RUN_TESTS) tests/peers $(ARGS)
+
+clean:
+	rm -rf .venv build numpygpt.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# .venv/.installed holds the folder that .venv was made in. .venv/.installing is there from the
+# first step to the last: where it is found, a set-up was interrupted.
+ifneq "$(shell cat .venv/.installed 2>/dev/null)" "$(CURDIR)"
+.venv/.installed: FORCE
+endif
+# Through the environment, so that the folder's name may hold a space or a quote.
+.venv/.installed .venv/.installed-peers: export FOLDER := $(CURDIR)
+.venv/.installed: export PYTHON := $(PYTHON)
+
+.venv/.installed: pyproject.toml constraints.txt
+	@set -e; \
+	fail() { echo "make: $$*" >&2; exit 1; }; \
+	recent() { "$$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }; \
+	python=$$PYTHON; \
+	if [ -n "$$python" ]; then \
+		recent "$$python" || fail "PYTHON=$$python: not there, or older than Python 3.11"; \
+	else \
+		for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+			if recent "$$name"; then python=$$name; break; fi; \
+		done; \
+		[ -n "$$python" ] || fail "no Python 3.11 or later found; install one from python.org," \
+			"or name yours: make PYTHON=/path/to/python3"; \
+	fi; \
+	"$$python" -c 'import venv, ensurepip' 2>/dev/null || fail "$$python comes without venv or" \
+		"pip; on Debian and Ubuntu: sudo apt install python3-venv"; \
+	if [ -e .venv/.installing ] || { [ -e .venv ] && ! recent $(PY); } || \
+		{ [ -e .venv/.installed ] && [ "$$(cat .venv/.installed)" != "$$FOLDER" ]; }; then \
+		echo "the .venv here is unfinished, broken or moved: starting again"; \
+		touch .venv/.installing; \
+		find .venv -mindepth 1 ! -path .venv/.installing -delete; \
+	fi; \
+	echo "setting up .venv with $$("$$python" --version), about a minute, once"; \
+	mkdir -p .venv; \
+	touch .venv/.installing; \
+	rm -f .venv/.installed; \
+	[ -x $(PY) ] || "$$python" -m venv .venv; \
+	$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null; \
+	$(PIP) -e '.[dev]' || fail "set-up failed: see above for the reason, then run make again"; \
+	MPLCONFIGDIR=$$FOLDER/.venv/settings/matplotlib $(PY) -c 'import matplotlib.font_manager'; \
+	echo "$$FOLDER" > .venv/.installed; \
+	rm .venv/.installing
+
+.venv/.installed-peers: .venv/.installed
+	@set -e; \
+	echo "adding PyTorch and others to .venv, a large download, once"; \
+	touch .venv/.installing; \
+	rm .venv/.installed; \
+	$(PIP) -e '.[dev,peers]' || { echo "make: PyTorch and others could not be installed" >&2; exit 1; }; \
+	echo "$$FOLDER" > .venv/.installed; \
+	touch $@; \
+	rm .venv/.installing
