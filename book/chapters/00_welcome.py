@@ -1,0 +1,378 @@
+# %% [markdown]
+# # Chapter 0: Welcome
+#
+# Three houses, three prices, three predictions. The predictions are perfect. We ask for the mean
+# squared error.
+
+# %%
+import numpy as np
+
+y = np.array([1.0, 2.0, 3.0])              # the true prices
+y_hat = np.array([[1.0], [2.0], [3.0]])    # the predictions, one row per house
+print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
+
+# %% [markdown]
+# The error of perfect predictions should be 0. NumPy says 1.3333, and there is no error message and
+# no warning.
+#
+# A program with a bug like this one runs to the end, prints numbers that look like numbers, and
+# learns nothing. The cause is the *shape* of an array, and many silent mistakes in this field are
+# of that kind. So this chapter answers one question: **given the shapes that go in, which shape
+# comes out, and what was copied or added up on the way?** It is all the NumPy that the book needs.
+
+# %% [markdown]
+# ## How the book works
+#
+# You will build a GPT, a model that writes text one piece at a time, out of nothing but arrays.
+# Each chapter builds one part of it. You need Python and school calculus.
+#
+# **Read, predict, run, change.** A chapter is a notebook: text and *cells* of code. Click a cell
+# and press `Shift+Enter` to run it; run the cells from top to bottom. Before some cells the text
+# says *Before you run the next cell* and asks a question. Answer it, on paper or aloud, then run
+# the cell. A wrong guess is worth more than a right one: it shows where the picture in your head
+# differs from the machine. Then change a number in the cell and run it again. Nothing breaks for
+# good: *Kernel > Restart Kernel and Run All Cells* starts afresh.
+#
+# **Saving.** `Ctrl+S` saves the notebook with your changes.
+#
+# **Where the code goes.** The cells that a chapter finishes are tagged `export`. Together they form
+# a Python package, `numpygpt`, and later chapters import from it what earlier ones built. The last
+# code cell of such a chapter calls `export`, which writes the chapter's export cells, as you saved
+# them, into the package. It then says which file it wrote. If you changed the code, your version is
+# the one that later chapters run on. The old file stays beside it with the ending `.old1`, and
+# `make build`, run in a terminal, brings the book's own version back. This chapter exports nothing.
+
+# %% [markdown]
+# ## Shapes
+#
+# An **array** is a block of numbers of one type. Its **shape** is a tuple with one size for each
+# **axis**. Axis 0 is the first one, axis -1 is the last one. We give sizes a letter and keep it
+# through the book:
+#
+# | name | meaning | shape |
+# |---|---|---|
+# | `x` | data: `N` examples (rows) of `C` numbers each (channels) | `(N, C)` |
+# | `b` | one number per channel | `(C,)` |
+# | `W` | a matrix that turns `C` numbers into `D` numbers | `(C, D)` |
+# | `x` of texts | a batch of `B` texts, `T` positions each, `C` channels | `(B, T, C)` |
+#
+# `(C,)` has one axis. `(C, 1)` and `(1, C)` have two. They hold the same numbers and behave
+# differently. The next cell makes arrays small enough for paper; look at the shape, the number of
+# axes and the type of each.
+
+# %%
+x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])    # (N, C) = (2, 3)
+b = np.array([10.0, 20.0, 30.0])                    # (C,)
+for name, a in [("x", x), ("b", b), ("b as a row", b[None, :]), ("b as a column", b[:, None])]:
+    print(f"{name:14} shape {str(a.shape):8} axes {a.ndim}  type {a.dtype}")
+
+# %% [markdown]
+# `None` in an index adds an axis of size 1. Two more operations change a shape and leave the
+# numbers alone, and they are easy to mix up. `reshape` reads the numbers row by row and fills a new
+# shape in the same order. `transpose` (short: `.T`) turns rows into columns.
+#
+# Before you run the next cell: `x.reshape(3, 2)` and `x.T` both have shape `(3, 2)`. Do they hold
+# the same rows?
+
+# %%
+print("x.reshape(3, 2):", x.reshape(3, 2).tolist())
+print("x.T:            ", x.T.tolist())
+
+# %% [markdown]
+# They do not. A shape that fits is no proof that the numbers are where they belong. Keep that
+# sentence; we will need it again.
+#
+# ## Broadcasting
+#
+# `x + b` adds a `(2, 3)` array and a `(3,)` array. NumPy **broadcasts** the smaller one: it acts as
+# if `b` were copied until the shapes agree. The rule has three steps:
+#
+# 1. Write the shapes one under the other, aligned at the **right**.
+# 2. Where one shape is shorter, fill in 1 on its left.
+# 3. On each axis the sizes must be equal, or one of them must be 1. An axis of size 1 is copied to
+#    the other's size.
+#
+# Here is the rule as a loop. We compare it with NumPy's own answer, `np.broadcast_shapes`, on four
+# pairs.
+
+# %%
+def broadcast_shape(a, b):
+    length = max(len(a), len(b))
+    a, b = (1,) * (length - len(a)) + a, (1,) * (length - len(b)) + b
+    for m, n in zip(a, b, strict=True):
+        if m != n and 1 not in (m, n):
+            raise ValueError(f"{m} and {n} do not fit")
+    return tuple(n if m == 1 else m for m, n in zip(a, b, strict=True))
+
+for s, t in [((2, 3), (3,)), ((2, 3), (2, 1)), ((4, 2, 3), (2, 3)), ((3, 1), (3,))]:
+    ours, numpys = broadcast_shape(s, t), np.broadcast_shapes(s, t)
+    print(f"{str(s):10} with {str(t):7} -> {str(ours):10} same as NumPy: {ours == numpys}")
+
+# %% [markdown]
+# The last pair is the one of the first cell: predictions `(3, 1)`, prices `(3,)`. Step 2 turns
+# `(3,)` into `(1, 3)`, and step 3 copies both. The difference is a 3×3 table of every prediction
+# against every price.
+
+# %%
+from coursekit.figures import SIGNED, show, subplots
+
+def grid(ax, a, title):
+    ax.imshow(a, cmap=SIGNED, vmin=-6, vmax=6)
+    for i, j in np.ndindex(a.shape):
+        ax.text(j, i, f"{a[i, j]:.0f}", ha="center", va="center", fontsize=12)
+    ax.set(title=title, xticks=[], yticks=[])
+
+fig, axes = subplots(1, 3, size=(8, 2.9))
+grid(axes[0], np.broadcast_to(y_hat, (3, 3)), "y_hat: (3, 1), copied across")
+grid(axes[1], np.broadcast_to(y, (3, 3)), "y: (3,), copied down")
+grid(axes[2], y_hat - y, "y_hat - y: (3, 3)")
+show(fig, "Three 3 by 3 grids. The column y_hat is copied to three columns, the row y to "
+          "three rows; their difference has zeros on the diagonal only.")
+
+# %% [markdown]
+# Only the diagonal compares a prediction with its own price. The mean ran over all nine entries.
+# The cure is to bring both arrays to one shape before subtracting, and to say so in the code:
+# `y_hat[:, 0] - y`.
+#
+# Before you run the next cell: `x` has shape `(2, 3)`. Which of these two lines works, and which
+# one fails? `x + np.array([10, 20, 30])`, `x + np.array([10, 20])`
+
+# %%
+print("mean squared error:", float(np.mean((y_hat[:, 0] - y) ** 2)))
+for v in ([10, 20, 30], [10, 20]):
+    try:
+        print(f"x + {v} has shape {(x + np.array(v)).shape}")
+    except ValueError:
+        print(f"x + {v} fails: shapes {x.shape} and {np.shape(v)}")
+
+# %% [markdown]
+# `(2, 3)` and `(2,)` are aligned at the right, so 3 meets 2. To add one number per row, give it the
+# shape `(2, 1)`. The failure is the lucky case. With `x` of shape `(2, 2)` both readings would fit,
+# and the wrong one would pass in silence. **That is why our examples use sizes that differ**: `N`,
+# `C` and `D` are never equal.
+#
+# ## Sums over an axis
+#
+# `x.sum(axis=0)` adds along axis 0. In index form, with $i$ for the row and $j$ for the column,
+#
+# $$s_j = \sum_i x_{ij}$$
+#
+# The index under the $\sum$ is the axis that disappears; the other index remains. `keepdims=True`
+# leaves an axis of size 1 in its place, so that the result broadcasts against `x` again.
+#
+# Before you run the next cell: what are the shapes of the four sums, and which of them can be
+# subtracted from `x` (shape `(2, 3)`) without an error?
+
+# %%
+for label, s in [
+    ("x.sum()", x.sum()),
+    ("x.sum(axis=0)", x.sum(axis=0)),
+    ("x.sum(axis=1)", x.sum(axis=1)),
+    ("x.sum(axis=1, keepdims=True)", x.sum(axis=1, keepdims=True)),
+]:
+    print(f"{label:30} shape {str(np.shape(s)):7} {np.asarray(s).tolist()}")
+
+# %% [markdown]
+# Three of the four can be subtracted: the number, the `(3,)` and the `(2, 1)`. The `(2,)` cannot.
+# We use `axis=-1` most, "along the channels", because it means the same for `(N, C)` and for
+# `(B, T, C)`.
+#
+# ## What broadcasting spread, a sum gathers
+#
+# Broadcasting copies. Summing over the axis of the copies undoes its shape. Take $y = x + b$ with
+# `x` of shape `(B, T, C)` and `b` of shape `(C,)`. How often was each entry of `b` used? We count:
+# put a 1 at every place of the result and add up the places that belong to each entry.
+
+# %%
+B, T, C = 2, 3, 5
+b = np.arange(C, dtype=float)
+spread = np.broadcast_to(b, (B, T, C))          # what x + b makes of b
+ones = np.ones((B, T, C))
+print("spread to", spread.shape, "and gathered to", ones.sum(axis=(0, 1)).shape)
+print("uses of each entry of b:", ones.sum(axis=(0, 1)).astype(int).tolist())
+
+# %% [markdown]
+# Each of the 5 entries was used $B \cdot T = 6$ times. Now put any number $g_{itc}$ at each place
+# instead of 1 ($i$ for the text, $t$ for the position, $c$ for the channel), and weight the spread
+# `b` by it. The total, in index form:
+#
+# $$
+# \begin{aligned}
+# \sum_{itc} g_{itc}\,\mathrm{spread}(b)_{itc}
+# &= \sum_{itc} g_{itc}\, b_c && \text{the copy at } (i,t,c) \text{ is } b_c\\
+# &= \sum_c b_c \sum_{it} g_{itc} && b_c \text{ does not depend on } i, t\text{: take it out}\\
+# &= \sum_c b_c\,\mathrm{gather}(g)_c && \text{gather: sum over the axes that were spread}
+# \end{aligned}
+# $$
+#
+# So it makes no difference whether we spread `b` and weight it, or gather the weights first. We
+# write the gathering first as a loop over every place, then as one call for any shape, and see that
+# they agree.
+
+# %%
+def gather_loop(g):
+    total = np.zeros(g.shape[-1])
+    for i, t, c in np.ndindex(g.shape):
+        total[c] += g[i, t, c]
+    return total
+
+def gather(g, shape):
+    """Sum g over the axes that broadcasting an array of this shape would copy."""
+    g = g.sum(axis=tuple(range(g.ndim - len(shape))))              # axes that were missing
+    copied = tuple(i for i, n in enumerate(shape) if n == 1)
+    return g.sum(axis=copied, keepdims=True)                       # axes of size 1
+
+rng = np.random.default_rng(0)
+g = rng.normal(size=(B, T, C))
+print("loop and vectors agree:", np.allclose(gather_loop(g), gather(g, (C,))))
+print("both totals agree:     ", np.allclose((g * spread).sum(), (b * gather(g, (C,))).sum()))
+print("gathered to (3, 1):    ", gather(g, (T, 1)).shape)
+
+# %% [markdown]
+# `np.random.default_rng(0)` made a **generator** of random numbers with seed 0: the same numbers
+# each time. All randomness in the book comes from a generator that is passed along by name, so
+# every result can be repeated.
+#
+# Remember the rule by its shapes: **what broadcasting spread forward, a sum gathers backward.** You
+# can read off which axes to sum over by comparing two shapes, with no thought about the numbers.
+#
+# ## Matrix products: `@`
+#
+# `x @ W` with `x` of shape `(N, C)` and `W` of shape `(C, D)` gives `(N, D)`:
+#
+# $$y_{nd} = \sum_c x_{nc}\, W_{cd}$$
+#
+# The index that both share, $c$, is summed over and disappears. On paper, first entry: row 0 of `x`
+# is 1, 2, 3; column 0 of `W` below is 1, 0, 2; so $y_{00} = 1\cdot 1 + 2\cdot 0 + 3\cdot 2 = 7$.
+# Find it in the output.
+
+# %%
+W = np.array([[1.0, -1, 0, 2], [0, 1, 1, 0], [2, 3, 1, -1]])    # (C, D) = (3, 4)
+
+def matmul_loop(x, W):
+    y = np.zeros((x.shape[0], W.shape[1]))
+    for n, d, c in np.ndindex(x.shape[0], W.shape[1], W.shape[0]):
+        y[n, d] += x[n, c] * W[c, d]
+    return y
+
+print(matmul_loop(x, W))
+print("loop and @ agree:", np.allclose(matmul_loop(x, W), x @ W))
+
+# %% [markdown]
+# With more axes, `@` multiplies the last two and treats the others as a stack: `(B, T, C) @ (C, D)`
+# gives `(B, T, D)`, one product for each text.
+#
+# We write the loop to understand and `@` to run. The next cell measures why. The times are those of
+# the machine that built the book; run it to see yours.
+
+# %% tags=["measurement"]
+from time import perf_counter
+
+big, weights = rng.normal(size=(60, 50)), rng.normal(size=(50, 40))
+times = []
+for product in (matmul_loop, np.matmul):
+    start = perf_counter()
+    product(big, weights)
+    times.append(perf_counter() - start)
+print(f"loop {times[0] * 1e3:.1f} ms, @ {times[1] * 1e3:.3f} ms")
+print(f"@ is about {times[0] / times[1]:.0f} times as fast")
+
+# %% [markdown]
+# ## `einsum`: name the indices
+#
+# `np.einsum` takes the index form itself. Each array gets one letter per axis. A letter that is
+# missing after the arrow is summed over. The table translates.
+#
+# | index form | `einsum` | otherwise |
+# |---|---|---|
+# | $s_c = \sum_n x_{nc}$ | `"nc->c"` | `x.sum(axis=0)` |
+# | $t_{cn} = x_{nc}$ | `"nc->cn"` | `x.T` |
+# | $y_{nd} = \sum_c x_{nc} W_{cd}$ | `"nc,cd->nd"` | `x @ W` |
+# | $y_{btd} = \sum_c x_{btc} W_{cd}$ | `"btc,cd->btd"` | `x @ W` |
+#
+# Before you run the next cell: `g` has the shape of `x @ W`, that is `(N, D)`. Which shape has
+# `np.einsum("nc,nd->cd", x, g)`, and how would you write it with `@`?
+
+# %%
+g = rng.normal(size=(2, 4))    # (N, D)
+M = np.einsum("nc,nd->cd", x, g)
+print("shape:", M.shape)
+print("equals x.T @ g:", np.allclose(M, x.T @ g))
+print("the third row of the table:", np.allclose(np.einsum("nc,cd->nd", x, W), x @ W))
+
+# %% [markdown]
+# The index $n$ is shared and summed over, $c$ and $d$ stay: `(C, D)`, the shape of a matrix that
+# turns `C` numbers into `D`. With `@` the summed index must be last on the left and first on the
+# right, hence the transpose: `x.T @ g`.
+#
+# ## Break it on purpose
+#
+# A colleague writes `x @ W.T` where `x @ W` is meant. We test the two formulas on a matrix of 3×4
+# and on one of 3×3, and look at the shapes only.
+
+# %%
+for D in (4, 3):
+    V = rng.normal(size=(3, D))
+    try:
+        same_shape = (x @ V.T).shape == (x @ V).shape
+        print(f"W is (3, {D}): same shape {same_shape}, same numbers {np.allclose(x @ V.T, x @ V)}")
+    except ValueError:
+        print(f"W is (3, {D}): x @ W.T fails at once")
+
+# %% [markdown]
+# With sizes that differ the mistake cannot run. With a square matrix it runs, the shape is right,
+# and every number is wrong. A check of shapes on a square example would have been green.
+#
+# ## Experiment: what does the shape bug do to learning?
+#
+# Back to the first cell. Let $x_i$ be the size of a house and $y_i$ its price, both measured from
+# their average, so that they can be negative. Suppose that prices follow $y_i = 2 x_i$, and our
+# model is $\hat y_i = w x_i$ with one unknown, $w$. Training looks for the $w$ with the smallest
+# mean squared error. The right answer is 2. Which $w$ does the buggy error prefer? Expand it: with
+# every prediction against every price,
+#
+# $$
+# \begin{aligned}
+# \frac{1}{N^2}\sum_{ij} (w x_i - y_j)^2
+# &= \frac{1}{N^2}\sum_{ij} \left( w^2 x_i^2 - 2 w x_i y_j + y_j^2 \right)\\
+# &= w^2\, \overline{x^2} - 2 w\, \bar x\, \bar y + \overline{y^2} && \text{a bar is a mean}
+# \end{aligned}
+# $$
+#
+# The only term that connects the model with the prices is $\bar x\,\bar y$: the product of two
+# means. It does not know which price belongs to which house. Our `x` has mean 0, so the term
+# vanishes, and $w^2\,\overline{x^2}$ is smallest at $w = 0$.
+
+# %%
+x1 = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])       # (N,)
+y1 = 2 * x1                                      # (N,)
+ws = np.arange(-20, 81) / 20                     # -1 to 4
+right = [np.mean((w * x1 - y1) ** 2) for w in ws]
+wrong = [np.mean((w * x1[:, None] - y1) ** 2) for w in ws]      # (N, 1) - (N,)
+print(f"smallest error: right shapes at w = {ws[np.argmin(right)]:.2f}, "
+      f"(N, 1) - (N,) at w = {ws[np.argmin(wrong)]:.2f}")
+
+# %%
+from coursekit.figures import BLUE, ORANGE
+
+fig, ax = subplots(size=(5.5, 3.2))
+ax.plot(ws, right, color=BLUE, label="(N,) - (N,)")
+ax.plot(ws, wrong, color=ORANGE, ls="--", label="(N, 1) - (N,)")
+ax.plot([2, 0], [min(right), min(wrong)], "ko", ms=5)
+ax.set(xlabel="w (price per unit of x)", ylabel="mean squared error")
+ax.legend()
+show(fig, "Mean squared error against w. With matching shapes the minimum is 0 at w = 2; "
+          "with the broadcast bug the curve has its minimum, 8, at w = 0.")
+
+# %% [markdown]
+# The buggy model trains without complaint, its error falls, and it learns that `x` tells nothing
+# about the price. Change `x1` so that its mean is not 0, for example `x1 + 1`, and see where the
+# minimum moves.
+#
+# ## Recap
+#
+# - Shapes align at the right; an axis of size 1, or a missing one, is copied. That is broadcasting.
+# - `sum(axis=k)` removes axis $k$. What broadcasting spread, a sum over the same axes gathers.
+# - `@` sums over the shared inner index; `einsum` writes the index form down as it is.
+# - A fitting shape proves little. Sizes that all differ turn silent mistakes into loud ones.
+# - This chapter exported nothing. Next comes chapter 1, Gradients.

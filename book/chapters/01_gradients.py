@@ -1,0 +1,661 @@
+# %% [markdown]
+# # Chapter 1: Gradients
+#
+# The slope of $f$ at $x$ is what $\frac{f(x + \epsilon) - f(x)}{\epsilon}$ tends to as $\epsilon$
+# gets smaller. So let us make $\epsilon$ smaller. The function is $f(x) = x^2$ and the slope at
+# $x = 3$ is 6.
+
+# %%
+def f(x):
+    return x * x
+
+for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
+    print(f"eps = {eps:.0e}   slope = {(f(3.0 + eps) - f(3.0)) / eps:.4f}")
+
+# %% [markdown]
+# It gets better, and then it gets worse: at $10^{-15}$ it is far from 6, and at $10^{-16}$ it is 0.
+# A computer cannot take the limit.
+#
+# Training a GPT needs a slope for every number in it, and we will derive the formulas by hand.
+# Sooner or later one will be wrong. A wrong slope raises no error; the model learns a little worse,
+# or not at all. So the question of this chapter is: **how do we prove that a formula for a slope is
+# right, when all we can do is measure?** The answer is a function, `gradcheck`, that we will run on
+# every layer of the book.
+#
+# ## Shapes
+#
+# Our example is a small layer, `Scale`. It multiplies each channel by a number of its own:
+# $y_{nc} = x_{nc}\, s_c$.
+#
+# | name | meaning | shape |
+# |---|---|---|
+# | `x` | input: `N` examples of `C` channels | `(N, C)` |
+# | `s` | the layer's parameter, one factor per channel | `(C,)` |
+# | `y` | output | `(N, C)` |
+# | `L` | the loss: one number, computed from `y` | `()` |
+# | `dy` | slope of `L` for each entry of `y`: the **upstream gradient** | `(N, C)` |
+# | `dx`, `ds` | slope of `L` for each entry of `x` and of `s` | `(N, C)`, `(C,)` |
+#
+# The **gradient** of `L` with respect to an array is the array of its slopes, one per entry. We
+# write `dname` for the gradient of `name`. It always has the shape of `name`.
+#
+# ## Measuring a slope well
+#
+# Two errors fight each other in the first cell. We write down both. Taylor's formula gives
+#
+# $$
+# \begin{aligned}
+# f(x+\epsilon) &= f(x) + \epsilon f'(x) + \tfrac{\epsilon^2}{2} f''(x) + \tfrac{\epsilon^3}{6} f'''(x) + \dots\\
+# \frac{f(x+\epsilon)-f(x)}{\epsilon} &= f'(x) + \tfrac{\epsilon}{2} f''(x) + \dots && \text{error like } \epsilon
+# \end{aligned}
+# $$
+#
+# Stepping to both sides, a **central difference**, cancels the even terms:
+#
+# $$
+# \begin{aligned}
+# f(x-\epsilon) &= f(x) - \epsilon f'(x) + \tfrac{\epsilon^2}{2} f''(x) - \tfrac{\epsilon^3}{6} f'''(x) + \dots\\
+# \frac{f(x+\epsilon)-f(x-\epsilon)}{2\epsilon} &= f'(x) + \tfrac{\epsilon^2}{6} f'''(x) + \dots && \text{error like } \epsilon^2
+# \end{aligned}
+# $$
+#
+# That is the **truncation error**; it shrinks with $\epsilon$. The other one grows: the computer
+# keeps about 16 digits of $f$ (type float64), so $f$ carries a **rounding error** near
+# $10^{-16} f$, and we divide it by $\epsilon$.
+#
+# Before you run the next cell: where is $\epsilon^2$ about as large as $10^{-16} / \epsilon$? And
+# where, if the numbers keep 7 digits only (float32)? Look for the lowest point of each curve. The
+# function is $x^3$ at $x = 1.3$, with slope $3 x^2$.
+
+# %%
+def error(eps, dtype, central):
+    x, eps = dtype(1.3), dtype(eps)
+    cube = lambda x: x * x * x
+    back = x - eps if central else x
+    slope = (cube(x + eps) - cube(back)) / (eps + eps if central else eps)
+    return abs(float(slope) - 3 * float(x) ** 2)
+
+# %%
+import numpy as np
+from coursekit.figures import show, subplots
+
+fig, ax = subplots(size=(6.2, 3.6))
+steps = [float(f"1e-{k}") for k in range(15, 0, -1)]
+curves = [("one side, float64", np.float64, False, ":"),
+          ("central, float64", np.float64, True, "-"),
+          ("central, float32", np.float32, True, "--")]
+for label, dtype, central, line in curves:
+    kept = [eps for eps in steps if dtype is np.float64 or eps >= 1e-6]
+    errors = [error(eps, dtype, central) for eps in kept]
+    ax.loglog(kept, errors, line, marker="o", ms=4, label=label)
+    digits = int(-np.log10(min(errors) / (3 * 1.3**2)))
+    print(f"{label:18} best eps {kept[int(np.argmin(errors))]:.0e}, right to {digits} digits")
+ax.set(xlabel="eps", ylabel="error of the measured slope")
+ax.legend()
+show(fig, "Error of a measured slope against eps, both axes logarithmic. Each curve is a V; the "
+          "central difference in float64 reaches far lower than float32 or a one-sided one.")
+
+# %% [markdown]
+# Three V shapes. The left arm is rounding, the right arm truncation. The central difference in
+# float64 is the best by far; with $\epsilon = 10^{-5}$ it is right to about ten digits. In float32
+# the best it can do is four digits, and a small mistake in a formula would hide in that noise. From
+# here on: **central differences, `eps = 1e-5`, float64.**
+#
+# A function of a whole array has one slope per entry. We measure them one by one, and put each
+# entry back. This is the first piece of the module that the chapter exports.
+
+# %% tags=["export"] module="gradcheck.py"
+"""Checking a backward pass against central differences. Derived in chapter 01."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# %% tags=["export"]
+def numeric_gradient(f, a, eps=1e-5):
+    """Return df/da by central differences, (f(a + eps) - f(a - eps)) / (2 eps), entry by entry.
+
+    Args:
+        f: function without arguments that reads `a` and returns a number.
+        a: float64 array of any shape; changed in place while measuring, and put back.
+        eps: half the width of the difference, in units of `a`.
+    """
+    grad = np.zeros_like(a)
+    for index in np.ndindex(a.shape):
+        kept = a[index]
+        a[index] = kept + eps
+        above = f()
+        a[index] = kept - eps
+        below = f()
+        a[index] = kept
+        grad[index] = (above - below) / (2 * eps)
+    return grad
+
+# %% [markdown]
+# By hand, on numbers for paper. `x` is 2×3, `s` has three factors, and the loss is a weighted sum
+# of `y`, with weights `dy`: $L = \sum_{nc} dy_{nc}\, y_{nc}$. Then the slope of $L$ for $y_{nc}$ is
+# the weight $dy_{nc}$, so the upstream gradient is whatever we choose.
+#
+# Before you run the next cell: which entries of `dx` are zero? What is the first entry of `ds`?
+
+# %%
+x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])     # (N, C) = (2, 3)
+s = np.array([10.0, 0.0, -1.0])                      # (C,)
+dy = np.array([[1.0, 2.0, 0.0], [3.0, 1.0, 2.0]])    # (N, C)
+
+def loss():
+    return np.sum(dy * (x * s))
+
+print("dx measured:", np.round(numeric_gradient(loss, x), 4).tolist())
+print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
+
+# %% [markdown]
+# `dx` is zero where $s_c = 0$ (the middle column) and where $dy_{nc} = 0$ (top right). The first
+# entry of `ds` is $1\cdot 1 + 3\cdot 4 = 13$: both rows used the factor $s_0$, and both count.
+#
+# Measuring takes two runs of the whole function for every entry. A model with a million entries
+# would run two million times for a single gradient. So we derive formulas, and measure only to
+# check them.
+#
+# ## The chain rule, in index form
+#
+# A change of $x_{nc}$ changes some entries of $y$, and each of those changes $L$. The total change
+# is the sum over all paths:
+#
+# $$
+# dx_{nc} \;=\; \frac{\partial L}{\partial x_{nc}} \;=\; \sum_{m,k} \frac{\partial L}{\partial y_{mk}}\,\frac{\partial y_{mk}}{\partial x_{nc}}
+# \;=\; \sum_{m,k} dy_{mk}\,\frac{\partial y_{mk}}{\partial x_{nc}}
+# $$
+#
+# A layer needs nothing from the rest of the model but `dy`. For `Scale`, $y_{mk} = x_{mk}\, s_k$.
+# The derivative for $x_{nc}$ is $s_k$ if $(m, k) = (n, c)$ and 0 otherwise, so one term remains:
+#
+# $$dx_{nc} = dy_{nc}\, s_c$$
+#
+# For $s_c$ the derivative $\partial y_{mk}/\partial s_c$ is $x_{mk}$ if $k = c$, for **every** row
+# $m$:
+#
+# $$
+# \begin{aligned}
+# ds_c &= \sum_{m,k} dy_{mk}\,\frac{\partial y_{mk}}{\partial s_c} && \text{chain rule}\\
+# &= \sum_{m} dy_{mc}\, x_{mc} && \text{only } k = c \text{ is left}
+# \end{aligned}
+# $$
+#
+# For whole arrays: `dx = dy * s` and `ds = (dy * x).sum(axis=0)`. Broadcasting spread `s` over the
+# rows, and a sum over the rows gathers `ds`: the rule of [chapter 0](00_welcome.ipynb).
+#
+# First as loops over every pair of entries, exactly as the chain rule says; then as vectors.
+
+# %%
+def scale_backward_loop(x, s, dy):
+    dx, ds = np.zeros_like(x), np.zeros_like(s)
+    for n, c in np.ndindex(x.shape):
+        dx[n, c] += dy[n, c] * s[c]
+        ds[c] += dy[n, c] * x[n, c]
+    return dx, ds
+
+dx, ds = scale_backward_loop(x, s, dy)
+print("loops and vectors agree: ", np.allclose(dx, dy * s), np.allclose(ds, (dy * x).sum(axis=0)))
+print("formula and slopes agree:", np.allclose(dx, numeric_gradient(loss, x)),
+      np.allclose(ds, numeric_gradient(loss, s)))
+
+# %% [markdown]
+# A layer in this book is an object with two methods. `forward` computes `y` and keeps what the way
+# back will need. `backward` takes `dy`, adds to the gradients of its parameters, and returns `dx`.
+# Why it adds (`+=`) instead of assigning, we will see in a moment. `params` and `grads` list the
+# arrays by name.
+
+# %%
+class Scale:
+    def __init__(self, s):
+        self.s = s
+        self.ds = np.zeros_like(s)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.s                          # y = x s
+
+    def backward(self, dy):
+        self.ds += (dy * self.x).sum(axis=0)
+        return dy * self.s                         # dx = dy s
+
+    def params(self): return {"s": self.s}
+    def grads(self): return {"s": self.ds}
+
+# %% [markdown]
+# ## The rules that keep coming back
+#
+# Nearly every line of a backward pass in this book follows one of six rules. `Scale` used rule 1
+# and rule 3'.
+#
+# | | forward | backward | in words |
+# |---|---|---|---|
+# | 1 | `y = a * b` | `da = dy * b`, `db = dy * a` | product: times the other factor |
+# | 2 | `y = f(a)`, entry by entry | `da = dy * f'(a)` | function: times its slope |
+# | 3 | `y = a.sum(axis=k)` | `da` = `dy` broadcast along axis `k` | a sum broadcasts |
+# | 3' | `y` = `a` broadcast along axis `k` | `da = dy.sum(axis=k)` | a broadcast sums |
+# | 4 | `y = a @ b` | `da = dy @ b.T`, `db = a.T @ dy` | matrix product |
+# | 5 | `y = a.reshape(...)`, `y = a.T` | the same move, undone | moves are undone |
+# | 6 | `a` used twice | `da` = sum of both gradients | reuse adds |
+#
+# Rule 4 is the workhorse, so we derive it. With $y_{ij} = \sum_k a_{ik} b_{kj}$,
+#
+# $$
+# \begin{aligned}
+# da_{pq} &= \sum_{ij} dy_{ij}\,\frac{\partial y_{ij}}{\partial a_{pq}} && \text{chain rule}\\
+# &= \sum_{ij} dy_{ij} \sum_k [i = p][k = q]\, b_{kj} && [\,\cdot\,] \text{ is 1 if true, else 0}\\
+# &= \sum_{j} dy_{pj}\, b_{qj} && \text{that is } dy\; b^{\mathsf T}
+# \end{aligned}
+# $$
+#
+# In the same way $db_{kj} = \sum_i a_{ik}\, dy_{ij}$, that is $a^{\mathsf T} dy$. You need not
+# memorise where the transpose goes: the shapes leave one possibility, if all sizes differ.
+#
+# Rule 6 is the chain rule again: two uses of $a$ are two paths to $L$, and paths add. That is why
+# `backward` adds to its gradients.
+#
+# We measure rules 2 to 6. The first cell lists functions of `a`, each with its rule's formula for
+# `da`; the second compares them with central differences.
+
+# %%
+rng = np.random.default_rng(1)
+a, k, m = rng.normal(size=(4, 3)), rng.normal(size=(2, 4)), rng.normal(size=(3, 5))
+
+rules = [
+    ("2 function", lambda: np.tanh(a), lambda dy: dy * (1 - np.tanh(a) ** 2)),
+    ("3 sum", lambda: a.sum(axis=1), lambda dy: np.broadcast_to(dy[:, None], a.shape)),
+    ("3' broadcast", lambda: np.broadcast_to(a, (2, 4, 3)), lambda dy: dy.sum(axis=0)),
+    ("4 product a @ m", lambda: a @ m, lambda dy: dy @ m.T),
+    ("4 product k @ a", lambda: k @ a, lambda dy: k.T @ dy),
+    ("5 moves", lambda: a.T.reshape(2, 6), lambda dy: dy.reshape(3, 4).T),
+    ("6 reuse: a * a", lambda: a * a, lambda dy: dy * a + dy * a),
+]
+
+# %%
+def agrees(forward, backward, a, dy):
+    measured = numeric_gradient(lambda: np.sum(dy * forward()), a)
+    return np.allclose(backward(dy), measured)
+
+for name, forward, backward in rules:
+    dy = rng.normal(size=forward().shape)
+    print(f"{name:18} agrees: {agrees(forward, backward, a, dy)}")
+
+# %% [markdown]
+# ## A layer from the rules, and a check that lies
+#
+# `Center` subtracts from each row its mean, $y_{nc} = x_{nc} - \frac1C \sum_k x_{nk}$. It uses `x`
+# twice: directly, and through a sum that is then broadcast. So, by rules 6, 3 and 3',
+#
+# $$dx_{nc} = dy_{nc} - \frac1C \sum_k dy_{nk}$$
+#
+# Now a colleague writes a `backward` that returns nothing but zeros. To check it, she takes the
+# obvious loss, $L = \sum_{nc} y_{nc}$; its upstream gradient is all ones.
+#
+# Before you run the next cell: does a gradient of all zeros pass her check?
+
+# %%
+class Center:
+    def forward(self, x): return x - x.mean(axis=-1, keepdims=True)
+    def backward(self, dy): return dy - dy.mean(axis=-1, keepdims=True)
+
+class Zeros(Center):
+    def backward(self, dy): return np.zeros_like(dy)
+
+x = rng.normal(size=(5, 3))
+for label, dy in [("ones", np.ones((5, 3))), ("random", rng.normal(size=(5, 3)))]:
+    for name, layer in [("Center", Center()), ("Zeros", Zeros())]:
+        passes = agrees(lambda: Center().forward(x), layer.backward, x, dy)
+        print(f"dy = {label:7} {name:7} agrees: {passes}")
+
+# %% [markdown]
+# With ones, the zeros pass. Every row of `y` sums to 0 whatever `x` is, so the sum of all `y` has
+# no slope at all, and there is nothing to compare. Ones also hide a `backward` that forgets to
+# multiply by `dy`, or that mixes up two entries of it. **Always check with a random upstream
+# gradient.**
+#
+# ## When are two numbers equal?
+#
+# Measured and derived slopes differ in the tenth digit or so. A tolerance must allow for that. Two
+# kinds are in use: **absolute**, $|a - b| \le t$, and **relative**, $|a - b| \le t\,|b|$. Three
+# pairs show that neither is enough alone. The second pair is a true zero, measured with noise; the
+# third is a small gradient that is off by a factor of 2.
+
+# %%
+pairs = [("right, usual size", 0.5, 0.5 + 1e-10), ("right, truly zero", 0.0, 1e-11),
+         ("wrong by factor 2", 2e-5, 1e-5)]
+print(f"{'':20}{'absolute 1e-4':>15}{'relative 1e-6':>15}{'both':>8}")
+for label, derived, measured in pairs:
+    gap = abs(derived - measured)
+    passes = [gap <= 1e-4, gap <= 1e-6 * abs(measured), gap <= 1e-8 + 1e-6 * abs(measured)]
+    print(f"{label:20}{passes[0]!s:>15}{passes[1]!s:>15}{passes[2]!s:>8}")
+
+# %% [markdown]
+# A loose absolute tolerance accepts the wrong gradient because it is small. A relative one rejects
+# the true zero. Their sum, `atol + rtol * |measured|` with a small `atol`, gets all three right. It
+# also pays to give parameters a size near 0.5, so that gradients are not tiny.
+#
+# ## Building `gradcheck`
+#
+# Now we put it together. First what it raises when a gradient is wrong, and what it returns when
+# all are right. The report leaves out the digits of the errors, which differ from one processor to
+# the next.
+
+# %% tags=["export"]
+class GradientError(AssertionError):
+    """A backward pass that disagrees with the slope of its forward pass."""
+
+
+@dataclass
+class GradReport:
+    """A check that passed: name -> (entries, worst absolute error, worst relative error).
+
+    The relative error is the absolute one, relative to the largest entry of the array.
+    """
+
+    rows: dict
+
+    @property
+    def max_error(self):
+        """The largest of the relative errors."""
+        return max((rel for _, _, rel in self.rows.values()), default=0.0)
+
+    def __str__(self):
+        # No digits of the errors: they differ from one processor to the next, and notebooks
+        # compare text.
+        return "\n".join(
+            f"{name:24}{entries:>7} entries  right" for name, (entries, _, _) in self.rows.items()
+        )
+
+# %% [markdown]
+# Next, the comparison of two arrays. It finds the entry that exceeds its tolerance the most, and
+# names it with both values. A NaN (not a number) is greater than nothing, so without care it would
+# pass; we turn it into infinity.
+
+# %% tags=["export"]
+def _compare(name, analytic, numeric, rtol, atol):
+    """Return (entries, worst absolute error, worst relative error) or raise GradientError."""
+    analytic = np.asarray(analytic)
+    if analytic.shape != numeric.shape:
+        raise GradientError(f"{name} has shape {analytic.shape}, expected {numeric.shape}")
+    if numeric.size == 0:
+        return 0, 0.0, 0.0
+    error = np.abs(analytic - numeric)
+    excess = error - (atol + rtol * np.abs(numeric))
+    excess = np.where(np.isnan(excess), np.inf, excess)  # NaN > 0 is false: it would pass
+    if excess.max() > 0:
+        index = tuple(int(i) for i in np.unravel_index(excess.argmax(), excess.shape))
+        raise GradientError(
+            f"{name}{list(index)}: backward gives {analytic[index]:.8g}, central differences give "
+            f"{numeric[index]:.8g} ({int((excess > 0).sum())} of {error.size} entries differ)"
+            + _explain(analytic, numeric)
+        )
+    # Relative to the array's largest entry: a gradient that is truly zero has no relative error.
+    largest = np.abs(numeric).max()
+    return error.size, float(error.max()), float(error.max() / largest) if largest > atol else 0.0
+
+# %% [markdown]
+# A good check says what is wrong, too. Two mistakes are so common that they deserve a sentence: the
+# whole gradient is off by one factor (a mean where a sum belongs, a sign, a forgotten 2), or it is
+# transposed. The factor that fits best in the sense of least squares is
+# $\frac{\sum_i n_i a_i}{\sum_i n_i^2}$ for measured $n$ and derived $a$.
+
+# %% tags=["export"]
+def _explain(analytic, numeric):
+    """Say so when one factor, or a transpose, turns the right gradient into the wrong one."""
+    if not np.isfinite(analytic).all():
+        return "; the gradient is not finite"
+    if not analytic.any():
+        return "; the gradient is zero everywhere"
+    scale = np.abs(numeric).max()
+    if scale == 0:
+        return ""
+    ratio = float(np.vdot(numeric, analytic) / np.vdot(numeric, numeric))
+    if np.allclose(analytic, ratio * numeric, rtol=1e-4, atol=1e-6 * scale):
+        return f"; every entry is {ratio:.5g} times what it should be"
+    if analytic.ndim == 2 and analytic.shape[0] == analytic.shape[1]:
+        if np.allclose(analytic.T, numeric, rtol=1e-4, atol=1e-6 * scale):
+            return "; it is the transpose of what it should be"
+    return ""
+
+# %% [markdown]
+# The derived gradients come from one backward pass that starts from cleared gradients. On the way
+# we catch a `backward` that changes what it may only read. The layer that gets `dy` next would find
+# it spoilt, and a parameter that moves before it is measured would hide a mistake. `output()` will
+# be the forward pass. A loss layer returns one number; then `dy` is a number, too.
+
+# %% tags=["export"]
+def _analytic(layer, output, dy, x, params):
+    """Run one backward pass from cleared gradients: dx and a copy of each gradient."""
+    read_only = {"dy": dy, "x": x, **params}
+    for g in _grads(layer).values():
+        g[...] = 0
+    output()
+    before = {name: np.array(a) for name, a in read_only.items()}
+    dx = layer.backward(dy if np.ndim(dy) else float(dy))
+    for name, a in read_only.items():
+        if not np.array_equal(a, before[name]):
+            raise GradientError(f"backward changed {name}, which it may only read; copy it first")
+    return dx, {name: g.copy() for name, g in _grads(layer).items()}
+
+
+def _grads(layer):
+    return layer.grads() if hasattr(layer, "grads") else {}
+
+
+def _dname(name):
+    """The gradient's name: layers.0.W -> layers.0.dW."""
+    head, _, last = name.rpartition(".")
+    return f"{head}.d{last}" if head else f"d{last}"
+
+# %% [markdown]
+# Rule 6 needs a check of its own. A `backward` that assigns (`=`) instead of adding (`+=`) is right
+# as long as each parameter is used once. So we run a second backward pass, and expect twice the
+# gradient.
+
+# %% tags=["export"]
+def _check_accumulation(layer, output, dy, once, rtol, atol):
+    """A second backward pass must add to the gradients of the first."""
+    output()
+    layer.backward(dy if np.ndim(dy) else float(dy))
+    for name, g in _grads(layer).items():
+        if not np.allclose(g, 2 * once[name], rtol=rtol, atol=atol):
+            raise GradientError(
+                f"{_dname(name)}: after two backward passes the gradient is not twice that of one; "
+                "add to it (+=), do not overwrite it"
+            )
+
+# %% [markdown]
+# And the whole. The order is: refuse types that are too coarse, draw a random `dy`, run the
+# backward pass, measure every entry of `x` and of every parameter, compare, and check that
+# gradients add up. Inputs that are whole numbers, such as the index of a word, have no slope; then
+# only the parameters are checked.
+
+# %% tags=["export"]
+def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
+    """Compare every gradient of a layer with central differences.
+
+    The scalar that is differentiated is sum(dy * y), with a random upstream gradient dy. Ones would
+    hide errors: behind a layer that subtracts a mean, every gradient is zero then. The layer's
+    gradients change, its parameters do not.
+
+    Args:
+        layer: has `forward(x, *args)` and `backward(dy)`; its arrays come from `params()` and
+            `grads()` where it has them. A tuple from `forward` is read as (logits, loss), and
+            the loss is checked.
+        x: float64 array, then dx is checked, too; or integer ids.
+        args: further inputs of `forward`, such as targets; not differentiated.
+        rng: np.random.Generator for dy.
+        rtol, atol: an entry passes if |analytic - numeric| <= atol + rtol * |numeric|.
+        eps: half the width of the central difference.
+
+    Returns:
+        GradReport with the worst error of each array.
+
+    Raises:
+        GradientError: an entry differs, a gradient is overwritten where it must be added to, or
+            `backward` changes dy, x or a parameter.
+        TypeError: an array is not float64 (float32 is too coarse to tell right from wrong).
+    """
+    params = layer.params() if hasattr(layer, "params") else {}
+    x = np.array(x)
+    differentiable = np.issubdtype(x.dtype, np.floating)
+    for name, a in [*params.items()] + [("x", x)] * differentiable:
+        if a.dtype != np.float64:
+            raise TypeError(f"gradcheck needs float64, but {name} is {a.dtype}")
+
+    def output():
+        y = layer.forward(x, *args)
+        return y[1] if isinstance(y, tuple) else y
+
+    dy = rng.normal(size=np.shape(output()))
+    dx, grads = _analytic(layer, output, dy, x, params)
+    if differentiable and np.shape(dx) != x.shape:
+        raise GradientError(f"dx has shape {np.shape(dx)}, but x has shape {x.shape}")
+
+    rows = {}
+    checked = [("dx", x, dx)] * differentiable
+    checked += [(_dname(name), p, grads[name]) for name, p in params.items()]
+    for name, a, analytic in checked:
+        numeric = numeric_gradient(lambda: float(np.sum(dy * output())), a, eps)
+        rows[name] = _compare(name, analytic, numeric, rtol, atol)
+
+    _check_accumulation(layer, output, dy, grads, rtol, atol)
+    return GradReport(rows)
+
+# %% [markdown]
+# Our two layers first. Every line of the report is an array whose entries all agree.
+
+# %%
+s = rng.normal(0, 0.5, size=3)
+print(gradcheck(Scale(s), rng.normal(size=(5, 3)), rng=rng))
+print(gradcheck(Center(), rng.normal(size=(5, 3)), rng=rng))
+
+# %% [markdown]
+# ## Break it on purpose
+#
+# A check that has never failed proves nothing. Here are six wrong versions of `Scale`, each with
+# one mistake that is easy to make.
+#
+# Before you run the cell after the next: for each class, which array will be named, and will the
+# check be able to explain the mistake?
+
+# %%
+class MeanNotSum(Scale):
+    def backward(self, dy):
+        self.ds += (dy * self.x).mean(axis=0)
+        return dy * self.s
+
+class Overwritten(Scale):
+    def backward(self, dy):
+        self.ds[...] = (dy * self.x).sum(axis=0)
+        return dy * self.s
+
+class ForgetsDy(Scale):
+    def backward(self, dy):
+        self.ds += (dy * self.x).sum(axis=0)
+        return np.broadcast_to(self.s, dy.shape)
+
+# %%
+class OutputForInput(Scale):
+    def backward(self, dy):
+        self.ds += (dy * self.x * self.s).sum(axis=0)
+        return dy * self.s
+
+class ChangesDy(Scale):
+    def backward(self, dy):
+        self.ds += (dy * self.x).sum(axis=0)
+        dy *= self.s
+        return dy
+
+class Flipped(Scale):
+    def backward(self, dy):
+        self.ds += (dy * self.x).sum(axis=0)
+        return -dy * self.s
+
+# %%
+def gist(error):
+    """The stable parts of the message: the array, and the explanation where there is one."""
+    head, _, tail = str(error).partition(": ")
+    return head.split("[")[0] + (" |" + str(error).partition(";")[2] if ";" in tail else "")
+
+for Wrong in (MeanNotSum, Overwritten, ForgetsDy, OutputForInput, ChangesDy, Flipped):
+    try:
+        gradcheck(Wrong(s.copy()), rng.normal(size=(5, 3)), rng=rng)
+        print(f"{Wrong.__name__:14} passed, which it should not")
+    except GradientError as error:
+        print(f"{Wrong.__name__:14} {gist(error)}")
+
+# %% [markdown]
+# All six are caught. The name says where to look, and four times the message says what to do: a
+# factor of 0.2 over 5 rows is a mean, a factor of -1 is a sign, a gradient that does not double was
+# overwritten, and a `dy` that is to be changed must be copied first.
+#
+# One more mistake is ours to prevent: to check in float32. `gradcheck` refuses it.
+
+# %%
+try:
+    gradcheck(Scale(s.astype(np.float32)), rng.normal(size=(5, 3)), rng=rng)
+except TypeError as error:
+    print(error)
+
+# %% [markdown]
+# ## Experiment: how small a mistake does the check see?
+#
+# We take $y = \tanh(x s)$, whose slope for $s_c$ is $\sum_n dy_{nc}\, x_{nc}\,(1 - y_{nc}^2)$ by
+# rules 1, 2 and 3', and spoil the formula: we multiply it by $1 + \delta$. Then we compare it with
+# central differences, for smaller and smaller $\delta$, once in float64 and once in float32. For
+# float32 we take the $\epsilon$ that suited it in the first figure.
+
+# %%
+x64, s64, dy64 = rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=(5, 3))
+deltas = 10.0 ** np.arange(-13, 1)
+
+def gap(delta, dtype, eps):
+    x, s, dy = x64.astype(dtype), s64.astype(dtype), dy64.astype(dtype)
+    measured = numeric_gradient(lambda: np.sum(dy * np.tanh(x * s)), s, dtype(eps))
+    right = (dy64 * x64 * (1 - np.tanh(x64 * s64) ** 2)).sum(axis=0)
+    return np.abs((1 + delta) * right - measured).max() / np.abs(right).max()
+
+# %%
+fig, ax = subplots(size=(6.2, 3.6))
+cases = [("float64", np.float64, 1e-5, "-"), ("float32", np.float32, 1e-2, "--")]
+for label, dtype, eps, line in cases:
+    gaps = [gap(d, dtype, eps) for d in deltas]
+    ax.loglog(deltas, gaps, line, marker="o", ms=4, label=label)
+    print(f"{label}: a mistake of 1e-06 is seen: {gap(1e-6, dtype, eps) > 2 * gap(0, dtype, eps)}")
+ax.axhline(1e-6, color="0.5", lw=1)
+ax.text(1e-13, 1.4e-6, "rtol = 1e-6")
+ax.set(xlabel="size of the mistake, delta", ylabel="gap to central differences, relative")
+ax.legend()
+show(fig, "Gap between a spoilt formula and the measured slope against the size of the mistake. In "
+          "float64 the gap follows the mistake down to about 1e-10; in float32 it stays near 1e-4.")
+
+# %% [markdown]
+# Where a curve is flat, it shows the noise of the measurement, not the mistake. In float64 the
+# noise lies far below the line of `rtol`, so everything above the line is a real mistake, and
+# mistakes of a millionth are seen. In float32 a check would need a tolerance above its own noise,
+# and every mistake smaller than that would pass. Training runs in float32, where speed counts.
+# Checks run in float64.
+#
+# ## Export
+#
+# The cells tagged `export` become `numpygpt/gradcheck.py`. From now on
+# `from numpygpt import gradcheck` gives us this function.
+
+# %%
+from coursekit import export
+
+export("01_gradients")
+
+# %% [markdown]
+# ## Recap
+#
+# - A central difference with `eps = 1e-5` in float64 measures a slope to about ten digits; smaller
+#   is not better.
+# - The chain rule in index form sums over all paths. `dy` is all that a layer needs to know of the
+#   rest.
+# - Six rules go a long way: product, function, sum and broadcast, matrix product, moves, reuse.
+# - A check needs a random `dy`, float64, both tolerances, and a second backward pass. Ones can hide
+#   anything.
+# - We exported `gradcheck.py`. Next comes chapter 2, Module.

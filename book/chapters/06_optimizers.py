@@ -1,0 +1,784 @@
+# %% [markdown]
+# # Chapter 6: Optimizers
+#
+# The gradients are right. Now we walk down them. Here is the smallest hill that makes this hard: a
+# valley that is flat along one axis and 25 times steeper along the other,
+# $L(p) = \frac12 (1 \cdot p_0^2 + 25 \cdot p_1^2)$. Its lowest point is $(0, 0)$, its gradient is
+# $(1 \cdot p_0,\ 25 \cdot p_1)$. We take 100 steps of **gradient descent**,
+# $p \leftarrow p - \text{lr} \cdot dp$, at three **learning rates** `lr`. Look at the last line.
+
+# %%
+import math
+import numpy as np
+from coursekit import add_to_class, export
+
+k = np.array([1.0, 25.0])
+for lr in (0.020, 0.078, 0.082):
+    p = np.array([-8.0, 1.0])
+    for _ in range(100):
+        p = p - lr * (k * p)
+    print(f"lr {lr:.3f}: after 100 steps p = ({p[0]:8.4f}, {p[1]:8.4f})")
+
+# %% [markdown]
+# At 0.020 the steep axis is done and the flat one has a long way to go. At 0.078 both arrive. At
+# 0.082, a rate 5 % larger, the steep axis ends 131 times as far away as it began. One number has to
+# serve two directions that want different ones, and a network has far more than two.
+#
+# **The question of this chapter: what should a step be, given the gradient?** We derive four
+# answers: momentum, Adam, weight decay done right, and a rate that changes over time. The gradient
+# itself stays as it is.
+#
+# ## Shapes
+#
+# | name | meaning | shape |
+# |---|---|---|
+# | `p` | a parameter, any array of the model | any |
+# | `g` | its gradient, summed up by `backward` | as `p` |
+# | `v` (SGD), `m` (Adam) | a running sum, a running mean of gradients | as `p` |
+# | `v` (Adam) | a running mean of squared gradients | as `p` |
+# | `lr`, `momentum`, `beta1`, `beta2`, `eps` | settings | numbers |
+# | `t` | steps taken | number |
+#
+# All of it works entry by entry, so an optimizer does not care what shape a parameter has.
+#
+# ## A model with two parameters
+#
+# We put the valley into a `Module` of chapter 2, with `x` for the place of its lowest point, so
+# that every optimizer of this chapter can drive it. $L = \frac12 \sum_i k_i (p_i - x_i)^2$ gives
+# $dp_i = k_i (p_i - x_i)$ and $dx_i = -dp_i$.
+
+# %%
+from numpygpt.nn import Module
+
+class Valley(Module):
+    def __init__(self):
+        self.k = np.array([1.0, 25.0])  # no dk beside it: not a parameter
+        self.p = np.array([-8.0, 1.0])
+        self.dp = np.zeros(2)
+
+    def forward(self, x):
+        self.x = x
+        return 0.5 * np.sum(self.k * (self.p - x) ** 2)
+
+# %%
+@add_to_class(Valley)
+def backward(self, dloss=1.0):
+    dp = dloss * self.k * (self.p - self.x)
+    self.dp += dp
+    return -dp
+
+# %% [markdown]
+# The check of chapter 1 comes first, here as always. Two lines that say `right` are what we want.
+
+# %%
+from numpygpt import gradcheck
+from numpygpt.gradcheck import GradientError
+
+rng = np.random.default_rng(6)
+print(gradcheck(Valley(), rng.normal(size=2), rng=rng))
+
+# %% [markdown]
+# One slip matters to optimizers more than any other: `=` where `+=` belongs. A gradient that is
+# overwritten is right after one backward pass, so a single comparison cannot see it.
+#
+# **Before you run the next cell: which array will the check name, and what will it ask for?**
+
+# %%
+class Overwrites(Valley):
+    def backward(self, dloss=1.0):
+        self.dp = dloss * self.k * (self.p - self.x)  # = where += belongs
+        return -self.dp
+
+try:
+    gradcheck(Overwrites(), rng.normal(size=2), rng=rng)
+except GradientError as error:
+    print(error)
+
+# %% [markdown]
+# ## SGD: how large may a step be?
+#
+# **Stochastic gradient descent** (SGD) is gradient descent with the gradient of a batch instead of
+# all the data. For the valley we can say exactly what it does. Put $dp_i = k_i (p_i - x_i)$ into
+# the update:
+#
+# $$p_i - x_i \leftarrow (p_i - x_i) - \text{lr}\, k_i (p_i - x_i) = (1 - \text{lr}\, k_i)(p_i -
+# x_i)$$
+#
+# Each distance is multiplied by its own factor $1 - \text{lr}\, k_i$, again and again:
+#
+# $$p_i^{(t)} - x_i = (1 - \text{lr}\, k_i)^t \, (p_i^{(0)} - x_i)$$
+#
+# It shrinks while $|1 - \text{lr}\, k_i| < 1$, that is, while $\text{lr} < 2 / k_i$. The steepest
+# direction sets the limit, and the flattest one pays for it.
+#
+# **Before you run the next cell: what is the limit for our valley, and with which factor does the
+# flat direction shrink there?**
+
+# %%
+limit = 2 / k.max()
+print(f"largest rate {limit:.3f}")
+print(f"there, the flat distance shrinks by a factor of {1 - limit * k.min():.2f} per step")
+
+# %% [markdown]
+# That is the jump between 0.078 and 0.082. The ratio of the largest to the smallest $k$ is called
+# the **condition number**. Here it is 25. In networks it is far larger, and nobody knows the $k$ of
+# a direction beforehand.
+#
+# ## SGD, as a class
+#
+# An optimizer holds the model and walks over `params()` and `grads()`. It changes each parameter in
+# place (`p -= ...`): the layers keep their arrays. `v` is a memory that we need in a moment.
+
+# %% tags=["export"] module="optim/sgd.py"
+"""SGD, with momentum. Derived in chapter 06."""
+
+import numpy as np
+
+# %% tags=["export"]
+class SGD:
+    """v ← momentum · v + g; p ← p - lr · v, for each parameter p with gradient g."""
+
+    def __init__(self, model, lr, momentum=0.0):
+        self.model = model
+        self.lr = lr
+        self.momentum = momentum
+        self.v = {name: np.zeros_like(p) for name, p in model.params().items()}
+
+# %% tags=["export"]
+@add_to_class(SGD)
+def step(self):
+    grads = self.model.grads()
+    for name, p in self.model.params().items():
+        v = self.v[name]
+        v *= self.momentum
+        v += grads[name]
+        p -= self.lr * v
+
+# %% [markdown]
+# With `momentum=0`, `v` is the gradient and this is plain SGD. Two small methods more: `zero_grad`
+# hands on to the model, and `state` gives what a training run must save to go on later as if it had
+# not stopped.
+
+# %% tags=["export"]
+@add_to_class(SGD)
+def zero_grad(self):
+    self.model.zero_grad()
+
+# %% tags=["export"]
+@add_to_class(SGD)
+def state(self):
+    """Return {name: array}: all that a resumed run needs."""
+    return {f"v.{name}": v for name, v in self.v.items()}
+
+# %% tags=["export"]
+@add_to_class(SGD)
+def load_state(self, arrays):
+    for name, v in self.v.items():
+        v[...] = arrays[f"v.{name}"]
+
+# %% [markdown]
+# Here is a training loop as you will write it from now on: forward, clear, backward, step. We keep
+# the path for the figure below and compare its end with the formula.
+
+# %%
+def descend(make_optimizer, steps=60, clear=True):
+    """Return the path of p, (steps + 1, 2), for an optimizer of the valley around (0, 0)."""
+    model = Valley()
+    optimizer = make_optimizer(model)
+    path = [model.p.copy()]
+    for _ in range(steps):
+        model(np.zeros(2))
+        if clear:
+            optimizer.zero_grad()
+        model.backward()
+        optimizer.step()
+        path.append(model.p.copy())
+    return np.array(path)
+
+# %%
+sgd_path = descend(lambda model: SGD(model, lr=0.07))
+formula = (1 - 0.07 * k) ** 60 * np.array([-8.0, 1.0])
+print(f"SGD ends at ({sgd_path[-1, 0]:.4f}, {sgd_path[-1, 1]:.4f})")
+print("as the formula says:", np.allclose(sgd_path[-1], formula))
+
+# %% [markdown]
+# ## Momentum: remember where you were going
+#
+# Across the valley the gradient changes sign at every step; along it, it always points the same
+# way. A running sum of gradients cancels the first kind and collects the second. Write out $v$
+# after $t$ steps, with $\mu$ for `momentum`:
+#
+# $$v_t = g_t + \mu\, v_{t-1} = g_t + \mu\, g_{t-1} + \mu^2 g_{t-2} + \dots = \sum_{s=1}^{t}
+# \mu^{t-s} g_s$$
+#
+# If $g$ stays the same, this is $g\,(1 + \mu + \mu^2 + \dots)$, which tends to $g / (1 - \mu)$.
+#
+# **Before you run the next cell: with $\mu = 0.9$ and a gradient that is always 1, what does $v$
+# become? And if it is 1, −1, 1, −1, …?**
+
+# %%
+v_same = v_flip = 0.0
+for t in range(200):
+    v_same = 0.9 * v_same + 1
+    v_flip = 0.9 * v_flip + (-1) ** t
+print(f"always 1: v = {v_same:.4f}      1, -1, 1, ...: |v| = {abs(v_flip):.4f}")
+
+# %% [markdown]
+# Ten times the step along the valley, about half of it across. Now in our valley, 60 steps each.
+# The last line uses the rate and the momentum that suit a condition number of 25 best (Polyak,
+# 1964): $\text{lr} = 4 / (\sqrt{k_0} + \sqrt{k_1})^2$ and
+# $\mu = \left(\frac{\sqrt{k_1} - \sqrt{k_0}}{\sqrt{k_1} + \sqrt{k_0}}\right)^2$.
+
+# %%
+momentum_path = descend(lambda model: SGD(model, lr=0.035, momentum=0.9))
+polyak_path = descend(lambda model: SGD(model, lr=4 / 36, momentum=(4 / 6) ** 2))
+paths = {"SGD": sgd_path, "momentum 0.90": momentum_path, "momentum 0.44": polyak_path}
+for name, path in paths.items():
+    print(f"{name:14} distance from the lowest point: {np.linalg.norm(path[-1]):.4f}")
+
+# %% [markdown]
+# Momentum 0.9 has so much speed here that it runs past the lowest point and swings back, as the
+# figure below will show. It still ends closer than SGD. With the momentum that fits the hill, 60
+# steps are more than enough. In a network nobody knows the $k$, so people take 0.9 and accept the
+# swing.
+#
+# **Before you run the next cell: a loop forgets `zero_grad()`, so `g` is the sum of all gradients
+# so far. Which setting of SGD does exactly the same?**
+
+# %%
+forgot = descend(lambda model: SGD(model, lr=0.01), clear=False)
+momentum_1 = descend(lambda model: SGD(model, lr=0.01, momentum=1.0))
+print("the same path as with momentum 1:", np.allclose(forgot, momentum_1))
+print(f"largest |p_1| in the last 20 steps: {np.abs(forgot[-20:, 1]).max():.2f}, at the start 1.00")
+
+# %% [markdown]
+# A sum that forgets nothing is momentum without friction: it swings for ever. That is how a missing
+# `zero_grad` looks from the outside. The loss goes down, then up, then down.
+#
+# ## Adam: every parameter its own rate
+#
+# SGD's step is proportional to the gradient, and that is odd: where the hill is steep, the step
+# should be *short*. **Adam** (adaptive moments; Kingma and Ba, 2014) divides the mean of the
+# gradient by its typical size, entry by entry:
+#
+# $$m_t = \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \qquad v_t = \beta_2 v_{t-1} + (1 - \beta_2)\,
+# g_t^2$$
+#
+# Both are **exponential moving averages** that start at 0. So they are too small at first. How much
+# too small? Unroll one:
+#
+# $$m_t = (1 - \beta_1) \sum_{s=1}^{t} \beta_1^{t-s} g_s$$
+#
+# The weights sum to $(1 - \beta_1)(1 + \beta_1 + \dots + \beta_1^{t-1}) = 1 - \beta_1^t$, not to 1.
+# Divide by that sum, and a mean comes out whose weights sum to 1. This is Adam's **bias
+# correction**:
+#
+# $$\hat m_t = \frac{m_t}{1 - \beta_1^t} \qquad \hat v_t = \frac{v_t}{1 - \beta_2^t} \qquad p
+# \leftarrow p - \text{lr}\, \frac{\hat m_t}{\sqrt{\hat v_t} + \text{eps}}$$
+#
+# The first step by hand, $g = 4$, $\beta_1 = 0.9$, $\beta_2 = 0.999$. Watch the ratio in the two
+# last lines: it is the step in units of `lr`.
+
+# %%
+g = 4.0
+m, v = (1 - 0.9) * g, (1 - 0.999) * g**2
+m_hat, v_hat = m / (1 - 0.9**1), v / (1 - 0.999**1)
+print(f"m = {m:.4f}, v = {v:.4f}, m_hat = {m_hat:.4f}, v_hat = {v_hat:.4f}")
+print(f"without correction: m / sqrt(v) = {m / math.sqrt(v):.4f}")
+print(f"with correction: m_hat / sqrt(v_hat) = {m_hat / math.sqrt(v_hat):.4f}")
+
+# %% [markdown]
+# With the correction the first step is `lr`, whatever $g$ is: $\hat m = g$ and
+# $\sqrt{\hat v} = |g|$. Without it, the first step is 3.16 times too long, because $v$ starts
+# further below its goal than $m$ does.
+#
+# ## Adam: index by index, then in place
+#
+# First the plain version: every number on its own, the sums written out over the whole history as
+# in the formulas above. It stores all gradients and is slow. It is our witness.
+
+# %%
+def adam_by_index(p, gradients, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+    p = p.copy()
+    for t in range(1, len(gradients) + 1):
+        for i in range(len(p)):
+            m = sum((1 - beta1) * beta1 ** (t - s) * gradients[s - 1][i] for s in range(1, t + 1))
+            v = sum((1 - beta2) * beta2 ** (t - s) * gradients[s - 1][i] ** 2 for s in range(1, t + 1))
+            m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+            p[i] -= lr * m_hat / (math.sqrt(v_hat) + eps)
+    return p
+
+# %% [markdown]
+# Now the class. `weight_decay` comes with the next section; with 0 it does nothing.
+
+# %% tags=["export"] module="optim/adam.py"
+"""Adam, with the decoupled weight decay of AdamW. Derived in chapter 06."""
+
+import math
+
+import numpy as np
+
+# %% tags=["export"]
+class Adam:
+    """p ← p - lr m̂ / (√v̂ + eps), for each parameter p with gradient g.
+
+    m ← β₁ m + (1-β₁) g,  m̂ = m / (1-β₁ᵗ);  v ← β₂ v + (1-β₂) g²,  v̂ = v / (1-β₂ᵗ).
+    With weight_decay > 0, p ← (1 - lr · weight_decay) p first, for arrays of two or more
+    dimensions (gains and biases are not decayed). Sources: Kingma and Ba, Adam, 2014;
+    Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2017.
+    """
+
+    def __init__(self, model, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+        self.model = model
+        self.lr = lr
+        self.betas = betas
+        self.eps = eps
+        self.weight_decay = weight_decay
+        self.t = 0  # steps taken
+        self.m = {name: np.zeros_like(p) for name, p in model.params().items()}
+        self.v = {name: np.zeros_like(p) for name, p in model.params().items()}
+
+# %% [markdown]
+# The corrections $1 - \beta_1^t$ and $1 - \beta_2^t$ are the same for all entries. So we do not
+# make arrays $\hat m$ and $\hat v$. We move the two numbers to where they cost nothing:
+#
+# $$\text{lr}\, \frac{\hat m}{\sqrt{\hat v} + \text{eps}} = \underbrace{\frac{\text{lr}}{1 -
+# \beta_1^t}}_{\text{step size}} \cdot \frac{m}{\sqrt{v} \,/\, \sqrt{1 - \beta_2^t} + \text{eps}}$$
+
+# %% tags=["export"]
+@add_to_class(Adam)
+def step(self):
+    self.t += 1
+    beta1, beta2 = self.betas
+    # m̂ and v̂ differ from m and v by one number each: it goes into the step size.
+    step_size = self.lr / (1 - beta1**self.t)
+    root2 = math.sqrt(1 - beta2**self.t)
+    grads = self.model.grads()
+    for name, p in self.model.params().items():
+        g, m, v = grads[name], self.m[name], self.v[name]
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * g * g
+        if self.weight_decay and p.ndim >= 2:
+            p *= 1 - self.lr * self.weight_decay
+        p -= step_size * m / (np.sqrt(v) / root2 + self.eps)
+
+# %% [markdown]
+# `zero_grad` as before. The state has one number more than SGD's: `t`. A run that resumes with
+# `t = 0` would correct a bias that is no longer there.
+
+# %% tags=["export"]
+@add_to_class(Adam)
+def zero_grad(self):
+    self.model.zero_grad()
+
+# %% tags=["export"]
+@add_to_class(Adam)
+def state(self):
+    """Return {name: array}: all that a resumed run needs."""
+    arrays = {f"m.{name}": m for name, m in self.m.items()}
+    arrays |= {f"v.{name}": v for name, v in self.v.items()}
+    return arrays | {"t": np.array(self.t)}
+
+# %% tags=["export"]
+@add_to_class(Adam)
+def load_state(self, arrays):
+    self.t = int(arrays["t"])
+    for name in self.m:
+        self.m[name][...] = arrays[f"m.{name}"]
+        self.v[name][...] = arrays[f"v.{name}"]
+
+# %% [markdown]
+# Does the state hold all that is needed? We stop after 30 steps, load the state into a new
+# optimizer and go on. The second line leaves out `t`.
+
+# %%
+def run(model, state=None, steps=30):
+    optimizer = Adam(model, lr=0.5)
+    if state is not None:
+        optimizer.load_state(state)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(np.zeros(2))
+        model.backward()
+        optimizer.step()
+    return optimizer.state()
+
+whole = descend(lambda model: Adam(model, lr=0.5))[-1]  # 60 steps at once
+for name, changes in (("all of it", {}), ("t forgotten", {"t": 0})):
+    model = Valley()
+    state = run(model)
+    run(model, state | changes)
+    print(f"{name}: the same as 60 steps at once: {np.array_equal(model.p, whole)}")
+
+# %% [markdown]
+# An update rule has no backward pass, so `gradcheck` has nothing to check here. What we have is the
+# witness: the same random gradients to both, and the parameters after each step compared.
+# `check_adam` names the first step that differs.
+
+# %%
+def check_adam(adam_class, steps=7):
+    gradients = np.random.default_rng(3).normal(size=(steps, 2))
+    model = Valley()
+    start, optimizer = model.p.copy(), adam_class(model, lr=0.1)
+    for t in range(1, steps + 1):
+        model.dp[...] = gradients[t - 1]
+        optimizer.step()
+        expected = adam_by_index(start, gradients[:t], lr=0.1)
+        if not np.allclose(model.p, expected, rtol=1e-9):
+            ratio = (model.p - start) / (expected - start)
+            return f"step {t} is wrong: p moved {ratio[0]:.4f} times as far as it should"
+    return f"{steps} steps agree"
+
+print(check_adam(Adam))
+
+# %% [markdown]
+# Break it on purpose: the same class without the bias correction, one of the most common slips in
+# hand-written Adams.
+#
+# **Before you run the next cell: at which step is it caught, and with which ratio?**
+
+# %%
+class NoCorrection(Adam):
+    def step(self):
+        self.t = 10**6  # as if the start were long ago: 1 - beta**t is 1
+        Adam.step(self)
+
+print(check_adam(NoCorrection))
+
+# %% [markdown]
+# The 3.16 from above. A second property follows from the formula. Multiply the loss by 1000: every
+# $g$, and so $m$ and $\sqrt{v}$, becomes 1000 times larger.
+#
+# **Before you run the next cell: how do the first steps of SGD and Adam change?**
+
+# %%
+def first_step(make_optimizer, scale):
+    model = Valley()
+    before = model.p.copy()
+    model(np.zeros(2))
+    model.backward(scale)  # dloss = scale: the gradient of scale times the loss
+    make_optimizer(model).step()
+    return np.abs(model.p - before)
+
+for name, make in (("SGD", lambda m: SGD(m, lr=0.01)), ("Adam", lambda m: Adam(m, lr=0.01))):
+    one, thousand = first_step(make, 1), first_step(make, 1000)
+    print(f"{name:5} step lengths {one.round(4)}, with the loss times 1000: {thousand.round(4)}")
+
+# %% [markdown]
+# Adam's steps have the units of the parameter, not those of the gradient. A rate means the same in
+# every layer: about how far an entry moves per step. And the flat axis gets the same step as the
+# steep one.
+#
+# ## Three paths over one valley
+#
+# The figure asks: what does each rule do with the two directions? Look at the zigzag of the first,
+# the swing of the second, and the direction in which the third sets out.
+
+# %%
+from coursekit.figures import subplots, show
+
+adam_path = descend(lambda model: Adam(model, lr=0.5))
+paths = {
+    "SGD, lr 0.07": sgd_path,
+    "momentum 0.9, lr 0.035": momentum_path,
+    "Adam, lr 0.5": adam_path,
+}
+a, b = np.meshgrid(np.linspace(-9, 6, 120), np.linspace(-2, 2, 80))
+
+# %%
+figure, axes = subplots(3, 1, size=(6.6, 5.4), sharex=True)
+for ax, color, (name, path) in zip(axes, ("C0", "C1", "C2"), paths.items(), strict=True):
+    ax.contour(a, b, 0.5 * (a**2 + 25 * b**2), levels=12, colors="#999999", linewidths=0.6)
+    ax.plot(path[:, 0], path[:, 1], ".-", color=color, lw=1.2, ms=4)
+    ax.plot(0, 0, "k+", ms=10)
+    ax.set(title=name, ylabel="$p_1$ (steep)")
+axes[-1].set_xlabel("$p_0$ (flat)")
+show(figure, "Contour lines of a long valley with the paths of three optimizers, 60 steps each. SGD "
+     "zigzags across the valley while creeping along it. Momentum swings past the lowest point and "
+     "comes back. Adam sets out diagonally, as fast along the flat axis as along the steep one.")
+
+# %% [markdown]
+# The picture stretches the steep axis. SGD and momentum set out across the valley, where the slope
+# is. Adam's first step is as long along $p_0$ as along $p_1$. It overshoots, too: $m$ is a kind of
+# momentum.
+#
+# ## Weight decay: L2 is not AdamW
+#
+# Large weights often mean a model that has learned its training data by heart. A classic remedy
+# adds $\frac{\lambda}{2} \lVert p \rVert^2$ to the loss (**L2 regularization**), which adds
+# $\lambda p$ to the gradient. For SGD this is the same as shrinking the weights:
+#
+# $$p - \text{lr}\,(g + \lambda p) = (1 - \text{lr}\,\lambda)\, p - \text{lr}\, g$$
+#
+# In Adam it is not. There $\lambda p$ goes through the division by $\sqrt{\hat v}$ with the rest,
+# so a weight with large gradients hardly decays. **AdamW** (Loshchilov and Hutter, 2017) takes the
+# decay out of the gradient: first $p \leftarrow (1 - \text{lr}\,\lambda)\, p$, then Adam's step.
+# That is the line with `weight_decay` in `step`. It skips arrays with one dimension: there is no
+# reason to pull a bias to 0.
+#
+# We test it on two weights of 1 whose gradients only flip their sign, $\pm 10$ and $\pm 0.1$.
+# Nothing but decay should move them for long.
+#
+# **Before you run the next cell: which of the two weights does L2 decay less?**
+
+# %%
+class TwoWeights(Module):
+    def __init__(self):
+        self.W, self.dW = np.ones((1, 2)), np.zeros((1, 2))
+
+def decayed(l2, decoupled, steps=1000):
+    model = TwoWeights()
+    optimizer = Adam(model, lr=0.01, weight_decay=decoupled)
+    for t in range(steps):
+        model.dW[...] = np.array([10.0, 0.1]) * (-1) ** t + l2 * model.W
+        optimizer.step()
+    return model.W[0]
+
+# %%
+print("gradient of size:        10      0.1")
+for name, W in (("Adam + L2", decayed(0.1, 0.0)), ("AdamW", decayed(0.0, 0.1))):
+    print(f"{name:16}{W[0]:11.2f}{W[1]:9.2f}")
+print(f"(1 - lr * decay) ** 1000 = {(1 - 0.01 * 0.1) ** 1000:.2f}")
+
+# %% [markdown]
+# With L2 one weight is nearly where it was and the other is gone. AdamW decays both alike, to about
+# the value in the last line.
+#
+# ## Clipping: one bad batch must not undo a thousand good ones
+#
+# Now and then a batch gives a gradient a hundred times as long as the others. **Clipping by norm**
+# (Pascanu, Mikolov and Bengio, 2013) takes all gradients of the model as one long vector and
+# shortens it to at most `max_norm`:
+#
+# $$\lVert g \rVert = \sqrt{\textstyle\sum_{\text{arrays}} \sum_i g_i^2} \qquad g \leftarrow g \cdot
+# \min\left(1, \frac{\text{max\_norm}}{\lVert g \rVert}\right)$$
+#
+# One factor for all arrays: the length changes, the direction stays. Clipping every entry on its
+# own would bend it.
+
+# %% tags=["export"] module="optim/clip.py"
+"""Clipping the gradient by its norm. Derived in chapter 06."""
+
+import math
+
+import numpy as np
+
+# %% tags=["export"]
+def clip_grad_norm(model, max_norm):
+    """Scale all gradients of `model` in place so that their joint norm is at most `max_norm`.
+
+    Returns:
+        The norm before clipping, √ Σ g² over all entries of all gradients; inf or nan is returned
+        as it is, and then nothing is scaled.
+
+    Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks,
+    2013.
+    """
+    grads = model.grads().values()
+    norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
+    # The 1e-6 is PyTorch's, so that both give the same numbers.
+    scale = max_norm / (norm + 1e-6)
+    # With an infinite norm the scale is 0, which makes nan of inf.
+    if scale < 1 and math.isfinite(norm):
+        for g in grads:
+            g *= scale
+    return norm
+
+# %% [markdown]
+# A gradient of $(3, 4)$ has the norm 5. We clip it at 1, then at 10, then we spoil one entry. The
+# norm that comes back is the one *before* clipping: worth logging, because it shows trouble before
+# the loss does.
+
+# %%
+model = Valley()
+for g, max_norm in (([3, 4], 1), ([3, 4], 10), ([3, np.inf], 1)):
+    model.dp[...] = g
+    norm = clip_grad_norm(model, max_norm)
+    print(f"g = {g}, max_norm = {max_norm:2}: norm {norm:.1f}, afterwards {model.dp.round(4)}")
+
+# %% [markdown]
+# The last line is left as it was, on purpose. No factor mends an infinite gradient. The loop that
+# sees `inf` come back should stop.
+#
+# ## Schedules: large steps first, small ones last
+#
+# A large rate finds the valley; a small one settles in it. And the very first steps are the least
+# informed of all: Adam's $\hat v$ is then the mean of a handful of gradients. So the usual schedule
+# has a **warm-up**, a straight line up, and then a half cosine down. With $W$ warm-up steps, $N$
+# steps in all, and $u = (t - W) / (N - W)$ from 0 to 1:
+#
+# $$\text{lr}_t = \text{base} \cdot \frac{t + 1}{W} \ \ (t < W), \qquad \text{lr}_t = \text{min} +
+# \tfrac12 (1 + \cos \pi u)(\text{base} - \text{min}) \ \ (W \le t < N)$$
+#
+# What all schedules share comes first. `lr_at` depends on nothing but the step, so a run can resume
+# anywhere.
+
+# %% tags=["export"] module="optim/lr_scheduler.py"
+"""Learning-rate schedules: warm-up then cosine, and step decay. Derived in chapter 06."""
+
+import math
+
+# %% tags=["export"]
+class LRScheduler:
+    """Sets optimizer.lr: to lr_at(0) when made, to lr_at(1), lr_at(2), … at each step()."""
+
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+        self.base_lr = optimizer.lr
+        self.t = 0
+        optimizer.lr = self.lr_at(0)
+
+    def lr_at(self, step):
+        raise NotImplementedError
+
+    def step(self):
+        self.t += 1
+        self.optimizer.lr = self.lr_at(self.t)
+
+# %% tags=["export"]
+class WarmupCosineLR(LRScheduler):
+    """A straight line up to the base rate over warmup_steps, then half a cosine down to min_lr.
+
+    min_lr is reached at total_steps and kept from there on.
+    Source: Loshchilov and Hutter, SGDR, 2016 (the cosine); Goyal et al., 2017 (the warm-up).
+    """
+
+    def __init__(self, optimizer, warmup_steps, total_steps, min_lr):
+        self.warmup_steps = warmup_steps
+        self.total_steps = total_steps
+        self.min_lr = min_lr
+        super().__init__(optimizer)
+
+# %% tags=["export"]
+@add_to_class(WarmupCosineLR)
+def lr_at(self, step):
+    """Return the rate of update number `step`, counted from 0."""
+    if step < self.warmup_steps:
+        return self.base_lr * (step + 1) / self.warmup_steps
+    if step >= self.total_steps:
+        return self.min_lr
+    done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)  # 0 to 1
+    return self.min_lr + 0.5 * (1 + math.cos(math.pi * done)) * (self.base_lr - self.min_lr)
+
+# %% [markdown]
+# **Step decay** is older and plainer: multiply by `gamma` after every `step_size` steps.
+
+# %% tags=["export"]
+class StepLR(LRScheduler):
+    """The base rate, times gamma after every step_size steps."""
+
+    def __init__(self, optimizer, step_size, gamma=0.1):
+        self.step_size = step_size
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def lr_at(self, step):
+        """Return the rate of update number `step`, counted from 0."""
+        return self.base_lr * self.gamma ** (step // self.step_size)
+
+# %% [markdown]
+# In a loop, `scheduler.step()` comes after `optimizer.step()`.
+#
+# **Before you run the next cell: base rate 1, 4 steps of warm-up, 12 in all. What is the rate of
+# the very first update? (Not 0: that step would be wasted.)**
+
+# %%
+optimizer = SGD(Valley(), lr=1.0)
+scheduler = WarmupCosineLR(optimizer, warmup_steps=4, total_steps=12, min_lr=0.1)
+rates = []
+for _ in range(14):
+    rates.append(optimizer.lr)
+    scheduler.step()
+print(" ".join(f"{rate:.2f}" for rate in rates))
+
+# %%
+figure, ax = subplots(size=(6, 2.8))
+cosine = WarmupCosineLR(SGD(Valley(), lr=1e-3), 100, 1000, 1e-4)
+halved = StepLR(SGD(Valley(), lr=1e-3), 250, 0.5)
+ax.plot([cosine.lr_at(t) for t in range(1100)], label="WarmupCosineLR(100, 1000, 1e-4)")
+ax.plot([halved.lr_at(t) for t in range(1100)], "--", label="StepLR(250, 0.5)")
+ax.set(xlabel="update", ylabel="learning rate", ylim=(0, None))
+ax.legend()
+show(figure, "Learning rate against update. The warm-up cosine rises in a line to 0.001 over 100 updates, "
+     "falls along half a cosine to 0.0001 at update 1000 and stays. The step schedule halves every 250.")
+
+# %% [markdown]
+# ## Experiment: how forgiving is each optimizer?
+#
+# A small network of chapters 3 to 5 learns to tell two spirals apart. Each optimizer gets 200
+# updates at each of eleven rates, from the same start. The question: over how wide a range of rates
+# does it learn?
+#
+# **Before you look: which of the three will be the first to learn as the rate grows?**
+
+# %%
+from numpygpt.nn import CrossEntropyLoss, Linear, ReLU, Sequential
+
+rng = np.random.default_rng(0)
+radius = np.linspace(0.2, 1, 100)
+arm = np.stack([radius * np.cos(5 * radius), radius * np.sin(5 * radius)], axis=1)
+points = np.concatenate([arm, -arm]) + rng.normal(0, 0.02, (200, 2))  # (200, 2)
+labels = np.repeat([0, 1], 100)
+
+# %%
+def final_loss(make_optimizer, steps=200):
+    rng = np.random.default_rng(1)
+    model = Sequential(Linear(2, 32, rng=rng, dtype=np.float64), ReLU(),
+                       Linear(32, 2, rng=rng, dtype=np.float64))
+    loss, optimizer = CrossEntropyLoss(), make_optimizer(model)
+    for _ in range(steps):
+        value = loss(model(points), labels)
+        optimizer.zero_grad()
+        model.backward(loss.backward())
+        optimizer.step()
+    return value
+
+# %%
+rates = np.logspace(-4, 1, 11)
+makers = {
+    "SGD": lambda lr: lambda model: SGD(model, lr),
+    "momentum 0.9": lambda lr: lambda model: SGD(model, lr, momentum=0.9),
+    "Adam": lambda lr: lambda model: Adam(model, lr),
+}
+with np.errstate(all="ignore"):  # the largest rates overflow: that is part of the answer
+    losses = {name: [final_loss(make(lr)) for lr in rates] for name, make in makers.items()}
+
+# %%
+figure, ax = subplots(size=(6, 3.2))
+for (name, values), style in zip(losses.items(), ("o-", "s--", "^-."), strict=True):
+    ax.plot(rates, np.minimum(np.nan_to_num(values, nan=1.5), 1.5), style, label=name)
+ax.axhline(math.log(2), color="#999999", lw=0.8)
+ax.set(xscale="log", xlabel="learning rate", ylabel="loss after 200 updates (nats)")
+ax.legend()
+show(figure, "Loss after 200 updates against the learning rate, for three optimizers. Each curve is a "
+     "valley; that of Adam lies at rates ten to a hundred times lower than that of SGD. A grey line marks "
+     "the loss of guessing, ln 2.")
+
+# %%
+for name, values in losses.items():
+    learned = [lr for lr, value in zip(rates, values, strict=True) if value < 0.1]
+    print(f"{name:14} lowest rate that ends below a loss of 0.1: {min(learned):.2f}")
+
+# %% [markdown]
+# SGD needs a rate a hundred times higher than Adam, which puts it next to the cliff on the right.
+# Adam learns at every rate from 0.01 to 1. It forgives a rate that is not quite right, which is one
+# reason why most language models are trained with it. The price is memory. Adam keeps two more
+# arrays for each parameter, SGD with momentum one.
+#
+# Try it: change `momentum` to 0.99, or Adam's `betas`, and run the cells again.
+
+# %% [markdown]
+# ## Recap
+#
+# - We built SGD with momentum, Adam with AdamW's decay, clipping by norm, and two schedules.
+# - Each was checked against an independent formula: $(1 - \text{lr}\,k)^t$ for SGD, sums over the
+#   whole history for Adam.
+# - Momentum is a sum that forgets; Adam divides a mean by a size; the bias correction makes the
+#   weights of its means sum to 1.
+# - This chapter exports `numpygpt/optim/`: `sgd.py`, `adam.py`, `clip.py`, `lr_scheduler.py`.
+# - Next: A first language model, made of chapters 1 to 6 alone.
+
+# %%
+export("06_optimizers")

@@ -1,0 +1,413 @@
+# %% [markdown]
+# # Chapter 8: Embedding
+#
+# Let us count letters. Each character of a line gets a number, its **id**, and for each id we add 1
+# to the count in that row. One line of NumPy. Compare the two columns that it prints: ours, and
+# Python's own `str.count`.
+
+# %%
+import numpy as np
+from coursekit import add_to_class, export
+
+line = "to be or not to be"
+alphabet = sorted(set(line))
+ids = np.array([alphabet.index(c) for c in line])  # (18,)
+counts = np.zeros(len(alphabet), dtype=int)
+counts[ids] += 1
+for c, count in zip(alphabet, counts, strict=True):
+    print(f"{c!r}: {count}, should be {line.count(c)}")
+
+# %% [markdown]
+# Every letter once. NumPy read the old counts of all 18 characters, all 0, added 1 to each, and
+# wrote 18 ones back. A row that is named five times gets the same 1 five times over. No error, no
+# warning, the right shape.
+#
+# The table that turns tokens into vectors, the **embedding**, is read in this very way, so its
+# gradient is written in this very way. **The question of this chapter: what is the gradient of
+# looking something up?**
+#
+# ## Shapes
+#
+# A **token** is one unit of text, here a character. `V` is the size of the vocabulary, `C` the
+# number of channels.
+#
+# | name | meaning | shape |
+# |---|---|---|
+# | `ids` | token ids, integers from 0 to V − 1 | `(B, T)`, or any shape |
+# | `W` | the table: a row for each id | `(V, C)` |
+# | `y` | `y[b, t]` is row `ids[b, t]` of `W` | `(B, T, C)` |
+# | `dy` | gradient of `y` | `(B, T, C)` |
+# | `dW` | gradient of `W` | `(V, C)` |
+#
+# `ids` have no gradient. There is no token number 3.001, so there is no slope.
+#
+# ## By hand
+#
+# A table of four rows and two columns, and a text of three tokens. The forward pass is one pair of
+# brackets: an array of ids between them picks a row for each.
+
+# %%
+W = np.array([[0, 1], [10, 11], [20, 21], [30, 31]])
+ids = np.array([2, 0, 2])
+print(W[ids])
+
+# %% [markdown]
+# Row 2, row 0, row 2 again. Now backward. The upstream gradient says how the loss changes with each
+# entry of `y`.
+#
+# **Before you run the next cell: `dy` has the rows (1, 2), (3, 4), (5, 6). Which rows of `dW` are
+# zero? What stands in row 2?**
+
+# %%
+dy = np.array([[1, 2], [3, 4], [5, 6]])
+dW = np.zeros_like(W)
+for n in range(3):
+    dW[ids[n]] += dy[n]
+print(dW)
+
+# %% [markdown]
+# Rows 1 and 3 were not used: nudging them changes nothing, so their gradient is 0. Row 2 was used
+# twice, and both uses count: (1, 2) + (5, 6) = (6, 8). It is the rule of chapter 1: what is used in
+# several places gets the sum.
+#
+# ## Derivation: a lookup is a matrix product
+#
+# We need no new calculus. Number the tokens of all sequences by $n = 1, \dots, N$ with
+# $N = B \cdot T$. Write each id as a **one-hot** row, which is 1 at the id and 0 elsewhere:
+#
+# $$X_{nv} = \begin{cases} 1 & \text{if } \text{ids}_n = v \\ 0 & \text{otherwise} \end{cases}$$
+#
+# Multiply by the table. Of the sum over $v$, one term is left, and it is the lookup:
+#
+# $$y_{nc} = \sum_v X_{nv} W_{vc} = W_{\text{ids}_n,\, c}$$
+#
+# So an embedding is a `Linear` layer without bias, and its gradient is that of
+# [chapter 3](03_linear.ipynb):
+#
+# $$dW_{vc} = \sum_n \frac{\partial y_{nc}}{\partial W_{vc}}\, dy_{nc} = \sum_n X_{nv}\, dy_{nc} =
+# \sum_{n:\ \text{ids}_n = v} dy_{nc}$$
+#
+# In matrix form: $y = X W$ and $dW = X^T dy$. The last sum says it in words: **row $v$ of `dW`
+# gathers the rows of `dy` at all places where $v$ stands.** This is called a **scatter-add**: each
+# row of `dy` is sent to the row that its id names, and added there.
+#
+# ## One-hot, loop, scatter-add
+#
+# Four ways to write the backward pass, on the same random numbers. B, T, V and C are all different,
+# so that a mixed-up axis cannot hide. 15 tokens over 7 ids must repeat some.
+
+# %%
+rng = np.random.default_rng(8)
+B, T, V, C = 3, 5, 7, 2
+ids = rng.integers(0, V, (B, T))
+W, dy = rng.normal(size=(V, C)), rng.normal(size=(B, T, C))
+print(ids)
+
+# %% [markdown]
+# The forward pass twice: as a product, and as a lookup.
+
+# %%
+X = np.eye(V)[ids]  # (B, T, V): rows of the identity matrix, which are one-hot
+print("X @ W equals W[ids]:", np.array_equal(X @ W, W[ids]))
+
+# %% [markdown]
+# And the backward pass.
+
+# %%
+def backward_one_hot(ids, dy):
+    return np.eye(V)[ids].reshape(-1, V).T @ dy.reshape(-1, C)
+
+def backward_loop(ids, dy):
+    dW = np.zeros((V, C))
+    for b in range(B):
+        for t in range(T):
+            for c in range(C):
+                dW[ids[b, t], c] += dy[b, t, c]
+    return dW
+
+# %%
+def backward_brackets(ids, dy):
+    dW = np.zeros((V, C))
+    dW[ids] += dy  # as in the letter count
+    return dW
+
+def backward_add_at(ids, dy):
+    dW = np.zeros((V, C))
+    np.add.at(dW, ids, dy)  # one addition for each id, repeated or not
+    return dW
+
+# %% [markdown]
+# `np.add.at(dW, ids, dy)` is NumPy's scatter-add: "unbuffered" in its documentation, which means
+# that it reads a row again before each addition.
+#
+# **Before you run the next cell: which of the four differs from the others?**
+
+# %%
+loop = backward_loop(ids, dy)
+for f in (backward_one_hot, backward_add_at, backward_brackets):
+    print(f"{f.__name__:18} agrees with the loop: {np.allclose(f(ids, dy), loop)}")
+
+# %% [markdown]
+# The brackets keep the last use of each id and lose the others.
+#
+# If a product gives the same, why look up? Because of the zeros. Here are a batch of 12 × 64 tokens
+# and a vocabulary of 50,257, the size that GPT-2 has. The first cell counts, the second measures on
+# this machine.
+
+# %%
+N, vocabulary = 12 * 64, 50257
+print(f"one-hot matrix: {N * vocabulary * 4 / 1e6:.0f} MB in float32, {N} ones in it")
+print(f"ids: {N * 4 / 1e6:.3f} MB in int32")
+
+# %% tags=["measurement"]
+import time
+
+big_ids, big_W = rng.integers(0, 5000, N), rng.normal(size=(5000, 128)).astype(np.float32)
+start = time.perf_counter()
+big_X = np.zeros((N, 5000), np.float32)
+big_X[np.arange(N), big_ids] = 1
+big_X @ big_W
+middle = time.perf_counter()
+big_W[big_ids]
+end = time.perf_counter()
+print(f"5,000 ids, 128 channels: product {1e3 * (middle - start):.2f} ms, "
+      f"lookup {1e3 * (end - middle):.2f} ms")
+
+# %% [markdown]
+# ## The layer
+#
+# The table starts with random rows from a normal distribution of mean 0 and variance 1. They must
+# differ: two tokens with the same row could not be told apart.
+
+# %% tags=["export"] module="nn/embedding.py"
+"""Embedding: a row of W for each id. Derived in chapter 08."""
+
+import numpy as np
+
+from numpygpt.nn.module import Module
+
+# %% tags=["export"]
+class Embedding(Module):
+    """y = W[ids].  ids: (...) integers, W: (num_embeddings, dim), y: (..., dim)."""
+
+    def __init__(self, num_embeddings, dim, *, rng, dtype=np.float32):
+        self.W = rng.normal(0, 1, (num_embeddings, dim)).astype(dtype)
+        self.dW = np.zeros_like(self.W)
+
+# %% [markdown]
+# One trap first. In NumPy, −1 is a good index: it means the last row.
+
+# %%
+W = np.array([[0, 1], [10, 11], [20, 21], [30, 31]])
+print("W[-1] =", W[-1])
+
+# %% [markdown]
+# A tokenizer that marks an unknown character with −1 would read the vector of the last token, and
+# train it, too. So `forward` looks at the ids before it reads.
+
+# %% tags=["export"]
+@add_to_class(Embedding)
+def forward(self, ids):
+    # A negative id would read from the end of W, silently.
+    if ids.size and (ids.min() < 0 or ids.max() >= len(self.W)):
+        raise ValueError(
+            f"ids run from {ids.min()} to {ids.max()}, "
+            f"the embedding has rows 0 to {len(self.W) - 1}"
+        )
+    self.ids = ids
+    return self.W[ids]
+
+# %% tags=["export"]
+@add_to_class(Embedding)
+def backward(self, dy):
+    # dW[ids] += dy would count a repeated id once only. ids have no slope: there is no dx.
+    np.add.at(self.dW, self.ids, dy)
+
+# %% [markdown]
+# The shapes, and what happens to a bad id:
+
+# %%
+layer = Embedding(V, C, rng=rng, dtype=np.float64)
+print("ids", ids.shape, "-> y", layer(ids).shape)
+try:
+    layer(np.array([3, -1]))
+except ValueError as error:
+    print("ValueError:", error)
+
+# %% [markdown]
+# ## Check the gradient
+#
+# `gradcheck` sees that the input is made of integers and checks `dW` alone. Its second backward
+# pass must add to the first, and `np.add.at` does that without further care.
+
+# %%
+from numpygpt import gradcheck
+from numpygpt.gradcheck import GradientError
+
+print(gradcheck(layer, ids, rng=rng))
+
+# %% [markdown]
+# Now break it on purpose, with the brackets of the first cell. We check the broken layer twice:
+# once with ids that are all different, once with our 15 ids, which repeat.
+#
+# **Before you run the next cell: does the check reject the broken layer both times?**
+
+# %%
+class Brackets(Embedding):
+    def backward(self, dy):
+        self.dW[self.ids] += dy
+
+broken = Brackets(V, C, rng=rng, dtype=np.float64)
+for name, some_ids in (("different", np.array([3, 0, 6, 1])), ("repeated", ids)):
+    try:
+        gradcheck(broken, some_ids, rng=rng)
+        print(f"{name} ids: passed")
+    except GradientError as error:
+        print(f"{name} ids: rejected, in {str(error).split('[')[0]}")
+
+# %% [markdown]
+# With different ids the two are the same, and a wrong layer passes. A gradient check is as good as
+# its input. For an embedding, the input must repeat an id; real text does.
+#
+# ## Positions: what, and where
+#
+# A row of the table says which token it is. It does not say where the token stands. Add up the
+# vectors of two sentences and look at the difference.
+
+# %%
+words = ["bites", "dog", "man"]
+token_table = Embedding(3, 4, rng=rng)
+first = token_table(np.array([words.index(w) for w in ("dog", "bites", "man")]))  # (T, C)
+second = token_table(np.array([words.index(w) for w in ("man", "bites", "dog")]))
+print("the same sum:", np.allclose(first.sum(axis=0), second.sum(axis=0)))
+
+# %% [markdown]
+# Whatever treats the tokens as a set cannot tell the two apart. The remedy is a second table with a
+# row for each **position**, which is added to the first:
+# $y_{btc} = W^{\text{tok}}_{\text{ids}_{bt},\, c} + W^{\text{pos}}_{t,\, c}$. The position table is
+# an `Embedding`, too. Its ids are 0, 1, 2, …
+
+# %%
+positions = Embedding(3, 4, rng=rng)(np.arange(3))  # (T, C)
+for name, a, b in (("tokens alone", first, second),
+                   ("with positions", first + positions, second + positions)):
+    print(f"{name}: the same vectors, in another order: {np.allclose(np.sort(a, 0), np.sort(b, 0))}")
+
+# %% [markdown]
+# A token now has another vector at each place. With a batch, `(B, T, C) + (T, C)` broadcasts the
+# positions over `B`, and chapter 1 has the rule for that: what broadcasting spread, the gradient
+# sums.
+#
+# $$dW^{\text{pos}}_{tc} = \sum_b dy_{btc}$$
+#
+# We check it the quick way: a layer of two tables, and `gradcheck` over both.
+
+# %%
+class TokensAndPositions(Module):
+    def __init__(self, V, T, C, *, rng):
+        self.tokens = Embedding(V, C, rng=rng, dtype=np.float64)
+        self.positions = Embedding(T, C, rng=rng, dtype=np.float64)
+
+    def forward(self, ids):
+        return self.tokens(ids) + self.positions(np.arange(ids.shape[1]))  # (B, T, C) + (T, C)
+
+    def backward(self, dy):
+        self.tokens.backward(dy)
+        self.positions.backward(dy.sum(axis=0))  # (T, C)
+
+print(gradcheck(TokensAndPositions(V, T, C, rng=rng), ids, rng=rng))
+
+# %% [markdown]
+# ## Experiment: what does a table learn?
+#
+# The rows begin as noise. Let us train them and look. The model has two layers: an `Embedding`
+# gives each character of Shakespeare a point in the plane (`C = 2`), and a `Linear` guesses the
+# next character from that point. Nobody tells it what a vowel is.
+#
+# Two numbers per character are little room. To guess well, the model must put characters next to
+# each other that are followed by the same ones. **Before you run it: where do you expect the
+# vowels?**
+
+# %%
+from pathlib import Path
+
+text = Path("../data/shakespeare.txt").read_text(encoding="utf-8").lower()
+alphabet = sorted(set(text))
+number = {c: i for i, c in enumerate(alphabet)}
+tokens = np.array([number[c] for c in text])
+print(f"{len(tokens):,} characters, {len(alphabet)} different ones")
+
+# %%
+from numpygpt.nn import CrossEntropyLoss, Linear, Sequential
+from numpygpt.optim import Adam
+
+rng = np.random.default_rng(8)
+table = Embedding(len(alphabet), 2, rng=rng)
+model = Sequential(table, Linear(2, len(alphabet), rng=rng))
+loss, optimizer = CrossEntropyLoss(), Adam(model, lr=0.03)
+before = table.W.copy()
+
+# %%
+for step in range(1500):
+    if step == 1000:
+        optimizer.lr = 0.005  # smaller steps at the end, chapter 6
+    at = rng.integers(0, len(tokens) - 1, 512)
+    value = loss(model(tokens[at]), tokens[at + 1])
+    optimizer.zero_grad()
+    model.backward(loss.backward())
+    optimizer.step()
+print(f"loss of guessing blindly {np.log(len(alphabet)):.1f} nats, of the trained model {value:.1f} nats")
+
+# %% [markdown]
+# The figure shows the letters before and after: vowels in orange, consonants in blue, the space (␣)
+# and the end of line (↵) in grey.
+
+# %%
+from coursekit.figures import BLUE, GREY, ORANGE, show, subplots
+
+figure, axes = subplots(1, 2, size=(8, 4))
+shown = {c: c for c in "abcdefghijklmnopqrstuvwxyz"} | {" ": "␣", "\n": "↵"}
+for ax, W, title in zip(axes, (before, table.W), ("before training", "after"), strict=True):
+    for c, label in shown.items():
+        color = ORANGE if c in "aeiou" else BLUE if c.isalpha() else GREY
+        ax.text(*W[number[c]], label, color=color, ha="center", va="center", fontsize=12)
+    some = W[[number[c] for c in shown]]
+    ax.set(title=title, xlabel="channel 0", ylabel="channel 1")
+    ax.set(xlim=(some[:, 0].min() - 0.4, some[:, 0].max() + 0.4))
+    ax.set(ylim=(some[:, 1].min() - 0.4, some[:, 1].max() + 0.4))
+show(figure, "The two channels of the embedding for each letter. Before training vowels and consonants are "
+     "mixed. Afterwards the vowels lie together, away from most consonants, and the space and the end "
+     "of line lie apart.")
+
+# %% [markdown]
+# The model knows nothing of sounds. It puts together what is followed by the same characters, and
+# vowels are. In our run `q` ended up among them: it is a consonant by sound, but what follows it,
+# always `u`, is no reason to put it with the others.
+#
+# The same as a verdict: how far is a vowel from the consonants, on average, and how far from the
+# other vowels?
+
+# %%
+def mean_distance(W, these, those):
+    a, b = W[[number[c] for c in these]], W[[number[c] for c in those]]
+    distances = np.sqrt(((a[:, None] - b[None]) ** 2).sum(axis=-1))
+    return distances[distances > 0].mean()
+
+vowels, consonants = "aeiou", "bcdfghjklmnpqrstvwxyz"
+for name, W in (("before", before), ("after", table.W)):
+    ratio = mean_distance(W, vowels, consonants) / mean_distance(W, vowels, vowels)
+    print(f"{name}: consonants more than twice as far from a vowel as vowels: {ratio > 2}")
+
+# %% [markdown]
+# ## Recap
+#
+# - An embedding looks up a row per id. It equals a one-hot matrix product, without the zeros.
+# - Its gradient is a scatter-add: row $v$ gathers the rows of `dy` where $v$ stands. `np.add.at`
+#   adds repeated ids, brackets do not.
+# - A check that never repeats an id passes the wrong version. Positions are a second table, whose
+#   gradient sums over the batch.
+# - This chapter exports `numpygpt/nn/embedding.py`.
+# - Next: LayerNorm, which keeps the vectors of a deep network at a size that can be trained.
+
+# %%
+export("08_embedding")

@@ -1,0 +1,561 @@
+# %% [markdown]
+# # Chapter 9: LayerNorm
+#
+# Let us build a deep network: 20 times `Linear`, then `ReLU`, each correct to the last digit. We
+# send 32 random vectors through it and print how large the numbers are (their standard deviation)
+# on the way.
+
+# %%
+import numpy as np
+from coursekit import add_to_class, export
+from numpygpt.nn import Linear, Module, ReLU, Sequential
+
+rng = np.random.default_rng(9)
+layers = [Sequential(Linear(64, 64, rng=rng), ReLU()) for _ in range(20)]
+x = first = rng.normal(size=(32, 64)).astype(np.float32)
+for depth, layer in enumerate(layers, start=1):
+    x = layer(x)
+    if depth in (1, 5, 10, 20):
+        print(f"after {depth:2} layers: standard deviation {x.std():.0e}")
+print(f"smaller by a factor of {(first.std() / x.std()) ** (1 / 20):.1f} per layer")
+
+# %% [markdown]
+# Every layer makes the numbers 2.6 times smaller, and 20 layers make nothing of them. Is anything
+# left of the input? We send in 32 *other* vectors, three times as large, and look how far apart the
+# outputs are. Then we send a gradient of size 1 backwards.
+
+# %%
+other = (3 * rng.normal(size=(32, 64))).astype(np.float32)
+print(f"the inputs differ by {np.abs(other - first).max():.0f}, "
+      f"the outputs by less than 1e-6: {np.abs(Sequential(*layers)(other) - x).max() < 1e-6}")
+dx = Sequential(*layers).backward(rng.normal(size=x.shape).astype(np.float32))
+print(f"dy has size 1, dx has a size below 1e-6: {np.abs(dx).max() < 1e-6}")
+
+# %% [markdown]
+# To six decimals the network gives the same answer to everything, and no gradient gets through. We
+# try larger weights.
+
+# %%
+for gain in (1, 2.5, 5):
+    x = first
+    for layer in layers:
+        x = np.maximum(gain * x @ layer.layers[0].W, 0)  # Linear and ReLU; the biases are 0
+    print(f"weights times {gain:3}: standard deviation after 20 layers {x.std():.0e}")
+
+# %% [markdown]
+# At 2.5 it holds, for this activation and before the first step of training. At 5 the numbers
+# explode. A balance that every update of the weights can upset is not a foundation for a deep
+# network.
+#
+# **The question of this chapter: can a layer keep the size of the numbers right by itself, whatever
+# comes in? And what is its gradient?** The layer is **LayerNorm** (layer normalization; Ba, Kiros
+# and Hinton, 2016). Its backward pass is the longest derivation so far. We do it slowly first, then
+# we make it short.
+#
+# ## Shapes
+#
+# | name | meaning | shape |
+# |---|---|---|
+# | `x`, `y` | input, output: any number of vectors | `(..., C)` |
+# | `mu`, `var` | mean and variance of each vector, μ and σ² | `(..., 1)` |
+# | `r` | 1 / standard deviation | `(..., 1)` |
+# | `xhat` | x̂, the vector with mean 0 and variance 1 | `(..., C)` |
+# | `gamma`, `beta` | gain γ and shift β, the parameters | `(C,)` |
+# | `dy`, `dx`, `dgamma`, `dbeta` | the gradients | as `y`, `x`, `gamma`, `beta` |
+#
+# Mean and variance go over the last axis: **each vector is normalized by itself.** It does not
+# matter what else is in the batch.
+#
+# ## By hand
+#
+# For one vector $x_1, \dots, x_C$:
+#
+# $$\mu = \frac1C \sum_j x_j \qquad \sigma^2 = \frac1C \sum_j (x_j - \mu)^2 \qquad \hat x_i =
+# \frac{x_i - \mu}{\sqrt{\sigma^2 + \text{eps}}} \qquad y_i = \gamma_i \hat x_i + \beta_i$$
+#
+# `eps` is a small number against division by zero. We leave it out for a moment and take two
+# vectors.
+#
+# **Before you run the next cell: the second vector is 10 times the first, plus 5. How do the two
+# rows of `xhat` differ?**
+
+# %%
+x = np.array([[1.0, 2.0, 6.0], [15.0, 25.0, 65.0]])
+mu = x.mean(axis=-1, keepdims=True)
+var = ((x - mu) ** 2).mean(axis=-1, keepdims=True)
+xhat = (x - mu) / np.sqrt(var)
+print("mean", mu.ravel(), "variance", var.ravel().round(4))
+print(xhat.round(4))
+
+# %% [markdown]
+# Not at all. LayerNorm forgets two things about a vector: its mean and its size. What is left is
+# its direction among vectors of mean 0. Keep this in mind. **What the forward pass forgets, the
+# gradient cannot ask to change.** We will see it again.
+#
+# And `eps`: a vector whose entries are all equal has variance 0, and 0/0 is not a number. With
+# `eps` it is 0.
+
+# %%
+same = np.array([7.0, 7.0, 7.0])
+print((same - same.mean()) / np.sqrt(same.var() + 1e-5))
+
+# %% [markdown]
+# ## Forward, in small steps
+#
+# To differentiate a long formula, cut it into lines that do one thing each. Seven lines:
+
+# %%
+def forward_long(x, gamma, beta, eps):
+    mu = x.mean(axis=-1, keepdims=True)     # 1  μ = mean x
+    xc = x - mu                             # 2  xc = x - μ
+    sq = xc**2                              # 3
+    var = sq.mean(axis=-1, keepdims=True)   # 4  σ² = mean xc²
+    r = (var + eps) ** -0.5                 # 5  r = 1/√(σ² + eps)
+    xhat = xc * r                           # 6  x̂ = xc r
+    y = xhat * gamma + beta                 # 7  y = x̂ γ + β
+    return y, (xc, r, xhat)
+
+# %% [markdown]
+# Loops and vectors must agree. The loop version takes one vector and one number at a time, as the
+# formulas of the last section do. We compare on 2 × 3 vectors of 5 numbers.
+
+# %%
+def forward_loop(x, gamma, beta, eps):
+    y = np.zeros_like(x)
+    for n in np.ndindex(x.shape[:-1]):
+        C = x.shape[-1]
+        mu = sum(x[n][j] for j in range(C)) / C
+        var = sum((x[n][j] - mu) ** 2 for j in range(C)) / C
+        for i in range(C):
+            y[n][i] = gamma[i] * (x[n][i] - mu) / (var + eps) ** 0.5 + beta[i]
+    return y
+
+# %%
+rng = np.random.default_rng(9)
+x, dy = rng.normal(size=(2, 3, 5)), rng.normal(size=(2, 3, 5))
+gamma, beta = rng.normal(size=5), rng.normal(size=5)
+y, cache = forward_long(x, gamma, beta, eps=1e-5)
+print("loop and vectors agree:", np.allclose(forward_loop(x, gamma, beta, 1e-5), y))
+
+# %% [markdown]
+# ## Backward, line by line in reverse
+#
+# We go from line 7 up to line 1. Each line needs one of the rules of chapter 1. $n$ numbers the
+# vectors, $i$ and $j$ the entries of one vector.
+#
+# **Line 7**, $y_{ni} = \hat x_{ni} \gamma_i + \beta_i$. γ and β are used by every vector, so their
+# gradients are sums over $n$:
+#
+# $$d\beta_i = \sum_n dy_{ni} \qquad d\gamma_i = \sum_n dy_{ni}\, \hat x_{ni} \qquad d\hat x_{ni} =
+# dy_{ni}\, \gamma_i$$
+#
+# From here on every vector is on its own and we drop $n$.
+#
+# **Line 6**, $\hat x_i = xc_i\, r$. A product. $r$ is one number that all entries share, so its
+# gradient is a sum:
+#
+# $$dxc_i = d\hat x_i\, r \qquad dr = \sum_j d\hat x_j\, xc_j$$
+#
+# **Line 5**, $r = (\sigma^2 + \text{eps})^{-1/2}$. A power; $(\sigma^2 + \text{eps})^{-3/2}$ is
+# $r^3$:
+#
+# $$d\sigma^2 = -\tfrac12\, r^3\, dr$$
+#
+# **Line 4**, $\sigma^2 = \frac1C \sum_j sq_j$. A mean passes the same share to each entry:
+#
+# $$dsq_j = \tfrac1C\, d\sigma^2$$
+#
+# **Line 3**, $sq_i = xc_i^2$. This is the second use of $xc$, so it is added to the first:
+#
+# $$dxc_i \mathrel{+}= 2\, xc_i\, dsq_i$$
+#
+# **Line 2**, $xc_i = x_i - \mu$. $x$ gets $dxc$; $\mu$ is shared, with a minus:
+#
+# $$dx_i = dxc_i \qquad d\mu = -\sum_j dxc_j$$
+#
+# **Line 1**, $\mu = \frac1C \sum_j x_j$. The second use of $x$:
+#
+# $$dx_i \mathrel{+}= \tfrac1C\, d\mu$$
+#
+# The code below is this list, equation by equation.
+
+# %%
+def backward_long(dy, gamma, cache):
+    xc, r, xhat = cache
+    C = dy.shape[-1]
+    dxhat = dy * gamma                              # 7
+    dxc = dxhat * r                                 # 6
+    dr = (dxhat * xc).sum(axis=-1, keepdims=True)   # 6
+    dvar = -0.5 * r**3 * dr                         # 5
+    dsq = dvar / C                                  # 4
+    dxc = dxc + 2 * xc * dsq                        # 3
+    dmu = -dxc.sum(axis=-1, keepdims=True)          # 2
+    dx = dxc + dmu / C                              # 2, 1
+    return dx
+
+# %% [markdown]
+# A small layer around the two functions, and the check:
+
+# %%
+class LongLayerNorm(Module):
+    def __init__(self, gamma, beta):
+        self.gamma, self.dgamma = gamma, np.zeros_like(gamma)
+        self.beta, self.dbeta = beta, np.zeros_like(beta)
+
+    def forward(self, x):
+        y, self.cache = forward_long(x, self.gamma, self.beta, eps=1e-5)
+        return y
+
+# %%
+@add_to_class(LongLayerNorm)
+def backward(self, dy):
+    self.dbeta += dy.sum(axis=(0, 1))
+    self.dgamma += (dy * self.cache[2]).sum(axis=(0, 1))
+    return backward_long(dy, self.gamma, self.cache)
+
+# %%
+from numpygpt import gradcheck
+from numpygpt.gradcheck import GradientError
+
+print(gradcheck(LongLayerNorm(gamma, beta), x, rng=rng))
+
+# %% [markdown]
+# ## The closed form
+#
+# Eight lines of code, and most of them pass over all the data. Now that we have something right to
+# compare with, we do the algebra. Put lines 4 and 5 into line 3, with $xc = \hat x / r$ everywhere:
+#
+# $$2\, xc_i\, dsq_i = 2\, \frac{\hat x_i}{r} \cdot \frac1C \cdot \left(-\frac12 r^3\right) \sum_j
+# d\hat x_j\, \frac{\hat x_j}{r} = -\,r\, \hat x_i \cdot \frac1C \sum_j d\hat x_j\, \hat x_j$$
+#
+# All powers of $r$ but one cancel. With "mean" for $\frac1C \sum_j$, line 6 and line 3 together are
+#
+# $$dxc_i = r \left( d\hat x_i - \hat x_i\, \mathrm{mean}(d\hat x\, \hat x) \right)$$
+#
+# Lines 2 and 1 subtract the mean of this. The mean of its second part is 0, because $\hat x$ has
+# mean 0. What is left is
+#
+# $$\boxed{\,dx_i = r \left( d\hat x_i - \mathrm{mean}(d\hat x) - \hat x_i\, \mathrm{mean}(d\hat x\,
+# \hat x) \right)\,}$$
+#
+# In vectors: take $d\hat x$, remove its part along $\mathbf 1 = (1, \dots, 1)$, remove its part
+# along $\hat x$, and scale by $r$. Two means, and no variance in sight.
+
+# %%
+def backward_closed(dy, gamma, cache):
+    xc, r, xhat = cache
+    dxhat = dy * gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% [markdown]
+# The proof on paper is above. The proof in numbers compares the two on our 2 × 3 vectors, then on
+# 1,000 random cases of all sizes.
+
+# %%
+print("here:", np.allclose(backward_long(dy, gamma, cache), backward_closed(dy, gamma, cache)))
+agree = 0
+for _ in range(1000):
+    C, scale = rng.integers(1, 20), 10 ** rng.uniform(-3, 3)
+    x1, dy1, gamma1 = scale * rng.normal(size=(4, C)), rng.normal(size=(4, C)), rng.normal(size=C)
+    y1, cache1 = forward_long(x1, gamma1, 0.0, eps=1e-5)
+    long, closed = backward_long(dy1, gamma1, cache1), backward_closed(dy1, gamma1, cache1)
+    agree += np.allclose(long, closed, rtol=1e-9, atol=1e-9 * np.abs(cache1[1] * dy1).max())
+print(f"{agree} of 1000 random cases agree")
+
+# %% [markdown]
+# ## What the gradient cannot see
+#
+# LayerNorm forgets the mean and the size. Nudge $x$ along $\mathbf 1$, which shifts the mean, or
+# along $\hat x$, which changes the size: $y$ stays the same, and so does the loss. The slope in
+# these two directions must be 0: $dx$ is at a right angle to $\mathbf 1$ and to $\hat x$.
+#
+# With `eps` the second is not quite true. The mean of $\hat x^2$ is
+# $\sigma^2 / (\sigma^2 + \text{eps}) = 1 - \text{eps}\, r^2$, a little below 1, so that
+#
+# $$\sum_i dx_i\, \hat x_i = \text{eps}\, r^3 \sum_i d\hat x_i\, \hat x_i$$
+#
+# **Before you run the next cell: for each of three values of `eps`, which of the two dot products
+# is 0?**
+
+# %%
+for eps in (0.0, 1e-5, 0.1):
+    _, cache = forward_long(x, gamma, beta, eps)
+    xc, r, xhat = cache
+    dx = backward_closed(dy, gamma, cache)
+    one, hat = np.abs(dx.sum(axis=-1)).max(), np.abs((dx * xhat).sum(axis=-1)).max()
+    formula = eps * r[..., 0] ** 3 * (dy * gamma * xhat).sum(axis=-1)
+    print(f"eps {eps:<7} dx·1 = {one:.4f}   dx·xhat = {hat:.4f}   "
+          f"as the formula says: {np.allclose((dx * xhat).sum(axis=-1), formula)}")
+
+# %% [markdown]
+# One more prediction, on testing. Many tests use an upstream gradient of ones, because it is easy
+# to write: `dy = np.ones_like(y)`.
+#
+# **Before you run the next cell: with $\gamma = 1$, what is `dx` then?**
+
+# %%
+_, cache = forward_long(x, np.ones(5), beta, eps=1e-5)
+dx = backward_closed(np.ones_like(y), np.ones(5), cache)
+print("dx is zero everywhere:", np.allclose(dx, 0))
+
+# %% [markdown]
+# Ones lie along $\mathbf 1$, and that part is removed. A test with ones compares zeros with zeros:
+# a backward pass that lacks the last term, or that returns 0, passes it. This is why `gradcheck`
+# draws its upstream gradient at random.
+#
+# ## The layer
+#
+# At the start γ is 1 and β is 0, so that `y` is `xhat`. `bias=False` leaves β out.
+
+# %% tags=["export"] module="nn/layernorm.py"
+"""LayerNorm: each vector to mean 0 and variance 1, scaled and shifted. Derived in chapter 09."""
+
+import numpy as np
+
+from numpygpt.nn.module import Module
+
+# %% tags=["export"]
+class LayerNorm(Module):
+    """y = x̂ γ + β, x̂ = (x - μ) r, r = 1/√(σ² + eps), over the last axis.
+
+    x, y: (..., dim), γ, β: (dim,).
+    Source: Ba, Kiros and Hinton, Layer Normalization, 2016.
+    """
+
+    def __init__(self, dim, eps=1e-5, bias=True, dtype=np.float32):
+        self.eps = eps
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros(dim, dtype)
+        self.beta = np.zeros(dim, dtype) if bias else None
+        self.dbeta = np.zeros(dim, dtype) if bias else None
+
+# %% [markdown]
+# The forward pass keeps `xhat` and `r`, which is all that the closed form needs. The variance could
+# also be had as $\mathrm{mean}(x^2) - \mu^2$, in one pass over the data. In float32 that is a trap:
+
+# %%
+far = (1000 + np.array([-0.1, 0.0, 0.1])).astype(np.float32)
+one_pass = (far * far).mean() - far.mean() ** 2
+two_passes = ((far - far.mean()) ** 2).mean()
+print(f"variance should be {0.02 / 3:.4f}: one pass is off by more than 0.005: "
+      f"{abs(one_pass - 0.02 / 3) > 0.005}, two passes give {two_passes:.4f}")
+
+# %% [markdown]
+# The two means are about a million, the variance is their difference, and float32 carries seven
+# digits. So we subtract first and square then.
+
+# %% tags=["export"]
+@add_to_class(LayerNorm)
+def forward(self, x):
+    xc = x - x.mean(axis=-1, keepdims=True)  # x - μ
+    var = (xc * xc).mean(axis=-1, keepdims=True)  # σ²
+    self.r = 1 / np.sqrt(var + self.eps)
+    self.xhat = xc * self.r
+    y = self.xhat * self.gamma
+    return y if self.beta is None else y + self.beta
+
+# %% tags=["export"]
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    # Subtract what μ and σ² undo: the parts of dxhat along 1 and along x̂.
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% [markdown]
+# The same check as before, on random γ and β. Three lines should say `right`.
+
+# %%
+def random_layer(cls):
+    layer = cls(5, dtype=np.float64)
+    for p in layer.params().values():
+        p[...] = np.random.default_rng(1).normal(0, 0.5, p.shape)
+    return layer
+
+print(gradcheck(random_layer(LayerNorm), x, rng=rng))
+
+# %% [markdown]
+# Now break it on purpose, in three ways. Two of them leave out one of the two means. The third
+# takes γ's gradient from `dy` alone and forgets `xhat`.
+#
+# **Before you run the next cell: which array will the check name in each case?**
+
+# %%
+class NoMean(LayerNorm):
+    def backward(self, dy):
+        dx, dxhat = LayerNorm.backward(self, dy), dy * self.gamma
+        return dx + self.r * dxhat.mean(axis=-1, keepdims=True)
+
+class NoProjection(LayerNorm):
+    def backward(self, dy):
+        dx, dxhat = LayerNorm.backward(self, dy), dy * self.gamma
+        return dx + self.r * self.xhat * (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+
+class NoXhat(LayerNorm):
+    def backward(self, dy):
+        before = self.dgamma.copy()
+        dx = LayerNorm.backward(self, dy)
+        self.dgamma[...] = before + dy.sum(axis=(0, 1))
+        return dx
+
+# %%
+for broken in (NoMean, NoProjection, NoXhat):
+    try:
+        gradcheck(random_layer(broken), x, rng=rng)
+        print(f"{broken.__name__}: passed")
+    except GradientError as error:
+        print(f"{broken.__name__:13} rejected, in {str(error).split('[')[0]}")
+
+# %% [markdown]
+# ## What it does to a cloud of vectors
+#
+# In three dimensions we can look. The vectors of mean 0 form a plane at a right angle to
+# $\mathbf 1$, so after LayerNorm all points lie in it. There they have the length $\sqrt 3$, as
+# mean 0 and variance 1 demand. The figure looks straight down on this plane: points at the same
+# place on the paper differ only in their mean. **Before you look: what shape does the right-hand
+# picture have?**
+
+# %%
+from coursekit.figures import BLUE, GREY, ORANGE, show, subplots
+
+plane = np.array([[1, -1, 0], [1, 1, -2]]).T / np.sqrt([2, 6])  # (3, 2), at right angles to 1
+cloud = rng.normal(size=(300, 3)) @ np.diag([2.0, 0.7, 0.4]) + [1.0, 0.5, -1.0]
+normed = LayerNorm(3, dtype=np.float64)(cloud)
+middle = normed.mean(axis=-1), np.linalg.norm(normed, axis=-1)
+print(f"after: means at most {np.abs(middle[0]).max():.4f}, "
+      f"mean length {middle[1].mean():.2f}, sqrt(3) = {np.sqrt(3):.2f}")
+
+# %%
+figure, axes = subplots(1, 2, size=(8, 3.6), sharex=True, sharey=True)
+for ax, points, title in zip(axes, (cloud, normed), ("before LayerNorm", "after"), strict=True):
+    flat = points @ plane  # (300, 2)
+    ax.scatter(*flat.T, s=12, c=np.where(points @ [1, 0, -1] > 0, BLUE, ORANGE), alpha=0.6)
+    ax.plot(0, 0, "+", color=GREY, ms=10)
+    ax.set(title=title, xlabel=r"along $(1, -1, 0)/\sqrt{2}$", aspect="equal")
+axes[0].set_ylabel(r"along $(1, 1, -2)/\sqrt{6}$")
+show(figure, "A stretched cloud of 300 points seen along the direction (1, 1, 1), and the same points after "
+     "LayerNorm: all lie on a circle of radius square root of 3 around the origin, each in the direction "
+     "that it had before.")
+
+# %% [markdown]
+# A circle. Every point slid along its ray from the centre; the colours did not mix. Now you see the
+# two right angles, too. A gradient can move a point around the circle; out of the plane
+# ($\mathbf 1$) and along the ray ($\hat x$) it cannot.
+#
+# ## Experiment: does the deep network learn now?
+#
+# Back to the 20 layers of the first cell, with and without a `LayerNorm` after each. First the
+# sizes again, of the values forward and of the gradients backward.
+
+# %%
+def deep(normalized, rng, depth=20, width=64):
+    layers = [Linear(16, width, rng=rng)]
+    for _ in range(depth):
+        layers += [Linear(width, width, rng=rng)]
+        layers += [LayerNorm(width)] if normalized else []
+        layers += [ReLU()]
+    return Sequential(*layers, Linear(width, 4, rng=rng))
+
+def sizes(model, x, rng):
+    """The standard deviation after each ReLU, and of the gradient there."""
+    values, gradients = [], []
+    for layer in model.layers:
+        x = layer(x)
+        values += [x.std()] if isinstance(layer, ReLU) else []
+    dx = rng.normal(size=x.shape).astype(np.float32)
+    for layer in reversed(model.layers):
+        gradients += [dx.std()] if isinstance(layer, ReLU) else []
+        dx = layer.backward(dx)
+    return values, gradients[::-1]
+
+# %%
+x = rng.normal(size=(256, 16)).astype(np.float32)
+figure, axes = subplots(1, 2, size=(8, 3), sharey=True)
+for normalized, label, style in ((False, "without", "s--"), (True, "with LayerNorm", "o-")):
+    rng = np.random.default_rng(5)
+    for ax, values in zip(axes, sizes(deep(normalized, rng), x, rng), strict=True):
+        ax.plot(range(1, 21), values, style, ms=4, label=label)
+axes[0].set(yscale="log", xlabel="layer", ylabel="standard deviation", title="values")
+axes[1].set(xlabel="layer", title="gradients")
+axes[0].legend()
+show(figure, "Standard deviation of values and gradients at each of 20 layers, on a logarithmic axis. Without "
+     "LayerNorm the values fall by seven powers of ten from the first layer to the last, and the gradients from the last to the "
+     "first. With it both stay near the same size.")
+
+# %% [markdown]
+# The size is right at every layer, in both directions, and we tuned nothing.
+#
+# Then training: 16 numbers in, four classes, chosen by which of four random directions fits a
+# vector best. 200 updates, with SGD and, for the network without LayerNorm, with Adam, too.
+# Guessing costs $\ln 4$ (grey line).
+#
+# **Before you run it: Adam divides small gradients by their own size (chapter 6). Does that save
+# the network without LayerNorm?**
+
+# %%
+from numpygpt.nn import CrossEntropyLoss
+from numpygpt.optim import SGD, Adam
+
+def train(normalized, make_optimizer, steps=200):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(256, 16)).astype(np.float32)
+    targets = (x @ rng.normal(size=(16, 4))).argmax(axis=-1)
+    model, loss, losses = deep(normalized, rng), CrossEntropyLoss(), []
+    optimizer = make_optimizer(model)
+    for _ in range(steps):
+        losses.append(loss(model(x), targets))
+        optimizer.zero_grad()
+        model.backward(loss.backward())
+        optimizer.step()
+    return losses
+
+# %%
+sgd = lambda model: SGD(model, lr=0.003, momentum=0.9)
+runs = {
+    "without, SGD": train(False, sgd),
+    "without, Adam": train(False, lambda model: Adam(model, lr=1e-3)),
+    "with LayerNorm, SGD": train(True, sgd),
+}
+
+# %%
+figure, ax = subplots(size=(6.5, 3))
+for (name, losses), style in zip(runs.items(), ("--", "-.", "-"), strict=True):
+    ax.plot(losses, style, label=name)
+ax.axhline(np.log(4), color=GREY, lw=0.8)
+ax.set(xlabel="update", ylabel="loss (nats)", ylim=(0, 2.1))
+ax.legend(loc="upper right")
+show(figure, "Training loss over 200 updates of a network with 20 layers. Without LayerNorm and with SGD it "
+     "stays at the loss of guessing. With Adam it stays there for some thirty updates and then falls slowly. "
+     "With LayerNorm and SGD it falls close to zero.")
+
+# %%
+for name, losses in runs.items():
+    waited = next((t for t, value in enumerate(losses) if value < 1.3), None)
+    print(f"{name:20} ends below 0.1: {losses[-1] < 0.1!s:6} below 1.3 at all: {waited is not None}")
+
+# %% [markdown]
+# With SGD the plain network only learns how frequent the classes are; the bias of its last layer
+# can do that. Adam gets it to move in the end, after a long wait, and not far. With LayerNorm plain
+# SGD is enough.
+#
+# ## Recap
+#
+# - LayerNorm gives every vector mean 0 and variance 1, then a gain and a shift per channel. It
+#   forgets a vector's mean and size.
+# - Seven small lines forward gave eight lines backward; algebra made two means of them, and we
+#   showed that both agree.
+# - $dx$ is at right angles to $\mathbf 1$ and, but for `eps`, to $\hat x$. With ones as upstream
+#   gradient it vanishes: never test with ones.
+# - This chapter exports `numpygpt/nn/layernorm.py`.
+# - Next: Attention, where the positions of a sequence look at each other.
+
+# %%
+export("09_layernorm")

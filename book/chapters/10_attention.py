@@ -1,0 +1,604 @@
+# %% [markdown]
+# # Chapter 10: Attention
+#
+# Here is a task that a child finds dull. Read seven tokens from left to right, and at every
+# position say which token came **first**.
+
+# %%
+import math
+
+import numpy as np
+
+from coursekit import add_to_class, export, figures
+from numpygpt.gradcheck import GradientError, gradcheck, numeric_gradient
+from numpygpt.nn import Embedding, Linear, Module, ReLU, Sequential
+from numpygpt.nn.functional import log_softmax, softmax, softmax_backward
+from numpygpt.nn.loss import CrossEntropyLoss
+from numpygpt.optim import Adam
+
+rng = np.random.default_rng(10)
+V, B, T, C = 5, 32, 7, 12  # vocabulary, batch, time, channels
+
+
+def first_token_batch(rng, B=B):
+    ids = rng.integers(0, V, (B, T))
+    return ids, np.repeat(ids[:, :1], T, axis=1)
+
+
+ids, targets = first_token_batch(rng)
+print("ids    ", ids[0])
+print("targets", targets[0])
+
+
+# %% [markdown]
+# We build a model from what we have: token and position embeddings, some layer in the middle,
+# and a Linear that gives the logits. The middle layer is an argument, because we will replace
+# it.
+
+# %%
+class FirstToken(Module):
+    def __init__(self, middle, rng):
+        self.wte = Embedding(V, C, rng=rng, dtype=np.float64)
+        self.wpe = Embedding(T, C, rng=rng, dtype=np.float64)
+        self.middle = middle
+        self.head = Linear(C, V, rng=rng, dtype=np.float64)
+
+    def forward(self, ids):
+        return self.head(self.middle(self.wte(ids) + self.wpe(np.arange(T))))
+
+    def backward(self, dlogits):
+        dx = self.middle.backward(self.head.backward(dlogits))
+        self.wpe.backward(dx.sum(axis=0))
+        self.wte.backward(dx)
+
+
+# %% [markdown]
+# The middle layer is first a small network of 48 hidden units. We train for 300 steps on fresh
+# batches and print the loss at each of the seven positions. **Before you run the next cell:**
+# the best guess without any knowledge has a loss of $\ln V$. Where will the model do better?
+
+# %%
+def train(model, steps=300):
+    rng, loss, optimizer = np.random.default_rng(0), CrossEntropyLoss(), Adam(model, lr=1e-2)
+    for _ in range(steps):
+        ids, targets = first_token_batch(rng)
+        loss(model(ids), targets)
+        optimizer.zero_grad()
+        model.backward(loss.backward())
+        optimizer.step()
+
+
+def loss_by_position(model):
+    ids, targets = first_token_batch(np.random.default_rng(1), B=500)
+    log_p = np.take_along_axis(log_softmax(model(ids)), targets[..., None], axis=-1)
+    return -log_p.mean(axis=(0, 2))  # (T,)
+
+
+f64 = {"rng": rng, "dtype": np.float64}
+mlp = FirstToken(Sequential(Linear(C, 48, **f64), ReLU(), Linear(48, C, **f64)), rng)
+train(mlp)
+print("loss by position:", loss_by_position(mlp).round(2), "  ln V =", round(math.log(V), 2))
+
+# %% [markdown]
+# Position 0 is solved. Everywhere else the loss is no better than $\ln V$, the loss of a model
+# that guesses at random among 5 tokens. More steps or more hidden units would not help. Every
+# layer of chapters 3 to 9 works on each position **by itself**: what stands at position 6 never
+# sees what stood at position 0.
+#
+# The question of this chapter: how can a position read from the others, and choose which ones?
+#
+# ## Shapes
+#
+# | name | meaning | shape |
+# |---|---|---|
+# | `x`, `y` | input and output of the layer | `(B, T, C)` |
+# | `H`, `D` | number of heads, head size; `C = H D` | numbers |
+# | `q`, `k`, `v` | queries, keys, values | `(B, H, T, D)` |
+# | `scores` | how well query $i$ fits key $j$ | `(B, H, T, T)` |
+# | `p` | attention weights: each row sums to 1 | `(B, H, T, T)` |
+# | `out` | weighted sums of values, head by head | `(B, H, T, D)` |
+#
+# We start with one sequence and one head, so that `q`, `k` and `v` are $(T, D)$, and add B and
+# H later.
+#
+# ## One query, by hand
+#
+# Each position sends out three vectors. Its **query** says what it looks for. Its **key** says
+# what it offers. Its **value** is what others get when they read it. A query is compared with
+# each key by a dot product, the **score**. A softmax turns the scores into weights, and the
+# output is the sum of the values, each times its weight.
+#
+# **Before you run the next cell:** the query is $(2, 1)$, the keys are $(1, 0)$, $(0, 1)$ and
+# $(1, 1)$. Compute the three scores. Which value will the output be closest to?
+
+# %%
+q1 = np.array([2.0, 1.0])
+k3 = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+v3 = np.array([[10.0, 0.0], [0.0, 10.0], [5.0, 5.0]])
+scores = k3 @ q1
+p = softmax(scores)
+print("scores ", scores)
+print("weights", p.round(4))
+print("output ", (p @ v3).round(4))
+
+# %% [markdown]
+# The scores are 2, 1 and 3. The third key fits best and gets two thirds of the weight, so the
+# output is nearest to $(5, 5)$. It is a soft look-up in a table: no entry is picked, all are
+# mixed, and so the result has a slope with respect to everything in it.
+#
+# ## All queries: a loop, then matrices
+#
+# A language model predicts the next token, so position $i$ may read positions $j \le i$ and
+# none after it. That is **causal** attention. In a loop over queries it is nothing more than
+# where the inner loop ends. The factor $1/\sqrt D$ is explained below.
+
+# %%
+def attend_loop(q, k, v):
+    T, D = q.shape
+    out = np.zeros((T, D))
+    for i in range(T):
+        scores = [sum(q[i, d] * k[j, d] for d in range(D)) / math.sqrt(D) for j in range(i + 1)]
+        p = softmax(np.array(scores))
+        for j in range(i + 1):
+            out[i] += p[j] * v[j]
+    return out
+
+
+# %% [markdown]
+# As matrices, all scores are one product, $S = QK^\top/\sqrt D$: row $i$ belongs to query $i$,
+# column $j$ to key $j$. The products with $j > i$ lie above the diagonal, and must not count.
+#
+# **Before you run the next cell:** one idea is to take the softmax of whole rows and then set the
+# weights above the diagonal to 0. What do the rows of weights sum to?
+
+# %%
+q, k, v = rng.normal(0, 1, (3, 4, 3))  # T = 4, D = 3
+scores = q @ k.T / math.sqrt(3)  # (T, T)
+future = np.triu(np.ones((4, 4), bool), 1)  # True where j > i
+zeroed = np.where(future, 0, softmax(scores))
+print("zero after softmax, row sums:   ", zeroed.sum(axis=-1).round(4))
+p = softmax(np.where(future, -np.inf, scores))
+print("-inf before softmax, row sums:  ", p.sum(axis=-1).round(4))
+print("agrees with the loop:", np.allclose(p @ v, attend_loop(q, k, v)))
+print("zeroed agrees with the loop:", np.allclose(zeroed @ v, attend_loop(q, k, v)))
+
+# %% [markdown]
+# Only the last row of the first idea sums to 1: the others have lost the weight that went to
+# the future. It also leaks, because the future scores are in the denominator. With $-\infty$ in
+# the **scores**, $e^{-\infty} = 0$ adds nothing to the denominator, and each row is a
+# distribution over what it may read.
+#
+# The next figure shows the three matrices for six words. Each word has one random vector, which
+# is both its query and its key, so that equal words fit each other. Look at the row of the
+# second `to`.
+
+# %%
+words = "to be or not to be".split()
+vectors = {word: rng.normal(0, 1, 16) for word in dict.fromkeys(words)}
+e = np.array([vectors[word] for word in words])  # (6, 16)
+S = e @ e.T / math.sqrt(16)
+masked = np.where(np.triu(np.ones((6, 6), bool), 1), -np.inf, S)
+figure, axes = figures.subplots(1, 3, sharey=True)
+shown = {"scores": S, "masked scores": masked, "weights": softmax(masked)}
+for axis, (title, matrix) in zip(axes, shown.items(), strict=True):
+    image = axis.imshow(matrix, cmap=figures.POSITIVE)
+    figure.colorbar(image, ax=axis, shrink=0.8)
+    axis.set(title=title, xlabel="key", xticks=range(6), yticks=range(6))
+    axis.set(xticklabels=words, yticklabels=words)
+axes[0].set_ylabel("query")
+figures.show(
+    figure,
+    "Three 6 by 6 grids, the words of 'to be or not to be' on both axes: scores, scores with the "
+    "part above the diagonal blank, and weights. The second 'to' puts its weight on both 'to'.",
+)
+
+# %% [markdown]
+# ## Why divide by √D
+#
+# Let the entries of $q$ and $k$ be independent, with mean 0 and variance 1. Each product $q_d
+# k_d$ then has variance 1, and a sum of $D$ of them has variance $D$: scores grow like $\sqrt
+# D$.
+#
+# **Before you run the next cell:** what standard deviation do you expect for $D = 4$, 64 and 1024?
+
+# %%
+for D in (4, 64, 1024):
+    q, k = rng.normal(0, 1, (2, 4000, D))
+    print(f"D = {D:4}: standard deviation of the scores {(q * k).sum(axis=1).std():.1f}")
+
+# %% [markdown]
+# A softmax over scores of size 30 puts nearly all weight on one key. Where a weight is near 0
+# or 1 its slope $p(1 - p)$ is near 0, so little gradient comes back. The figure draws, for 16
+# keys, the largest weight and the mean slope. With the factor, neither depends on the head
+# size.
+
+# %%
+sizes = [2**n for n in range(1, 11)]
+curves = {"q·k": [], "q·k / √D": []}
+for D in sizes:
+    raw = np.einsum("nd,njd->nj", rng.normal(0, 1, (300, D)), rng.normal(0, 1, (300, 16, D)))
+    for name, factor in zip(curves, (1, 1 / math.sqrt(D)), strict=True):
+        p = softmax(raw * factor)
+        curves[name].append((p.max(axis=1).mean(), (p * (1 - p)).mean()))
+
+# %%
+figure, axes = figures.subplots(1, 2)
+for name, values in curves.items():
+    for axis, series in zip(axes, np.transpose(values), strict=True):
+        axis.plot(sizes, series, marker="o", label=name)
+axes[0].set(xscale="log", xlabel="head size D", ylabel="largest weight", ylim=(0, 1))
+axes[1].set(xscale="log", xlabel="head size D", ylabel="mean slope p(1 − p)", ylim=(0, None))
+axes[0].legend()
+figures.show(
+    figure,
+    "Two plots against head size. Without the factor the largest of 16 weights rises towards 1 and "
+    "the mean slope falls towards 0; divided by the square root of D, both stay level.",
+)
+
+# %% [markdown]
+# ## Backward
+#
+# One sequence and one head, in index form. Forward:
+#
+# $$s_{ij} = \frac{1}{\sqrt D}\sum_d q_{id}\,k_{jd}$$
+#
+# $$p_{ij} = \frac{e^{s_{ij}}}{\sum_{m \le i} e^{s_{im}}} \quad (j \le i, \text{ else } 0)$$
+#
+# $$o_{id} = \sum_j p_{ij}\,v_{jd}$$
+#
+# We are given $do_{id}$ and go back line by line. The last line is a product: each factor's
+# gradient is $do$ times the other factor, summed over the indices that the factor does not
+# have.
+#
+# $$dv_{jd} = \sum_i p_{ij}\,do_{id} \qquad\qquad dp_{ij} = \sum_d do_{id}\,v_{jd}$$
+#
+# The softmax is chapter 5's, row by row:
+#
+# $$ds_{ij} = p_{ij}\Big(dp_{ij} - \sum_m dp_{im}\,p_{im}\Big)$$
+#
+# The mask needs no line of its own: where $p_{ij} = 0$, this gives $ds_{ij} = 0$. The scores
+# are again a product:
+#
+# $$dq_{id} = \frac{1}{\sqrt D}\sum_j ds_{ij}\,k_{jd}$$
+#
+# $$dk_{jd} = \frac{1}{\sqrt D}\sum_i ds_{ij}\,q_{id}$$
+#
+# To write these as matrices, look at which index is summed. In a product $AB$ it is the last of
+# $A$ and the first of $B$. In $dk$ we sum over $i$, the **first** index of $ds$: so it is
+# transposed.
+#
+# $$dV = P^\top dO \qquad dP = dO\,V^\top \qquad dQ = dS\,K/\sqrt D \qquad dK = dS^\top Q/\sqrt D$$
+#
+# For a first version, let `k` and `v` belong to the layer, as parameters do, with their
+# gradients beside them. The query is the input `x`. Then the gradient check of chapter 1 names
+# each of the three.
+
+# %%
+class Head(Module):
+    def __init__(self, k, v):
+        self.k, self.v = k, v
+        self.dk, self.dv = np.zeros_like(k), np.zeros_like(v)
+
+    def forward(self, q):
+        T, D = q.shape[-2:]
+        scores = q @ self.k.swapaxes(-1, -2) / math.sqrt(D)
+        self.q = q
+        self.p = softmax(np.where(np.triu(np.ones((T, T), bool), 1), -np.inf, scores))
+        return self.p @ self.v
+
+
+# %% [markdown]
+# `swapaxes(-1, -2)` is the transpose of the last two axes, whatever stands before them: the
+# same line serves $(T, D)$ and $(B, H, T, D)$. The key's gradient gets a method of its own,
+# because we are going to break it.
+
+# %%
+@add_to_class(Head)
+def backward(self, dout):
+    dp = dout @ self.v.swapaxes(-1, -2)
+    ds = softmax_backward(dp, self.p) / math.sqrt(dout.shape[-1])
+    self.dv += self.p.swapaxes(-1, -2) @ dout
+    self.dk += self.key_gradient(ds)
+    return ds @ self.k
+
+
+@add_to_class(Head)
+def key_gradient(self, ds):
+    return ds.swapaxes(-1, -2) @ self.q
+
+
+# %% [markdown]
+# The index formula for $dk$, as a loop, against the matrix product:
+
+# %%
+q, k, v, dout = rng.normal(0, 1, (4, 5, 3))  # T = 5, D = 3
+head = Head(k, v)
+head(q)
+head.backward(dout)
+ds = softmax_backward(dout @ v.T, head.p) / math.sqrt(3)
+dk = np.zeros_like(k)
+for j in range(5):
+    for d in range(3):
+        dk[j, d] = sum(ds[i, j] * q[i, d] for i in range(5))
+print("dk: loop and matrices agree:", np.allclose(dk, head.dk))
+
+# %% [markdown]
+# And against the numeric gradient, for a batch of 2. In the report `dx` is the gradient of the
+# query.
+
+# %%
+q, k, v = rng.normal(0, 1, (3, 2, 5, 3))  # B, T, D = 2, 5, 3
+print(gradcheck(Head(k, v), q, rng=rng))
+
+
+# %% [markdown]
+# ## A wrong gradient that passes its tests
+#
+# Say that we mix up the transpose and write $Q^\top dS$. Its shape is $(D, T)$, where `k` needs
+# $(T, D)$, so NumPy complains, and we "fix" it with a reshape. We have seen this in public
+# code. The numbers are all right, since $Q^\top dS = (dS^\top Q)^\top$. A reshape is not a
+# transpose, though, so they stand in the wrong places.
+#
+# Two tests that are often written: the shape is right; and with weights of size 0.02, as in a
+# fresh model, and a loss that is a mean, `allclose` with `atol=1e-4` finds no difference.
+#
+# **Before you run the next cell:** which of the two tests fails?
+
+# %%
+class WrongHead(Head):
+    def key_gradient(self, ds):
+        return (self.q.swapaxes(-1, -2) @ ds).reshape(self.k.shape)
+
+
+q, k, v = rng.normal(0, 0.02, (3, 2, 5, 3))
+wrong = WrongHead(k, v)
+dy = rng.normal(0, 1, q.shape) / q.size
+wrong(q)
+wrong.backward(dy)
+numeric = numeric_gradient(lambda: np.sum(dy * wrong(q)), k)
+print("shape test passes:     ", wrong.dk.shape == k.shape)
+print("allclose, atol=1e-4:   ", np.allclose(wrong.dk, numeric, atol=1e-4))
+print("a gradient of all zeros:", np.allclose(0 * numeric, numeric, atol=1e-4))
+
+# %% [markdown]
+# Neither fails. The last line says why: the tolerance is larger than the gradient, and even zeros
+# would pass. Now numbers of size 1, a random upstream gradient and a tight tolerance:
+
+# %%
+q, k, v = rng.normal(0, 1, (3, 2, 5, 3))
+try:
+    gradcheck(WrongHead(k, v), q, rng=rng)
+except GradientError as error:
+    print("GradientError in", str(error).split("[")[0])
+
+
+# %% [markdown]
+# It names `dk`, the culprit. A second mistake is to forget $1/\sqrt D$ on the way back, which
+# makes the query's gradient too large. **Before you run the next cell:** by which factor, with
+# $D = 3$?
+
+# %%
+class ForgetsScale(Head):
+    def backward(self, dout):  # what comes out without the factor
+        return super().backward(dout) * math.sqrt(dout.shape[-1])
+
+
+try:
+    gradcheck(ForgetsScale(k, v), q, rng=rng)
+except GradientError as error:
+    print(str(error).split("[")[0] + ":", str(error).split("; ")[-1])
+
+# %% [markdown]
+# ## Several heads
+#
+# One head makes one distribution per position. A position that needs two things at once, say
+# the verb and the last comma, would get a blur of both. So we use $H$ heads side by side, each
+# with $D = C/H$ channels of its own, and join their outputs back to $C$ channels. Heads are one
+# more batch axis: the matrix products above do not change.
+#
+# Splitting needs care. Take $T = 2$, $C = 4$, $H = 2$, where the entry $10\,t + c$ tells its
+# own place. **Before you run the next cell:** head 0 should get channels 0 and 1 of both
+# positions. Which of the two lines does that?
+
+# %%
+x = 10 * np.arange(2)[:, None] + np.arange(4)  # (T, C)
+print("reshape, then swap axes: head 0 =", x.reshape(2, 2, 2).swapaxes(0, 1)[0].tolist())
+print("reshape alone:           head 0 =", x.reshape(2, 2, 2)[0].tolist())
+
+# %% [markdown]
+# The first one. A reshape alone gives head 0 all channels of position 0, and mixes positions with
+# heads. Both have the same shape.
+#
+# Where do `q`, `k` and `v` come from? From `x`, by three Linear layers. Three products with the
+# same `x` are one product with the three matrices side by side, so we use one Linear of $3C$
+# outputs and cut the result in three. A last Linear, `proj`, mixes the joined heads.
+#
+# ## The layer
+#
+# This is the code that goes into the package.
+
+# %% tags=["export"] module="nn/attention.py"
+"""MultiHeadAttention: every position reads from those before it. Derived in chapter 10."""
+
+import math
+
+import numpy as np
+
+from numpygpt.nn.functional import softmax, softmax_backward
+from numpygpt.nn.linear import Linear
+from numpygpt.nn.module import Module
+
+
+# %% tags=["export"]
+class MultiHeadAttention(Module):
+    """y = proj(concat over heads of softmax(q kᵀ / √D) v).  x, y: (B, T, C), C = n_heads · D.
+
+    Source: Vaswani et al., Attention Is All You Need, 2017.
+    """
+
+    def __init__(self, dim, n_heads, *, causal=True, bias=True, rng, dtype=np.float32):
+        if dim % n_heads:
+            raise ValueError(f"dim={dim} is not divisible by n_heads={n_heads}")
+        self.n_heads = n_heads
+        self.causal = causal
+        self.qkv = Linear(dim, 3 * dim, bias, rng=rng, dtype=dtype)
+        self.proj = Linear(dim, dim, bias, rng=rng, dtype=dtype)
+
+
+# %% [markdown]
+# Forward: cut, attend, join. `reshape(B, T, 3, H, D)` splits the last axis into query, key or
+# value; head; channel. The transpose brings the 3 to the front, so that Python can unpack it.
+
+# %% tags=["export"]
+@add_to_class(MultiHeadAttention)
+def forward(self, x):
+    B, T, C = x.shape
+    H, D = self.n_heads, C // self.n_heads
+    # A Python float: np.sqrt would give a float64 and turn float32 scores into float64.
+    self.scale = 1 / math.sqrt(D)
+    qkv = self.qkv(x).reshape(B, T, 3, H, D)
+    self.q, self.k, self.v = qkv.transpose(2, 0, 3, 1, 4)  # each (B, H, T, D)
+    scores = self.q @ self.k.swapaxes(-1, -2) * self.scale  # (B, H, T, T)
+    if self.causal:
+        scores[..., np.triu(np.ones((T, T), bool), 1)] = -np.inf
+    self.p = softmax(scores)
+    out = self.p @ self.v  # (B, H, T, D)
+    return self.proj(out.swapaxes(1, 2).reshape(B, T, C))
+
+
+# %% [markdown]
+# Backward goes through the same lines in reverse. The gradient of a reshape is the reshape
+# back, that of a transpose the transpose back (chapter 1). To join `dq`, `dk` and `dv` we make
+# one array `dqkv` with the layout that `qkv` had. `dq`, `dk` and `dv` are views of it: what we
+# write into them lands in its right place.
+
+# %% tags=["export"]
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)  # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)  # (B, H, T, T)
+    # The mask needs no line of its own: where p = 0, dscores = p (...) = 0.
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dqkv = np.empty((B, T, 3, H, D), dy.dtype)
+    dq, dk, dv = dqkv.transpose(2, 0, 3, 1, 4)  # views: each (B, H, T, D)
+    dq[...] = dscores @ self.k
+    dk[...] = dscores.swapaxes(-1, -2) @ self.q
+    dv[...] = self.p.swapaxes(-1, -2) @ dout
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+
+# %% [markdown]
+# The same check as always, with sizes that all differ: $B, T, H, D = 2, 5, 3, 4$, so $C = 12$.
+
+# %%
+attn = MultiHeadAttention(12, 3, **f64)
+for array in attn.params().values():
+    array[...] = rng.normal(0, 0.5, array.shape)
+x = rng.normal(0, 1, (2, 5, 12))
+print(gradcheck(attn, x, rng=rng))
+
+# %% [markdown]
+# Is it the head that we derived, three times? We give each head's `q`, `k` and `v` to the class
+# `Head` of above, join the three outputs, and compare.
+
+# %%
+y = attn(x)
+heads = [Head(attn.k[:, h], attn.v[:, h])(attn.q[:, h]) for h in range(3)]  # each (B, T, D)
+print("three heads, joined:", np.allclose(attn.proj(np.concatenate(heads, axis=-1)), y))
+
+# %% [markdown]
+# Does the future stay hidden? We need not look at the forward pass: the gradient tells.
+# **Before you run the next cell:** `dy` is zero except at position 2. Which rows of `dx` are zero?
+
+# %%
+attn(x)
+dy = np.zeros_like(x)
+dy[:, 2] = rng.normal(0, 1, (2, 12))
+dx = attn.backward(dy)
+print("dx is not zero at positions", np.flatnonzero(np.abs(dx).max(axis=(0, 2)) > 1e-12).tolist())
+
+# %% [markdown]
+# Positions 0, 1 and 2, those that position 2 may read. One more prediction: `qkv.b` has 36
+# entries, 12 for queries, 12 for keys, 12 for values. **Before you run the next cell:** for one
+# of the three the gradient is zero. Which?
+
+# %%
+attn.zero_grad()
+attn(x)
+attn.backward(rng.normal(0, 1, x.shape))
+for name, part in zip(("query", "key", "value"), attn.qkv.db.reshape(3, 12), strict=True):
+    print(f"{name:6} bias, gradient is zero: {bool(np.abs(part).max() < 1e-10)}")
+
+# %% [markdown]
+# The key's. A bias on all keys adds the same number $q_i \cdot b$ to every score of query $i$,
+# and a softmax does not change when all its inputs move together. Rounding leaves something
+# tiny that is not exactly zero, and a check with a relative tolerance alone would call that an
+# error. This is why ours has an absolute one, too.
+#
+# ## Back to the first token
+#
+# The same model and the same 300 steps, with attention in the middle.
+
+# %%
+attention = FirstToken(MultiHeadAttention(C, 3, **f64), rng)
+for name, model in (("network", mlp), ("attention", attention)):
+    print(f"{name:9} {model.num_params():4} parameters")
+train(attention)
+before, after = loss_by_position(mlp), loss_by_position(attention)
+print("loss by position:", after.round(2))
+
+# %%
+test_ids, _ = first_token_batch(np.random.default_rng(2), B=500)
+attention(test_ids)
+weights = attention.middle.p.mean(axis=0)  # (H, T, T)
+print("weight on position 0, by head:", weights[:, :, 0].mean(axis=1).round(2))
+
+# %%
+figure, axes = figures.subplots(1, 4, size=(12, 3))
+axes[0].plot(before, marker="o", label="each by itself")
+axes[0].plot(after, marker="s", label="attention")
+axes[0].axhline(math.log(V), color=figures.GREY, linestyle="--", label="ln V")
+axes[0].set(xlabel="position", ylabel="loss (nats)", ylim=(-0.1, 2))
+axes[0].legend(loc="center")
+for h, axis in enumerate(axes[1:]):
+    image = axis.imshow(weights[h], cmap=figures.POSITIVE, vmin=0, vmax=1)
+    axis.set(title=f"head {h}: mean weights", xlabel="key position", ylabel="query position")
+figure.colorbar(image, ax=axes[-1], label="weight")
+figures.show(
+    figure,
+    "Left: loss by position. Without attention it is ln V from position 1 on, with attention it is "
+    "near 0 everywhere. Right: the mean attention weights of three heads after training.",
+)
+
+# %% [markdown]
+# The loss is near 0 at every position, with fewer parameters than before. Nobody told the layer
+# to look at position 0. The gradient did: the position embeddings give position 0 a key of its
+# own, and all queries have learned to fit it.
+#
+# Positions matter here. **Before you run the next cell:** take attention without mask and without
+# position embeddings, and shuffle its input vectors. What happens to its output vectors?
+
+# %%
+unmasked = MultiHeadAttention(12, 3, causal=False, **f64)
+order = rng.permutation(5)
+print("order:", order)
+print("shuffled in, shuffled out:", np.allclose(unmasked(x)[:, order], unmasked(x[:, order])))
+
+# %% [markdown]
+# The outputs are shuffled in the same way and otherwise unchanged: attention sees a set, not a
+# sequence. The position embeddings of [chapter 8](08_embedding.ipynb) are what gives it an order.
+#
+# ## Recap
+#
+# - Attention is a soft look-up: scores $QK^\top/\sqrt D$, a mask, a softmax, a weighted sum of
+#   values.
+# - The mask is $-\infty$ before the softmax, and asks for nothing in the backward pass.
+# - Heads are a batch axis; splitting them is a reshape **and** a swap of axes.
+# - A wrong $dK$ passed a shape test and a loose comparison. Numbers of size 1 and sizes that
+#   all differ caught it.
+# - We exported `nn/attention.py`: `MultiHeadAttention`. Next we stack it, in "Transformer".
+
+# %%
+export("10_attention")

@@ -1,0 +1,519 @@
+# %% [markdown]
+# # Chapter 11: Transformer
+#
+# One attention layer found the first token of a sequence. Twelve should do better. We send five
+# random vectors through twelve attention layers, one after the other, and watch how much the
+# five positions still differ from each other.
+
+# %%
+import math
+
+import numpy as np
+
+from coursekit import add_to_class, export, figures
+from numpygpt.gradcheck import GradientError, gradcheck
+from numpygpt.nn import (
+    CrossEntropyLoss, Embedding, LayerNorm, Linear, Module, MultiHeadAttention, Sequential,
+)
+from numpygpt.optim import Adam
+
+
+def difference(x):
+    """Size of what is not common to all positions, as a part of the whole; x: (B, T, C)."""
+    return np.linalg.norm(x - x.mean(axis=1, keepdims=True)) / np.linalg.norm(x)
+
+
+def size(x):
+    """Root of the mean square of the entries."""
+    return math.sqrt((x * x).mean())
+
+
+# %%
+rng = np.random.default_rng(11)
+C, H = 24, 3  # channels, heads
+f64 = {"rng": rng, "dtype": np.float64}
+x = rng.normal(0, 1, (1, 5, C))
+for depth in range(13):
+    if depth % 3 == 0:
+        print(f"after {depth:2} layers: difference {difference(x):.4f}, size {size(x):.0e}")
+    x = MultiHeadAttention(C, H, **f64)(x)
+
+# %% [markdown]
+# After twelve layers all positions hold nearly the same vector, and that vector is nearly zero.
+# Each attention layer takes an average over positions, and an average of averages is flat
+# (Dong, Cordonnier and Loukas, 2021). A model that must say something different at every
+# position has nothing left to say it with.
+#
+# The question of this chapter: what must stand around attention, so that we can stack it?
+#
+# ## Shapes
+#
+# | name | meaning | shape |
+# |---|---|---|
+# | `x`, `y` | input and output of a block: the **residual stream** | `(B, T, C)` |
+# | `ln1(x)`, `attn(...)` | first branch | `(B, T, C)` |
+# | `fc1(...)` | hidden layer of the feed-forward network | `(B, T, hidden)` |
+# | `ln2(x)`, `ffn(...)` | second branch | `(B, T, C)` |
+#
+# ## By hand: adding instead of replacing
+#
+# Take a "layer" of one number that is far too weak, $f(x) = 0.1\,x$, and twelve of them.
+# Instead of replacing $x$ by $f(x)$ we can **add**: $y = x + f(x)$. This is a **residual
+# connection** (He et al., 2015). Its slope is $1 + f'(x)$.
+#
+# **Before you run the next cell:** the slope of all twelve together is a product of twelve slopes.
+# Estimate it for both.
+
+# %%
+print(f"replacing: 0.1 ** 12 = {0.1**12:.0e}")
+print(f"adding:    1.1 ** 12 = {1.1**12:.4f}")
+
+# %% [markdown]
+# The first gradient is lost. The second is alive, because the 1 in $1 + f'$ does not depend on
+# $f$. In a network of this kind there is a **residual stream** that runs from bottom to top.
+# Each layer reads from it and adds to it, and none replaces it.
+#
+# ## The feed-forward network
+#
+# Attention moves information between positions, but what it moves is a weighted sum of values.
+# Something must also compute on what has arrived. That is the feed-forward network: a Linear up
+# to `hidden` channels, an activation, a Linear back. It has no weights of its own kind: we
+# derived all of it in chapters 3 and 4. In index form, for one position, with hidden unit $m$:
+#
+# $$h_m = \sum_c x_c W^1_{cm} + b^1_m$$
+#
+# $$a_m = \mathrm{act}(h_m)$$
+#
+# $$y_c = \sum_m a_m W^2_{mc} + b^2_c$$
+#
+# Its backward pass is the chain rule in three steps, each of which a layer already knows:
+#
+# $$da_m = \sum_c dy_c W^2_{mc}$$
+#
+# $$dh_m = da_m\,\mathrm{act}'(h_m)$$
+#
+# $$dx_c = \sum_m dh_m W^1_{cm}$$
+
+# %% tags=["export"] module="nn/transformer.py"
+"""FeedForward and TransformerBlock: attention and a small network on a residual stream.
+
+Derived in chapter 11.
+"""
+
+import numpy as np
+
+from numpygpt.nn.activations import GELU, ReLU
+from numpygpt.nn.attention import MultiHeadAttention
+from numpygpt.nn.layernorm import LayerNorm
+from numpygpt.nn.linear import Linear
+from numpygpt.nn.module import Module
+
+
+# %% tags=["export"]
+class FeedForward(Module):
+    """y = fc2(act(fc1(x))), each position by itself.
+
+    x, y: (..., dim), hidden layer: (..., hidden).
+    """
+
+    def __init__(self, dim, hidden, activation="relu", *, bias=True, rng, dtype=np.float32):
+        if activation not in ("relu", "gelu"):
+            raise ValueError(f"activation={activation!r} is neither 'relu' nor 'gelu'")
+        self.fc1 = Linear(dim, hidden, bias, rng=rng, dtype=dtype)
+        self.act = ReLU() if activation == "relu" else GELU()
+        self.fc2 = Linear(hidden, dim, bias, rng=rng, dtype=dtype)
+
+
+# %% tags=["export"]
+@add_to_class(FeedForward)
+def forward(self, x):
+    return self.fc2(self.act(self.fc1(x)))
+
+
+@add_to_class(FeedForward)
+def backward(self, dy):
+    return self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+
+
+# %% [markdown]
+# A loop over positions, against the whole array at once. Then a question.
+# **Before you run the next cell:** we change the input at position 3 only. At which positions does
+# the output of the feed-forward network change, and at which that of causal attention?
+
+# %%
+ffn, attn = FeedForward(C, 96, **f64), MultiHeadAttention(C, H, **f64)
+x = rng.normal(0, 1, (2, 5, C))
+loop = np.array([[ffn(x[b, t]) for t in range(5)] for b in range(2)])
+print("loop and array agree:", np.allclose(loop, ffn(x)))
+
+changed = x.copy()
+changed[:, 3] += 1
+for name, layer in (("feed-forward", ffn), ("attention", attn)):
+    moved = np.abs(layer(changed) - layer(x)).max(axis=(0, 2)) > 1e-9
+    print(f"{name:12} changes at positions", np.flatnonzero(moved).tolist())
+
+# %% [markdown]
+# Position 3 alone, against 3 and 4. The two layers share the work: attention mixes positions, the
+# feed-forward network mixes channels.
+#
+# ## The backward pass of a residual connection
+#
+# Write all entries of $x$ in one row, $x_j$. Then
+#
+# $$y_i = x_i + f_i(x)$$
+#
+# $$\frac{\partial y_i}{\partial x_j} = \delta_{ij} + \frac{\partial f_i}{\partial x_j}$$
+#
+# $$dx_j = \sum_i dy_i\,\frac{\partial y_i}{\partial x_j}$$
+#
+# $$dx_j = \sum_i dy_i\,\delta_{ij} + \sum_i dy_i\,\frac{\partial f_i}{\partial x_j}$$
+#
+# $$dx_j = dy_j + \sum_i dy_i\,J_{ij}, \qquad J_{ij} = \frac{\partial f_i}{\partial x_j}$$
+#
+# Here $\delta_{ij}$ is 1 if $i = j$ and else 0, and $J$ is the Jacobian of $f$. In matrix form
+# $dx = dy + J^\top dy$. The second term is what `f.backward(dy)` returns. It is the rule for a
+# value that is used twice, from chapter 1: `x` goes into the sum and into $f$, and the two
+# gradients add.
+#
+# The next cell builds $J$ in a loop, column by column, by central differences, and compares.
+
+# %%
+f = FeedForward(4, 7, "gelu", **f64)
+x1, dy1 = rng.normal(0, 1, (2, 4))
+J = np.zeros((4, 4))
+for j, step in enumerate(1e-5 * np.eye(4)):
+    J[:, j] = (f(x1 + step) - f(x1 - step)) / 2e-5
+f(x1)
+print("dy + Jᵀ dy agrees with dy + f.backward(dy):",
+      np.allclose(dy1 + J.T @ dy1, dy1 + f.backward(dy1)))
+
+
+# %% [markdown]
+# ## Why normalise each branch
+#
+# With adding, nothing vanishes. Can it explode? The weights of a trained model are usually
+# larger than those of a fresh one. So we compare three blocks, with weights as `Linear` draws
+# them and with weights three times as large: plain layers, residual connections, and residual
+# connections whose branches read a LayerNorm of the stream. The last is called **pre-norm**,
+# and is the form that GPT-2 uses.
+
+# %%
+class Plain(Module):
+    def __init__(self, rng):
+        f64 = {"rng": rng, "dtype": np.float64}
+        self.branches = [MultiHeadAttention(C, H, **f64), FeedForward(C, 4 * C, **f64)]
+
+    def forward(self, x):
+        for branch in self.branches:
+            x = branch(x)
+        return x
+
+    def backward(self, dy):
+        for branch in reversed(self.branches):
+            dy = branch.backward(dy)
+        return dy
+
+
+# %%
+class Residual(Plain):
+    def forward(self, x):
+        for branch in self.branches:
+            x = x + branch(x)
+        return x
+
+    def backward(self, dy):
+        for branch in reversed(self.branches):
+            dy = dy + branch.backward(dy)
+        return dy
+
+
+class PreNorm(Residual):
+    def __init__(self, rng):
+        Residual.__init__(self, rng)
+        self.branches = [Sequential(LayerNorm(C, dtype=np.float64), b) for b in self.branches]
+
+
+# %% [markdown]
+# We send one random gradient down through twelve blocks and note its size after each.
+
+# %%
+def gradient_sizes(kind, gain):
+    rng = np.random.default_rng(0)
+    blocks = [kind(rng) for _ in range(12)]
+    for p in (p for block in blocks for p in block.params().values() if p.ndim == 2):
+        p *= gain
+    Sequential(*blocks)(rng.normal(0, 1, (2, 5, C)))
+    dx = rng.normal(0, 1, (2, 5, C))
+    sizes = [size(dx)]
+    for block in reversed(blocks):
+        dx = block.backward(dx)
+        sizes.append(size(dx))
+    return sizes
+
+
+# %%
+figure, axes = figures.subplots(1, 2, sharey=True)
+for axis, gain in zip(axes, (1, 3), strict=True):
+    for kind in (Plain, Residual, PreNorm):
+        sizes = gradient_sizes(kind, gain)
+        print(f"weights × {gain}, {kind.__name__:8} gradient after 12 blocks {sizes[-1]:.0e}")
+        axis.semilogy(sizes, marker="o", label=kind.__name__)
+    axis.set(title=f"weights × {gain}", xlabel="blocks passed on the way down")
+axes[0].set_ylabel("size of the gradient")
+axes[1].legend()
+figures.show(
+    figure,
+    "Gradient size, log scale, over twelve blocks, for weights times 1 and times 3. Plain falls by "
+    "14 or rises by 11 orders of magnitude, residual stays level or rises by 10, pre-norm stays "
+    "within about one.",
+)
+
+# %% [markdown]
+# Plain layers multiply twelve factors, so the gradient vanishes or explodes with the size of
+# the weights. Residual connections alone cure the first and not the second: a branch that makes
+# its input larger meets a larger input in the next block. With pre-norm a branch always reads
+# vectors of the same size, however large the stream has grown, and twelve of them change the
+# gradient by a factor of 2 for the small weights and of 20 for the large ones.
+#
+# ## The block
+#
+# Both branches, each with a residual connection and its LayerNorm:
+#
+# $$x_1 = x + \mathrm{attn}(\mathrm{ln}_1(x))$$
+#
+# $$y = x_1 + \mathrm{ffn}(\mathrm{ln}_2(x_1))$$
+#
+# Backward mirrors it, last line first, with the rule from above used twice. $J_f$ is again the
+# Jacobian of a layer $f$, and a chain of layers goes back through its Jacobians in reverse
+# order:
+#
+# $$dx_1 = dy + J_{\mathrm{ln}_2}^\top J_{\mathrm{ffn}}^\top\,dy$$
+#
+# $$dx = dx_1 + J_{\mathrm{ln}_1}^\top J_{\mathrm{attn}}^\top\,dx_1$$
+#
+# Note what goes into attention on the way
+# down: $dx_1$, which both the stream and the second branch have already added to.
+
+# %% tags=["export"]
+class TransformerBlock(Module):
+    """x₁ = x + attn(ln1(x)); y = x₁ + ffn(ln2(x₁)): the pre-norm form of GPT-2.
+
+    x, y: (B, T, dim).  Source: Radford et al., Language Models are Unsupervised Multitask
+    Learners, 2019.
+    """
+
+    def __init__(
+        self, dim, n_heads, hidden, activation="relu", *, bias=True, rng, dtype=np.float32
+    ):
+        self.ln1 = LayerNorm(dim, bias=bias, dtype=dtype)
+        self.attn = MultiHeadAttention(dim, n_heads, bias=bias, rng=rng, dtype=dtype)
+        self.ln2 = LayerNorm(dim, bias=bias, dtype=dtype)
+        self.ffn = FeedForward(dim, hidden, activation, bias=bias, rng=rng, dtype=dtype)
+
+
+# %% tags=["export"]
+@add_to_class(TransformerBlock)
+def forward(self, x):
+    x = x + self.attn(self.ln1(x))
+    return x + self.ffn(self.ln2(x))
+
+
+# %% [markdown]
+# We write `x = x + ...` and not `x += ...`. The second would change the caller's array in place.
+
+# %% tags=["export"]
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    # A sum passes dy to both of its terms: down the branch, and straight along the stream.
+    dx = dy + self.ln2.backward(self.ffn.backward(dy))
+    return dx + self.ln1.backward(self.attn.backward(dx))
+
+
+# %% [markdown]
+# **Before you run the next cell:** we set the last matrix of each branch, `attn.proj.W` and
+# `ffn.fc2.W`, to zero. What does the block compute? What is `dx`?
+
+# %%
+block = TransformerBlock(C, H, 4 * C, **f64)
+block.attn.proj.W[...] = 0
+block.ffn.fc2.W[...] = 0
+y, dy = block(x), rng.normal(0, 1, x.shape)
+print("y equals x:  ", np.array_equal(y, x))
+print("dx equals dy:", np.array_equal(block.backward(dy), dy))
+
+# %% [markdown]
+# Nothing at all: a block with silent branches is the identity, in both directions. A deep model
+# can begin as a shallow one.
+#
+# Now the experiment from the top of the chapter again, with blocks where attention stood alone.
+
+# %%
+x = rng.normal(0, 1, (1, 5, C))
+for depth in range(13):
+    if depth % 3 == 0:
+        print(f"after {depth:2} blocks: difference {difference(x):.4f}, size {size(x):.1f}")
+    x = TransformerBlock(C, H, 4 * C, **f64)(x)
+
+# %% [markdown]
+# Twelve blocks, and the positions are still about as different as they were.
+#
+# ## Gradient check
+#
+# All sizes differ: $B, T, C, H = 2, 5, 6, 3$, so $D = 2$, and `hidden` is 13.
+
+# %%
+def check(block_class, activation="relu"):
+    rng = np.random.default_rng(3)
+    block = block_class(6, 3, 13, activation, rng=rng, dtype=np.float64)
+    for p in block.params().values():
+        p[...] = rng.normal(0, 0.5, p.shape)
+    return gradcheck(block, rng.normal(0, 1, (2, 5, 6)), rng=rng)
+
+
+print(check(TransformerBlock))
+
+# %% [markdown]
+# The same with GELU, and the feed-forward network by itself:
+
+# %%
+check(TransformerBlock, "gelu")
+ffn = FeedForward(6, 13, "gelu", **f64)
+gradcheck(ffn, rng.normal(0, 1, (2, 5, 6)), rng=rng)
+print("both right")
+
+
+# %% [markdown]
+# Three ways to get it wrong. The first forgets the stream. The second sends `dy` into attention,
+# where `dx` belongs. The third has every number right, but adds in place.
+#
+# **Before you run the next cell:** which of the three does the check let through?
+
+# %%
+class ForgetsStream(TransformerBlock):
+    def backward(self, dy):
+        dx = self.ln2.backward(self.ffn.backward(dy))
+        return dx + self.ln1.backward(self.attn.backward(dx))
+
+
+class WrongInput(TransformerBlock):
+    def backward(self, dy):
+        dx = dy + self.ln2.backward(self.ffn.backward(dy))
+        return dx + self.ln1.backward(self.attn.backward(dy))
+
+
+class InPlace(TransformerBlock):
+    def backward(self, dy):
+        dy += self.ln2.backward(self.ffn.backward(dy))
+        return dy + self.ln1.backward(self.attn.backward(dy))
+
+
+# %%
+for wrong in (ForgetsStream, WrongInput, InPlace):
+    try:
+        check(wrong)
+        print(f"{wrong.__name__:14} passes")
+    except GradientError as error:
+        print(f"{wrong.__name__:14} {str(error).split(':')[0].split('[')[0]}")
+
+# %% [markdown]
+# None. For the first two the check names `dx`, the first array that it compares. The third is
+# caught because the check keeps a copy of the `dy` that it passes. Whoever called us may need
+# that array again, as the residual connection of the block above does.
+#
+# ## Does depth learn?
+#
+# Back to the task of chapter 10: at each position, name the first token. We stack twelve
+# blocks, once with residual connections and LayerNorm, once without both. Everything else is
+# the same: the weights at the start, the batches, the optimizer.
+
+# %%
+class WithoutStream(TransformerBlock):
+    def forward(self, x):
+        return self.ffn(self.attn(x))
+
+    def backward(self, dy):
+        return self.attn.backward(self.ffn.backward(dy))
+
+
+# %%
+V, T, C8 = 5, 7, 12
+
+
+class FirstToken(Module):
+    def __init__(self, block_class, rng):
+        f64 = {"rng": rng, "dtype": np.float64}
+        self.wte, self.wpe = Embedding(V, C8, **f64), Embedding(T, C8, **f64)
+        self.blocks = Sequential(*[block_class(C8, H, 4 * C8, **f64) for _ in range(12)])
+        self.ln_f, self.head = LayerNorm(C8, dtype=np.float64), Linear(C8, V, **f64)
+
+    def forward(self, ids):
+        x = self.wte(ids) + self.wpe(np.arange(T))
+        return self.head(self.ln_f(self.blocks(x)))
+
+    def backward(self, dlogits):
+        dx = self.blocks.backward(self.ln_f.backward(self.head.backward(dlogits)))
+        self.wpe.backward(dx.sum(axis=0))
+        self.wte.backward(dx)
+
+
+# %%
+def losses(block_class, steps=150):
+    rng = np.random.default_rng(0)
+    model, loss, values = FirstToken(block_class, rng), CrossEntropyLoss(), []
+    optimizer = Adam(model, lr=3e-3)
+    for _ in range(steps):
+        ids = rng.integers(0, V, (16, T))
+        values.append(loss(model(ids), np.repeat(ids[:, :1], T, axis=1)))
+        optimizer.zero_grad()
+        model.backward(loss.backward())
+        optimizer.step()
+    return values
+
+
+curves = {kind: losses(kind) for kind in (WithoutStream, TransformerBlock)}
+for kind, values in curves.items():
+    print(f"{kind.__name__:17} mean loss of the last 20 steps {np.mean(values[-20:]):.1f}")
+
+# %%
+figure, axis = figures.subplots(size=(5.5, 3))
+for kind, values in curves.items():
+    axis.plot(values, label=kind.__name__)
+axis.axhline(math.log(V), color=figures.GREY, linestyle="--", label="ln V")
+axis.set(xlabel="step", ylabel="loss (nats)", ylim=(0, 2.5))
+axis.legend()
+figures.show(
+    figure,
+    "Loss over 150 steps for 12 blocks. Without residual connections and LayerNorm it stays at "
+    "ln V; with TransformerBlock it falls close to 0.",
+)
+
+# %% [markdown]
+# Without the stream, twelve blocks stay at $\ln V$, which is 1.6 for 5 tokens: they do not
+# learn what a single attention layer learned in chapter 10. At the bottom the positions still
+# differ, but nothing of it arrives at the top, and no gradient of use arrives at the bottom.
+# Change the 12 to 4 and to 8, and run the cells again to see where the trouble begins.
+#
+# One last question. **Before you run the next cell:** which of the two branches has more
+# parameters?
+
+# %%
+block = TransformerBlock(C, H, 4 * C, **f64)
+for name, part in (("attention", block.attn), ("feed-forward", block.ffn)):
+    print(f"{name:12} {part.num_params():5} parameters = {part.num_params() / C**2:.1f} C²")
+print(f"{'whole block':12} {block.num_params():5} parameters = {block.num_params() / C**2:.1f} C²")
+
+# %% [markdown]
+# Without biases attention has $4C^2$ and, with `hidden` $= 4C$, the feed-forward network
+# $8C^2$: two thirds of a block are in the small network that we gave the least thought to.
+#
+# ## Recap
+#
+# - Attention alone averages the differences between positions away.
+# - A residual connection adds instead of replacing: $dx = dy + J^\top dy$, and the first term
+#   cannot vanish.
+# - Pre-norm gives each branch an input of the same size, so that gradients keep theirs.
+# - Attention mixes positions, the feed-forward network computes at each of them.
+# - We exported `nn/transformer.py`: `FeedForward` and `TransformerBlock`. Next: "GPT".
+
+# %%
+export("11_transformer")

@@ -1,0 +1,610 @@
+# %% [markdown]
+# # Chapter 13: Tokenizers
+#
+# A GPT reads integers. Something has to turn text into them, and there is more than one way. Here
+# is the poorest language model of all, the *unigram*: it knows how often each token occurs in the
+# first nine tenths of our Shakespeare, and nothing else. We measure its loss on the last tenth
+# twice: once with characters as the tokens, once with words and punctuation marks.
+
+# %%
+import math, re
+from collections import Counter
+from pathlib import Path
+
+text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
+cut = len(text) * 9 // 10
+train_text, val_text = text[:cut], text[cut:]
+
+# %%
+def unigram_loss(train_tokens, val_tokens):
+    """The mean cross-entropy on val, in nats per token; all unseen tokens share one entry."""
+    counts = Counter(train_tokens)
+    total = len(train_tokens) + len(counts) + 1    # one extra count each: no probability is 0
+    return -sum(math.log((counts[t] + 1) / total) for t in val_tokens) / len(val_tokens)
+
+for name, pattern in {"characters": r"(?s:.)", "words": r"\w+|[^\w\s]"}.items():
+    train_tokens, val_tokens = re.findall(pattern, train_text), re.findall(pattern, val_text)
+    loss = unigram_loss(train_tokens, val_tokens)
+    bits = loss / math.log(2) * len(val_tokens) / len(val_text)
+    print(f"{name:10}   loss {loss:.4f} per token   {bits:.4f} bits per character")
+
+# %% [markdown]
+# The model of words has nearly twice the loss of the model of characters. By the last column,
+# which divides by the same thing for both, it needs less than half the bits to write the same text
+# down. So the loss per token does not say which model is better. (The last column flatters the
+# words, too. We shall find out how.)
+#
+# **The question of this chapter:** how do we turn text into ids and back, what does each way lose,
+# and how do we compare models whose tokens differ?
+#
+# ## Names and sizes
+#
+# There are no gradients in this chapter. A *tokenizer* cuts a text into *tokens* and gives each
+# distinct token a number, its *id*. The list of the tokens that it knows is its *vocabulary*.
+#
+# | name | meaning | size |
+# |---|---|---|
+# | `text` | what people read | `n_chars` characters |
+# | `ids` | what the model reads: integers from 0 to `vocab_size - 1` | `n_tokens` integers |
+# | `vocab_size` | $V$ of the earlier chapters: rows of the embedding, columns of the logits | one integer |
+# | `chars`, `words` | the vocabulary: token number `i` is `words[i]` | `vocab_size` strings |
+# | `id_of` | the same backwards: the id of a token | `vocab_size` entries |
+#
+# ## By hand
+#
+# One line, one token for each character. Sort the distinct characters, and number them.
+
+# %%
+line = "to be or not to be"
+chars = sorted(set(line))
+id_of = {c: i for i, c in enumerate(chars)}
+print(len(chars), chars)
+print([id_of[c] for c in line])
+
+# %% [markdown]
+# The blank sorts first, so it is number 0. The first two ids of `to be` come back at its end, as
+# they should.
+#
+# Before you run the next cell: we encode three words with this vocabulary. One of them cannot be
+# encoded. Which one, and what will Python say?
+
+# %%
+for word in ["note", "robe", "tube"]:
+    try:
+        print(word, [id_of[c] for c in word])
+    except KeyError as error:
+        print(word, "KeyError:", error)
+
+# %% [markdown]
+# There is no `u` in our line. A vocabulary is learnt from one text, and a later text may go
+# beyond it. Each tokenizer needs an answer to that; for characters ours is a clear error.
+#
+# ## What all tokenizers share
+#
+# A model is worth nothing without the vocabulary that it was trained with: id 17 must mean the same
+# character next year. So we save tokenizers, as JSON, a format that people can read and that
+# cannot run code. All kinds do it in the same way, so it goes into a base class. A subclass adds
+# its own `encode` and `decode`, and says with `to_dict` and `from_dict` what is worth saving.
+
+# %% tags=["export"] module="tokenizers/base.py"
+"""Tokenizer: what all tokenizers share, and how they are saved. Derived in chapter 13."""
+
+import json
+import os
+from pathlib import Path
+
+VERSION = 1
+
+# %% tags=["export"]
+class Tokenizer:
+    """Text to integer ids and back; each subclass is one kind of tokenizer.
+
+    A subclass has `kind`, `vocab_size`, `encode`, `decode`, `to_dict` and `from_dict`.
+    """
+
+    kind = "?"
+
+# %% [markdown]
+# Saving writes a second file beside the first and renames it at the end. If the power fails half
+# way, the old file is still whole.
+
+# %%
+from coursekit import add_to_class, export
+
+# %% tags=["export"]
+@add_to_class(Tokenizer)
+def to_json(self):
+    """Return what `from_json` reads: a dict that JSON can hold."""
+    return {"kind": self.kind, "version": VERSION, **self.to_dict()}
+
+# %% tags=["export"]
+@add_to_class(Tokenizer)
+def save(self, path):
+    """Write the tokenizer as JSON, first beside the file, then renamed: never half a file."""
+    path = Path(path)
+    content = json.dumps(self.to_json(), ensure_ascii=False).encode("utf-8")
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_bytes(content)
+    os.replace(beside, path)
+
+# %% [markdown]
+# Loading trusts nothing. A file may be cut short, be something else altogether, or come from a
+# later program. Each case gets one line that names the file.
+
+# %% tags=["export"]
+@add_to_class(Tokenizer)
+@classmethod
+def load(cls, path):
+    """Read a tokenizer of this kind from the JSON file `path`.
+
+    Raises:
+        ValueError: the file is not JSON, of another kind, of an unknown version, or damaged.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:    # not UTF-8, not JSON, or nested without end
+        raise ValueError(f"{path} is not a tokenizer: {error}") from None
+    return cls.from_json(content, path)
+
+# %% tags=["export"]
+@add_to_class(Tokenizer)
+@classmethod
+def from_json(cls, content, path="the tokenizer"):
+    """Build a tokenizer of this kind from parsed JSON; `path` only names it in messages."""
+    if not isinstance(content, dict) or content.get("kind") != cls.kind:
+        raise ValueError(f"{path} does not hold a {cls.kind} tokenizer")
+    version = content.get("version")
+    if version != VERSION:
+        raise ValueError(f"{path} has version {version!r}, this program reads {VERSION}")
+    try:
+        return cls.from_dict(content)
+    except KeyError as error:
+        raise ValueError(f"{path} is damaged: it lacks {error}") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+# %% [markdown]
+# ## Characters
+#
+# The vocabulary is checked when it arrives, because it may come from a file that somebody edited.
+
+# %% tags=["export"] module="tokenizers/char.py"
+"""CharTokenizer: one token for each character. Derived in chapter 13."""
+
+class CharTokenizer(Tokenizer):
+    """The distinct characters of the training text, sorted; decode(encode(text)) == text."""
+
+    kind = "char"
+
+    def __init__(self, chars):
+        self.chars = list(chars)
+        if not self.chars or not all(isinstance(c, str) and len(c) == 1 for c in self.chars):
+            raise ValueError("the vocabulary must be a list of single characters")
+        self.id_of = {c: i for i, c in enumerate(self.chars)}
+        if len(self.id_of) != len(self.chars):
+            raise ValueError("the vocabulary holds a character twice")
+        self.vocab_size = len(self.chars)
+
+# %% [markdown]
+# Sorting makes the ids the same on every computer: a Python set comes in no order that we may
+# rely on.
+
+# %% tags=["export"]
+@add_to_class(CharTokenizer)
+@classmethod
+def train(cls, text):
+    """Return the tokenizer of all characters of `text`."""
+    if not text:
+        raise ValueError("cannot learn a vocabulary from an empty text")
+    return cls(sorted(set(text)))
+
+# %% [markdown]
+# `encode` takes `allowed_special` only because every tokenizer of this book can be called in the
+# same way. Characters and words have no special tokens.
+
+# %% tags=["export"]
+@add_to_class(CharTokenizer)
+def encode(self, text, allowed_special=()):
+    """Return the ids of `text`; there are no special tokens to allow.
+
+    Raises:
+        ValueError: a character is not in the vocabulary.
+    """
+    try:
+        return [self.id_of[c] for c in text]
+    except KeyError as error:
+        char = error.args[0]
+        raise ValueError(
+            f"character {char!r} at position {text.index(char)} is not among the "
+            f"{self.vocab_size} of the vocabulary: leave it out, or train on a text that has it"
+        ) from None
+
+# %% tags=["export"]
+@add_to_class(CharTokenizer)
+def decode(self, ids):
+    """Return the text of `ids`."""
+    return "".join(self.chars[i] for i in ids)
+
+# %% tags=["export"]
+@add_to_class(CharTokenizer)
+def to_dict(self):
+    return {"chars": self.chars}
+
+@add_to_class(CharTokenizer)
+@classmethod
+def from_dict(cls, content):
+    return cls(content["chars"])
+
+# %% [markdown]
+# Now the whole text. Look at how many characters Shakespeare needs, and at the message for the one
+# that he never used.
+
+# %%
+char_tokenizer = CharTokenizer.train(text)
+print(char_tokenizer.vocab_size, "".join(char_tokenizer.chars).replace("\n", "⏎"))
+print(char_tokenizer.decode(char_tokenizer.encode(text)) == text)
+try:
+    char_tokenizer.encode("café")
+except ValueError as error:
+    print("ValueError:", error)
+
+# %% [markdown]
+# And a saved one comes back the same. We also cut a saved file short on purpose: the message says
+# where the JSON stopped making sense.
+
+# %%
+import tempfile
+
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "tokenizer.json"
+    CharTokenizer.train(line).save(path)
+    print(path.read_text(encoding="utf-8"))
+    print(CharTokenizer.load(path).chars == chars)
+    path.write_text(path.read_text(encoding="utf-8")[:30], encoding="utf-8")
+    try:
+        CharTokenizer.load(path)
+    except ValueError as error:
+        print("ValueError: ...", str(error).removeprefix(folder))
+
+# %% [markdown]
+# ## Words: where to cut
+#
+# The shortest program for words is `text.split()`. Look at what it takes for a word.
+
+# %%
+print(len(set(text.split())), "different pieces")
+print([w for w in Counter(text.split()) if w.strip(".,:;!?-'").lower() == "death"])
+
+# %% [markdown]
+# *death* and *death,* are as different to the model as *death* and *lettuce*: it learns each of
+# them from its own few examples. So marks become tokens of their own. A *regular expression* says
+# how: `\w+` is a run of letters or digits, `[^\w\s]` any one sign that is neither that nor white
+# space, `|` means "or else", and `\n` is the line break, which in verse is worth keeping.
+#
+# Going back, we need spaces again. Our rules: one space between two tokens, but none before a
+# closing mark, none after an opening one, and none around a line break.
+
+# %%
+closing, opening = set(".,;:!?)]}\n"), set("([{\n")
+
+def join(pieces):
+    result, before = "", "\n"
+    for piece in pieces:
+        result += piece if piece in closing or before in opening else " " + piece
+        before = piece
+    return result
+
+pieces = re.findall(r"\n|\w+|[^\w\s]", "'Tis well: I know't--come, go.")
+print(pieces)
+print(join(pieces))
+
+# %% [markdown]
+# Before you look at it again: which of the damages in that line come from cutting, and which from
+# joining?
+#
+# `'Tis` and `know't` were cut to bits, and that is a fault of the expression: an apostrophe may
+# belong to a word, before it, inside it, or after it (*'tis, o'er, th'*), and a hyphen inside it
+# (*well-beloved*). The dash `--` was one mark and became two, again a fault of cutting, and then
+# got spaces around it, which is joining. A last one does not show here: a quotation ends in `,'`
+# or `!'`, and the apostrophe stays behind alone, so it wants no space before it.
+#
+# How often does each matter? The fair judge is the text itself: the share of its 42,533 lines that
+# come back exactly.
+
+# %%
+lines = text.splitlines()
+word, dash = r"['’]?\w+(?:['’-]\w+)*['’]?", "--"
+steps = [
+    ("first try", r"\n|\w+|[^\w\s]", set(), set()),
+    ("apostrophes in words", rf"\n|{word}|[^\w\s]", set(), set()),
+    ("dashes", rf"\n|{word}|--|[^\w\s]", {dash}, {dash}),
+    ("closing quotes", rf"\n|{word}|--|[^\w\s]", {"'"}, set()),
+]
+for name, pattern, no_space_before, no_space_after in steps:
+    closing |= no_space_before
+    opening |= no_space_after
+    wrong = [x for x in lines if join(re.findall(pattern, x)) != x]
+    print(f"{name:21} {len(wrong):5} of {len(lines)} lines wrong: {1 - len(wrong) / len(lines):.4%} right")
+
+# %% [markdown]
+# Three small changes take the damaged lines from thousands to a couple of dozen. We keep them,
+# with the curly quotes and the long dash that other texts use, and build the class.
+
+# %% tags=["export"] module="tokenizers/word.py"
+"""WordTokenizer: one token for each word, mark or line break. Derived in chapter 13."""
+
+import re
+from collections import Counter
+
+# %% tags=["export"]
+UNK = "<unk>"
+# A word may hold apostrophes and hyphens ('tis, o'er, th', well-beloved); "--" is one mark.
+PIECE = re.compile(r"\n|['’]?\w+(?:['’-]\w+)*['’]?|--|[^\w\s]")
+# An apostrophe that is in no word closes a quotation: 'Alas,' she said.
+NO_SPACE_BEFORE = {*".,;:!?)]}'’”—\n", "--"}
+NO_SPACE_AFTER = {*"([{‘“—\n", "--"}
+
+# %% [markdown]
+# ## Words: which to keep
+#
+# There are far more words than characters, and most of them are rare. A word that occurs once
+# teaches the model nothing, and costs a row of the embedding. So the vocabulary may be cut: keep
+# only words that occur `min_freq` times, or only the `max_vocab_size` most frequent. Every other
+# word, and any word of a later text, becomes the token `<unk>`, *unknown*, with id 0.
+
+# %% tags=["export"]
+class WordTokenizer(Tokenizer):
+    """Words, punctuation marks and line breaks; `<unk>` for what the vocabulary lacks.
+
+    Decoding puts one space between tokens, but none before a closing mark, none after an opening
+    one, and none around dashes and line breaks. It cannot restore unknown words, runs of spaces,
+    tabs, spaces at the ends of lines, or spacing that breaks these rules: "-- so", ",'tis", and
+    straight double quotes, of which it cannot tell the opening one.
+    """
+
+    kind = "word"
+
+    def __init__(self, words):
+        self.words = list(words)
+        if self.words[:1] != [UNK] or not all(isinstance(w, str) for w in self.words):
+            raise ValueError(f"the vocabulary must be a list of words, {UNK} first")
+        self.id_of = {w: i for i, w in enumerate(self.words)}
+        if len(self.id_of) != len(self.words):
+            raise ValueError("the vocabulary holds a word twice")
+        self.vocab_size = len(self.words)
+
+# %% tags=["export"]
+@add_to_class(WordTokenizer)
+@classmethod
+def train(cls, text, min_freq=1, max_vocab_size=None):
+    """Return the tokenizer of the words of `text`, the most frequent first.
+
+    Args:
+        min_freq: a word that occurs less often becomes `<unk>`.
+        max_vocab_size: keep that many entries at most, `<unk>` counted.
+
+    Raises:
+        ValueError: an argument is too small, or no word is left.
+    """
+    if min_freq < 1:
+        raise ValueError(f"min_freq={min_freq} must be at least 1")
+    if max_vocab_size is not None and max_vocab_size < 2:
+        raise ValueError(f"max_vocab_size={max_vocab_size} must be at least 2: {UNK} and one word")
+    counts = Counter(PIECE.findall(text))
+    if not counts:
+        raise ValueError("cannot learn a vocabulary from a text without words")
+    words = [w for w, n in counts.items() if n >= min_freq]
+    if not words:
+        raise ValueError(f"min_freq={min_freq} leaves no word: none occurs so often")
+    # Equal counts in alphabetical order, so that the same text always gives the same ids.
+    words.sort(key=lambda w: (-counts[w], w))
+    return cls([UNK, *words][:max_vocab_size])
+
+# %% tags=["export"]
+@add_to_class(WordTokenizer)
+def encode(self, text, allowed_special=()):
+    """Return the ids of `text`, 0 for an unknown word; there are no special tokens to allow."""
+    return [self.id_of.get(piece, 0) for piece in PIECE.findall(text)]
+
+# %% tags=["export"]
+@add_to_class(WordTokenizer)
+def decode(self, ids):
+    """Return the text of `ids`, spaced by the rules above."""
+    parts, before = [], "\n"
+    for i in ids:
+        word = self.words[i]
+        if word not in NO_SPACE_BEFORE and before not in NO_SPACE_AFTER:
+            parts.append(" ")
+        parts.append(word)
+        before = word
+    return "".join(parts)
+
+# %% tags=["export"]
+@add_to_class(WordTokenizer)
+def to_dict(self):
+    return {"words": self.words}
+
+@add_to_class(WordTokenizer)
+@classmethod
+def from_dict(cls, content):
+    return cls(content["words"])
+
+# %% [markdown]
+# Before you run the next cell: we keep 2,000 entries, learnt from `train_text`. In the line below, which
+# words will be unknown?
+
+# %%
+small = WordTokenizer.train(train_text, max_vocab_size=2000)
+print(small.words[:12])
+ids = small.encode("'Tis an unweeded garden, my lord!")
+print(ids)
+print(small.decode(ids))
+
+# %% [markdown]
+# The most frequent token is the line break, then the comma. *unweeded* is lost for good: no
+# `decode` can bring it back. That is the price of words.
+#
+# ## Check the round trip, then break it
+#
+# A layer has its gradient check; a tokenizer has its round trip, `decode(encode(x)) == x`. The
+# check counts the lines that fail and shows the first one, as it went in and as it came out.
+
+# %%
+def round_trip(tokenizer, lines):
+    wrong = [x for x in lines if tokenizer.decode(tokenizer.encode(x)) != x]
+    print(f"{tokenizer.kind}: {len(wrong)} of {len(lines)} lines differ")
+    for x in wrong[:4]:
+        print("   in: ", x)
+        print("   out:", tokenizer.decode(tokenizer.encode(x)))
+
+words = WordTokenizer.train(text)
+round_trip(char_tokenizer, lines)
+round_trip(words, lines)
+
+# %% [markdown]
+# The characters are *lossless*. Words lose 25 lines, and we see why: a space is missing before
+# *'tis*, or a word breaks off with a hyphen. The ids say nothing about spaces, so whatever breaks
+# the rules is lost.
+#
+# Now we break it. Suppose that somebody tidies `NO_SPACE_AFTER` and drops the dash. Which lines
+# will the check show?
+
+# %%
+NO_SPACE_AFTER.remove("--")
+round_trip(words, lines)
+NO_SPACE_AFTER.add("--")
+
+# %% [markdown]
+# ## Bits per character
+#
+# Back to the question of which model is better. Write $t_1, \dots, t_N$ for the tokens of a text,
+# and $M$ for the number of its characters. The model gives the text a probability, and its loss
+# $\ell$ is the mean over the tokens, in nats:
+#
+# $$P(\text{text}) = \prod_{i=1}^{N} p(t_i \mid t_1 \dots t_{i-1})$$
+#
+# $$\ell = -\frac{1}{N} \sum_{i=1}^{N} \ln p(t_i \mid t_1 \dots t_{i-1}) = -\frac{1}{N} \ln P(\text{text})$$
+#
+# So $N \ell = -\ln P(\text{text})$: what the loss takes for the whole text does not depend on how
+# the text was cut, only on the probability that it got. One bit is $\ln 2$ nats, because
+# $\log_2 P = \ln P / \ln 2$. Spread over the characters, of which every tokenizer sees the same
+# number,
+#
+# $$\text{bits per character} = \frac{-\log_2 P(\text{text})}{M} = \frac{\ell}{\ln 2} \cdot \frac{N}{M}.$$
+#
+# The factor $N / M$ is what a loss per token hides: a word is a few characters long, so its loss may
+# be a few times higher. First as a loop over the tokens, as in the formula for $P$:
+
+# %%
+def bits_loop(tokenizer, train_text, val_text):
+    counts = Counter(tokenizer.encode(train_text))
+    total = sum(counts.values()) + tokenizer.vocab_size
+    bits = 0.0
+    for i in tokenizer.encode(val_text):
+        bits -= math.log2((counts[i] + 1) / total)
+    return bits / len(val_text)
+
+# %% [markdown]
+# Then with arrays, through the loss: `np.bincount` counts how often each id occurs.
+
+# %%
+import numpy as np
+
+def bits_per_character(loss, n_tokens, n_chars):
+    return loss / math.log(2) * n_tokens / n_chars
+
+def unigram_bits(tokenizer, train_text, val_text):
+    counts = np.bincount(tokenizer.encode(train_text), minlength=tokenizer.vocab_size) + 1
+    ids = tokenizer.encode(val_text)
+    loss = -np.log(counts / counts.sum())[ids].mean()    # nats per token
+    return float(bits_per_character(loss, len(ids), len(val_text)))
+
+# %% [markdown]
+# Both ways must agree. The last line is a check by thought: a model that knows nothing gives each
+# of $V$ characters $1/V$, so it needs $\log_2 V$ bits.
+
+# %%
+for tokenizer in [char_tokenizer, WordTokenizer.train(train_text)]:
+    a, b = bits_loop(tokenizer, train_text, val_text), unigram_bits(tokenizer, train_text, val_text)
+    print(f"{tokenizer.kind:5} V = {tokenizer.vocab_size:6}   loop {a:.4f}   arrays {b:.4f} bits per character")
+print(f"knows nothing: log2({char_tokenizer.vocab_size}) = {math.log2(char_tokenizer.vocab_size):.4f}")
+
+# %% [markdown]
+# ## Experiment: is a smaller vocabulary better?
+#
+# Words seem to win by far. We keep fewer and fewer of them and watch the bits per character.
+#
+# Before you run the next cell: does the number rise or fall as more words become `<unk>`?
+
+# %%
+for min_freq in [1, 3, 10, 100, 1000]:
+    tokenizer = WordTokenizer.train(train_text, min_freq=min_freq)
+    unknown = np.mean(np.array(tokenizer.encode(val_text)) == 0)
+    bits = unigram_bits(tokenizer, train_text, val_text)
+    print(f"min_freq {min_freq:4}   V {tokenizer.vocab_size:6}   {unknown:6.2%} unknown   {bits:.4f}")
+
+# %% [markdown]
+# It falls, and the best score goes to the tokenizer that knows the least. Kept up, we would end
+# with a text of nothing but `<unk>` and a loss of 0. The derivation says where this went wrong:
+# $P(\text{text})$ must be the probability of the text, and after `<unk>` it is the probability of
+# some other text with holes in it. Bits per character compare honestly only when the tokenizer is
+# lossless.
+#
+# We can make words pay: whoever meets `<unk>` must also spell the word out, letter by letter, with
+# the unigram model of characters, and a space to end it.
+
+# %%
+char_counts = np.bincount(char_tokenizer.encode(train_text), minlength=char_tokenizer.vocab_size) + 1
+char_bits = -np.log2(char_counts / char_counts.sum())
+
+def spelling_bits(tokenizer, val_text):
+    """What the unknown words cost in letters, in bits per character."""
+    unknown = [p for p in PIECE.findall(val_text) if p not in tokenizer.id_of]
+    return float(sum(char_bits[char_tokenizer.encode(p + " ")].sum() for p in unknown)) / len(val_text)
+
+# %%
+from coursekit import figures
+
+min_freqs = [1, 2, 3, 5, 10, 30, 100, 300, 1000]
+tokenizers = [WordTokenizer.train(train_text, min_freq=n) for n in min_freqs]
+counted = [unigram_bits(t, train_text, val_text) for t in tokenizers]
+honest = [b + spelling_bits(t, val_text) for b, t in zip(counted, tokenizers)]
+print("as counted:   ", [round(b, 2) for b in counted])
+print("with spelling:", [round(b, 2) for b in honest])
+
+# %%
+fig, ax = figures.subplots(size=(6, 3.4))
+ax.semilogx(min_freqs, counted, "o-", label="words, <unk> for free")
+ax.semilogx(min_freqs, honest, "s-", label="words, <unk> spelled out")
+ax.axhline(unigram_bits(char_tokenizer, train_text, val_text), color=figures.GREY, label="characters")
+ax.set(xlabel="min_freq (words rarer than this are unknown)", ylabel="bits per character", ylim=(0, 5.2))
+ax.legend()
+figures.show(fig, "Bits per character of unigram models against min_freq. With unknown words for "
+             "free the curve falls steadily; with unknown words spelled out it rises towards the "
+             "grey line of the characters, which is highest.")
+
+# %% [markdown]
+# Paid in full, the curve turns round. With `min_freq=1` no `<unk>` occurs in `train_text`, so the
+# model holds it to be all but impossible; leaving out the words that occur once teaches it how often
+# a new word comes. From there on each word that leaves the vocabulary costs more than it saves.
+# The curve also starts well above the other one, because even the full vocabulary of `train_text`
+# lacks many words of `val_text`: that is how the last column of the first cell flattered the words.
+#
+# They beat the characters even so. A whole word holds what its letters say about each other, and
+# the unigram of characters cannot see that. A model that looks back at earlier characters, such as
+# our GPT, can.
+#
+# Change `min_freqs`, or put in a text of your own, and see where the curves part.
+#
+# ## Recap
+#
+# - A tokenizer turns text into ids and back. Characters lose nothing and give long sequences; words
+#   give short ones and lose what they do not know.
+# - The round trip is the check. On our text, words restore all but 25 of 42,533 lines.
+# - Losses per token of different tokenizers do not compare. Bits per character do,
+#   $\ell / \ln 2 \cdot N / M$, as long as nothing is lost.
+# - The next cell exports `tokenizers/base.py`, `tokenizers/char.py` and `tokenizers/word.py`.
+# - Next: byte-pair encoding, which has no unknown words and still writes whole ones.
+
+# %%
+export("13_tokenizers")

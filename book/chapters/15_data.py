@@ -1,0 +1,534 @@
+# %% [markdown]
+# # Chapter 15: Data
+#
+# Here is a language model that needs no gradient at all. It keeps a dictionary. For every
+# character of the training text it writes down the $k$ characters before it and the character
+# that followed. To predict, it looks up the last $k$ characters. That is a memory, not
+# understanding: a larger $k$ should make it worse on new text, because long contexts never come
+# twice.
+#
+# We cut Shakespeare into windows of 64 characters, one every 8 characters, and keep a tenth of
+# them for validation. We do it in two ways: draw the tenth by chance, or take the last tenth.
+
+# %%
+from pathlib import Path
+
+import numpy as np
+from coursekit import add_to_class, export
+from coursekit.figures import BLUE, GREY, ORANGE, show, subplots
+
+text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
+rng = np.random.default_rng(15)
+
+# %%
+def accuracy(text, train, val, k, T=64):
+    """Fraction of the characters in `val` windows that a dictionary of `train` windows knows."""
+    table = {}
+    for s in train:
+        for i in range(s + k, s + T):
+            table[text[i - k : i]] = text[i]
+    hits = [table.get(text[i - k : i]) == text[i] for s in val for i in range(s + k, s + T)]
+    return sum(hits) / len(hits)
+
+# %% [markdown]
+# Before you run the next cell: which $k$ will look best under each of the two splits?
+
+# %%
+starts = np.arange(0, 100_000, 8)
+tenth = len(starts) // 10
+mixed = rng.permutation(starts)
+by_chance, by_place = [], []
+for k in (ks := [2, 4, 6, 8, 12, 16, 20]):
+    by_chance.append(accuracy(text, mixed[:-tenth].tolist(), mixed[-tenth:].tolist(), k))
+    by_place.append(accuracy(text, starts[:-tenth].tolist(), starts[-tenth:].tolist(), k))
+    print(f"k = {k:2}   drawn by chance {by_chance[-1]:4.0%}   the last tenth {by_place[-1]:4.0%}")
+
+# %%
+figure, axes = subplots(size=(5.5, 3.2))
+axes.plot(ks, by_chance, "o-", color=ORANGE, label="validation drawn by chance")
+axes.plot(ks, by_place, "s-", color=BLUE, label="validation is the last tenth")
+axes.set_xticks(ks)
+axes.set_xlabel("k, characters of context in the dictionary")
+axes.set_ylabel("validation characters predicted")
+axes.set_ylim(0, 1.05)
+axes.legend()
+show(
+    figure,
+    "Accuracy of a dictionary model against its context length. With validation windows drawn by "
+    "chance it rises towards 1; with the last tenth as validation it peaks early and falls to 0.",
+)
+
+# %% [markdown]
+# The two splits give opposite advice. Drawn by chance, the validation windows overlap with
+# training windows that start a few characters earlier or later: nearly every long context in
+# them was seen, with its answer. The dictionary recites. On the last tenth it has nothing to
+# recite, and only the short contexts help.
+#
+# A GPT can recite, too. So the question of this chapter: **how do we cut, store and serve a text so
+# that the validation loss means what it says?** We make one cut, one file for each part, and a
+# loader that cannot reach over the cut.
+#
+# ## Shapes
+#
+# | name | meaning | shape |
+# |---|---|---|
+# | `tokens` | all ids of one part, training or validation | (N,) |
+# | `starts` | where the windows of a batch begin | (B,) |
+# | `windows` | ids at `starts[b]` … `starts[b] + T` | (B, T+1) |
+# | `x` | what the model reads: all but the last of each window | (B, T) |
+# | `y` | what it shall predict: all but the first | (B, T) |
+#
+# B is the batch size and T the block size. N is the number of tokens.
+
+# %% [markdown]
+# ## A token file
+#
+# Every run reads the same tokens, so we encode once and store the ids. The plainest file is the ids
+# one after the other, each in two bytes. Little-endian order puts the low byte first. Before you run the next cell: what are the four bytes of the ids 1 and 258
+# (258 is 256 + 2)? And what does a reader get who expects the high byte first?
+
+# %%
+two_ids = np.array([1, 258], "<u2")  # < little-endian, u unsigned, 2 bytes
+print("bytes:", two_ids.tobytes().hex(" "))
+print("read as high byte first:", np.frombuffer(two_ids.tobytes(), ">u2").tolist())
+
+# %% [markdown]
+# A wrong reading gives wrong numbers, not an error. There is a second trap of this kind. Two
+# bytes hold $2^{16} = 65{,}536$ different ids. Look at what becomes of a larger one:
+
+# %%
+print(np.array([65_535, 65_536, 70_000]).astype("<u2").tolist())
+print("3 - 5 in two unsigned bytes:", int((np.array([3], "<u2") - np.array([5], "<u2"))[0]))
+
+# %% [markdown]
+# It wraps around in silence: 70,000 turns into $70{,}000 - 65{,}536$. So a file of bytes needs a
+# description beside it: the type, the length, the vocabulary size, and the SHA-256 digest, a
+# fingerprint of 64 hexadecimal digits that changes when any byte does. We put it in a small JSON
+# file, a *sidecar*. And the ids are checked before they are narrowed.
+#
+# The next cells go into the package as `numpygpt/data.py`.
+
+# %% tags=["export"] module="data.py"
+"""Token files, the train/validation split, and the DataLoader. Derived in chapter 15."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from numpygpt.tokenizers.bpe import BPETokenizer
+from numpygpt.tokenizers.char import CharTokenizer
+from numpygpt.tokenizers.word import WordTokenizer
+
+
+class DataError(ValueError):
+    """A data file that is missing, damaged, or does not fit; the message says how to mend it."""
+
+
+def sha256(array):
+    """Return the SHA-256 of an array's bytes, taken piece by piece: it may exceed the memory."""
+    digest = hashlib.sha256()
+    for start in range(0, len(array), 1 << 20):
+        digest.update(np.ascontiguousarray(array[start : start + (1 << 20)]))
+    return digest.hexdigest()
+
+# %% [markdown]
+# Whoever writes a file may be interrupted in the middle. So we write to a temporary name, and
+# rename at the end. The system renames in one step, so a reader finds the old file or the new
+# one, never half of one.
+
+# %% tags=["export"]
+def write_beside(path, write):
+    """Call write(temporary path), then rename it to `path`: the old file or the new, no half."""
+    beside = path.with_name(path.name + ".tmp")
+    try:
+        write(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+# %% [markdown]
+# The sidecar is written last. If the program dies between the two files, the new tokens stand
+# beside an old digest, and reading will say so.
+
+# %% tags=["export"]
+def write_tokens(path, ids, vocab_size):
+    """Write ids as a flat binary file and its description as JSON beside it.
+
+    Args:
+        path: such as data/shakespeare_char/train.bin; the description goes to train.json.
+        ids: (N,) integers in [0, vocab_size).
+        vocab_size: kept in the description; two bytes a token up to 65,536, beyond it four.
+
+    Raises:
+        DataError: an id is not in the vocabulary.
+    """
+    path = Path(path)
+    dtype = "<u2" if vocab_size <= 1 << 16 else "<u4"
+    ids = np.asarray(ids)
+    # Narrowing wraps in silence: 70,000 would become 4,464.
+    if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:
+        raise DataError(f"ids {ids.min()} to {ids.max()} do not fit vocab_size={vocab_size}")
+    tokens = ids.astype(dtype)
+    about = {"dtype": dtype, "length": len(tokens), "vocab_size": vocab_size}
+    about = json.dumps(about | {"sha256": sha256(tokens)})
+    write_beside(path, tokens.tofile)
+    write_beside(path.with_suffix(".json"), lambda p: p.write_text(about, encoding="utf-8"))
+
+# %% [markdown]
+# Reading trusts nothing. `np.memmap` gives an array whose bytes stay on disk until they are
+# indexed, so a file larger than the memory is no problem. Every way in which the pair of files
+# can be wrong ends in a `DataError` that says what to do.
+
+# %% tags=["export"]
+def read_tokens(path):
+    """Return (tokens, vocab_size): the tokens stay on disk (memory-mapped), read as needed.
+
+    Raises:
+        DataError: a file is missing, or is not what its description says.
+    """
+    path = Path(path)
+    again = "make it again with numpygpt datagen"
+    try:
+        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        dtype, length, vocab_size, digest = (
+            about[k] for k in ("dtype", "length", "vocab_size", "sha256")
+        )
+        if dtype not in ("<u2", "<u4"):
+            raise ValueError(f"dtype {dtype!r}")
+        tokens = np.memmap(path, dtype, mode="r")
+    except FileNotFoundError as error:
+        raise DataError(f"{error.filename} is missing: make it with numpygpt datagen") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} or its .json is damaged ({error}): {again}") from None
+    if len(tokens) != length or sha256(tokens) != digest:
+        raise DataError(f"{path} is not the file that its .json describes: {again}")
+    return tokens, vocab_size
+
+# %% [markdown]
+# Now the round trip, in a temporary folder. The vocabulary has 70,001 tokens, so the writer must
+# choose four bytes a token.
+
+# %%
+import tempfile
+
+folder = Path(tempfile.mkdtemp())
+write_tokens(folder / "tiny.bin", [3, 1, 70_000], vocab_size=70_001)
+tokens, vocab_size = read_tokens(folder / "tiny.bin")
+print(tokens.tolist(), vocab_size, tokens.dtype, (folder / "tiny.bin").stat().st_size, "bytes")
+
+# %% [markdown]
+# Then we break things on purpose: a flipped bit, a file cut short, a missing sidecar, an id that
+# the vocabulary lacks. Each complaint should name its own culprit.
+
+# %%
+def complaint(action):
+    try:
+        action()
+        return "no complaint"
+    except DataError as error:
+        return str(error).replace(str(folder), "").lstrip("\\/")
+
+path = folder / "broken.bin"
+write_tokens(path, [3, 1, 70_000], vocab_size=70_001)
+whole = path.read_bytes()
+path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+print("flipped bit: ", complaint(lambda: read_tokens(path)))
+path.write_bytes(whole[:-1])
+print("cut short:   ", complaint(lambda: read_tokens(path)).split(" (")[0])
+path.with_suffix(".json").unlink()
+print("no sidecar:  ", complaint(lambda: read_tokens(path)))
+print("id too large:", complaint(lambda: write_tokens(path, np.array([3, 70_000]), 65)))
+
+# %% [markdown]
+# ## One cut, through the text
+#
+# Where do we cut? At nine tenths of the *text*, before it is encoded. If we cut at nine
+# tenths of the *tokens*, each tokenizer would put the cut at another character, and their
+# validation losses would speak of different texts. Chapter 13's bits per character only compare
+# on the same characters. The next cell shows how far the cut would move.
+
+# %%
+from numpygpt.tokenizers.bpe import BPETokenizer
+from numpygpt.tokenizers.char import CharTokenizer
+
+piece = text[:200_000]
+for tokenizer in (CharTokenizer.train(piece), BPETokenizer.train(piece, vocab_size=400)):
+    ids = tokenizer.encode(piece)
+    kept = tokenizer.decode(ids[: round(0.9 * len(ids))])
+    print(f"{tokenizer.kind:5} nine tenths of the tokens end at character {len(kept):,}")
+
+# %% [markdown]
+# `prepare` cuts the text, encodes both parts and writes the files. Two helpers read a saved
+# tokenizer of whichever kind it is.
+
+# %% tags=["export"]
+def prepare(text, tokenizer, folder, val_fraction=0.1):
+    """Write train.bin, val.bin and tokenizer.json into `folder`; the last tenth is for validation.
+
+    Returns:
+        (number of training tokens, number of validation tokens).
+
+    Raises:
+        DataError: one part of the text has no tokens.
+    """
+    folder = Path(folder)
+    cut = round(len(text) * (1 - val_fraction))
+    # Split the text, not the tokens: the validation text is then the same for every tokenizer.
+    parts = {"train": tokenizer.encode(text[:cut]), "val": tokenizer.encode(text[cut:])}
+    if not all(parts.values()):
+        raise DataError("the text is too short to split into training and validation parts")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, ids in parts.items():
+        write_tokens(folder / f"{name}.bin", ids, tokenizer.vocab_size)
+    tokenizer.save(folder / "tokenizer.json")
+    return len(parts["train"]), len(parts["val"])
+
+# %% tags=["export"]
+def tokenizer_from_json(content, path="the tokenizer"):
+    """Return the tokenizer that parsed JSON describes."""
+    kind = content.get("kind") if isinstance(content, dict) else None
+    for cls in (CharTokenizer, WordTokenizer, BPETokenizer):
+        if cls.kind == kind:
+            return cls.from_json(content, path)
+    raise ValueError(f"{path} holds no tokenizer that we know: kind {kind!r}")
+
+
+def load_tokenizer(path):
+    """Return the tokenizer saved at `path`, of whichever kind it is."""
+    again = "make it again with numpygpt datagen"
+    try:
+        return tokenizer_from_json(json.loads(Path(path).read_text(encoding="utf-8")), path)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: make it with numpygpt datagen") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not a tokenizer ({error}): {again}") from None
+
+# %% [markdown]
+# The whole of Shakespeare's nine plays, one token a character. The last characters of the
+# training part and the first of the validation part show the cut.
+
+# %%
+n_train, n_val = prepare(text, CharTokenizer.train(text), folder)
+tokenizer = load_tokenizer(folder / "tokenizer.json")
+train_tokens, vocab_size = read_tokens(folder / "train.bin")
+val_tokens, _ = read_tokens(folder / "val.bin")
+print(f"{n_train:,} + {n_val:,} tokens, {vocab_size} different ones")
+print(f"train.bin has {train_tokens.nbytes:,} bytes")
+print("training ends:    ", repr(tokenizer.decode(train_tokens[-30:].tolist())))
+print("validation begins:", repr(tokenizer.decode(val_tokens[:30].tolist())))
+
+# %% [markdown]
+# ## Windows, by hand
+#
+# A window of T+1 tokens holds T lessons: read the first 1, predict the 2nd; read the first 2,
+# predict the 3rd; and so on. So `y` is `x` one token later. Ten tokens, T = 4, and the window
+# that begins at 3:
+
+# %%
+ten, T, s = np.arange(10) * 10, 4, 3
+window = ten[s : s + T + 1]
+x, y = window[:-1], window[1:]
+for t in range(T):
+    print(f"read {x[: t + 1].tolist()!s:18} predict {y[t]}")
+
+# %% [markdown]
+# Where may a window begin? Token $s + t$ is read and token $s + t + 1$ is the target, for
+# $t = 0 \dots T-1$:
+#
+# $$x_{bt} = \text{tokens}[s_b + t], \qquad y_{bt} = \text{tokens}[s_b + t + 1].$$
+#
+# The largest index that we touch is $s + T$, with $t = T - 1$ in $y$. It must not pass the last
+# token:
+#
+# $$s + T \le N - 1 \quad\Longleftrightarrow\quad 0 \le s \le N - T - 1,$$
+#
+# which are $N - T$ possible starts. Before you run the next cell: how many is that for N = 10 and
+# T = 4, and is the last token, 90, ever read as `x`? Ever predicted?
+
+# %%
+N = len(ten)
+print("starts:", list(range(N - T)))
+print("read:     ", sorted({int(ten[s + t]) for s in range(N - T) for t in range(T)}))
+print("predicted:", sorted({int(ten[s + t + 1]) for s in range(N - T) for t in range(T)}))
+
+# %% [markdown]
+# ## A batch: loop, then vectors
+#
+# The loop is the formula. The vector form adds a column of starts, (B, 1), to a row of offsets,
+# (T+1,). Broadcasting makes all B·(T+1) indices, and one indexing fetches all windows.
+
+# %%
+def batch_loop(tokens, starts, T):
+    x, y = np.zeros((2, len(starts), T), np.int64)
+    for b, s in enumerate(starts):
+        for t in range(T):
+            x[b, t] = tokens[s + t]
+            y[b, t] = tokens[s + t + 1]
+    return x, y
+
+# %%
+starts = np.array([3, 0, 5])
+index = starts[:, None] + np.arange(T + 1)  # (B, T+1)
+windows = ten[index]
+print(index)
+x, y = batch_loop(ten, starts, T)
+print("the loop agrees:", np.array_equal(x, windows[:, :-1]) and np.array_equal(y, windows[:, 1:]))
+
+# %% [markdown]
+# The loader draws the starts by chance, all equally likely, and never ends. Drawing with
+# replacement keeps no list of what was seen, so the state of the loader is the state of its
+# random generator: handy for resuming. The ids are widened to 64 bits on the way out, since you
+# saw what a subtraction in two unsigned bytes does.
+
+# %% tags=["export"]
+class DataLoader:
+    """Endless random windows of a token array: x (B, T), and y (B, T), the same one token later."""
+
+    def __init__(self, tokens, batch_size, block_size, *, rng):
+        if len(tokens) <= block_size:
+            raise DataError(
+                f"{len(tokens)} tokens are too few for a window of block_size={block_size} "
+                "and its target: take a longer text or a smaller block_size"
+            )
+        self.tokens = tokens
+        self.batch_size = batch_size
+        self.block_size = block_size
+        self.rng = rng
+
+    def __iter__(self):
+        return self
+
+# %% tags=["export"]
+@add_to_class(DataLoader)
+def __next__(self):
+    starts = self.rng.integers(len(self.tokens) - self.block_size, size=self.batch_size)
+    windows = self.tokens[starts[:, None] + np.arange(self.block_size + 1)]  # (B, T+1)
+    windows = windows.astype(np.int64)
+    return windows[:, :-1], windows[:, 1:]
+
+# %% [markdown]
+# A batch of real text. The second line of each pair is the first, one character later.
+
+# %%
+x, y = next(DataLoader(train_tokens, batch_size=3, block_size=24, rng=np.random.default_rng(0)))
+for b in range(3):
+    print("x", repr(tokenizer.decode(x[b].tolist())))
+    print("y", repr(tokenizer.decode(y[b].tolist())))
+
+# %% [markdown]
+# ## Check it, then break it
+#
+# Nothing here is differentiable, so there is no gradient to check. But the loader makes promises,
+# and a promise can be checked. On ten tokens 300 draws see every start. Then: `y` is `x` one token
+# later, all tokens but the first are predicted, and all but the last are read.
+
+# %%
+def check_loader(loader_class):
+    """Return which promise a loader breaks, on tokens that equal their own positions."""
+    loader = loader_class(np.arange(10), 3, 4, rng=np.random.default_rng(0))
+    try:
+        batches = [next(loader) for _ in range(100)]
+    except IndexError:
+        return "WRONG: a window reaches past the last token"
+    if not all(np.array_equal(x + 1, y) for x, y in batches):
+        return "WRONG: y is not x one token later"
+    if set(np.concatenate([y for _, y in batches]).ravel().tolist()) != set(range(1, 10)):
+        return "WRONG: a token is never predicted"
+    return "right"
+
+print("DataLoader:", check_loader(DataLoader))
+
+# %% [markdown]
+# Now three loaders with bugs. The first gives the model its answers: it needs only to copy. The
+# second forgets one start. The third draws one start too many; on a million tokens it would crash
+# about once in a million windows, late in some long run. Before you run the cell: what will the
+# check say to each?
+
+# %%
+class ForgetsShift(DataLoader):
+    def __next__(self):
+        x, _ = DataLoader.__next__(self)
+        return x, x
+
+class OneStartTooFew(DataLoader):
+    def __next__(self, n_starts=10 - 4 - 1):
+        windows = self.tokens[self.rng.integers(n_starts, size=3)[:, None] + np.arange(4 + 1)]
+        return windows[:, :-1], windows[:, 1:]
+
+class OneStartTooMany(OneStartTooFew):
+    def __next__(self):
+        return OneStartTooFew.__next__(self, n_starts=10 - 4 + 1)
+
+for bug in (ForgetsShift, OneStartTooFew, OneStartTooMany):
+    print(f"{bug.__name__:16} {check_loader(bug)}")
+
+# %% [markdown]
+# ## How much of the text does a run see?
+#
+# Random windows overlap, so some tokens come often and others never. One window covers
+# a given token (away from the ends) with probability $T / (N - T) \approx T/N$. After $n$ batches
+# of $B$ windows the token was missed by all of them with probability
+#
+# $$\left(1 - \frac{T}{N}\right)^{Bn} \approx e^{-BTn/N},$$
+#
+# since $\ln(1 - u) \approx -u$ for small $u$. The exponent $BTn/N$ is the number of *epochs*: how
+# often the run could have read the text from end to end. We count for the sizes that we will
+# train with, B = 12 and T = 64.
+
+# %%
+B, T, N = 12, 64, len(train_tokens)
+loader = DataLoader(np.arange(N), B, T, rng=np.random.default_rng(0))  # tokens are their positions
+seen, measured = np.zeros(N, bool), []
+steps = np.arange(250, 4001, 250)
+for n in range(1, steps[-1] + 1):
+    seen[next(loader)[1]] = True
+    if n % 250 == 0:
+        measured.append(seen.mean())
+predicted = 1 - np.exp(-B * T * steps / N)
+for n, m, p in [*zip(steps, measured, predicted, strict=True)][3::4]:
+    print(f"{n} batches, {B * T * n / N:.2f} epochs: {m:.3f} seen, {p:.3f} predicted")
+
+# %%
+figure, axes = subplots(size=(5.5, 3.2))
+n = np.arange(0, 4001)
+axes.plot(n, np.minimum(1, B * T * n / N), "--", color=GREY, label="reading end to end")
+axes.plot(n, 1 - np.exp(-B * T * n / N), color=BLUE, label=r"$1 - e^{-BTn/N}$")
+axes.plot(steps, measured, "o", color=ORANGE, label="counted")
+axes.set_xlabel("batches")
+axes.set_ylabel("part of the training text seen")
+axes.set_ylim(0, 1.05)
+axes.legend()
+show(
+    figure,
+    "Part of the training text seen against batches. The counted points lie on the curve one minus "
+    "e to the minus epochs, below the straight line of reading end to end.",
+)
+
+# %% [markdown]
+# The formula and the count agree. A run of 2,000 batches leaves about a quarter of the text
+# unread, though it reads 1.44 times as many tokens as the text has. That is the price of a loader
+# without memory. Where every token must be read once, shuffle the windows of each pass instead,
+# and keep the order in the checkpoint.
+#
+# ## Export
+
+# %%
+export("15_data")
+
+# %%
+import shutil
+
+del tokens, train_tokens, val_tokens, loader  # some systems keep a mapped file in place
+shutil.rmtree(folder, ignore_errors=True)
+
+# %% [markdown]
+# ## Recap
+#
+# - A validation set drawn by chance from overlapping windows praises memory; we cut the text once.
+# - Tokens are a flat binary file with a JSON sidecar: type, length, vocabulary size, SHA-256.
+# - A window of T+1 tokens gives `x` and `y`; there are N − T places where it can begin.
+# - We exported `numpygpt/data.py`: `prepare`, `read_tokens`, `load_tokenizer`, `DataLoader`.
+# - Next: Training, where these batches meet the model of [chapter 12](12_gpt.ipynb).

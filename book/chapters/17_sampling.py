@@ -1,0 +1,537 @@
+# %% [markdown]
+# # Chapter 17: Sampling
+#
+# In `data/checkpoints` lies a GPT that was trained as in [chapter 16](16_training.ipynb), on
+# characters of Shakespeare. It gives a probability to every next character. The natural thing to do
+# with it: take the likeliest character, append it, ask again. This is *greedy* decoding.
+
+# %%
+from pathlib import Path
+
+import numpy as np
+from coursekit import add_to_class, export
+from coursekit.figures import BLUE, GREEN, GREY, ORANGE, show, subplots
+
+from numpygpt.checkpoint import load_model
+
+path = Path("../data/checkpoints/shakespeare_char/checkpoint.npz")
+# float64: rounding then cannot decide between two characters, on any machine.
+model, tokenizer, meta = load_model(path, dtype=np.float64)
+print(f"{model.num_params():,} parameters, block size {model.config.block_size}")
+
+# %%
+def next_logits(ids):
+    """Logits after the last of ids (B, T), by a full forward pass over the last block_size."""
+    return model(ids[:, -model.config.block_size :])[:, -1]  # (B, V)
+
+prompt = np.array([tokenizer.encode("ROMEO:\n")])  # (1, 7)
+ids = prompt
+for _ in range(180):
+    ids = np.concatenate([ids, next_logits(ids).argmax(axis=-1)[:, None]], axis=1)
+print(tokenizer.decode(ids[0].tolist()))
+
+# %% [markdown]
+# Each character is the best one, and the text runs in circles. Shakespeare's own next character is
+# often *not* the likeliest one. We can measure how often, on text from the validation part:
+
+# %%
+text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
+T = model.config.block_size
+held_out = np.array(tokenizer.encode(text[-64 * (T + 1) :])).reshape(64, T + 1)
+logits, loss = model(held_out[:, :-1], held_out[:, 1:])
+hit = logits.argmax(axis=-1) == held_out[:, 1:]
+print(f"loss {loss:.2f} nats; the likeliest character is the true one in {hit.mean():.0%} of cases")
+
+# %% [markdown]
+# In all the other cases the author took a character that the model ranks second or lower. A text
+# without any such choice is not like his. So we must draw from the distribution. But a pure draw
+# errs the other way: the long tail of characters, each nearly impossible, adds up, and sooner or
+# later one of them is drawn. **How do we draw the next token so that the text is neither a circle
+# nor a mess? And how do we do it without reading the whole text again for every token?**
+#
+# ## Shapes
+#
+# | name | meaning | shape |
+# |---|---|---|
+# | `logits` | scores of the next token | (B, V) |
+# | `p` | probabilities, each row sums to 1 | (B, V) |
+# | `ids` | prompt, then prompt and continuation | (B, T), (B, T + new) |
+# | `u` | uniform random numbers in [0, 1) | (B, 1) |
+# | `q`, `k`, `v` | of the n tokens that are new | (B, H, n, D) |
+# | `cache.k`, `cache.v` | of all tokens in the window, for each of L layers | (L, B, H, block_size, D) |
+
+# %% [markdown]
+# ## Temperature
+#
+# Divide the logits $z$ by a temperature $\tau$ before the softmax:
+#
+# $$p_i = \frac{e^{z_i/\tau}}{\sum_j e^{z_j/\tau}}.$$
+#
+# What this does shows in a ratio of two probabilities, where the sum cancels:
+#
+# $$\frac{p_i}{p_j} = e^{(z_i - z_j)/\tau} = \left(e^{z_i - z_j}\right)^{1/\tau}.$$
+#
+# At $\tau = 1$ it is the model's ratio. At $\tau = 1/2$ the ratio is squared: the likely
+# gets likelier. As $\tau \to 0$ every ratio to the largest logit goes to 0, which is greedy. As
+# $\tau \to \infty$ every ratio goes to 1, which is dice. Before you run the next cell: the first
+# two tokens have the ratio 2 at $\tau = 1$. What is it at $\tau = 1/2$, and at $\tau = 2$?
+
+# %%
+from numpygpt.nn.functional import softmax
+
+z = np.log([0.5, 0.25, 0.15, 0.1])
+for tau in (0.5, 1.0, 2.0, 100.0):
+    p = softmax(z / tau)
+    print(f"temperature {tau:5}: {p.round(3)}, ratio {p[0] / p[1]:.3f}")
+
+# %% [markdown]
+# ## Top-k and top-p
+#
+# *Top-k* keeps the k likeliest tokens, sets the others to 0 and divides by what is left. *Top-p*
+# keeps the smallest set of likeliest tokens whose mass reaches p: many tokens where the
+# model is unsure, few where it is sure. By hand, as a loop over one row:
+
+# %%
+def top_p_loop(p, top_p):
+    kept, mass = np.zeros_like(p), 0.0
+    for i in np.argsort(-p, kind="stable"):  # the likeliest first
+        if mass >= top_p:
+            break
+        kept[i] = p[i]
+        mass += p[i]
+    return kept / mass
+
+# %% [markdown]
+# Before you run the next cell: how many of the probabilities 0.1, 0.5, 0.15, 0.25 does top-p keep
+# at p = 0.7? And at p = 0.4?
+
+# %%
+p = np.array([0.1, 0.5, 0.15, 0.25])
+for top_p in (0.7, 0.4):
+    print(top_p, top_p_loop(p, top_p).round(3))
+
+# %% [markdown]
+# The vector form sorts all rows at once, cuts them, and puts the numbers back where they came
+# from. It begins `numpygpt/generate.py`. Two choices: the cut by k comes before the cut by p, and
+# the mass for p is that of what k has left, as Hugging Face's transformers does it.
+
+# %% tags=["export"] module="generate.py"
+"""Sampling: temperature, top-k, top-p and the KV cache. Derived in chapter 17."""
+
+import numpy as np
+
+from numpygpt.nn.functional import softmax
+
+
+def keep_likeliest(p, top_k=None, top_p=None):
+    """Return p (B, V) cut to the likeliest tokens of each row and scaled to sum to 1 again."""
+    order = np.argsort(-p, axis=-1, kind="stable")  # the likeliest first
+    ranked = np.take_along_axis(p, order, axis=-1)
+    if top_k is not None:
+        ranked[:, top_k:] = 0
+    if top_p is not None:
+        ranked /= ranked.sum(axis=-1, keepdims=True)
+        mass = np.cumsum(ranked, axis=-1)
+        # A token goes when the likelier ones alone reach p; so the likeliest always stays.
+        ranked[:, 1:][mass[:, :-1] >= top_p] = 0
+    kept = np.empty_like(p)
+    np.put_along_axis(kept, order, ranked, axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% [markdown]
+# Does it agree with the loop, on rows from our model and for several p?
+
+# %%
+rows = softmax(logits[:5, -1])  # (5, V)
+for top_p in (0.1, 0.5, 0.9, 0.99, 1.0):
+    same = np.allclose(keep_likeliest(rows, top_p=top_p), [top_p_loop(q, top_p) for q in rows])
+    print(f"top_p = {top_p}: loop and vectors agree: {same}")
+
+# %% [markdown]
+# The two cuts and the temperature make one distribution. Temperature 0 is the limit that we found
+# above. Values that make no sense are refused by name.
+
+# %% tags=["export"]
+def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
+    """Return the distribution to draw from, (B, V), for logits (B, V).
+
+    Args:
+        temperature: divides the logits; 0 puts all mass on the largest (greedy).
+        top_k: keep the k largest logits.
+        top_p: keep the smallest set of tokens whose mass reaches p; of what top_k has left.
+            Source: Holtzman et al., The Curious Case of Neural Text Degeneration, 2019.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    if not temperature >= 0:  # this form refuses NaN, too
+        raise ValueError(f"temperature={temperature} must not be negative")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k={top_k} must be at least 1")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p={top_p} must be more than 0 and at most 1")
+    if temperature == 0:
+        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+    return keep_likeliest(softmax(logits.astype(np.float64) / temperature), top_k, top_p)
+
+# %% [markdown]
+# Now on a real distribution: what may follow `ROMEO:` and `What say'st t`? The bars show the
+# model's probabilities; the colour shows who keeps a character.
+
+# %%
+figure, panels = subplots(1, 2, size=(9, 3.2), sharey=True)
+for axes, start in zip(panels, ["ROMEO:\nI ", "ROMEO:\nWhat say'st t"], strict=True):
+    z = next_logits(np.array([tokenizer.encode(start)]))
+    p = softmax(z)[0]
+    order = np.argsort(-p, kind="stable")[:16]
+    by_k, by_p = next_token_probs(z, top_k=5)[0] > 0, next_token_probs(z, top_p=0.9)[0] > 0
+    color = [BLUE if by_k[i] and by_p[i] else ORANGE if by_p[i] else GREEN if by_k[i] else GREY
+             for i in order]
+    axes.bar([repr(tokenizer.decode([i]))[1:-1] for i in order.tolist()], p[order], color=color)
+    axes.set_title(f"after {start[7:]!r}")
+    axes.set_xlabel("next character")
+    print(f"after {start[7:]!r:17} top-p 0.9 keeps {by_p.sum():2} characters")
+panels[0].set_ylabel("probability")
+for label, color in [("both keep it", BLUE), ("top-p 0.9 only", ORANGE), ("top-k 5 only", GREEN),
+                     ("neither", GREY)]:
+    panels[1].bar([0], [0], color=color, label=label)
+panels[1].legend()
+show(
+    figure,
+    "Two bar charts of next-character probabilities. After 'I ' the mass is spread and top-p keeps "
+    "more characters than top-k 5; after \"What say'st t\" one character has most of the mass.",
+)
+
+# %% [markdown]
+# ## Drawing one token
+#
+# We have probabilities and need a token. Lay the $p_i$ end to end on a line of length 1 and throw
+# a dart $u$, uniform in [0, 1). It hits piece $i$ when
+#
+# $$c_{i-1} \le u < c_i, \qquad c_i = \sum_{j \le i} p_j,$$
+#
+# and the length of this piece is $c_i - c_{i-1} = p_i$. So the token is the first $i$ with $c_i >
+# u$.
+
+# %% tags=["export"]
+def draw(probs, rng):
+    """Return one id for each row of probs (B, V), by inverting the cumulative distribution."""
+    u = rng.random((len(probs), 1))
+    cumulative = np.cumsum(probs, axis=-1)
+    # Rounding can leave the last sum at 0.9999...: scale u, so that it always falls below it.
+    return (cumulative > u * cumulative[:, -1:]).argmax(axis=-1)
+
+# %% [markdown]
+# A check by counting: 100,000 darts on four pieces, one of them of length 0. Then the same check
+# on a draw with a bug: one dart for the whole batch. With a batch of 1 nobody would notice.
+
+# %%
+def frequencies(draw):
+    probs = np.tile([0.1, 0.6, 0.0, 0.3], (100_000, 1))
+    return np.bincount(draw(probs, np.random.default_rng(0)), minlength=4) / len(probs)
+
+def draw_with_one_dart(probs, rng):
+    return (np.cumsum(probs, axis=-1) > rng.random()).argmax(axis=-1)
+
+print("draw:    ", frequencies(draw).round(2).tolist())
+print("one dart:", frequencies(draw_with_one_dart).round(2).tolist())
+
+# %% [markdown]
+# ## What the past costs
+#
+# So far each new character costs a full forward pass over the window: with 64 characters in it,
+# 63 of them were read before. Look at attention, for the query at position $t$ and one head:
+#
+# $$o_t = \sum_{s \le t} p_{ts} v_s, \qquad p_{ts} = \operatorname{softmax}_s\!\left(\frac{q_t \cdot k_s}{\sqrt{D}}\right).$$
+#
+# The last position needs its own query $q_t$, but the keys and values of all positions. In the
+# first layer $k_s$ and $v_s$ depend on token $s$ alone. Its output $o_s$ depends on positions up
+# to $s$, so in the second layer $k_s$ and $v_s$ depend on tokens up to $s$; and so on upwards. No
+# layer's $k_s$ and $v_s$ depend on a later token: the causal mask sees to it. Then we can keep
+# them.
+#
+# Before you run the next cell: we read 6 tokens, then 7. Which of the keys in the last layer
+# agree? And with the mask switched off?
+
+# %%
+def keys_that_agree(causal):
+    kept = []
+    for block in model.blocks:
+        block.attn.causal = causal
+    for n in (6, 7):
+        model(prompt[:, :n])
+        kept.append(model.blocks[-1].attn.k[0, :, :6].copy())  # (H, 6, D)
+    for block in model.blocks:
+        block.attn.causal = True
+    return [bool(np.allclose(kept[0][:, s], kept[1][:, s])) for s in range(6)]
+
+print("with the mask:   ", keys_that_agree(causal=True))
+print("without the mask:", keys_that_agree(causal=False))
+
+# %% [markdown]
+# ## The KV cache
+#
+# The *KV cache* keeps `k` and `v` of the window, for every layer. One question remains. The
+# position embedding has `block_size` rows, so what happens when the window is full? We cannot
+# shift the kept keys by one: they were computed at their old positions. We drop the older half of
+# the window and read the newer half again, from position 0. That costs half a window once in half
+# a window of tokens: about one more token a token.
+
+# %% tags=["export"]
+class KVCache:
+    """Keys and values of the tokens seen so far, for every layer: what a new token attends to.
+
+    A window holds at most block_size tokens. When the next would not fit, the older half is dropped
+    and the newer half is read again from position 0: positions are learnt for a window, so keys
+    that were computed at old positions are of no use at new ones.
+    """
+
+    def __init__(self, model, batch_size=1):
+        config = model.config
+        self.model = model
+        self.window = np.zeros((batch_size, 0), np.int64)  # ids that the cache holds
+        head_size = config.n_embd // config.n_head
+        shape = (config.n_layer, batch_size, config.n_head, config.block_size, head_size)
+        self.k = np.empty(shape, model.wte.W.dtype)
+        self.v = np.empty(shape, model.wte.W.dtype)
+
+# %% tags=["export"]
+@add_to_class(KVCache)
+def append(self, ids):
+    """Read the ids (B, n) that come next and return the logits after the last, (B, V).
+
+    They are those of `model(cache.window)[:, -1]`, at the cost of n tokens, not of the window.
+    """
+    block_size = self.model.config.block_size
+    for start in range(0, ids.shape[1], block_size):
+        part = ids[:, start : start + block_size]
+        if self.window.shape[1] + part.shape[1] > block_size:
+            recent = np.concatenate([self.window, part], axis=1)
+            part = recent[:, -max(block_size // 2, 1) :]
+            self.window = self.window[:, :0]
+        logits = self._read(part)
+    return logits
+
+# %% [markdown]
+# `_read` is `GPT.forward` of [chapter 12](12_gpt.ipynb), for the new tokens only. Two things
+# differ: positions count from `start`, and the head sees the last position alone.
+
+# %% tags=["export"]
+@add_to_class(KVCache)
+def _read(self, ids):
+    """One forward pass over ids (B, n) at the end of the window; no gradients are wanted."""
+    model, start = self.model, self.window.shape[1]
+    self.window = np.concatenate([self.window, ids], axis=1)
+    end = self.window.shape[1]
+    x = model.wte(ids) + model.wpe(np.arange(start, end))  # (B, n, C)
+    for layer, block in enumerate(model.blocks):
+        x = x + self._attend(block.attn, block.ln1(x), layer, start, end)
+        x = x + block.ffn(block.ln2(x))
+    x = model.ln_f(x[:, -1])  # only the last position predicts what comes next
+    return x @ model.wte.W.T if model.head is None else model.head(x)
+
+# %% [markdown]
+# And `_attend` is the attention of [chapter 10](10_attention.ipynb) with n queries and `end` keys.
+# Query $i$ of the new ones stands at position `start + i`, so it may see the keys up to there. In
+# `np.triu(…, start + 1)` the diagonal moves right by `start`: nothing of the past is masked.
+
+# %% tags=["export"]
+@add_to_class(KVCache)
+def _attend(self, attn, x, layer, start, end):
+    """MultiHeadAttention.forward for positions start to end, over the keys of all before."""
+    B, n, C = x.shape
+    H = attn.n_heads
+    q, k, v = attn.qkv(x).reshape(B, n, 3, H, C // H).transpose(2, 0, 3, 1, 4)  # (B, H, n, D)
+    self.k[layer, :, :, start:end] = k
+    self.v[layer, :, :, start:end] = v
+    keys, values = self.k[layer, :, :, :end], self.v[layer, :, :, :end]
+    scores = q @ keys.swapaxes(-1, -2) / (C // H) ** 0.5  # (B, H, n, end)
+    if n > 1:
+        scores[..., np.triu(np.ones((n, end), bool), start + 1)] = -np.inf
+    out = softmax(scores) @ values  # (B, H, n, D)
+    return attn.proj(out.swapaxes(1, 2).reshape(B, n, C))
+
+# %% [markdown]
+# ## Check it, then break it
+#
+# Sampling has no backward pass, so no gradient to check. The promise is another one: at every
+# step, the cache gives the logits of the full forward pass over its window. We feed it 110
+# characters of Shakespeare, in two sequences at once, first 5 and then one by one: the window
+# fills up and is halved, more than once.
+
+# %%
+def check_cache(cache_class, n_tokens=110):
+    """Compare each step with the full pass; return the first token that differs, and the sizes."""
+    ids = np.array([tokenizer.encode(text[s : s + n_tokens]) for s in (1000, 5000)])  # (2, n)
+    cache, sizes = cache_class(model, batch_size=2), []
+    for n, new in enumerate(np.split(ids, range(5, n_tokens), axis=1)):
+        logits = cache.append(new)
+        sizes.append(cache.window.shape[1])
+        if np.abs(logits - model(cache.window)[:, -1]).max() > 1e-11:
+            return f"WRONG at token {n + 5}", sizes
+    return f"right for {n_tokens} tokens", sizes
+
+verdict, sizes = check_cache(KVCache)
+print(verdict, "| window sizes:", sizes[0], "...", sizes[58:62], "...", sizes[90:94], "...")
+
+# %% [markdown]
+# Now a tempting improvement: reading half a window again looks like waste, since its keys are
+# there. This class moves them to the front and goes on. Before you run the cell: at which token
+# will the check notice?
+
+# %%
+class MovesOldKeys(KVCache):
+    def append(self, ids):
+        block_size = self.model.config.block_size
+        if self.window.shape[1] == block_size:
+            half = block_size // 2
+            self.k[..., :half, :] = self.k[..., half:, :].copy()
+            self.v[..., :half, :] = self.v[..., half:, :].copy()
+            self.window = self.window[:, half:]
+        return KVCache.append(self, ids)
+
+print(check_cache(MovesOldKeys)[0])
+print("a test of 60 tokens says:", check_cache(MovesOldKeys, n_tokens=60)[0])
+
+# %% [markdown]
+# A short test would have passed it. The first 64 tokens are right; at the 65th the moved keys
+# still carry the positions 32 to 63, while the model takes them for 0 to 31.
+#
+# ## Generate
+#
+# What is left is the loop of the first cells. All sequences of a batch have prompts of one length.
+
+# %% tags=["export"]
+def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, rng):
+    """Return ids (B, T) continued by max_new_tokens sampled tokens, (B, T + max_new_tokens).
+
+    Args:
+        model: a GPT.
+        ids: (B, T) integers, T at least 1: the prompt of each sequence. Only its last block_size
+            tokens can be read; see KVCache for what happens past block_size.
+        temperature, top_k, top_p: see `next_token_probs`.
+        rng: np.random.Generator; the same state gives the same tokens.
+    """
+    if ids.ndim != 2 or ids.shape[1] == 0:
+        raise ValueError(
+            f"the prompt has shape {ids.shape}; it needs (B, T) with at least one token"
+        )
+    cache = KVCache(model, len(ids))
+    # The whole prompt, or the part of it that a window can hold.
+    new = ids[:, -model.config.block_size :]
+    for _ in range(max_new_tokens):
+        probs = next_token_probs(cache.append(new), temperature, top_k, top_p)
+        new = draw(probs, rng)[:, None]
+        ids = np.concatenate([ids, new], axis=1)
+    return ids
+
+# %% [markdown]
+# Temperature 0 must give the greedy text of the first cells, as long as the window is not yet full:
+# after that, the two drop the past differently. Then three temperatures. Read them aloud.
+
+# %%
+greedy = generate(model, prompt, 57, temperature=0, rng=np.random.default_rng(0))
+print("greedy as before:", np.array_equal(greedy, ids[:, :64]))
+for temperature in (0.5, 0.8, 1.5):
+    out = generate(model, prompt, 200, temperature=temperature, rng=np.random.default_rng(1))
+    print(f"\n---- temperature {temperature}\n{tokenizer.decode(out[0].tolist())}")
+
+# %% [markdown]
+# ## How much does the cache save?
+#
+# Count multiplications for one new token with $n$ tokens in the window. The matrices of a block
+# hold $12 C^2$ weights (4 in attention, 8 in the feed-forward part, times $C^2$), and each is used
+# once for every token that is read. Scores and weighted sum take $2 n C$ for each query. With L
+# blocks, and the head left out:
+#
+# $$\text{full pass: } n L\,(12 C^2 + 2 n C), \qquad \text{cache: } L\,(12 C^2 + 2 n C).$$
+#
+# The ratio is $n$. So before you look at the clock: how many times faster can it be at 64? On a
+# real machine one token at a time uses the processor less well than 64 at once, so expect less.
+
+# %%
+L, C = model.config.n_layer, model.config.n_embd
+n = np.arange(1, model.config.block_size + 1)
+cached = L * (12 * C**2 + 2 * n * C) / 1e6
+figure, axes = subplots(size=(5.5, 3.2))
+axes.plot(n, n * cached, color=ORANGE, label="full pass for every token")
+axes.plot(n, cached, color=BLUE, label="KV cache")
+axes.set_yscale("log")
+axes.set_xlabel("tokens in the window")
+axes.set_ylabel("multiplications (millions)")
+axes.legend()
+show(
+    figure,
+    "Multiplications for one new token against the tokens in the window, on a logarithmic axis. The "
+    "full pass grows to 64 times the cost of the cache, which stays almost flat.",
+)
+print(f"with {n[-1]} tokens: {n[-1] * cached[-1]:.1f} million against {cached[-1]:.2f} million")
+
+# %% tags=["measurement"]
+import time
+
+start = time.perf_counter()
+generate(model, prompt, 57, rng=np.random.default_rng(0))
+with_cache = time.perf_counter() - start
+start = time.perf_counter()
+for t in range(7, 64):
+    next_logits(ids[:, :t])
+print(f"57 tokens: the cache is {(time.perf_counter() - start) / with_cache:.1f} times faster here")
+
+# %% [markdown]
+# ## Between circle and mess
+#
+# Which temperature is good? We measure two things on samples. *Real words*: how many of the words
+# occur somewhere in Shakespeare's text. *Variety*: how many of all runs of 8 characters are
+# different from each other. Circles have little variety, a mess has few real words.
+
+# %%
+import re
+
+known = set(re.findall(r"[a-z']+", text.lower()))
+temperatures = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
+real, variety = [], []
+for temperature in temperatures:
+    out = generate(model, np.repeat(prompt, 8, axis=0), 150, temperature=temperature,
+                   rng=np.random.default_rng(2))
+    samples = [tokenizer.decode(row[7:].tolist()) for row in out]
+    words = [w for s in samples for w in re.findall(r"[a-z']+", s.lower())]
+    runs = [s[i : i + 8] for s in samples for i in range(len(s) - 7)]
+    real.append(sum(w in known for w in words) / len(words))
+    variety.append(len(set(runs)) / len(runs))
+    print(f"temperature {temperature:4}: real words {real[-1]:.2f}, variety {variety[-1]:.2f}")
+
+# %%
+figure, axes = subplots(size=(5.5, 3.2))
+axes.plot(temperatures, real, "o-", color=BLUE, label="words that Shakespeare has")
+axes.plot(temperatures, variety, "s-", color=ORANGE, label="runs of 8 that differ")
+axes.set_xlabel("temperature")
+axes.set_ylabel("part of the sample")
+axes.set_ylim(0, 1.05)
+axes.legend(loc=(0.22, 0.06))
+show(
+    figure,
+    "Real words and variety of samples against temperature. Variety rises from near 0 at "
+    "temperature 0; real words fall as the temperature grows past 1.",
+)
+
+# %% [markdown]
+# At temperature 0 the eight samples are one and the same, so variety is near 0. With rising
+# temperature variety grows first and the words fall apart later. In between lies a range that is
+# good at both; the command `numpygpt sample` takes 0.8. Change `temperatures` to a list of top-p
+# values at temperature 1, pass `top_p`, and see whether you like that trade better.
+#
+# ## Export
+
+# %%
+export("17_sampling")
+
+# %% [markdown]
+# ## Recap
+#
+# - The likeliest next token, again and again, gives circles; a pure draw gives a mess now and then.
+# - Temperature raises ratios to the power $1/\tau$; top-k and top-p cut the tail and renormalise.
+# - Within a window, keys and values never change, thanks to the causal mask: the KV cache keeps
+#   them, and gives the logits of the full pass.
+# - We exported `numpygpt/generate.py`: `next_token_probs`, `draw`, `KVCache`, `generate`.
+# - Next: Speed, where the same numbers come out faster.

@@ -1,0 +1,54 @@
+"""The command line: datagen, train, sample, plot, test. Written by hand."""
+
+import argparse
+import sys
+
+from numpygpt.checkpoint import CheckpointError
+from numpygpt.cli import datagen, plot, sample, test, train
+from numpygpt.cli.errors import UsageError
+from numpygpt.data import DataError
+from numpygpt.training import DivergedError
+
+COMMANDS = {"datagen": datagen, "train": train, "sample": sample, "plot": plot, "test": test}
+
+
+def main(argv=None):
+    """Run the program and return its exit code: 0, 2 for a user's mistake, 130 when interrupted."""
+    args = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        return args.run(args) or 0
+    except (UsageError, DataError, CheckpointError, DivergedError) as error:
+        message = str(error)
+    except OSError as error:
+        message = f"{error.filename or 'writing'}: {error.strerror or error}"
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    print(f"numpygpt {args.command}: {message}", file=sys.stderr)
+    return 2
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parse(argv):
+    # --min-freq and --min_freq are one option; values stay as they are.
+    argv = ["--" + dashes_to_underscores(a[2:]) if a.startswith("--") else a for a in argv]
+    parser = Parser(prog="numpygpt", description="A GPT in NumPy.", allow_abbrev=False)
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="command", parser_class=Parser
+    )
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(
+            name, help=command.ABOUT, description=command.ABOUT, allow_abbrev=False
+        )
+        command.add_options(sub)
+        sub.set_defaults(run=command.run)
+    return parser.parse_args(argv)
+
+
+def dashes_to_underscores(option):
+    name, equals, value = option.partition("=")
+    return name.replace("-", "_") + equals + value

@@ -1,0 +1,54 @@
+"""`numpygpt sample`: let a trained GPT write. Written by hand."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from numpygpt.checkpoint import load_model
+from numpygpt.cli.errors import UsageError
+from numpygpt.generate import generate
+
+ABOUT = "Let a trained GPT write."
+DEFAULT_OUT = Path("out/char")
+BUNDLED = Path("data/checkpoints/shakespeare_char")
+
+
+def add_options(parser):
+    add = parser.add_argument
+    add("--out_dir", type=Path, metavar="DIR", help=f"of the run; {DEFAULT_OUT}, else {BUNDLED}")
+    add("--num_samples", type=int, default=3, metavar="N", help="how many texts; %(default)s")
+    add("--max_new_tokens", type=int, default=500, metavar="N", help="tokens to add; %(default)s")
+    add("--prompt", default="\n", metavar="TEXT", help="the text to go on from; a line break")
+    add("--temperature", type=float, default=0.8, metavar="X", help="0 is greedy; %(default)s")
+    add("--top_k", type=int, metavar="N", help="draw from the N likeliest tokens; all")
+    add("--top_p", type=float, metavar="X", help="draw from the likeliest of joint mass X; all")
+    add("--seed", type=int, default=1337, metavar="N", help="same seed, same text; %(default)s")
+
+
+def run(args):
+    for name, low in (("num_samples", 1), ("max_new_tokens", 1), ("seed", 0)):
+        if getattr(args, name) < low:
+            raise UsageError(f"--{name} {getattr(args, name)} must be at least {low}")
+    folder = args.out_dir or DEFAULT_OUT
+    # Before the first training there is still a model to play with: the one that we ship.
+    bundled = args.out_dir is None and BUNDLED.exists() and not DEFAULT_OUT.exists()
+    model, tokenizer, _ = load_model((BUNDLED if bundled else folder) / "checkpoint.npz")
+    rng = np.random.default_rng(args.seed)
+    options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
+    for n in range(args.num_samples):
+        text = sample_text(model, tokenizer, args.prompt, args.max_new_tokens, rng, **options)
+        if bundled and n == 0:
+            print(f"{DEFAULT_OUT} holds no model yet: this is {BUNDLED}", file=sys.stderr)
+        print(f"---- sample {n + 1} ----\n{text}", flush=True)
+
+
+def sample_text(model, tokenizer, prompt, max_new_tokens, rng, **options):
+    try:
+        ids = tokenizer.encode(prompt)
+        if not ids:
+            raise UsageError("the prompt is empty: give at least one token")
+        out = generate(model, np.array([ids]), max_new_tokens, rng=rng, **options)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return tokenizer.decode(out[0].tolist()).strip("\n")

@@ -1,0 +1,145 @@
+"""`numpygpt train`: train a GPT, or go on training one. Written by hand."""
+
+import argparse
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+
+from numpygpt.checkpoint import load_checkpoint, save_checkpoint
+from numpygpt.cli.datagen import DEFAULT_DATA, DEFAULT_TEXT, write_data
+from numpygpt.cli.errors import UsageError
+from numpygpt.cli.options import MODEL_DEFAULTS, add_fields, configure
+from numpygpt.cli.progress import Progress
+from numpygpt.cli.sample import DEFAULT_OUT, sample_text
+from numpygpt.data import load_tokenizer, read_tokens
+from numpygpt.gpt import GPT, GPTConfig
+from numpygpt.training import MetricsLog, TrainConfig, Trainer
+
+ABOUT = "Train a GPT."
+
+
+def add_options(parser):
+    add = parser.add_argument
+    add(
+        "--data_dir",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="DIR",
+        help=f"from datagen; {DEFAULT_DATA}",
+    )
+    add("--out_dir", type=Path, default=DEFAULT_OUT, metavar="DIR", help="of the run; %(default)s")
+    add("--resume", action="store_true", help="continue the run in out_dir")
+    add_fields(parser, GPTConfig, MODEL_DEFAULTS)
+    add_fields(parser, TrainConfig, {})
+
+
+def run(args):
+    path = args.out_dir / "checkpoint.npz"
+    arrays, meta = load_checkpoint(path) if args.resume else ({}, {})
+    data_dir = getattr(args, "data_dir", Path(meta.get("data_dir", DEFAULT_DATA)))
+    # The tokenizer is written last: without it, preparing the data was interrupted.
+    if data_dir == DEFAULT_DATA and not (data_dir / "tokenizer.json").exists():
+        write_data(DEFAULT_TEXT, DEFAULT_DATA, "char")
+    tokenizer, train_tokens, val_tokens = open_data(data_dir)
+    model_config, train_config = configure(args, meta, tokenizer.vocab_size)
+    model = GPT(model_config, rng=np.random.default_rng([train_config.seed, 0]))
+    trainer = Trainer(model, train_tokens, val_tokens, train_config)
+    if args.resume:
+        if meta.get("tokenizer") != tokenizer.to_json():
+            raise UsageError(
+                f"{data_dir} has another vocabulary than the checkpoint was trained on"
+            )
+        trainer.load_state(arrays, meta)
+        if trainer.step_count >= train_config.max_iters:
+            raise UsageError(
+                f"{path} has done its {trainer.step_count} steps; a larger --max_iters goes on"
+            )
+    else:
+        set_aside(args.out_dir)
+
+    def save():
+        arrays, meta = trainer.state()
+        save_checkpoint(
+            path, arrays, meta | {"tokenizer": tokenizer.to_json(), "data_dir": str(data_dir)}
+        )
+
+    sequences = train_config.batch_size * train_config.accumulate
+    print(
+        f"{model.num_params():,} parameters, {len(train_tokens):,} training tokens, "
+        f"{train_config.max_iters} steps of {sequences} x {model_config.block_size} tokens"
+    )
+    save()
+    if run_steps(trainer, args.out_dir / "metrics.jsonl", save):
+        print(
+            f"stopped after step {trainer.step_count}; "
+            f"numpygpt train --out_dir {args.out_dir} --resume goes on"
+        )
+        return 130
+    rng = np.random.default_rng(train_config.seed)
+    print(f"\nSamples of the trained model, {path}; numpygpt sample prints more:")
+    for n in (1, 2):
+        text = sample_text(model, tokenizer, "\n", 300, rng, temperature=0.8)
+        print(f"---- sample {n} ----\n{text}")
+
+
+def open_data(folder):
+    """Return (tokenizer, train tokens, val tokens), all of one vocabulary."""
+    if not folder.is_dir():
+        raise UsageError(
+            f"{folder} does not exist: make it with numpygpt datagen TEXT --output_dir {folder}"
+        )
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    parts = []
+    for name in ("train.bin", "val.bin"):
+        tokens, vocab_size = read_tokens(folder / name)
+        if vocab_size != tokenizer.vocab_size:
+            raise UsageError(
+                f"{folder / name} was made with {vocab_size} tokens, the tokenizer has "
+                f"{tokenizer.vocab_size}: run numpygpt datagen again"
+            )
+        parts.append(tokens)
+    return tokenizer, *parts
+
+
+def set_aside(out_dir):
+    """Keep the run that is in out_dir, if there is one, under the first free name beside it."""
+    if (out_dir / "checkpoint.npz").exists():
+        n = 1
+        while (old := out_dir.with_name(f"{out_dir.name}.{n}")).exists():
+            n += 1
+        os.rename(out_dir, old)
+        print(f"the run that was in {out_dir} is now in {old}")
+    out_dir.mkdir(parents=True, exist_ok=True)
+
+
+def run_steps(trainer, metrics_path, save):
+    """Train to the end, logging and saving; return True if Ctrl-C or a termination stopped it."""
+    stop = []
+
+    def finish_the_step(*_):
+        # Between two steps all is whole, in the middle of one it is not. Who asks twice cannot
+        # wait: the checkpoint of the last evaluation stays as it is.
+        if stop:
+            raise KeyboardInterrupt
+        stop.append(True)
+
+    handlers = {s: signal.signal(s, finish_the_step) for s in (signal.SIGINT, signal.SIGTERM)}
+    log = MetricsLog(metrics_path, trainer.step_count)
+    progress = Progress(trainer.step_count, trainer.config.max_iters)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # the trainer reports what is not finite
+            for record in trainer.run():
+                log.write(record)
+                progress.show(record)
+                if "val_loss" in record or stop:
+                    save()
+                if stop:
+                    return trainer.step_count < trainer.config.max_iters
+    finally:
+        progress.close()
+        log.close()
+        for s, handler in handlers.items():
+            signal.signal(s, handler)
+    return False

@@ -1,0 +1,149 @@
+"""Token files, the train/validation split, and the DataLoader. Derived in chapter 15."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from numpygpt.tokenizers.bpe import BPETokenizer
+from numpygpt.tokenizers.char import CharTokenizer
+from numpygpt.tokenizers.word import WordTokenizer
+
+
+class DataError(ValueError):
+    """A data file that is missing, damaged, or does not fit; the message says how to mend it."""
+
+
+def sha256(array):
+    """Return the SHA-256 of an array's bytes, taken piece by piece: it may exceed the memory."""
+    digest = hashlib.sha256()
+    for start in range(0, len(array), 1 << 20):
+        digest.update(np.ascontiguousarray(array[start : start + (1 << 20)]))
+    return digest.hexdigest()
+
+
+def write_beside(path, write):
+    """Call write(temporary path), then rename it to `path`: the old file or the new, no half."""
+    beside = path.with_name(path.name + ".tmp")
+    try:
+        write(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_tokens(path, ids, vocab_size):
+    """Write ids as a flat binary file and its description as JSON beside it.
+
+    Args:
+        path: such as data/shakespeare_char/train.bin; the description goes to train.json.
+        ids: (N,) integers in [0, vocab_size).
+        vocab_size: kept in the description; two bytes a token up to 65,536, beyond it four.
+
+    Raises:
+        DataError: an id is not in the vocabulary.
+    """
+    path = Path(path)
+    dtype = "<u2" if vocab_size <= 1 << 16 else "<u4"
+    ids = np.asarray(ids)
+    # Narrowing wraps in silence: 70,000 would become 4,464.
+    if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:
+        raise DataError(f"ids {ids.min()} to {ids.max()} do not fit vocab_size={vocab_size}")
+    tokens = ids.astype(dtype)
+    about = {"dtype": dtype, "length": len(tokens), "vocab_size": vocab_size}
+    about = json.dumps(about | {"sha256": sha256(tokens)})
+    write_beside(path, tokens.tofile)
+    write_beside(path.with_suffix(".json"), lambda p: p.write_text(about, encoding="utf-8"))
+
+
+def read_tokens(path):
+    """Return (tokens, vocab_size): the tokens stay on disk (memory-mapped), read as needed.
+
+    Raises:
+        DataError: a file is missing, or is not what its description says.
+    """
+    path = Path(path)
+    again = "make it again with numpygpt datagen"
+    try:
+        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        dtype, length, vocab_size, digest = (
+            about[k] for k in ("dtype", "length", "vocab_size", "sha256")
+        )
+        if dtype not in ("<u2", "<u4"):
+            raise ValueError(f"dtype {dtype!r}")
+        tokens = np.memmap(path, dtype, mode="r")
+    except FileNotFoundError as error:
+        raise DataError(f"{error.filename} is missing: make it with numpygpt datagen") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} or its .json is damaged ({error}): {again}") from None
+    if len(tokens) != length or sha256(tokens) != digest:
+        raise DataError(f"{path} is not the file that its .json describes: {again}")
+    return tokens, vocab_size
+
+
+def prepare(text, tokenizer, folder, val_fraction=0.1):
+    """Write train.bin, val.bin and tokenizer.json into `folder`; the last tenth is for validation.
+
+    Returns:
+        (number of training tokens, number of validation tokens).
+
+    Raises:
+        DataError: one part of the text has no tokens.
+    """
+    folder = Path(folder)
+    cut = round(len(text) * (1 - val_fraction))
+    # Split the text, not the tokens: the validation text is then the same for every tokenizer.
+    parts = {"train": tokenizer.encode(text[:cut]), "val": tokenizer.encode(text[cut:])}
+    if not all(parts.values()):
+        raise DataError("the text is too short to split into training and validation parts")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, ids in parts.items():
+        write_tokens(folder / f"{name}.bin", ids, tokenizer.vocab_size)
+    tokenizer.save(folder / "tokenizer.json")
+    return len(parts["train"]), len(parts["val"])
+
+
+def tokenizer_from_json(content, path="the tokenizer"):
+    """Return the tokenizer that parsed JSON describes."""
+    kind = content.get("kind") if isinstance(content, dict) else None
+    for cls in (CharTokenizer, WordTokenizer, BPETokenizer):
+        if cls.kind == kind:
+            return cls.from_json(content, path)
+    raise ValueError(f"{path} holds no tokenizer that we know: kind {kind!r}")
+
+
+def load_tokenizer(path):
+    """Return the tokenizer saved at `path`, of whichever kind it is."""
+    again = "make it again with numpygpt datagen"
+    try:
+        return tokenizer_from_json(json.loads(Path(path).read_text(encoding="utf-8")), path)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: make it with numpygpt datagen") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not a tokenizer ({error}): {again}") from None
+
+
+class DataLoader:
+    """Endless random windows of a token array: x (B, T), and y (B, T), the same one token later."""
+
+    def __init__(self, tokens, batch_size, block_size, *, rng):
+        if len(tokens) <= block_size:
+            raise DataError(
+                f"{len(tokens)} tokens are too few for a window of block_size={block_size} "
+                "and its target: take a longer text or a smaller block_size"
+            )
+        self.tokens = tokens
+        self.batch_size = batch_size
+        self.block_size = block_size
+        self.rng = rng
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        starts = self.rng.integers(len(self.tokens) - self.block_size, size=self.batch_size)
+        windows = self.tokens[starts[:, None] + np.arange(self.block_size + 1)]  # (B, T+1)
+        windows = windows.astype(np.int64)
+        return windows[:, :-1], windows[:, 1:]

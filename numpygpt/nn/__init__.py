@@ -1,0 +1,20 @@
+"""The layers, from chapters 2 to 11. This file is written by hand."""
+
+from numpygpt.lazy import lazy_names
+
+HOMES = {
+    "Module": "module",
+    "Sequential": "module",
+    "Linear": "linear",
+    "ReLU": "activations",
+    "GELU": "activations",
+    "Softmax": "functional",
+    "CrossEntropyLoss": "loss",
+    "Embedding": "embedding",
+    "LayerNorm": "layernorm",
+    "MultiHeadAttention": "attention",
+    "FeedForward": "transformer",
+    "TransformerBlock": "transformer",
+}
+__all__ = list(HOMES)
+__getattr__, __dir__ = lazy_names(__name__, HOMES)

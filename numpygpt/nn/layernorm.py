@@ -1,0 +1,40 @@
+"""LayerNorm: each vector to mean 0 and variance 1, scaled and shifted. Derived in chapter 09."""
+
+import numpy as np
+
+from numpygpt.nn.module import Module
+
+
+class LayerNorm(Module):
+    """y = x̂ γ + β, x̂ = (x - μ) r, r = 1/√(σ² + eps), over the last axis.
+
+    x, y: (..., dim), γ, β: (dim,).
+    Source: Ba, Kiros and Hinton, Layer Normalization, 2016.
+    """
+
+    def __init__(self, dim, eps=1e-5, bias=True, dtype=np.float32):
+        self.eps = eps
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros(dim, dtype)
+        self.beta = np.zeros(dim, dtype) if bias else None
+        self.dbeta = np.zeros(dim, dtype) if bias else None
+
+    def forward(self, x):
+        xc = x - x.mean(axis=-1, keepdims=True)  # x - μ
+        var = (xc * xc).mean(axis=-1, keepdims=True)  # σ²
+        self.r = 1 / np.sqrt(var + self.eps)
+        self.xhat = xc * self.r
+        y = self.xhat * self.gamma
+        return y if self.beta is None else y + self.beta
+
+    def backward(self, dy):
+        xhat, r = self.xhat, self.r
+        rows = tuple(range(dy.ndim - 1))
+        if self.beta is not None:
+            self.dbeta += dy.sum(axis=rows)
+        self.dgamma += (dy * xhat).sum(axis=rows)
+        dxhat = dy * self.gamma
+        # Subtract what μ and σ² undo: the parts of dxhat along 1 and along x̂.
+        along_one = dxhat.mean(axis=-1, keepdims=True)
+        along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+        return r * (dxhat - along_one - xhat * along_xhat)

@@ -1,0 +1,7 @@
+"""Optimizers, clipping, learning-rate schedules: chapter 6. This file is written by hand."""
+
+from numpygpt.lazy import lazy_names
+
+HOMES = {"SGD": "sgd", "Adam": "adam", "clip_grad_norm": "clip"}
+__all__ = list(HOMES)
+__getattr__, __dir__ = lazy_names(__name__, HOMES)

@@ -1,0 +1,26 @@
+"""Clipping the gradient by its norm. Derived in chapter 06."""
+
+import math
+
+import numpy as np
+
+
+def clip_grad_norm(model, max_norm):
+    """Scale all gradients of `model` in place so that their joint norm is at most `max_norm`.
+
+    Returns:
+        The norm before clipping, √ Σ g² over all entries of all gradients; inf or nan is returned
+        as it is, and then nothing is scaled.
+
+    Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks,
+    2013.
+    """
+    grads = model.grads().values()
+    norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
+    # The 1e-6 is PyTorch's, so that both give the same numbers.
+    scale = max_norm / (norm + 1e-6)
+    # With an infinite norm the scale is 0, which makes nan of inf.
+    if scale < 1 and math.isfinite(norm):
+        for g in grads:
+            g *= scale
+    return norm

@@ -1,0 +1,12 @@
+"""Tokenizers, from chapters 13 and 14. This file is written by hand."""
+
+from numpygpt.lazy import lazy_names
+
+HOMES = {
+    "Tokenizer": "base",
+    "CharTokenizer": "char",
+    "WordTokenizer": "word",
+    "BPETokenizer": "bpe",
+}
+__all__ = list(HOMES)
+__getattr__, __dir__ = lazy_names(__name__, HOMES)
