@@ -1,4 +1,4 @@
-"""The look of the book's figures: one palette, one size, and alt text that travels with the notebook."""
+"""The figures of the book: one palette, one size, alt text that travels with the notebook."""
 
 import base64
 import io
