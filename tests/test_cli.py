@@ -1,0 +1,389 @@
+"""The command line: what it writes, and one line with exit code 2 for each mistake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from numpygpt.checkpoint import load_checkpoint
+from numpygpt.cli import main
+from numpygpt.training import read_metrics
+
+TEXT = "".join(f"First Citizen:\nI count {i}, and so do you, my lord.\n\n" for i in range(120))
+TINY = "--n_layer 1 --n_head 2 --n_embd 8 --block_size 8 --batch_size 2 --eval_iters 2".split()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with a space in its name and data/shakespeare.txt in it."""
+    here = tmp_path / "a folder"
+    (here / "data").mkdir(parents=True)
+    (here / "data/shakespeare.txt").write_text(TEXT, encoding="utf-8")
+    monkeypatch.chdir(here)
+    return here
+
+
+def run(*argv):
+    """Run the program in this process and return its exit code."""
+    try:
+        return main([str(a) for a in argv])
+    except SystemExit as end:
+        return end.code
+
+
+def train(*argv):
+    return run("train", *TINY, *argv)
+
+
+def fails_with_one_line(capsys, *argv):
+    """Run, expect exit code 2 and one line on standard error, and return the line."""
+    capsys.readouterr()
+    code = run(*argv)
+    out, err = capsys.readouterr()
+    assert code == 2, (code, out, err)
+    assert err.count("\n") == 1 and err.startswith("numpygpt"), err
+    assert "Traceback" not in out + err
+    return err
+
+
+def files(folder):
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def start(folder, *argv, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "numpygpt", *argv],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        **options,
+    )
+
+
+# ---- what it does ----
+
+
+def test_train_prepares_the_data_trains_and_prints_a_sample(folder, capsys):
+    assert train("--max_iters", 6, "--eval_interval", 4) == 0
+    out = capsys.readouterr().out
+    assert "step 6/6" in out and out.count("---- sample") == 2
+    assert files(folder) == {
+        "data/shakespeare.txt",
+        *(f"data/shakespeare_char/{n}" for n in ("train.bin", "train.json", "val.bin", "val.json")),
+        "data/shakespeare_char/tokenizer.json",
+        "out/char/checkpoint.npz",
+        "out/char/metrics.jsonl",
+    }
+    lines = (folder / "out/char/metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [r["step"] for r in records] == [1, 2, 3, 4, 5, 6]
+    assert [r["step"] for r in records if "val_loss" in r] == [4, 6]
+    assert {"step", "train_loss", "lr", "grad_norm", "tokens_per_s"} <= set(records[0])
+
+
+def test_the_program_runs_as_a_module_and_as_a_command(folder):
+    for program in ([sys.executable, "-m", "numpygpt"], ["numpygpt"]):
+        result = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True)
+        for command in ("datagen", "train", "sample", "plot", "test"):
+            assert command in result.stdout
+
+
+def test_options_are_accepted_with_dashes_and_with_underscores(folder, capsys):
+    for option in ("--tokenizer-type", "--tokenizer_type"):
+        assert (
+            run("datagen", option, "word", f"{option.replace('tokenizer', 'output')[:-4]}dir", "d")
+            == 0
+        )
+    assert run("datagen", "--tokenizer-type=bpe", "--vocab-size=270", "--output-dir=out-dir") == 0
+    assert (folder / "out-dir/tokenizer.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe"])
+def test_every_tokenizer_trains_resumes_and_samples(folder, capsys, kind):
+    options = ["--vocab_size", 280] if kind == "bpe" else []
+    assert run("datagen", "--tokenizer_type", kind, "--output_dir", "d", *options) == 0
+    common = ["--data_dir", "d", "--out_dir", "o", "--eval_interval", 2]
+    assert train(*common, "--max_iters", 3) == 0
+    assert train(*common, "--max_iters", 4, "--resume") == 0
+    assert run("sample", "--out_dir", "o", "--num_samples", 2, "--max_new_tokens", 20) == 0
+    assert capsys.readouterr().out.count("---- sample") == 6
+
+
+def test_word_options_do_what_they_say(folder):
+    def words(*options):
+        assert run("datagen", "--tokenizer_type", "word", "--output_dir", "w", *options) == 0
+        return json.loads((folder / "w/tokenizer.json").read_text())["words"]
+
+    everything = words()
+    assert {"<unk>", "First", "lord", "119"} <= set(everything)
+    assert "119" not in words("--min_freq", 2) and "First" in words("--min_freq", 2)
+    assert words("--max_vocab_size", 5) == everything[:5]
+
+
+def test_sampling_is_repeatable_and_temperature_zero_is_greedy(folder, capsys):
+    train("--max_iters", 2)
+
+    def text(*options):
+        capsys.readouterr()
+        assert run("sample", "--num_samples", 2, "--max_new_tokens", 30, *options) == 0
+        return capsys.readouterr().out
+
+    assert text("--seed", 1) == text("--seed", 1) != text("--seed", 2)
+    one, two = text("--temperature", 0, "--seed", 5).split("---- sample")[1:]
+    assert one.split("\n", 1)[1] == two.split("\n", 1)[1]
+    assert text("--prompt", "I count", "--top_k", 3, "--top_p", 0.9).count("I count") == 2
+
+
+def test_plot_draws_the_curves(folder, capsys):
+    train("--max_iters", 4, "--eval_interval", 2)
+    assert run("plot", "--out_dir", "out/char") == 0
+    picture = (folder / "out/char/training_curves.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 20_000
+
+
+def test_test_prints_a_table_and_fails_when_a_gradient_is_wrong(folder, capsys, monkeypatch):
+    assert run("test") == 0
+    out = capsys.readouterr().out
+    assert "every gradient agrees" in out and out.count("right") >= 19
+    from numpygpt.nn import ReLU
+
+    monkeypatch.setattr(ReLU, "backward", lambda self, dy: dy)
+    assert run("test") == 1
+    assert "WRONG: dx[" in capsys.readouterr().out
+
+
+def test_a_second_run_keeps_the_first_one_aside(folder, capsys):
+    train("--max_iters", 2)
+    train("--max_iters", 3)
+    assert "the run that was in out/char is now in out/char.1" in capsys.readouterr().out.replace(
+        "\\", "/"
+    )
+    assert load_checkpoint(folder / "out/char.1/checkpoint.npz")[1]["step"] == 2
+    assert load_checkpoint(folder / "out/char/checkpoint.npz")[1]["step"] == 3
+
+
+def test_without_a_terminal_there_is_a_line_for_each_evaluation_only(folder, capsys):
+    train("--max_iters", 6, "--eval_interval", 3)
+    out = capsys.readouterr().out
+    assert out.count("step ") == 2 and "\r" not in out
+
+
+def test_on_a_terminal_there_is_a_bar(folder, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    train("--max_iters", 6, "--eval_interval", 6)
+    out = capsys.readouterr().out
+    assert "\r" in out and "░" in out and "left" in out
+
+
+# ---- a run that is stopped ----
+
+
+def weights(folder):
+    arrays, meta = load_checkpoint(folder / "checkpoint.npz")
+    return {name: a.tobytes() for name, a in arrays.items()}, meta["step"], meta["rng"]
+
+
+def losses(folder):
+    records = read_metrics(folder / "metrics.jsonl")
+    return [(r["step"], r["train_loss"], r.get("val_loss")) for r in records]
+
+
+def test_a_run_killed_at_any_moment_and_resumed_ends_with_the_same_weights(folder):
+    options = [*TINY, "--max_iters", "300", "--eval_interval", "40"]
+    assert run("datagen") == 0
+    assert run("train", *options, "--out_dir", "straight") == 0
+    rng = np.random.default_rng(0)
+    process = start(folder, "train", *options, "--out_dir", "killed")
+    metrics, kills = folder / "killed/metrics.jsonl", 0
+    while True:
+        # Killed without warning, somewhere in the steps that follow: in a step, a save, a line.
+        before = metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+        goal = before + int(rng.integers(15, 70))
+        while process.poll() is None and (
+            not metrics.exists() or metrics.read_bytes().count(b"\n") < min(goal, 290)
+        ):
+            time.sleep(0.002)
+        if kills == 3 or process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        kills += 1
+        process = start(folder, "train", "--out_dir", "killed", "--resume")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    assert kills == 3
+    assert weights(folder / "killed") == weights(folder / "straight")
+    assert losses(folder / "killed") == losses(folder / "straight")
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_saves_and_says_how_to_go_on(folder, sign):
+    assert run("datagen") == 0
+    process = start(folder, "train", *TINY, "--max_iters", "100000", "--eval_interval", "100000")
+    metrics = folder / "out/char/metrics.jsonl"
+    while not metrics.exists() or metrics.stat().st_size < 2000:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(sign)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    step = load_checkpoint(folder / "out/char/checkpoint.npz")[1]["step"]
+    assert f"stopped after step {step};" in out and "--resume goes on" in out
+    assert losses(folder / "out/char")[-1][0] == step > 0
+
+
+def test_a_loss_that_is_lost_keeps_the_last_good_checkpoint(folder, capsys):
+    train("--max_iters", 4, "--eval_interval", 2)
+    good = weights(folder / "out/char")
+    line = fails_with_one_line(
+        capsys, "train", "--resume", "--max_iters", 50, "--lr", 1e30, "--eval_interval", 100
+    )
+    assert "the loss is" in line and "learning rate" in line
+    assert weights(folder / "out/char") == good
+
+
+# ---- mistakes ----
+
+
+def test_no_such_file(folder, capsys):
+    assert "none.txt does not exist" in fails_with_one_line(capsys, "datagen", "none.txt")
+    assert "none does not exist" in fails_with_one_line(capsys, "train", "--data_dir", "none")
+    assert "none/checkpoint.npz does not exist" in fails_with_one_line(
+        capsys, "sample", "--out_dir", "none"
+    ).replace("\\", "/")
+    assert "does not exist" in fails_with_one_line(capsys, "sample")
+    assert "does not exist" in fails_with_one_line(capsys, "plot")
+    assert "does not exist" in fails_with_one_line(capsys, "train", "--resume")
+    (folder / "data/shakespeare.txt").unlink()
+    assert "shakespeare.txt does not exist" in fails_with_one_line(capsys, "train")
+    assert files(folder) == set()
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe"])
+def test_an_empty_or_too_short_text(folder, capsys, kind):
+    for content, message in (("", "is empty"), (" \n\n", "is empty"), ("a", "too short")):
+        (folder / "t.txt").write_text(content)
+        line = fails_with_one_line(
+            capsys, "datagen", "t.txt", "--tokenizer_type", kind, "--output_dir", "d"
+        )
+        assert message in line
+        assert not (folder / "d").exists()
+
+
+def test_a_text_shorter_than_a_window(folder, capsys):
+    (folder / "t.txt").write_text("to be or not to be, that is")
+    assert run("datagen", "t.txt", "--output_dir", "d") == 0
+    line = fails_with_one_line(capsys, "train", "--data_dir", "d", "--out_dir", "o")
+    assert "tokens are too few for a window of block_size=64" in line
+    assert not (folder / "o").exists()
+
+
+def test_a_text_that_is_not_utf8(folder, capsys):
+    (folder / "t.txt").write_bytes(b"caf\xe9 and more of it")
+    assert "t.txt is not UTF-8 text (byte 3)" in fails_with_one_line(capsys, "datagen", "t.txt")
+
+
+def test_a_vocabulary_that_does_not_fit(folder, capsys):
+    run("datagen")
+    run("datagen", "--tokenizer_type", "bpe", "--vocab_size", 270, "--output_dir", "b")
+    train("--max_iters", 2)
+    line = fails_with_one_line(capsys, "train", "--resume", "--data_dir", "b", "--max_iters", 3)
+    assert "another vocabulary" in line
+    (folder / "b/tokenizer.json").write_bytes(
+        (folder / "data/shakespeare_char/tokenizer.json").read_bytes()
+    )
+    line = fails_with_one_line(capsys, "train", "--data_dir", "b", "--out_dir", "o")
+    assert "was made with 270 tokens" in line
+    line = fails_with_one_line(capsys, "sample", "--prompt", "Ünï")
+    assert "'Ü' at position 0" in line
+    assert "at least one token" in fails_with_one_line(capsys, "sample", "--prompt", "")
+    assert not (folder / "o").exists()
+
+
+def test_a_checkpoint_of_another_shape(folder, capsys):
+    train("--max_iters", 2)
+    for option, value in (("--n_embd", 16), ("--activation", "gelu"), ("--tie_weights", "false")):
+        line = fails_with_one_line(capsys, "train", "--resume", "--max_iters", 3, option, value)
+        assert f"{option} " in line and "does not fit the checkpoint" in line
+
+
+def test_damaged_files(folder, capsys):
+    train("--max_iters", 2)
+    checkpoint, tokens = (
+        folder / "out/char/checkpoint.npz",
+        folder / "data/shakespeare_char/train.bin",
+    )
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[:-100])
+    for argv in (["sample"], ["train", "--resume"]):
+        line = fails_with_one_line(capsys, *argv)
+        assert "checkpoint.npz is damaged" in line
+    assert checkpoint.read_bytes() == whole[:-100]
+    checkpoint.write_bytes(whole)
+    tokens.write_bytes(tokens.read_bytes()[:-2])
+    assert "train.bin is not the file" in fails_with_one_line(
+        capsys, "train", "--resume", "--max_iters", 3
+    )
+    (folder / "data/shakespeare_char/tokenizer.json").write_text("{")
+    assert "tokenizer.json is not a tokenizer" in fails_with_one_line(capsys, "train")
+    (folder / "out/char/metrics.jsonl").write_text("")
+    assert "holds no steps yet" in fails_with_one_line(capsys, "plot")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["train", "--n_head", "3"],
+        ["train", "--n_layer", "0"],
+        ["train", "--n_layer", "two"],
+        ["train", "--lr", "nan"],
+        ["train", "--tie_weights", "maybe"],
+        ["train", "--activation", "swish"],
+        ["train", "--max_iters", "0"],
+        ["train", "--seed", "-1"],
+        ["train", "--no_such_option"],
+        ["train", "--max_iter", "3"],
+        ["datagen", "--vocab_size", "300"],
+        ["datagen", "--tokenizer_type", "bpe", "--vocab_size", "3"],
+        ["datagen", "--tokenizer_type", "word", "--min_freq", "0"],
+        ["datagen", "--tokenizer_type", "word", "--max_vocab_size", "1"],
+        ["datagen", "--tokenizer_type", "syllable"],
+        ["sample", "--temperature", "-1"],
+        ["sample", "--temperature", "nan"],
+        ["sample", "--top_k", "0"],
+        ["sample", "--top_p", "2"],
+        ["sample", "--num_samples", "0"],
+        ["sample", "--max_new_tokens", "-5"],
+        ["sample", "--seed", "-1"],
+        ["test", "--seed", "-1"],
+        ["dance"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_options_that_cannot_be(folder, capsys, argv):
+    if argv[:1] == ["sample"]:
+        train("--max_iters", 1)
+    before = files(folder)
+    fails_with_one_line(capsys, *argv)
+    made_on_the_way = {
+        f for f in files(folder) - before if not f.startswith("data/shakespeare_char")
+    }
+    assert not made_on_the_way
+
+
+def test_a_folder_that_cannot_be_written(folder, capsys):
+    run("datagen")
+    (folder / "out").write_text("a file where a folder is needed")
+    assert "out" in fails_with_one_line(capsys, "train")
+    assert "data" in fails_with_one_line(
+        capsys, "datagen", "--output_dir", "data/shakespeare.txt/x"
+    )
+    assert (folder / "data/shakespeare.txt").read_text() == TEXT

@@ -1,0 +1,128 @@
+"""Sampling and the KV cache."""
+
+import numpy as np
+import pytest
+
+from numpygpt import GPT, GPTConfig
+from numpygpt.generate import KVCache, draw, generate, next_token_probs
+
+V = 11
+
+
+def model(block_size=8, tied=True, n_layer=2):
+    rng = np.random.default_rng(0)
+    config = GPTConfig(V, block_size, n_layer, 3, 6, "gelu", tie_weights=tied)
+    gpt = GPT(config, rng=rng, dtype=np.float64)
+    for p in gpt.params().values():
+        p[...] = rng.normal(0, 0.5, p.shape)
+    return gpt
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("block_size", [1, 2, 7, 8])
+def test_the_cache_gives_the_logits_of_the_full_forward_pass_also_past_block_size(block_size, tied):
+    rng = np.random.default_rng(1)
+    gpt = model(block_size, tied)
+    cache = KVCache(gpt, batch_size=3)
+    seen = np.zeros((3, 0), int)
+    for n in (1, 3, 1, 1, 2, 1, 1, 1, 5, 1, 1, 20, 1, 1, 1):  # prompts and single tokens
+        new = rng.integers(0, V, (3, n))
+        seen = np.concatenate([seen, new], axis=1)
+        logits = cache.append(new)
+        # The window is what we say it is: the last tokens, at most block_size, at least half of it.
+        length = cache.window.shape[1]
+        assert min(max(block_size // 2, 1), seen.shape[1]) <= length <= block_size
+        np.testing.assert_array_equal(cache.window, seen[:, -length:])
+        np.testing.assert_allclose(logits, gpt(cache.window)[:, -1], rtol=0, atol=1e-12)
+
+
+def test_up_to_block_size_nothing_is_forgotten():
+    gpt = model(block_size=8)
+    cache = KVCache(gpt)
+    ids = np.random.default_rng(2).integers(0, V, (1, 8))
+    for t in range(8):
+        logits = cache.append(ids[:, t : t + 1])
+        np.testing.assert_allclose(logits, gpt(ids[:, : t + 1])[:, -1], rtol=0, atol=1e-12)
+
+
+def test_temperature_zero_is_greedy():
+    gpt = model()
+    ids = np.array([[1, 2], [3, 4]])
+    out = generate(gpt, ids, 5, temperature=0, rng=np.random.default_rng(0))
+    for _ in range(5):
+        ids = np.concatenate([ids, gpt(ids)[:, -1].argmax(axis=-1)[:, None]], axis=1)
+    np.testing.assert_array_equal(out, ids)
+
+
+def test_sequences_of_a_batch_are_what_each_would_be_alone():
+    gpt, ids = model(), np.array([[1, 2, 3], [4, 5, 6]])
+    out = generate(gpt, ids, 12, temperature=0, rng=np.random.default_rng(0))
+    for row in range(2):
+        alone = generate(gpt, ids[row : row + 1], 12, temperature=0, rng=np.random.default_rng(0))
+        np.testing.assert_array_equal(out[row : row + 1], alone)
+
+
+def test_the_same_seed_gives_the_same_tokens():
+    gpt, ids = model(), np.array([[1]])
+    a, b, c = (generate(gpt, ids, 30, rng=np.random.default_rng(s)) for s in (1, 1, 2))
+    np.testing.assert_array_equal(a, b)
+    assert (a != c).any()
+
+
+LOGITS = np.log(np.array([[0.5, 0.2, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]]))
+
+
+def test_temperature_sharpens_and_flattens():
+    np.testing.assert_allclose(next_token_probs(LOGITS), np.exp(LOGITS))
+    sharp, flat = (next_token_probs(LOGITS, t)[0, 0] for t in (0.5, 2.0))
+    assert sharp == pytest.approx(0.25 / (0.25 + 0.04 + 0.04 + 0.01))
+    assert flat < 0.5 < sharp
+
+
+def test_top_k_keeps_k_tokens_and_breaks_ties_by_the_smaller_id():
+    p = next_token_probs(LOGITS, top_k=2)
+    np.testing.assert_allclose(p[0], [5 / 7, 2 / 7, 0, 0])
+    np.testing.assert_allclose(p[1], [0, 0, 3 / 7, 4 / 7])
+    np.testing.assert_allclose(next_token_probs(LOGITS, top_k=99), np.exp(LOGITS))
+
+
+def test_top_p_keeps_the_smallest_set_that_reaches_p():
+    np.testing.assert_allclose(next_token_probs(LOGITS, top_p=0.45)[0], [1, 0, 0, 0])
+    np.testing.assert_allclose(next_token_probs(LOGITS, top_p=0.55)[0], [5 / 7, 2 / 7, 0, 0])
+    np.testing.assert_allclose(next_token_probs(LOGITS, top_p=0.65)[1], [0, 0, 3 / 7, 4 / 7])
+    np.testing.assert_allclose(next_token_probs(LOGITS, top_p=1.0), np.exp(LOGITS))
+
+
+def test_top_p_counts_the_mass_that_top_k_leaves():
+    # Of 5/7 and 2/7 the first alone reaches 0.7; of the whole 0.5 and 0.2 it would not.
+    np.testing.assert_allclose(next_token_probs(LOGITS, top_k=2, top_p=0.7)[0], [1, 0, 0, 0])
+
+
+def test_draws_follow_the_probabilities():
+    probs = np.array([[0.5, 0.0, 0.3, 0.2]]).repeat(20000, axis=0)
+    counts = np.bincount(draw(probs, np.random.default_rng(0)), minlength=4) / 20000
+    assert counts[1] == 0
+    np.testing.assert_allclose(counts, probs[0], atol=0.015)  # over 4 standard errors
+
+
+def test_draw_never_falls_off_the_end():
+    class AlmostOne:
+        def random(self, shape):
+            return np.full(shape, np.nextafter(1.0, 0.0))
+
+    probs = np.full((1, 10), 0.1)  # adds up to 0.9999999999999999
+    assert draw(probs, AlmostOne()) == [9]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"temperature": -1}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}, {"temperature": np.nan}],
+)
+def test_arguments_out_of_range_are_refused(bad):
+    with pytest.raises(ValueError, match=f"{next(iter(bad))}="):
+        next_token_probs(LOGITS, **bad)
+
+
+def test_an_empty_prompt_is_refused():
+    with pytest.raises(ValueError, match="at least one token"):
+        generate(model(), np.zeros((1, 0), int), 3, rng=np.random.default_rng(0))

@@ -1,0 +1,132 @@
+"""What the package may import, and where its files come from."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coursekit.dependencies import package_order
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(p.relative_to(ROOT) for p in (ROOT / "numpygpt").rglob("*.py"))
+ORDER = package_order(ROOT)
+# Matplotlib draws the curves, and only when asked to: inside the function that needs it.
+ALLOWED_INSIDE_A_FUNCTION = {("numpygpt/cli/plot.py", "matplotlib")}
+
+
+def imports(path):
+    """Yield (module, whether it is imported inside a function) for a Python file."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    inside = {n for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node in inside
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node in inside
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_imports_numpy_the_standard_library_and_the_package_alone(path):
+    for name, inside in imports(path):
+        top = name.split(".")[0]
+        if inside and (path.as_posix(), top) in ALLOWED_INSIDE_A_FUNCTION:
+            continue
+        assert top in {"numpy", "numpygpt"} | sys.stdlib_module_names, f"{path} imports {name}"
+        assert top not in {"pickle", "shelve", "marshal"}, f"{path} imports {name}"
+
+
+def exported_module(name):
+    """The exported module that `numpygpt.nn.linear.Linear` or `numpygpt.nn.linear` lives in."""
+    parts = name.split(".")[1:]
+    candidates = {"/".join(parts) + ".py", "/".join(parts[:-1]) + ".py"}
+    return next((c for c in candidates if c in ORDER), None)
+
+
+@pytest.mark.parametrize("module", sorted(ORDER))
+def test_an_exported_module_imports_from_earlier_chapters_only(module):
+    for name, _ in imports(Path("numpygpt") / module):
+        if not name.startswith("numpygpt"):
+            continue
+        other = exported_module(name)
+        assert other, f"{module} imports {name}, which no chapter exports"
+        # Modules of one chapter may use each other as long as there is no circle; Python would say.
+        assert ORDER[other] <= ORDER[module], f"{module} imports {name} of chapter {ORDER[other]}"
+
+
+def test_every_module_is_exported_or_says_that_it_is_written_by_hand():
+    for path in MODULES:
+        first = (ROOT / path).read_text(encoding="utf-8").splitlines()[0]
+        by_hand = "ritten by hand" in first
+        exported = path.relative_to("numpygpt").as_posix() in ORDER
+        assert by_hand != exported, f"{path}: {first}"
+
+
+def test_chapter_1_to_17_export_what_the_design_says():
+    expected = {
+        1: {"gradcheck.py"},
+        2: {"nn/module.py"},
+        3: {"nn/linear.py"},
+        4: {"nn/activations.py"},
+        5: {"nn/functional.py", "nn/loss.py"},
+        6: {"optim/sgd.py", "optim/adam.py", "optim/lr_scheduler.py", "optim/clip.py"},
+        8: {"nn/embedding.py"},
+        9: {"nn/layernorm.py"},
+        10: {"nn/attention.py"},
+        11: {"nn/transformer.py"},
+        12: {"gpt.py"},
+        13: {"tokenizers/base.py", "tokenizers/char.py", "tokenizers/word.py"},
+        14: {"tokenizers/bpe.py"},
+        15: {"data.py"},
+        16: {"training.py", "checkpoint.py"},
+        17: {"generate.py"},
+    }
+    found = {}
+    for module, chapter in ORDER.items():
+        found.setdefault(chapter, set()).add(module)
+    assert found == expected
+
+
+def test_public_names_are_where_the_design_says():
+    code = """
+from numpygpt import GPT, GPTConfig, gradcheck
+import numpygpt.gradcheck
+from numpygpt import gradcheck as again
+assert callable(gradcheck) and again is gradcheck
+from numpygpt import nn, optim, tokenizers
+for package in (nn, optim, tokenizers):
+    assert set(package.__all__) <= set(dir(package))
+    for name in package.__all__:
+        assert getattr(package, name).__name__ == name
+from numpygpt.nn.functional import softmax, softmax_backward, log_softmax
+from numpygpt.nn.functional import cross_entropy, cross_entropy_backward
+from numpygpt.optim.lr_scheduler import WarmupCosineLR, StepLR
+from numpygpt.data import DataLoader
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_later_module_that_is_broken_does_not_break_an_earlier_one(tmp_path):
+    import shutil
+
+    shutil.copytree(ROOT / "numpygpt", tmp_path / "numpygpt")
+    (tmp_path / "numpygpt/nn/attention.py").write_text("a reader's unfinished line\n")
+    run = [sys.executable, "-c", "from numpygpt.nn import Linear; print(Linear.__module__)"]
+    result = subprocess.run(run, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert result.stdout == "numpygpt.nn.linear\n"
+
+
+def test_no_global_random_state_is_touched():
+    for path in MODULES:
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert "np.random.seed" not in text and "np.random.rand" not in text, path
+
+
+def test_modules_are_small():
+    for path in MODULES:
+        lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
+        assert lines <= 200, f"{path} has {lines} lines: split it by what it does"

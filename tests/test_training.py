@@ -1,0 +1,161 @@
+"""The training loop: it learns, it repeats itself, it resumes, it stops when the loss is lost."""
+
+import math
+
+import numpy as np
+import pytest
+
+from numpygpt import GPT, GPTConfig
+from numpygpt.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from numpygpt.training import DivergedError, MetricsLog, TrainConfig, Trainer, read_metrics
+
+SMALL = {
+    "batch_size": 4,
+    "max_iters": 12,
+    "warmup_iters": 3,
+    "eval_interval": 5,
+    "eval_iters": 3,
+    "seed": 3,
+}
+# A text with a rule: each token is the last one plus 1 or 2, so that there is something to learn.
+TOKENS = np.cumsum(np.random.default_rng(0).integers(1, 3, 3000)) % 11
+
+
+def trainer(model=None, n_embd=12, dtype=np.float32, **changes):
+    config = TrainConfig(**{**SMALL, **changes})
+    shape = GPTConfig(11, 8, 2, 3, n_embd, **(model or {}))
+    gpt = GPT(shape, rng=np.random.default_rng([config.seed, 0]), dtype=dtype)
+    return Trainer(gpt, TOKENS[:2500], TOKENS[2500:], config)
+
+
+def without_time(records):
+    return [{k: v for k, v in r.items() if k != "tokens_per_s"} for r in records]
+
+
+def test_it_learns_the_rule_of_the_text():
+    records = list(trainer(max_iters=400, lr=1e-2, eval_interval=400).run())
+    assert abs(records[0]["train_loss"] - math.log(11)) < 0.05
+    # Two continuations are equally likely: ln 2 = 0.693 is the best there is.
+    assert 0.67 < records[-1]["val_loss"] < 0.80
+
+
+def test_records_have_the_documented_fields_and_the_last_is_evaluated():
+    records = list(trainer().run())
+    assert [r["step"] for r in records] == list(range(1, 13))
+    fields = {"step", "train_loss", "lr", "grad_norm", "tokens_per_s"}
+    assert all(fields <= r.keys() <= fields | {"val_loss"} for r in records)
+    assert [r["step"] for r in records if "val_loss" in r] == [5, 10, 12]
+    assert records[2]["lr"] == 2e-3  # the end of the warm-up
+
+
+def test_the_same_seed_gives_the_same_run_bit_for_bit():
+    a, b, other = trainer(), trainer(), trainer(seed=4)
+    first = without_time(a.run())
+    assert first == without_time(b.run())
+    assert first != without_time(other.run())
+    for name, p in a.model.params().items():
+        np.testing.assert_array_equal(p, b.model.params()[name])
+
+
+def test_how_often_we_evaluate_does_not_change_the_training():
+    a, b = trainer(eval_interval=1, eval_iters=7), trainer(eval_interval=12)
+    assert [r["train_loss"] for r in a.run()] == [r["train_loss"] for r in b.run()]
+
+
+@pytest.mark.parametrize("stopped_after", [0, 1, 5, 11])
+def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(tmp_path, stopped_after):
+    straight = trainer()
+    expected = without_time(straight.run())
+    first = trainer()
+    steps = first.run()
+    records = [next(steps) for _ in range(stopped_after)]
+    save_checkpoint(tmp_path / "c.npz", *first.state())
+
+    resumed = trainer()
+    resumed.load_state(*load_checkpoint(tmp_path / "c.npz"))
+    records += resumed.run()
+    assert without_time(records) == expected
+    arrays, meta = straight.state()
+    arrays_again, meta_again = resumed.state()
+    assert meta_again == meta
+    for name in arrays:
+        np.testing.assert_array_equal(arrays[name], arrays_again[name])
+
+
+def test_accumulated_batches_are_one_big_batch():
+    big, small = trainer(dtype=np.float64, batch_size=8), trainer(dtype=np.float64, accumulate=2)
+
+    class TwoHalves:
+        """The windows of the big batch, four at a time."""
+
+        def __init__(self, loader):
+            self.loader, self.left = loader, []
+
+        def __next__(self):
+            if not self.left:
+                x, y = next(self.loader)
+                self.left = [(x[:4], y[:4]), (x[4:], y[4:])]
+            return self.left.pop(0)
+
+    small.loader = TwoHalves(trainer(batch_size=8).loader)
+    for a, b in zip(big.run(), small.run(), strict=True):
+        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-12)
+        assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-10)
+    for name, p in big.model.params().items():
+        np.testing.assert_allclose(p, small.model.params()[name], rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(poison):
+    t = trainer()
+    next(t.run())
+    t.model.ln_f.gamma[0] = poison
+    before = {name: p.copy() for name, p in t.model.params().items()}
+    with np.errstate(all="ignore"), pytest.raises(DivergedError, match="step 2: the loss is"):
+        t.step()
+    for name, p in t.model.params().items():
+        np.testing.assert_array_equal(p, before[name])
+    assert t.step_count == 1
+
+
+def test_a_checkpoint_of_another_shape_is_refused():
+    arrays, meta = trainer(n_embd=6).state()
+    with pytest.raises(CheckpointError, match="another shape"):
+        trainer().load_state(arrays, meta)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("batch_size", 0),
+        ("max_iters", -1),
+        ("lr", float("nan")),
+        ("lr", -1.0),
+        ("beta2", 1.0),
+        ("grad_clip", float("inf")),
+        ("warmup_iters", -1),
+        ("eval_iters", 0),
+    ],
+)
+def test_a_bad_setting_is_named(field, value):
+    with pytest.raises(ValueError, match=f"{field}="):
+        TrainConfig(**{field: value})
+
+
+def test_the_log_drops_the_steps_that_a_resumed_run_does_again(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path)
+    for step in (1, 2, 3):
+        log.write({"step": step, "train_loss": 1.0})
+    log.close()
+    with open(path, "a", encoding="utf-8") as file:
+        file.write('{"step": 4, "train_')  # killed in the middle of a line
+    assert [r["step"] for r in read_metrics(path)] == [1, 2, 3]
+    log = MetricsLog(path, steps_done=2)
+    log.write({"step": 3, "train_loss": 0.5})
+    log.close()
+    assert [(r["step"], r["train_loss"]) for r in read_metrics(path)] == [
+        (1, 1.0),
+        (2, 1.0),
+        (3, 0.5),
+    ]

@@ -1,0 +1,351 @@
+"""Backward passes that are wrong on purpose, as data: gradcheck must reject every one of them.
+
+Each is a mistake that people make. Each gives gradients of the right shape, so that a test which
+only looks at shapes lets it pass.
+"""
+
+import math
+
+import numpy as np
+
+from numpygpt import GPT, GPTConfig, nn
+from numpygpt.nn.functional import softmax, softmax_backward
+
+F64 = np.float64
+B, T, C, H, D, V = 2, 5, 6, 3, 2, 11
+
+
+class LinearTransposedDW(nn.Linear):
+    """dW = (dyᵀ x), made to fit by a reshape."""
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        x, dy = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+        self.dW += (dy.T @ x).reshape(self.W.shape) - x.T @ dy
+        return dx
+
+
+class LinearOverwrittenDW(nn.Linear):
+    """dW = ... where dW += ... is due."""
+
+    def backward(self, dy):
+        self.dW[...] = 0
+        return super().backward(dy)
+
+
+class LinearOverwrittenDb(nn.Linear):
+    """db = ... where db += ... is due."""
+
+    def backward(self, dy):
+        self.db[...] = 0
+        return super().backward(dy)
+
+
+class LinearMeanDb(nn.Linear):
+    """The mean over rows instead of the sum."""
+
+    def backward(self, dy):
+        rows = dy.reshape(-1, dy.shape[-1])
+        self.db += rows.mean(axis=0) - rows.sum(axis=0)
+        return super().backward(dy)
+
+
+class LinearMeanDW(nn.Linear):
+    """dW divided by the batch: the loss has divided already."""
+
+    def backward(self, dy):
+        before = self.dW.copy()
+        dx = super().backward(dy)
+        self.dW[...] = before + (self.dW - before) / len(dy)
+        return dx
+
+
+class LinearUntransposedDx(nn.Linear):
+    """dx = dy W instead of dy Wᵀ, made to fit by a reshape."""
+
+    def backward(self, dy):
+        super().backward(dy)
+        return dy @ self.W.reshape(self.W.shape[::-1])
+
+
+class ReLUGatedByDy(nn.ReLU):
+    """Lets the gradient pass where dy, not x, is positive."""
+
+    def backward(self, dy):
+        return dy * (dy > 0)
+
+
+class ReLUInPlace(nn.ReLU):
+    """Right, but it changes the dy that it was given: the residual branch still needs it."""
+
+    def backward(self, dy):
+        dy *= self.positive
+        return dy
+
+
+class GELUWithoutInnerSlope(nn.GELU):
+    """The product rule's first term only: Φ(x), without x Φ'(x)."""
+
+    def backward(self, dy):
+        return dy * 0.5 * (1 + self.t)
+
+
+class GELUWithoutCubicSlope(nn.GELU):
+    """du/dx without the slope of the cubic term."""
+
+    def backward(self, dy):
+        x, t = self.x, self.t
+        return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * math.sqrt(2 / math.pi))
+
+
+class SoftmaxDiagonal(nn.Softmax):
+    """The diagonal of the Jacobian only, p (1 - p)."""
+
+    def backward(self, dp):
+        return dp * self.p * (1 - self.p)
+
+
+class SoftmaxWithoutSum(nn.Softmax):
+    """dx = p dp: without the term that keeps the sum at 1."""
+
+    def backward(self, dp):
+        return dp * self.p
+
+
+class SoftmaxWrongAxis(nn.Softmax):
+    """The sum of dp p over the wrong axis."""
+
+    def backward(self, dp):
+        return softmax_backward(dp, self.p, axis=-2)
+
+
+class CrossEntropySum(nn.CrossEntropyLoss):
+    """p - y without 1/N: the loss is a mean."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(dloss) * self.targets.size
+
+
+class CrossEntropyBatchMean(nn.CrossEntropyLoss):
+    """p - y over B, where N = B T."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(dloss) * self.targets.shape[1]
+
+
+class CrossEntropyIgnoresUpstream(nn.CrossEntropyLoss):
+    """Forgets dloss: gradient accumulation then has the wrong weight."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(1.0)
+
+
+class EmbeddingRepeatedIdsOnce(nn.Embedding):
+    """dW[ids] += dy: of a repeated id only the last occurrence counts."""
+
+    def backward(self, dy):
+        self.dW[self.ids] += dy
+
+
+class EmbeddingOverwritten(nn.Embedding):
+    """A fresh dW at each backward pass."""
+
+    def backward(self, dy):
+        self.dW[...] = 0
+        super().backward(dy)
+
+
+class LayerNormWithoutMeanTerm(nn.LayerNorm):
+    """Without mean(dx̂): as if μ did not depend on x."""
+
+    def backward(self, dy):
+        dxhat = dy * self.gamma
+        return super().backward(dy) + self.r * dxhat.mean(axis=-1, keepdims=True)
+
+
+class LayerNormWithoutVarianceTerm(nn.LayerNorm):
+    """Without x̂ mean(dx̂ x̂): as if σ² did not depend on x."""
+
+    def backward(self, dy):
+        along = (dy * self.gamma * self.xhat).mean(axis=-1, keepdims=True)
+        return super().backward(dy) + self.r * self.xhat * along
+
+
+class LayerNormWithoutGammaInDx(nn.LayerNorm):
+    """Uses dy where dx̂ = dy γ is due."""
+
+    def backward(self, dy):
+        super().backward(dy)
+        m1 = dy.mean(axis=-1, keepdims=True)
+        m2 = (dy * self.xhat).mean(axis=-1, keepdims=True)
+        return self.r * (dy - m1 - self.xhat * m2)
+
+
+class LayerNormDgammaWithoutXhat(nn.LayerNorm):
+    """dγ = Σ dy, which is dβ."""
+
+    def backward(self, dy):
+        rows = tuple(range(dy.ndim - 1))
+        self.dgamma += dy.sum(axis=rows) - (dy * self.xhat).sum(axis=rows)
+        return super().backward(dy)
+
+
+class WrongAttention(nn.MultiHeadAttention):
+    """The right backward pass with each step in a method, so that a subclass can get one wrong."""
+
+    def dscores(self, dp):
+        return softmax_backward(dp, self.p) * self.scale
+
+    def dq(self, dscores):
+        return dscores @ self.k
+
+    def dk(self, dscores):
+        return dscores.swapaxes(-1, -2) @ self.q
+
+    def dv(self, dout):
+        return self.p.swapaxes(-1, -2) @ dout
+
+    def split(self, dconcat):
+        return dconcat.reshape(*dconcat.shape[:2], self.n_heads, -1).swapaxes(1, 2)
+
+    def backward(self, dy):
+        dout = self.split(self.proj.backward(dy))
+        dscores = self.dscores(dout @ self.v.swapaxes(-1, -2))
+        parts = self.dq(dscores), self.dk(dscores), self.dv(dout)
+        merged = [d.swapaxes(1, 2).reshape(dy.shape) for d in parts]
+        return self.qkv.backward(np.concatenate(merged, axis=-1))
+
+
+class AttentionTransposedDK(WrongAttention):
+    """dK = Qᵀ dscores, and a reshape hides the transpose: the bug of a public NumPy GPT."""
+
+    def dk(self, dscores):
+        return (self.q.swapaxes(-1, -2) @ dscores).reshape(self.k.shape)
+
+
+class AttentionUntransposedDscores(WrongAttention):
+    """dK = dscores Q instead of dscoresᵀ Q."""
+
+    def dk(self, dscores):
+        return dscores @ self.q
+
+
+class AttentionWithoutScale(WrongAttention):
+    """1/√D in the forward pass, not in the backward pass."""
+
+    def dscores(self, dp):
+        return softmax_backward(dp, self.p)
+
+
+class AttentionWithoutMask(WrongAttention):
+    """Softmax backward with probabilities that were computed again, without the mask."""
+
+    def dscores(self, dp):
+        p = softmax(self.q @ self.k.swapaxes(-1, -2) * self.scale)
+        return softmax_backward(dp, p) * self.scale
+
+
+class AttentionUntransposedP(WrongAttention):
+    """dV = p dout instead of pᵀ dout."""
+
+    def dv(self, dout):
+        return self.p @ dout
+
+
+class AttentionHeadsMixed(WrongAttention):
+    """Splits the heads by a reshape alone: positions and heads get mixed."""
+
+    def split(self, dconcat):
+        return dconcat.reshape(len(dconcat), self.n_heads, dconcat.shape[1], -1)
+
+
+class BlockWithoutResidual(nn.TransformerBlock):
+    """Loses the straight path around attention."""
+
+    def backward(self, dy):
+        dx = dy + self.ln2.backward(self.ffn.backward(dy))
+        return self.ln1.backward(self.attn.backward(dx))
+
+
+class BlockBranchesFromDy(nn.TransformerBlock):
+    """Sends dy, not the gradient after the second branch, into attention."""
+
+    def backward(self, dy):
+        dx = dy + self.ln2.backward(self.ffn.backward(dy))
+        return dx + self.ln1.backward(self.attn.backward(dy))
+
+
+class GPTTiedHeadForgotten(GPT):
+    """wte gets the gradient of reading only, not that of writing."""
+
+    def backward(self, dy=1.0):
+        before = self.wte.dW.copy()
+        dlogits = self.loss.backward(dy)
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        head = self.wte.dW - before
+        self.wte.dW[...] = before
+        super().backward(dy)
+        self.wte.dW -= head
+
+
+class GPTPositionsMean(GPT):
+    """The mean over the batch for positions, where every sequence adds its share."""
+
+    def backward(self, dy=1.0):
+        before = self.wpe.dW.copy()
+        super().backward(dy)
+        self.wpe.dW[...] = before + (self.wpe.dW - before) / B
+
+
+def cases(rng):
+    """Yield (wrong layer, right layer, inputs), the two alike but for the mistake."""
+    x = rng.normal(size=(B, T, C))
+    logits = rng.normal(size=(B, T, V))
+    # Ids that repeat: 0 stands twice in the first row, and in both rows.
+    ids = np.array([[0, 3, 0, 1, 9], [2, 0, 7, 7, 4]])
+    targets = rng.integers(0, V, (B, T))
+    config = GPTConfig(V, 7, 1, H, C)
+
+    def block(cls):
+        return cls(C, H, 13, rng=rng, dtype=F64)
+
+    for wrong in (
+        LinearTransposedDW,
+        LinearOverwrittenDW,
+        LinearOverwrittenDb,
+        LinearMeanDb,
+        LinearMeanDW,
+        LinearUntransposedDx,
+    ):
+        yield wrong(C, 7, rng=rng, dtype=F64), nn.Linear(C, 7, rng=rng, dtype=F64), (x,)
+    for wrong in (ReLUGatedByDy, ReLUInPlace):
+        yield wrong(), nn.ReLU(), (x,)
+    for wrong in (GELUWithoutInnerSlope, GELUWithoutCubicSlope):
+        yield wrong(), nn.GELU(), (x,)
+    for wrong in (SoftmaxDiagonal, SoftmaxWithoutSum, SoftmaxWrongAxis):
+        yield wrong(), nn.Softmax(), (x,)
+    for wrong in (CrossEntropySum, CrossEntropyBatchMean, CrossEntropyIgnoresUpstream):
+        yield wrong(), nn.CrossEntropyLoss(), (logits, targets)
+    for wrong in (EmbeddingRepeatedIdsOnce, EmbeddingOverwritten):
+        yield wrong(V, C, rng=rng, dtype=F64), nn.Embedding(V, C, rng=rng, dtype=F64), (ids,)
+    for wrong in (
+        LayerNormWithoutMeanTerm,
+        LayerNormWithoutVarianceTerm,
+        LayerNormWithoutGammaInDx,
+        LayerNormDgammaWithoutXhat,
+    ):
+        yield wrong(C, dtype=F64), nn.LayerNorm(C, dtype=F64), (x,)
+    for wrong in (
+        AttentionTransposedDK,
+        AttentionUntransposedDscores,
+        AttentionWithoutScale,
+        AttentionWithoutMask,
+        AttentionUntransposedP,
+        AttentionHeadsMixed,
+    ):
+        # The scaffold that the wrong ones share is itself right.
+        yield wrong(C, H, rng=rng, dtype=F64), WrongAttention(C, H, rng=rng, dtype=F64), (x,)
+    for wrong in (BlockWithoutResidual, BlockBranchesFromDy):
+        yield block(wrong), block(nn.TransformerBlock), (x,)
+    for wrong in (GPTTiedHeadForgotten, GPTPositionsMean):
+        yield wrong(config, rng=rng, dtype=F64), GPT(config, rng=rng, dtype=F64), (ids, targets)
