@@ -102,15 +102,21 @@ def test_logits_loss_and_every_gradient(activation):
         assert name == "wpe.W" or np.abs(theirs_g).max() > 1e-6
 
 
+# Not ReLU in float32: there rounding decides whether an input near 0 passes. One side then has a
+# tiny gradient and the other has none, and Adam's first step in an entry is lr whatever the size of
+# its gradient. After 200 steps the losses differ by 0.01, and transformers' own float32 and float64
+# curves do, too.
 @pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-3)], ids=["float64", "float32"]
+    ("activation", "dtype", "tolerance"),
+    [("relu", np.float64, 1e-9), ("gelu", np.float32, 1e-5)],
+    ids=["relu, float64", "gelu, float32"],
 )
-def test_loss_curves_of_200_adamw_steps_on_the_same_batches(dtype, tolerance):
+def test_loss_curves_of_200_adamw_steps_on_the_same_batches(activation, dtype, tolerance):
     # The model of `make train`, its text, its batches, its optimizer; both start from our weights.
     tokenizer = CharTokenizer.train(TEXT)
     V = tokenizer.vocab_size
     sizes = {"vocab_size": V, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}
-    ours, theirs, state = pair("relu", dtype, size=None, **sizes)
+    ours, theirs, state = pair(activation, dtype, size=None, **sizes)
     optimizer = Adam(ours, 1e-3, (0.9, 0.99), weight_decay=0.1)
     schedule = WarmupCosineLR(optimizer, 100, 2000, 1e-4)
     groups = [
