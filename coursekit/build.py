@@ -124,7 +124,9 @@ class Book:
         imported = dependencies.chapter_imports(page, self.texts)
         names = sorted(dependencies.closure(imported, self.graph))
         parts = [repr(code), *(f"{name}\n{self.texts[name]}" for name in names)]
-        for path in sorted(set(re.findall(r"data/[\w./-]*\w", repr(code)))):
+        # As a notebook opens it, from its own folder: a path in a docstring's example is no input,
+        # and may name a file that only some readers have.
+        for path in sorted(set(re.findall(r"\.\./(data/[\w./-]*\w)", repr(code)))):
             if (self.root / path).is_file():
                 digest = hashlib.sha256((self.root / path).read_bytes()).hexdigest()
                 parts.append(f"{path}\n{digest}")

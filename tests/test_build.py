@@ -680,11 +680,13 @@ def test_changed_prose_is_written_without_executing(book, say):
 def test_changed_data_that_a_notebook_names_makes_it_stale(book, say):
     put(book, "data/small.txt", "one")
     change(
-        book / "book/chapters/02_module.py", "Module.__name__", "open('../data/small.txt').read()"
+        book / "book/chapters/02_module.py",
+        "Module.__name__",
+        "open('../data/small.txt').read()  # not data/other.txt",
     )
     assert build(book, say=say.append) == 0
     assert check(book) == (0, [])
-    put(book, "data/other.txt", "two")
+    put(book, "data/other.txt", "a reader's own")
     assert check(book) == (0, [])
     put(book, "data/small.txt", "two")
     code, lines = check(book)
