@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,7 +91,8 @@ def test_train_prepares_the_data_trains_and_prints_a_sample(folder, capsys):
 
 
 def test_the_program_runs_as_a_module_and_as_a_command(folder):
-    for program in ([sys.executable, "-m", "numpygpt"], ["numpygpt"]):
+    command = Path(sysconfig.get_path("scripts"), "numpygpt")
+    for program in ([sys.executable, "-m", "numpygpt"], [command]):
         result = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True)
         for command in ("datagen", "train", "sample", "plot", "test"):
             assert command in result.stdout
