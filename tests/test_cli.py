@@ -185,6 +185,36 @@ def test_on_a_terminal_there_is_a_bar(folder, capsys, monkeypatch):
     assert "\r" in out and "░" in out and "left" in out
 
 
+def test_the_bar_stays_on_one_line_of_a_narrow_terminal(folder, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    train("--max_iters", 6, "--eval_interval", 6)
+    bars = [part for part in capsys.readouterr().out.split("\r\x1b[K") if "░" in part]
+    assert bars and max(len(bar) for bar in bars) == 39
+
+
+def test_a_reader_of_the_output_may_leave_early(folder):
+    train("--max_iters", 1)
+    process = start(folder, "sample", "--num_samples", "200", "--max_new_tokens", "50")
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 141 and err == ""
+
+
+def test_characters_that_the_terminal_cannot_show_do_not_end_the_program(folder):
+    (folder / "t.txt").write_text(TEXT.replace("lord", "l☃rd"), encoding="utf-8")
+    run("datagen", "t.txt", "--output_dir", "d")
+    train("--data_dir", "d", "--max_iters", 1)
+    code = f"{sys.executable} -m numpygpt sample --num_samples 1 --max_new_tokens 5".split()
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    result = subprocess.run(
+        [*code, "--prompt", "☃"], env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0 and "---- sample 1 ----\n?" in result.stdout, result.stderr
+
+
 # ---- a run that is stopped ----
 
 

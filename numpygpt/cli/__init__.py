@@ -1,6 +1,7 @@
 """The command line: datagen, train, sample, plot, test. Written by hand."""
 
 import argparse
+import os
 import sys
 
 from numpygpt.checkpoint import CheckpointError
@@ -14,11 +15,19 @@ COMMANDS = {"datagen": datagen, "train": train, "sample": sample, "plot": plot, 
 
 def main(argv=None):
     """Run the program and return its exit code: 0, 2 for a user's mistake, 130 when interrupted."""
+    # A terminal that cannot show a character must not end a training run.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     args = parse(sys.argv[1:] if argv is None else argv)
     try:
         return args.run(args) or 0
     except (UsageError, DataError, CheckpointError, DivergedError) as error:
         message = str(error)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as in `numpygpt sample | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE, what other programs end with
     except OSError as error:
         message = f"{error.filename or 'writing'}: {error.strerror or error}"
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """The progress bar of `numpygpt train`. Written by hand."""
 
+import shutil
 import sys
 import time
 
@@ -22,14 +23,13 @@ class Progress:
             print(("\r\x1b[K" if self.bar else "") + self.line(record), end=end, flush=True)
         elif self.bar and now - self.shown > 0.1:
             self.shown = now
-            left = (now - self.start) / (step - self.first) * (self.total - step)
+            left = round((now - self.start) / (step - self.first) * (self.total - step))
             full = 20 * step // self.total
             bar = "█" * full + "░" * (20 - full)
-            print(
-                f"\r\x1b[K{bar} {self.line(record)}  {left // 60:.0f}:{left % 60:02.0f} left",
-                end="",
-                flush=True,
-            )
+            line = f"{bar} {self.line(record)}  {left // 60}:{left % 60:02} left"
+            # A line that wraps cannot be overwritten.
+            width = shutil.get_terminal_size().columns - 1
+            print("\r\x1b[K" + line[:width], end="", flush=True)
 
     def line(self, record):
         return (
