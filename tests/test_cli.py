@@ -291,7 +291,7 @@ def test_no_such_file(folder, capsys):
     assert "none/checkpoint.npz does not exist" in fails_with_one_line(
         capsys, "sample", "--out_dir", "none"
     ).replace("\\", "/")
-    assert "does not exist" in fails_with_one_line(capsys, "sample")
+    assert "does not exist: train first" in fails_with_one_line(capsys, "sample")
     assert "does not exist" in fails_with_one_line(capsys, "plot")
     assert "does not exist" in fails_with_one_line(capsys, "train", "--resume")
     (folder / "data/shakespeare.txt").unlink()
@@ -357,7 +357,7 @@ def test_damaged_files(folder, capsys):
     checkpoint.write_bytes(whole[:-100])
     for argv in (["sample"], ["train", "--resume"]):
         line = fails_with_one_line(capsys, *argv)
-        assert "checkpoint.npz is damaged" in line
+        assert "checkpoint.npz is damaged" in line and "train again" in line
     assert checkpoint.read_bytes() == whole[:-100]
     checkpoint.write_bytes(whole)
     tokens.write_bytes(tokens.read_bytes()[:-2])

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from numpygpt.cli.errors import UsageError
+from numpygpt.cli.runs import DEFAULT_OUT
 from numpygpt.training import read_metrics
 
 ABOUT = "Draw loss, gradient norm and learning rate of a run."
-DEFAULT_OUT = Path("out/char")
 
 
 def add_options(parser):

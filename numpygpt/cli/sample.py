@@ -7,10 +7,10 @@ import numpy as np
 
 from numpygpt.checkpoint import load_model
 from numpygpt.cli.errors import UsageError
+from numpygpt.cli.runs import DEFAULT_OUT, read_checkpoint
 from numpygpt.generate import generate
 
 ABOUT = "Let a trained GPT write."
-DEFAULT_OUT = Path("out/char")
 BUNDLED = Path("data/checkpoints/shakespeare_char")
 
 
@@ -33,7 +33,7 @@ def run(args):
     folder = args.out_dir or DEFAULT_OUT
     # Before the first training there is still a model to play with: the one that we ship.
     bundled = args.out_dir is None and BUNDLED.exists() and not DEFAULT_OUT.exists()
-    model, tokenizer, _ = load_model((BUNDLED if bundled else folder) / "checkpoint.npz")
+    model, tokenizer, _ = read_checkpoint(BUNDLED if bundled else folder, load_model)
     rng = np.random.default_rng(args.seed)
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
     for n in range(args.num_samples):

@@ -1,7 +1,6 @@
 """`numpygpt train`: train a GPT, or go on training one. Written by hand."""
 
 import argparse
-import os
 import signal
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from numpygpt.cli.datagen import DEFAULT_DATA, DEFAULT_TEXT, write_data
 from numpygpt.cli.errors import UsageError
 from numpygpt.cli.options import MODEL_DEFAULTS, add_fields, configure
 from numpygpt.cli.progress import Progress
-from numpygpt.cli.sample import DEFAULT_OUT, sample_text
+from numpygpt.cli.runs import DEFAULT_OUT, checkpoint_path, read_checkpoint, set_aside
+from numpygpt.cli.sample import sample_text
 from numpygpt.data import load_tokenizer, read_tokens
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.training import MetricsLog, TrainConfig, Trainer
@@ -36,8 +36,8 @@ def add_options(parser):
 
 
 def run(args):
-    path = args.out_dir / "checkpoint.npz"
-    arrays, meta = load_checkpoint(path) if args.resume else ({}, {})
+    path = checkpoint_path(args.out_dir)
+    arrays, meta = read_checkpoint(args.out_dir, load_checkpoint) if args.resume else ({}, {})
     data_dir = getattr(args, "data_dir", Path(meta.get("data_dir", DEFAULT_DATA)))
     # The tokenizer is written last: without it, preparing the data was interrupted.
     if data_dir == DEFAULT_DATA and not (data_dir / "tokenizer.json").exists():
@@ -101,17 +101,6 @@ def open_data(folder):
             )
         parts.append(tokens)
     return tokenizer, *parts
-
-
-def set_aside(out_dir):
-    """Keep the run that is in out_dir, if there is one, under the first free name beside it."""
-    if (out_dir / "checkpoint.npz").exists():
-        n = 1
-        while (old := out_dir.with_name(f"{out_dir.name}.{n}")).exists():
-            n += 1
-        os.rename(out_dir, old)
-        print(f"the run that was in {out_dir} is now in {old}")
-    out_dir.mkdir(parents=True, exist_ok=True)
 
 
 def run_steps(trainer, metrics_path, save):
