@@ -69,7 +69,7 @@ class GPT(Module):
         self._init_weights(rng)
 
     def _init_weights(self, rng):
-        """Draw weights as GPT-2 does: small, so that the first loss is ln V, a blind guess."""
+        """Draw weights nearly as GPT-2 does: small, so that all logits start near 0."""
         for name, p in self.params().items():
             if p.ndim == 2:
                 # Each block adds two branches to the stream: scaled down, they keep its size.

@@ -18,7 +18,8 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # A program with a bug like this one runs to the end, prints numbers that look like numbers, and
 # learns nothing. The cause is the *shape* of an array, and many silent mistakes in this field are
 # of that kind. So this chapter answers one question: **given the shapes that go in, which shape
-# comes out, and what was copied or added up on the way?** It is all the NumPy that the book needs.
+# comes out, and what was copied or added up on the way?** Every later chapter rests on that; the
+# few other things that NumPy can do are explained where they come up.
 
 # %% [markdown]
 # ## How the book works
@@ -28,19 +29,22 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #
 # **Read, predict, run, change.** A chapter is a notebook: text and *cells* of code. Click a cell
 # and press `Shift+Enter` to run it; run the cells from top to bottom. Before some cells the text
-# says *Before you run the next cell* and asks a question. Answer it, on paper or aloud, then run
+# says **Before you run the next cell** and asks a question. Answer it, on paper or aloud, then run
 # the cell. A wrong guess is worth more than a right one: it shows where the picture in your head
 # differs from the machine. Then change a number in the cell and run it again. Nothing breaks for
-# good: *Kernel > Restart Kernel and Run All Cells* starts afresh.
+# good: *Kernel > Restart Kernel and Run All Cells* starts afresh, and below it says how to get the
+# book's own text back.
 #
 # **Saving.** `Ctrl+S` saves the notebook with your changes.
 #
 # **Where the code goes.** The cells that a chapter finishes are tagged `export`. Together they form
 # a Python package, `numpygpt`, and later chapters import from it what earlier ones built. The last
 # code cell of such a chapter calls `export`, which writes the chapter's export cells, as you saved
-# them, into the package. It then says which file it wrote. If you changed the code, your version is
-# the one that later chapters run on. The old file stays beside it with the ending `.old1`, and
-# `make build`, run in a terminal, brings the book's own version back. This chapter exports nothing.
+# them, into the package. It then says which file it wrote, or that the package already holds just
+# that. If you changed the code, your version is the one that later chapters run on; the old file
+# stays beside it with the ending `.old1`. `make build`, run in a terminal, brings the book's own
+# package and notebooks back; a notebook that you changed is kept beside it, with the same ending.
+# This chapter exports nothing.
 
 # %% [markdown]
 # ## Shapes
@@ -71,8 +75,8 @@ for name, a in [("x", x), ("b", b), ("b as a row", b[None, :]), ("b as a column"
 # numbers alone, and they are easy to mix up. `reshape` reads the numbers row by row and fills a new
 # shape in the same order. `transpose` (short: `.T`) turns rows into columns.
 #
-# Before you run the next cell: `x.reshape(3, 2)` and `x.T` both have shape `(3, 2)`. Do they hold
-# the same rows?
+# **Before you run the next cell:** `x.reshape(3, 2)` and `x.T` both have shape `(3, 2)`. Do they
+# hold the same rows?
 
 # %%
 print("x.reshape(3, 2):", x.reshape(3, 2).tolist())
@@ -120,9 +124,9 @@ def grid(ax, a, title):
     ax.imshow(a, cmap=SIGNED, vmin=-6, vmax=6)
     for i, j in np.ndindex(a.shape):
         ax.text(j, i, f"{a[i, j]:.0f}", ha="center", va="center", fontsize=12)
-    ax.set(title=title, xticks=[], yticks=[])
+    ax.set(title=title, xlabel="column", ylabel="row", xticks=range(3), yticks=range(3))
 
-fig, axes = subplots(1, 3, size=(8, 2.9))
+fig, axes = subplots(1, 3, size=(8.6, 3.3))
 grid(axes[0], np.broadcast_to(y_hat, (3, 3)), "y_hat: (3, 1), copied across")
 grid(axes[1], np.broadcast_to(y, (3, 3)), "y: (3,), copied down")
 grid(axes[2], y_hat - y, "y_hat - y: (3, 3)")
@@ -134,8 +138,8 @@ show(fig, "Three 3 by 3 grids. The column y_hat is copied to three columns, the 
 # The cure is to bring both arrays to one shape before subtracting, and to say so in the code:
 # `y_hat[:, 0] - y`.
 #
-# Before you run the next cell: `x` has shape `(2, 3)`. Which of these two lines works, and which
-# one fails? `x + np.array([10, 20, 30])`, `x + np.array([10, 20])`
+# **Before you run the next cell:** `x` has shape `(2, 3)`. Which of these two lines works, and
+# which one fails? `x + np.array([10, 20, 30])`, `x + np.array([10, 20])`
 
 # %%
 print("mean squared error:", float(np.mean((y_hat[:, 0] - y) ** 2)))
@@ -149,7 +153,7 @@ for v in ([10, 20, 30], [10, 20]):
 # `(2, 3)` and `(2,)` are aligned at the right, so 3 meets 2. To add one number per row, give it the
 # shape `(2, 1)`. The failure is the lucky case. With `x` of shape `(2, 2)` both readings would fit,
 # and the wrong one would pass in silence. **That is why our examples use sizes that differ**: `N`,
-# `C` and `D` are never equal.
+# `C` and `D` are equal only where we want to show what that hides.
 #
 # ## Sums over an axis
 #
@@ -160,7 +164,7 @@ for v in ([10, 20, 30], [10, 20]):
 # The index under the $\sum$ is the axis that disappears; the other index remains. `keepdims=True`
 # leaves an axis of size 1 in its place, so that the result broadcasts against `x` again.
 #
-# Before you run the next cell: what are the shapes of the four sums, and which of them can be
+# **Before you run the next cell:** what are the shapes of the four sums, and which of them can be
 # subtracted from `x` (shape `(2, 3)`) without an error?
 
 # %%
@@ -290,8 +294,8 @@ print(f"@ is about {times[0] / times[1]:.0f} times as fast")
 # | $y_{nd} = \sum_c x_{nc} W_{cd}$ | `"nc,cd->nd"` | `x @ W` |
 # | $y_{btd} = \sum_c x_{btc} W_{cd}$ | `"btc,cd->btd"` | `x @ W` |
 #
-# Before you run the next cell: `g` has the shape of `x @ W`, that is `(N, D)`. Which shape has
-# `np.einsum("nc,nd->cd", x, g)`, and how would you write it with `@`?
+# **Before you run the next cell:** `g` has the shape of `x @ W`, that is `(N, D)`. What is the
+# shape of `np.einsum("nc,nd->cd", x, g)`, and how would you write it with `@`?
 
 # %%
 g = rng.normal(size=(2, 4))    # (N, D)
@@ -308,7 +312,7 @@ print("the third row of the table:", np.allclose(np.einsum("nc,cd->nd", x, W), x
 # ## Break it on purpose
 #
 # A colleague writes `x @ W.T` where `x @ W` is meant. We test the two formulas on a matrix of 3×4
-# and on one of 3×3, and look at the shapes only.
+# and on one of 3×3, and compare first the shapes, then the numbers.
 
 # %%
 for D in (4, 3):
@@ -321,7 +325,7 @@ for D in (4, 3):
 
 # %% [markdown]
 # With sizes that differ the mistake cannot run. With a square matrix it runs, the shape is right,
-# and every number is wrong. A check of shapes on a square example would have been green.
+# and the numbers are wrong. A check of shapes on a square example would have passed.
 #
 # ## Experiment: what does the shape bug do to learning?
 #
@@ -358,16 +362,16 @@ from coursekit.figures import BLUE, ORANGE
 fig, ax = subplots(size=(5.5, 3.2))
 ax.plot(ws, right, color=BLUE, label="(N,) - (N,)")
 ax.plot(ws, wrong, color=ORANGE, ls="--", label="(N, 1) - (N,)")
-ax.plot([2, 0], [min(right), min(wrong)], "ko", ms=5)
+ax.plot([2, 0], [min(right), min(wrong)], "ko", ms=5, label="smallest error")
 ax.set(xlabel="w (price per unit of x)", ylabel="mean squared error")
 ax.legend()
 show(fig, "Mean squared error against w. With matching shapes the minimum is 0 at w = 2; "
           "with the broadcast bug the curve has its minimum, 8, at w = 0.")
 
 # %% [markdown]
-# The buggy model trains without complaint, its error falls, and it learns that `x` tells nothing
-# about the price. Change `x1` so that its mean is not 0, for example `x1 + 1`, and see where the
-# minimum moves.
+# Follow the dashed curve downhill, as training would: the error falls, nothing complains, and at
+# the bottom stands a model that says that `x` tells nothing about the price. Change `x1` so that
+# its mean is not 0, for example `x1 + 1`, and see where the minimum moves.
 #
 # ## Recap
 #
@@ -375,4 +379,4 @@ show(fig, "Mean squared error against w. With matching shapes the minimum is 0 a
 # - `sum(axis=k)` removes axis $k$. What broadcasting spread, a sum over the same axes gathers.
 # - `@` sums over the shared inner index; `einsum` writes the index form down as it is.
 # - A fitting shape proves little. Sizes that all differ turn silent mistakes into loud ones.
-# - This chapter exported nothing. Next comes chapter 1, Gradients.
+# - This chapter exported nothing. Next: Gradients, and how to prove that one is right.

@@ -41,7 +41,8 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 #
 # ## Measuring a slope well
 #
-# Two errors fight each other in the first cell. We write down both. Taylor's formula gives
+# Two errors fight each other in the first cell. We write down both. Taylor's formula, which expands
+# a function around a point, gives
 #
 # $$
 # \begin{aligned}
@@ -63,9 +64,9 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 # keeps about 16 digits of $f$ (type float64), so $f$ carries a **rounding error** near
 # $10^{-16} f$, and we divide it by $\epsilon$.
 #
-# Before you run the next cell: where is $\epsilon^2$ about as large as $10^{-16} / \epsilon$? And
-# where, if the numbers keep 7 digits only (float32)? Look for the lowest point of each curve. The
-# function is $x^3$ at $x = 1.3$, with slope $3 x^2$.
+# **Before you run the next two cells:** where is $\epsilon^2$ about as large as
+# $10^{-16} / \epsilon$? And where, if the numbers keep 7 digits only (float32)? Look for the lowest
+# point of each curve. The function is $x^3$ at $x = 1.3$, with slope $3 x^2$.
 
 # %%
 def error(eps, dtype, central):
@@ -136,7 +137,7 @@ def numeric_gradient(f, a, eps=1e-5):
 # of `y`, with weights `dy`: $L = \sum_{nc} dy_{nc}\, y_{nc}$. Then the slope of $L$ for $y_{nc}$ is
 # the weight $dy_{nc}$, so the upstream gradient is whatever we choose.
 #
-# Before you run the next cell: which entries of `dx` are zero? What is the first entry of `ds`?
+# **Before you run the next cell:** which entries of `dx` are zero? What is the first entry of `ds`?
 
 # %%
 x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])     # (N, C) = (2, 3)
@@ -185,7 +186,7 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 # For whole arrays: `dx = dy * s` and `ds = (dy * x).sum(axis=0)`. Broadcasting spread `s` over the
 # rows, and a sum over the rows gathers `ds`: the rule of [chapter 0](00_welcome.ipynb).
 #
-# First as loops over every pair of entries, exactly as the chain rule says; then as vectors.
+# First as a loop that adds the terms one by one, as the sums say; then as vectors.
 
 # %%
 def scale_backward_loop(x, s, dy):
@@ -245,12 +246,12 @@ class Scale:
 # \begin{aligned}
 # da_{pq} &= \sum_{ij} dy_{ij}\,\frac{\partial y_{ij}}{\partial a_{pq}} && \text{chain rule}\\
 # &= \sum_{ij} dy_{ij} \sum_k [i = p][k = q]\, b_{kj} && [\,\cdot\,] \text{ is 1 if true, else 0}\\
-# &= \sum_{j} dy_{pj}\, b_{qj} && \text{that is } dy\; b^{\mathsf T}
+# &= \sum_{j} dy_{pj}\, b_{qj} && \text{that is } dy\; b^\top
 # \end{aligned}
 # $$
 #
-# In the same way $db_{kj} = \sum_i a_{ik}\, dy_{ij}$, that is $a^{\mathsf T} dy$. You need not
-# memorise where the transpose goes: the shapes leave one possibility, if all sizes differ.
+# In the same way $db_{kj} = \sum_i a_{ik}\, dy_{ij}$, that is $a^\top dy$. You need not memorise
+# where the transpose goes: if all sizes differ, the shapes remind you of it.
 #
 # Rule 6 is the chain rule again: two uses of $a$ are two paths to $L$, and paths add. That is why
 # `backward` adds to its gradients.
@@ -292,7 +293,7 @@ for name, forward, backward in rules:
 # Now a colleague writes a `backward` that returns nothing but zeros. To check it, she takes the
 # obvious loss, $L = \sum_{nc} y_{nc}$; its upstream gradient is all ones.
 #
-# Before you run the next cell: does a gradient of all zeros pass her check?
+# **Before you run the next cell:** does a gradient of all zeros pass her check?
 
 # %%
 class Center:
@@ -317,9 +318,9 @@ for label, dy in [("ones", np.ones((5, 3))), ("random", rng.normal(size=(5, 3)))
 # ## When are two numbers equal?
 #
 # Measured and derived slopes differ in the tenth digit or so. A tolerance must allow for that. Two
-# kinds are in use: **absolute**, $|a - b| \le t$, and **relative**, $|a - b| \le t\,|b|$. Three
-# pairs show that neither is enough alone. The second pair is a true zero, measured with noise; the
-# third is a small gradient that is off by a factor of 2.
+# kinds are in use, for a derived $a$ and a measured $b$: **absolute**, $|a - b| \le t$, and
+# **relative**, $|a - b| \le t\,|b|$. Three pairs show that neither is enough alone. The second pair
+# is a true zero, measured with noise; the third is a small gradient that is off by a factor of 2.
 
 # %%
 pairs = [("right, usual size", 0.5, 0.5 + 1e-10), ("right, truly zero", 0.0, 1e-11),
@@ -369,8 +370,8 @@ class GradReport:
 
 # %% [markdown]
 # Next, the comparison of two arrays. It finds the entry that exceeds its tolerance the most, and
-# names it with both values. A NaN (not a number) is greater than nothing, so without care it would
-# pass; we turn it into infinity.
+# names it with both values. A NaN (*not a number*) is neither larger nor smaller than any number,
+# so without care it would pass; we turn its excess into infinity.
 
 # %% tags=["export"]
 def _compare(name, analytic, numeric, rtol, atol):
@@ -397,8 +398,9 @@ def _compare(name, analytic, numeric, rtol, atol):
 # %% [markdown]
 # A good check says what is wrong, too. Two mistakes are so common that they deserve a sentence: the
 # whole gradient is off by one factor (a mean where a sum belongs, a sign, a forgotten 2), or it is
-# transposed. The factor that fits best in the sense of least squares is
-# $\frac{\sum_i n_i a_i}{\sum_i n_i^2}$ for measured $n$ and derived $a$.
+# transposed. For derived $a$ and measured $n$, the factor $r$ that fits best makes
+# $\sum_i (a_i - r\, n_i)^2$ smallest. There the slope $-2 \sum_i n_i (a_i - r\, n_i)$ is 0, so
+# $r = \sum_i n_i a_i \,/ \sum_i n_i^2$.
 
 # %% tags=["export"]
 def _explain(analytic, numeric):
@@ -422,7 +424,8 @@ def _explain(analytic, numeric):
 # The derived gradients come from one backward pass that starts from cleared gradients. On the way
 # we catch a `backward` that changes what it may only read. The layer that gets `dy` next would find
 # it spoilt, and a parameter that moves before it is measured would hide a mistake. `output()` will
-# be the forward pass. A loss layer returns one number; then `dy` is a number, too.
+# be the forward pass. A layer may also return one number, such as a loss; then `dy` is a number,
+# too.
 
 # %% tags=["export"]
 def _analytic(layer, output, dy, x, params):
@@ -537,8 +540,8 @@ print(gradcheck(Center(), rng.normal(size=(5, 3)), rng=rng))
 # A check that has never failed proves nothing. Here are six wrong versions of `Scale`, each with
 # one mistake that is easy to make.
 #
-# Before you run the cell after the next: for each class, which array will be named, and will the
-# check be able to explain the mistake?
+# The next two cells define them. **Before you run the third one, which checks them:** for each
+# class, which array will be named, and will the check be able to explain the mistake?
 
 # %%
 class MeanNotSum(Scale):
@@ -628,27 +631,17 @@ ax.axhline(1e-6, color="0.5", lw=1)
 ax.text(1e-13, 1.4e-6, "rtol = 1e-6")
 ax.set(xlabel="size of the mistake, delta", ylabel="gap to central differences, relative")
 ax.legend()
-show(fig, "Gap between a spoilt formula and the measured slope against the size of the mistake. In "
-          "float64 the gap follows the mistake down to about 1e-10; in float32 it stays near 1e-4.")
+show(fig, "Gap between a spoilt formula and the measured slope against the size of the mistake. "
+          "In float64 the gap follows the mistake down to about 1e-10; in float32 it levels off "
+          "near 1e-5.")
 
 # %% [markdown]
-# Where a curve is flat, it shows the noise of the measurement, not the mistake. In float64 the
-# noise lies far below the line of `rtol`, so everything above the line is a real mistake, and
-# mistakes of a millionth are seen. In float32 a check would need a tolerance above its own noise,
-# and every mistake smaller than that would pass. Training runs in float32, where speed counts.
-# Checks run in float64.
+# A mistake of a millionth shows in float64 and drowns in float32. Where a curve is flat, it shows
+# the error of the measurement, not the mistake. In float64 that error lies far below the line of
+# `rtol`, so everything above the line is a real mistake. In float32 a check would need a tolerance
+# above its own error, and every mistake smaller than that would pass. Training runs in float32,
+# where speed counts. Checks run in float64.
 #
-# ## Export
-#
-# The cells tagged `export` become `numpygpt/gradcheck.py`. From now on
-# `from numpygpt import gradcheck` gives us this function.
-
-# %%
-from coursekit import export
-
-export("01_gradients")
-
-# %% [markdown]
 # ## Recap
 #
 # - A central difference with `eps = 1e-5` in float64 measures a slope to about ten digits; smaller
@@ -656,6 +649,13 @@ export("01_gradients")
 # - The chain rule in index form sums over all paths. `dy` is all that a layer needs to know of the
 #   rest.
 # - Six rules go a long way: product, function, sum and broadcast, matrix product, moves, reuse.
-# - A check needs a random `dy`, float64, both tolerances, and a second backward pass. Ones can hide
-#   anything.
-# - We exported `gradcheck.py`. Next comes chapter 2, Module.
+# - A check needs a random `dy`, float64, both tolerances, and a second backward pass. A `dy` of
+#   ones can hide a wrong gradient.
+# - The next cell writes `numpygpt/gradcheck.py`. From then on `from numpygpt import gradcheck`
+#   gives us this function.
+# - Next: Module, the class that all layers share.
+
+# %%
+from coursekit import export
+
+export("01_gradients")

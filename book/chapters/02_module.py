@@ -76,7 +76,7 @@ print(f"loss: first step {stuck[0]:.4f}, last step {stuck[-1]:.4f}")
 # Python keeps an object's attributes in a dictionary, and `vars` returns it. The next cell prints
 # the attributes of the layer from above, after one forward pass.
 #
-# Before you run it: which attributes are parameters, and how could a program tell?
+# **Before you run it:** which attributes are parameters, and how could a program tell?
 
 # %%
 layer = HandListed(3)
@@ -125,10 +125,11 @@ class Module:
 
 # %% [markdown]
 # A model is a tree: a layer holds layers, which hold layers. To find all parameters we walk through
-# the tree. `modules` is a **generator**: `yield` hands out one result and goes on when the next one
-# is asked for, and `yield from` hands out all results of another generator. Here the other
-# generator is the same method of a part, so the walk reaches every depth. Each module comes with a
-# prefix, the path that leads to it.
+# the tree. The method `modules` is what Python calls a generator, which has nothing to do with
+# random numbers: `yield` hands out one result and goes on when the next one is asked for, and
+# `yield from` hands out all results of another generator. Here the other generator is the same
+# method of a part, so the walk reaches every depth. Each module comes with a prefix, the path that
+# leads to it.
 #
 # From here on we add methods to the class one by one. `@add_to_class(Module)` does that; in the
 # exported file they all stand inside the class.
@@ -151,7 +152,7 @@ def modules(self, prefix=""):
 # We write our layer again as a `Module`, without its two lists, and put it into a small tree: one
 # layer as an attribute, two in a list.
 #
-# Before you run the next cell: how many lines will it print, and what is the prefix of the last
+# **Before you run the next cell:** how many lines will it print, and what is the prefix of the last
 # one?
 
 # %%
@@ -253,9 +254,9 @@ show(fig, "Mean squared error over 200 steps, logarithmic. With the forgotten sh
 #
 # ## In place or not?
 #
-# `train` wrote `p -= lr * ...`. Python has two ways to write that, and only one reaches the layer.
+# `train` wrote `p -= lr * ...`. Would `p = p - lr * ...` have done as well?
 #
-# Before you run the next cell: which of the three lines changes `layer.s`?
+# **Before you run the next cell:** which of the three lines changes `layer.s`?
 
 # %%
 layer = Affine(3)
@@ -276,21 +277,23 @@ print("p[...] = 5   ", layer.s)
 # ## Layers in a row: Sequential
 #
 # Most models are chains: the output of a layer is the input of the next. We number the values on
-# the way: $h_0 = x$, $h_l = f_l(h_{l-1})$, and $y = h_L$. Write $dh_l$ for the gradient of $h_l$.
+# the way: $h_0 = x$, $h_l = f_l(h_{l-1})$, and $y = h_K$ after the last of the $K$ layers. Write
+# $dh_l$ for the gradient of $h_l$.
 # The chain rule of [chapter 1](01_gradients.ipynb) for one layer reads, with one index $i$ for all
 # entries,
 #
 # $$
 # \begin{aligned}
 # (dh_{l-1})_i &= \sum_j (dh_l)_j\, \frac{\partial (h_l)_j}{\partial (h_{l-1})_i} && \text{chain rule}\\
-# &= \sum_j (dh_l)_j\, (J_l)_{ji} && J_l \text{: the Jacobian of layer } l\text{, row } j \text{, column } i\\
+# &= \sum_j (dh_l)_j\, (J_l)_{ji} && J_l \text{: all slopes of layer } l\text{, row } j \text{, column } i\\
 # dh_{l-1} &= dh_l\, J_l && \text{as vector times matrix}
 # \end{aligned}
 # $$
 #
-# That is what `f_l.backward` computes, without ever making the matrix. From the end to the start:
+# The matrix $J_l$ of all slopes is called the **Jacobian** of layer $l$. The product is what the
+# layer's `backward` computes, without ever making the matrix. From the end to the start:
 #
-# $$dx = dh_0 = \big(\big((dy\, J_L)\, J_{L-1}\big) \cdots \big) J_1$$
+# $$dx = dh_0 = \big(\big((dy\, J_K)\, J_{K-1}\big) \cdots \big) J_1$$
 #
 # So forward visits the layers first to last, and backward visits the same layers last to first.
 
@@ -363,8 +366,8 @@ print(gradcheck(net, x, rng=rng))
 # gradients of $L_1$ and $L_2$, and `backward` adds. So two passes over two parts give the gradient
 # of the whole.
 #
-# Before you run the next cell: what will the last line say, where we do not clear the gradients
-# first?
+# **Before you run the cell after the next:** what will its last line say, where we do not clear the
+# gradients first?
 
 # %%
 dy = rng.normal(size=(7, 3))
@@ -415,8 +418,8 @@ print(gradcheck(shared, x, rng=rng))
 # 4. assigning `ds` where the array is shared;
 # 5. keeping `dx` as an attribute.
 #
-# Before you run the cell after the next: which arrays will be named for 2 and 3? Hint for 3: `dx`
-# through `Affine` and `Tanh` is a product of factors, and factors may change places.
+# **Before you run the cell after the next:** which arrays will be named for 2 and 3? Hint for 3:
+# `dx` through `Affine` and `Tanh` is a product of factors, and factors may change places.
 
 # %%
 class FirstToLast(Sequential):
@@ -476,9 +479,9 @@ print("parameters of a layer that has none:", list(keeps.params()), keeps.num_pa
 #
 # ## Saving and loading
 #
-# The dictionary from `params` is also what we save. Loading copies arrays back, under three
-# conditions: no name missing, none left over, every shape right. All are tested **before** the
-# first array changes, so a failed load leaves the model as it was.
+# Copies of the arrays in `params()` are all that we need to save of a model. Loading copies them
+# back, under three conditions: no name missing, none left over, every shape right. All are tested
+# **before** the first array changes, so a failed load leaves the model as it was.
 
 # %% tags=["export"]
 @add_to_class(Module)
@@ -519,15 +522,15 @@ print("still the same outputs:    ", np.allclose(other(x), net(x)))
 # %% [markdown]
 # ## Experiment: why backward, and not forward?
 #
-# The product $dy\, J_L \cdots J_1$ may be multiplied in any order. Starting at the front,
+# The product $dy\, J_K \cdots J_1$ may be multiplied in any order. Starting at the front,
 # $J_2 J_1$, works as well. How much does the order cost? A vector of size $C$ times a $C \times C$
 # matrix takes $C^2$ multiplications, a matrix times a matrix $C^3$. We count both for a chain of 4
 # layers.
 
 # %%
-L, C = 4, np.array([1, 2, 4, 8, 16, 32, 64, 128])
-from_the_loss = L * C**2                          # vector times matrix, L times
-from_the_input = (L - 1) * C**3 + C**2            # matrix times matrix, then the vector
+K, C = 4, np.array([1, 2, 4, 8, 16, 32, 64, 128])
+from_the_loss = K * C**2                          # vector times matrix, K times
+from_the_input = (K - 1) * C**3 + C**2            # matrix times matrix, then the vector
 print(f"C = {C[-1]}: from the loss {from_the_loss[-1]:,}, from the input {from_the_input[-1]:,}")
 
 # %%
@@ -544,17 +547,9 @@ show(fig, "Multiplications against C for a chain of four layers, both axes logar
 # layer must keep what its backward pass needs until the pass comes back. That is why `forward`
 # caches.
 #
-# Change `L` to 40. The gap between the lines stays about the same: the size $C$ makes it, not the
+# Change `K` to 40. The gap between the lines stays about the same: the size $C$ makes it, not the
 # depth.
 #
-# ## Export
-
-# %%
-from coursekit import export
-
-export("02_module")
-
-# %% [markdown]
 # ## Recap
 #
 # - A list of parameters written by hand can be one short, and no check will notice.
@@ -564,4 +559,10 @@ export("02_module")
 #   vectors.
 # - Gradients add up until `zero_grad`; arrays change in place; layers return `dx` and do not keep
 #   it.
-# - We exported `nn/module.py`. Next comes chapter 3, Linear.
+# - The next cell writes `numpygpt/nn/module.py`. Next: Linear, the layer that holds most of the
+#   parameters.
+
+# %%
+from coursekit import export
+
+export("02_module")

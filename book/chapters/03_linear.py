@@ -14,7 +14,7 @@ rng = np.random.default_rng(3)
 x = rng.normal(size=(20, 3))
 target = x @ rng.normal(size=(3, 3))
 
-def half_squared_error(gradient_of_W, steps):
+def error_after_training(gradient_of_W, steps):
     W = np.zeros((3, 3))
     for _ in range(steps):
         dy = x @ W - target                    # the slope of (y - target)² / 2
@@ -22,8 +22,8 @@ def half_squared_error(gradient_of_W, steps):
     return np.sum((x @ W - target) ** 2) / 2
 
 for steps in [0, 10, 30]:
-    a = half_squared_error(lambda x, dy: x.T @ dy, steps)
-    b = half_squared_error(lambda x, dy: dy.T @ x, steps)
+    a = error_after_training(lambda x, dy: x.T @ dy, steps)
+    b = error_after_training(lambda x, dy: dy.T @ x, steps)
     print(f"after {steps:2} steps:   error with xᵀ dy {a:8.2f}   error with dyᵀ x {b:10.2f}")
 
 # %% [markdown]
@@ -31,7 +31,9 @@ for steps in [0, 10, 30]:
 # grows without end. No shape told us which is which.
 #
 # **The question of this chapter:** what are the gradients of $y = xW + b$, and how do we get them
-# so that we know, rather than guess?
+# so that we know, rather than guess? Rule 4 of [chapter 1](01_gradients.ipynb) holds the answer for
+# any matrix product. For the layer that does most of a GPT's work we derive it again, entry by
+# entry, with the bias and for inputs with more axes.
 #
 # ## Shapes
 #
@@ -44,8 +46,8 @@ for steps in [0, 10, 30]:
 # | `dy` | upstream gradient $\partial L/\partial y$, given to `backward` | `(N, n_out)` |
 # | `dx`, `dW`, `db` | the gradients of `x`, `W`, `b` | as `x`, `W`, `b` |
 #
-# $L$ is the one number at the end, the loss. As in [chapter 1](01_gradients.ipynb), the gradient
-# of an array has the array's own shape and its name with a `d` before it.
+# $L$ is the one number at the end, the loss. As in chapter 1, the gradient of an array has the
+# array's own shape and its name with a `d` before it.
 #
 # ## By hand
 #
@@ -148,13 +150,13 @@ for name, value in zip(["dx", "dW", "db"], backward_loop(dy, x, W), strict=True)
 #
 # A matrix product sums over *neighbouring* indices: $(AB)_{ij} = \sum_k A_{ik} B_{kj}$. We only
 # have to turn the factors until the summed index stands in the middle. In
-# $dW_{io} = \sum_m x_{mi}\, dy_{mo}$ it is $m$, and $x_{mi} = (x^T)_{im}$:
+# $dW_{io} = \sum_m x_{mi}\, dy_{mo}$ it is $m$, and $x_{mi} = (x^\top)_{im}$:
 #
-# $$dW_{io} = \sum_m (x^T)_{im}\, dy_{mo} \quad\Longrightarrow\quad dW = x^T dy$$
+# $$dW_{io} = \sum_m (x^\top)_{im}\, dy_{mo} \quad\Longrightarrow\quad dW = x^\top dy$$
 #
-# In $dx_{ni} = \sum_k dy_{nk}\, W_{ik}$ it is $k$, and $W_{ik} = (W^T)_{ki}$:
+# In $dx_{ni} = \sum_k dy_{nk}\, W_{ik}$ it is $k$, and $W_{ik} = (W^\top)_{ki}$:
 #
-# $$dx_{ni} = \sum_k dy_{nk}\, (W^T)_{ki} \quad\Longrightarrow\quad dx = dy\, W^T$$
+# $$dx_{ni} = \sum_k dy_{nk}\, (W^\top)_{ki} \quad\Longrightarrow\quad dx = dy\, W^\top$$
 #
 # The shapes agree, but now as a check afterwards and not as the argument:
 # $(n_{in}, N)(N, n_{out})$ gives the shape of $W$. A random `dy` of full size shows that loops and
@@ -168,10 +170,10 @@ print("db = sum of dy over the rows:", np.allclose(db, dy.sum(axis=0)))
 print("dx = dy Wᵀ:", np.allclose(dx, dy @ W.T))
 
 # %% [markdown]
-# The picture shows $dW = x^T dy$ with round numbers. One entry of `dW` is framed, and with it the
-# row of $x^T$ and the column of `dy` that made it. The row of $x^T$ is one input over all
-# examples; the column of `dy` is one output over all examples. **A weight's gradient asks: over
-# the examples, do this input and the wish of this output go together?**
+# The picture shows $dW = x^\top dy$ with whole numbers. One entry of `dW` is framed, and with it
+# the row of $x^\top$ and the column of `dy` that made it. The row of $x^\top$ is one input over all
+# examples; the column of `dy` is the slope of one output over all examples. **A weight's gradient
+# asks: over the examples, do this input and the slope of this output rise and fall together?**
 
 # %%
 from matplotlib.patches import Rectangle
@@ -192,9 +194,9 @@ xs = np.array([[1, -2, 3], [0, 2, 1], [3, 1, -1], [-2, 0, 2]])    # 4 examples, 
 dys = np.array([[2, -1], [1, 3], [-2, 1], [0, 2]])                # 4 examples, 2 outputs
 i, o = 2, 1
 figure, axes = subplots(1, 3, size=(8, 3.2), width_ratios=[4, 2, 2])
-grid(axes[0], xs.T, "$x^T$", (0, i, 4, 1))
+grid(axes[0], xs.T, "$x^\\top$", (0, i, 4, 1))
 grid(axes[1], dys, "$dy$", (o, 0, 1, 4))
-grid(axes[2], xs.T @ dys, "$dW = x^T\\,dy$", (o, i, 1, 1))
+grid(axes[2], xs.T @ dys, "$dW = x^\\top\\,dy$", (o, i, 1, 1))
 for axis, (across, down) in zip(axes, [("example n", "input i"), ("output o", "example n"),
                                        ("output o", "input i")], strict=True):
     axis.set(xlabel=across, ylabel=down)
@@ -286,7 +288,7 @@ print(f"a stack of 12 products   {milliseconds(lambda: big @ W_big):.2f} ms")
 #
 # The forward pass in reverse order: first the bias, then the product. `dy` is laid out in rows,
 # too, so that the sum over all examples is a sum over `B` *and* `T`. The gradients are added to
-# (`+=`): a layer that is used in two places gets the sum of both, and `zero_grad()` clears it.
+# (`+=`): a matrix that two layers share gets the sum of both, and `zero_grad()` clears it.
 
 # %% tags=["export"]
 @add_to_class(Linear)
@@ -309,8 +311,8 @@ dx = linear.backward(np.ones((5, 7, 2)))
 print("db", linear.db, "  dx", dx.shape, "  dW", linear.dW.shape)
 
 # %% [markdown]
-# Each bias was added at $5 \cdot 7 = 35$ positions, and each of them asks for 1. This is the
-# broadcasting rule of chapter 1.
+# Each bias was added at $5 \cdot 7 = 35$ positions, and each of them sends back a 1. This is rule
+# 3' of chapter 1: a broadcast sums.
 #
 # ## Is it right?
 #
@@ -367,14 +369,16 @@ for wrong in [TransposedProduct, MeanOfRows, Overwritten]:
 
 # %% [markdown]
 # The third one deserves a second look: `dW` was overwritten where it must be added to. Its
-# gradient is right as long as the layer is used once, and a check with one backward pass lets it
-# through. `gradcheck` runs two.
+# gradient is right as long as `W` is used once after `zero_grad()`, and a check with one backward
+# pass lets it through. `gradcheck` runs two.
 #
 # ## Experiment: how large should the weights be at the start?
 #
-# Each output is a sum of $n_{in}$ products. Take inputs of variance 1 and weights of variance $v$,
-# all independent and around zero: the variances add, and $y$ has the variance $n_{in}\, v$. With
-# weights of one fixed size, wide layers give large outputs.
+# The *variance* of numbers around zero is the mean of their squares; its square root, the *standard
+# deviation*, says how large they are. Each output is a sum of $n_{in}$ products. Take inputs of
+# variance 1 and weights of variance $v$, all independent and around zero. Each product has the
+# variance $1 \cdot v$, variances of independent numbers add, and $y$ has the variance $n_{in}\, v$.
+# With weights of one fixed size, wide layers give large outputs.
 #
 # **Before you run the next cell:** a uniform draw from $\pm a$ has the variance $a^2/3$. With our
 # $a = 1/\sqrt{n_{in}}$, what is the standard deviation of $y$?
@@ -386,8 +390,8 @@ for n_in in widths:
     x = rng.normal(size=(400, n_in))
     ours.append(Linear(n_in, 100, rng=rng)(x).std())
     fixed.append((x @ rng.uniform(-0.5, 0.5, (n_in, 100))).std())
-print("ours, all widths between", round(min(ours), 1), "and", round(max(ours), 1))
-print(f"1/√3 = {1 / math.sqrt(3):.4f}")
+print(f"ours: from {min(ours):.2f} to {max(ours):.2f}, over all widths")
+print(f"1/√3 = {1 / math.sqrt(3):.2f}")
 
 # %% [markdown]
 # The left plot shows both choices over the width. The right plot asks what follows when layers are
@@ -422,15 +426,16 @@ show(figure, "Left: with weights in ±0.5 the outputs grow with the width, with 
 # %% [markdown]
 # Dividing by $\sqrt{n_{in}}$ makes the width irrelevant. The depth is another matter. With our
 # bound, each layer makes the numbers smaller by the factor $1/\sqrt 3$. With $\sqrt 3/\sqrt{n}$
-# they keep their size, and anything larger explodes. Our bound is PyTorch's default, and fine for
-# a few layers. A deep model has to choose its first weights with care, and may overwrite ours.
+# they keep their size, and with anything larger they grow from layer to layer. Our bound is
+# PyTorch's default, and fine for a few layers. A deep model has to choose its first weights with
+# care, and may overwrite ours.
 #
 # Change the 3 in $3/\sqrt n$ to 1.8 and run the last two cells again. How far from $\sqrt 3$ may
 # one be before thirty layers notice?
 #
 # ## Recap
 #
-# - The backward pass of $y = xW + b$ is $dW = x^T dy$, $db = \sum_n dy_n$, $dx = dy\,W^T$.
+# - The backward pass of $y = xW + b$ is $dW = x^\top dy$, $db = \sum_n dy_n$, $dx = dy\,W^\top$.
 # - We derived it by index: each array gathers from all the outputs that it reached. Shapes confirm
 #   a formula; they do not find it.
 # - `Linear` takes any number of leading axes, adds to its gradients, and draws weights from

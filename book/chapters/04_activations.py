@@ -2,8 +2,8 @@
 # # Chapter 4: Activations
 #
 # Here is a task with four examples: the output should be 1 if exactly one of the two inputs is 1.
-# We give it to three `Linear` layers in a row, with 8 units in each of the two hidden layers. That
-# is 105 parameters for four numbers.
+# We give it to three `Linear` layers in a row, which pass 8 numbers on from one to the next. Such a
+# number inside a network is called a *hidden unit*. That is 105 parameters for four targets.
 
 # %%
 import numpy as np
@@ -163,15 +163,15 @@ rng = np.random.default_rng(4)
 model = Sequential(linear(2, 8, rng), ReLU(), linear(8, 8, rng), ReLU(), linear(8, 1, rng))
 losses = [train_step(model, inputs, target, lr=0.1) for _ in range(2001)]
 print(f"loss {losses[0]:.4f} at the start, {losses[-1]:.4f} at the end")
-print("outputs", np.abs(model(inputs)).ravel().round(4))    # abs: 0 may come out as -0
+print("outputs", model(inputs).ravel().round(4) + 0)    # + 0 turns -0 into 0
 
 # %% [markdown]
 # ## GELU: a ReLU without a corner
 #
 # GPT-2 uses the *Gaussian error linear unit*. ReLU multiplies $x$ by a switch that is 0 or 1. GELU
-# multiplies it by a number in between, the probability $\Phi(x)$ that a standard normal variable
-# is below $x$. Large inputs pass, very negative ones do not, and there is a smooth change in
-# between:
+# multiplies it by a number in between, the probability $\Phi(x)$ that a standard normal number, one
+# that `rng.normal()` draws, is below $x$. Large inputs pass, very negative ones do not, and there
+# is a smooth change in between:
 #
 # $$\mathrm{GELU}(x) = x\, \Phi(x) = \frac{x}{2}\left(1 + \mathrm{erf}\frac{x}{\sqrt 2}\right)$$
 #
@@ -196,22 +196,22 @@ print(f"largest difference between the two forms: {np.abs(gelu(xs) - exact).max(
 # ### The slope of GELU
 #
 # The function is a chain: $x \to u \to t \to y$, and $x$ also enters $y$ directly. We go along it
-# one step at a time. The inner polynomial:
+# one step at a time, and write $u'$, $t'$ and $y'$ for the slopes in $x$. The inner polynomial:
 #
-# $$\frac{du}{dx} = a\,(1 + 3 c\, x^2)$$
+# $$u' = a\,(1 + 3 c\, x^2)$$
 #
 # The derivative of tanh is one minus its square:
 #
-# $$\frac{dt}{dx} = (1 - t^2)\,\frac{du}{dx}$$
+# $$t' = (1 - t^2)\, u'$$
 #
 # And $y = \frac{x}{2}\,(1 + t)$ is a product, in which both factors depend on $x$:
 #
-# $$\frac{dy}{dx} = \frac{1}{2}\,(1 + t) + \frac{x}{2}\,\frac{dt}{dx}$$
+# $$y' = \frac{1}{2}\,(1 + t) + \frac{x}{2}\, t'$$
 #
-# $$\frac{dy}{dx} = \frac{1}{2}\,(1 + t) + \frac{x}{2}\,(1 - t^2)\; a\,(1 + 3 c\, x^2)$$
+# $$y' = \frac{1}{2}\,(1 + t) + \frac{x}{2}\,(1 - t^2)\, u'$$
 #
-# Now in code, with the same symbols. `backward` needs $x$ and $t$, so `forward` keeps both; to
-# compute the tanh again would take most of the time of the forward pass.
+# And $dx = dy \odot y'$. Now in code, with the same symbols. `backward` needs $x$ and $t$, so
+# `forward` keeps both and the tanh is computed once.
 
 # %% tags=["export"]
 class GELU(Module):
@@ -234,8 +234,8 @@ def forward(self, x):
 @add_to_class(GELU)
 def backward(self, dy):
     x, t = self.x, self.t
-    du = self.a * (1 + 3 * self.c * x * x)                 # du/dx
-    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * du)
+    u_slope = self.a * (1 + 3 * self.c * x * x)            # u'
+    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * u_slope)
 
 # %% [markdown]
 # **Before you run the next cell:** it prints GELU's slope at five points. ReLU's slopes there
@@ -248,10 +248,10 @@ layer(points)
 print(layer.backward(np.ones(5)).round(4).tolist())
 
 # %% [markdown]
-# At 0 the two halves meet, at a slope of one half. At -1 the slope is negative: GELU falls a
-# little before it rises. At 1.5 it is above 1. The plot shows both functions on the left. On the
-# right are their slopes, and on each of them the central differences of chapter 1, as dots:
-# measured, without any formula.
+# At 0 the slope is one half, midway between the 0 and the 1 of ReLU. At -1 the slope is negative:
+# GELU falls a little before it rises. At 1.5 it is above 1. The plot shows both functions on the
+# left. On the right are their slopes, and on each of them the central differences of chapter 1, as
+# dots: measured, without any formula.
 
 # %%
 from coursekit.figures import GREY, PALETTE, show, subplots
@@ -265,11 +265,12 @@ def plot_value_and_slope(layer, color, style):
     slope.plot(xs, layer.backward(np.ones_like(xs)), style, color=color)
     slope.plot(few, measured, ".", color=color)
 
+# %%
 figure, (value, slope) = subplots(1, 2, size=(9, 3.4))
 plot_value_and_slope(ReLU(), PALETTE[1], "--")
 plot_value_and_slope(GELU(), PALETTE[0], "-")
 value.set(xlabel="x", ylabel="y", title="value", xlim=(-4, 4), ylim=(-0.5, 4)); value.legend()
-slope.set(xlabel="x", ylabel="dy/dx", title="slope; dots: measured", xlim=(-4, 4))
+slope.set(xlabel="x", ylabel="slope of y", title="slope; dots: measured", xlim=(-4, 4))
 for axis in (value, slope): axis.axhline(0, color=GREY, linewidth=0.5)
 show(figure, "Left: ReLU and GELU against x; GELU dips a little below zero for negative x. "
              "Right: ReLU's slope jumps from 0 to 1; GELU's rises smoothly, below 0 at first and "
@@ -291,10 +292,10 @@ for layer in [ReLU(), GELU()]:
 # %% [markdown]
 # ### Break it
 #
-# Two mistakes that are easily made. The first forgets the inner derivative of the cube, the 3. The
+# Two mistakes that are easily made. The first forgets the 3 in the slope of the cube. The
 # second masks by the sign of `dy`, which happens if one writes the backward pass by looking at the
-# forward pass and changing names. **Before you run the next cell:** with an upstream gradient of
-# ones, could the second one be found?
+# forward pass and changing names. **Before you run the cell after the next:** with an upstream
+# gradient of ones, could the second one be found?
 
 # %%
 class GELUWithoutThree(GELU):
@@ -306,6 +307,7 @@ class ReLUMasksTwice(ReLU):
     def backward(self, dy):
         return np.maximum(dy, 0) * self.positive
 
+# %%
 for wrong in [GELUWithoutThree(), ReLUMasksTwice()]:
     try:
         print(gradcheck(wrong, x, rng=rng))
@@ -339,8 +341,8 @@ print("measured", measured.round(4), "  ReLU.backward", relu.backward(np.ones(1)
 # ## Experiment: units that die
 #
 # Where the slope of ReLU is 0, no gradient comes through. If it is 0 for *every* example, the
-# weights and the bias in front of the unit get no gradient at all. They cannot change, so the
-# slope stays 0. Such a unit is called *dead*.
+# weights and the bias in front of the unit get no gradient at all. They do not change, and as long
+# as the inputs stay the same, the slope stays 0. Such a unit is called *dead*.
 #
 # We let 50 hidden units learn a sine wave. Before they start, we subtract `push` from all their
 # biases, as one step that was far too large could do.
@@ -391,14 +393,15 @@ for activation in [ReLU, GELU]:
 figure, (left, right) = subplots(1, 2, size=(9, 3.6))
 for push, color in [(0, PALETTE[2]), (far, PALETTE[1])]:
     left.hist(runs["ReLU", push][0], bins=np.arange(-far, 3.2, 0.2), color=color, alpha=0.7,
-              label=f"push {push}")
-left.set(xlabel="highest pre-activation at the start", ylabel="units", title="how many are dead")
-left.axvspan(-far, 0, color=GREY, alpha=0.25); left.legend()
+              hatch="//" if push else "", edgecolor="white", label=f"push {push}")
+left.set(xlabel="highest pre-activation at the start", ylabel="number of units", title="50 units")
+left.axvspan(-far, 0, color=GREY, alpha=0.25, label="dead, if ReLU"); left.legend()
 for name, marker, color in [("GELU", "^", PALETTE[0]), ("ReLU", "o", PALETTE[1])]:
     right.plot(*runs[name, far], marker, color=color, markersize=4, label=name)
 right.axline((0, 0), slope=1, color=GREY, linewidth=0.8)
 right.axvspan(-far, 0, color=GREY, alpha=0.25); right.legend()
-right.set(xlabel="highest pre-activation before", ylabel="and after training", title=f"push {far}")
+right.set(xlabel="highest pre-activation before", ylabel="highest pre-activation after",
+          title=f"push {far}")
 show(figure, "Left: histograms of the highest pre-activation of 50 units; with push 2, most are "
              "below zero. Right: before against after; below zero, ReLU's units lie exactly on "
              "the diagonal, and GELU's do not.")
@@ -412,7 +415,7 @@ show(figure, "Left: histograms of the highest pre-activation of 50 units; with p
 # - Without something bent between them, Linear layers in a row are one Linear layer.
 # - A function applied entry by entry has the backward pass $dx = dy \odot f'(x)$.
 # - ReLU's slope is 0 or 1, and a unit that is never above zero is dead. GELU is smooth, with the
-#   slope $\frac12(1+t) + \frac x2(1-t^2)\,\frac{du}{dx}$.
+#   slope $\frac12(1+t) + \frac x2(1-t^2)\,u'$.
 # - The next cell writes `ReLU` and `GELU` to `numpygpt/nn/activations.py`.
 # - Next: Softmax and cross-entropy, which turn the last layer's numbers into probabilities and a
 #   loss.

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Chapter 5: Softmax and cross-entropy
 #
-# A language model ends with one score for each entry of its vocabulary, for example one for each
-# character. A score can be any number; we want probabilities. The usual way is the *softmax*: take
-# the exponential of each score, which makes it positive, and divide by the sum.
+# A language model ends with one score for each entry of its *vocabulary*, the list of all that it
+# can write next, for example one score for each character. A score can be any number; we want
+# probabilities. The usual way is the *softmax*: take the exponential of each score, which makes it
+# positive, and divide by the sum.
 
 # %%
 import numpy as np
@@ -41,8 +42,9 @@ with np.errstate(all="ignore"):    # NumPy would warn; we look at the result
 #
 # $$p_i = \frac{e^{x_i}}{\sum_k e^{x_k}}$$
 #
-# In float32, `exp` overflows to infinity already at 89, and infinity divided by infinity is `nan`.
-# But we may subtract any number $m$ from all scores of a row, because its exponential cancels:
+# In float32, $e^{100}$ is too large and becomes infinity, and infinity divided by infinity is
+# `nan`. But we may subtract any number $m$ from all scores of a row, because its exponential
+# cancels:
 #
 # $$\frac{e^{x_i - m}}{\sum_k e^{x_k - m}} = \frac{e^{-m}\, e^{x_i}}{e^{-m} \sum_k e^{x_k}} = p_i$$
 #
@@ -97,8 +99,8 @@ print("loops and arrays agree:", np.allclose(softmax_loop(x), softmax(x)))
 #
 # Unlike ReLU, softmax mixes its inputs: through the sum, each score reaches each probability of
 # its row. We look at one row and write $s = \sum_k e^{x_k}$, so that $p_i = e^{x_i} / s$. We need
-# the slope of every $p_i$ in every $x_j$; the table of them is called the *Jacobian*. By the
-# quotient rule,
+# the slope of every $p_i$ in every $x_j$; the table of them is the Jacobian, which we met in
+# [chapter 2](02_module.ipynb). By the quotient rule,
 #
 # $$\frac{\partial p_i}{\partial x_j} =
 # \frac{1}{s}\,\frac{\partial e^{x_i}}{\partial x_j} -
@@ -118,7 +120,7 @@ print("loops and arrays agree:", np.allclose(softmax_loop(x), softmax(x)))
 # %%
 p = np.array([0.125, 0.25, 0.625])
 jacobian = p[:, None] * (np.eye(3) - p)    # (i, j)
-print(jacobian.round(4))
+print(jacobian)    # binary fractions: exact
 print("column sums", np.abs(jacobian.sum(axis=0)).round(4))
 
 # %% [markdown]
@@ -186,8 +188,8 @@ for axis in [-1, 1]:
 #
 # $$L = -\frac{1}{N} \sum_n \log p_{n t_n}$$
 #
-# It is called *cross-entropy*. By hand: the model below gives its targets the probabilities 0.5
-# and 0.25.
+# It is called *cross-entropy*, or *negative log-likelihood*. By hand: the model below gives its
+# targets the probabilities 0.5 and 0.25.
 
 # %%
 p = np.array([[0.5, 0.25, 0.25],
@@ -286,8 +288,9 @@ except ValueError as error:
 # $$dx = \frac{1}{N}\,(p - y)$$
 #
 # After all these fractions and logarithms, **the gradient is what the model said minus what was
-# true**. And the division by $p_t$, dangerous if $p_t$ is tiny, is gone. The code below starts
-# from $p$ and takes 1 from it at the target of each row: nothing else of $y$ is needed.
+# true**. And the division by $p_t$, dangerous if $p_t$ is tiny, is gone. In the code, $x$
+# is called `logits`, and $dx$ is `dlogits`. The code starts from $p$ and takes 1 from it at the
+# target of each row: nothing else of $y$ is needed.
 
 # %% tags=["export"]
 def cross_entropy_backward(logits, targets, dloss=1.0):
@@ -315,23 +318,31 @@ print("row sums", np.abs(dlogits.sum(axis=1)).round(4))
 
 # %% [markdown]
 # Each row sums to 0. A step against the gradient raises the target's score and lowers the others,
-# each by its own probability, and in balance. Seen for one row:
+# each in proportion to its own probability, and in balance. For one row of five scores, the target
+# being id 2:
 
 # %%
 from coursekit.figures import PALETTE, show, subplots
 
 scores, target = np.array([2.0, 0.5, 1.5, -1.0, 0.0]), 2
 p, push = softmax(scores), -cross_entropy_backward(scores[None], np.array([target]))[0]
+colors = [PALETTE[1] if i == target else PALETTE[0] for i in range(5)]
+print("p    ", p.round(3))
+print("y - p", push.round(3))
+
+# %%
 figure, (left, right) = subplots(1, 2, size=(8, 3.2))
-left.bar(range(5), p, color=[PALETTE[1] if i == target else PALETTE[0] for i in range(5)])
-left.set(xlabel="id", ylabel="probability p", title="what the model says (orange: target)")
+left.bar(range(5), p, color=colors)
+left.set(xlabel="id", ylabel="probability p", title="what the model says")
 right.axhline(0, color="black", linewidth=0.8)
 for i in range(5):
     right.annotate("", (i, push[i]), (i, 0), arrowprops={
         "arrowstyle": "->", "linewidth": 2, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8,
-        "color": PALETTE[1] if i == target else PALETTE[0]})
+        "color": colors[i]})
 right.set(xlabel="id", ylabel="y - p", title="the push on each logit",
           xlim=(-0.5, 4.5), ylim=(-0.8, 0.8))
+for axis in (left, right):
+    axis.set_xticks(range(5), [f"{i}\ntarget" if i == target else str(i) for i in range(5)])
 show(figure, "Left: the probabilities of five ids, the target in orange. Right: arrows y minus p: "
              "the target's logit is pushed up, every other one down by its own probability.")
 
@@ -416,9 +427,10 @@ figure, (left, right) = subplots(1, 2, size=(9, 3.3), sharex=True)
 left.plot(margin, -log_softmax(scores)[:, 0], label="cross-entropy")
 left.plot(margin, ((p - y) ** 2).sum(axis=1) / 2, "--", label="squared error")
 left.set(xlabel="margin of the wrong class (logits)", ylabel="loss", title="loss"); left.legend()
-right.plot(margin, push_ce); right.plot(margin, push_square, "--")
+right.plot(margin, push_ce, label="cross-entropy")
+right.plot(margin, push_square, "--", label="squared error")
 right.set(xlabel="margin of the wrong class (logits)", ylabel="push on the right logit",
-          title="push")
+          title="push"); right.legend()
 show(figure, "Left: cross-entropy grows in a straight line as the model gets more wrong, the "
              "squared error levels off. Right: the push of cross-entropy goes to 1, that of the "
              "squared error back to 0.")

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Chapter 6: Optimizers
 #
-# The gradients are right. Now we walk down them. Here is the smallest hill that makes this hard: a
-# valley that is flat along one axis and 25 times steeper along the other,
+# The gradients are right. Now we walk down them. Here is the smallest landscape that makes this
+# hard: a valley that is 25 times steeper along one axis than along the other,
 # $L(p) = \frac12 (1 \cdot p_0^2 + 25 \cdot p_1^2)$. Its lowest point is $(0, 0)$, its gradient is
 # $(1 \cdot p_0,\ 25 \cdot p_1)$. We take 100 steps of **gradient descent**,
 # $p \leftarrow p - \text{lr} \cdot dp$, at three **learning rates** `lr`. Look at the last line.
@@ -20,9 +20,10 @@ for lr in (0.020, 0.078, 0.082):
     print(f"lr {lr:.3f}: after 100 steps p = ({p[0]:8.4f}, {p[1]:8.4f})")
 
 # %% [markdown]
-# At 0.020 the steep axis is done and the flat one has a long way to go. At 0.078 both arrive. At
-# 0.082, a rate 5 % larger, the steep axis ends 131 times as far away as it began. One number has to
-# serve two directions that want different ones, and a network has far more than two.
+# At 0.020 the steep axis ($p_1$) is done and the flat one ($p_0$) has a way to go. At 0.078 both
+# are near 0. At 0.082, a rate 5 % larger, the steep axis ends more than 130 times as far away as it
+# began. One number has to serve two directions that want different ones, and a network has far more
+# than two.
 #
 # **The question of this chapter: what should a step be, given the gradient?** We derive four
 # answers: momentum, Adam, weight decay done right, and a rate that changes over time. The gradient
@@ -78,10 +79,10 @@ rng = np.random.default_rng(6)
 print(gradcheck(Valley(), rng.normal(size=2), rng=rng))
 
 # %% [markdown]
-# One slip matters to optimizers more than any other: `=` where `+=` belongs. A gradient that is
-# overwritten is right after one backward pass, so a single comparison cannot see it.
+# One slip hides well: `=` where `+=` belongs.
 #
-# **Before you run the next cell: which array will the check name, and what will it ask for?**
+# **Before you run the next cell: after one backward pass this gradient is right. How can the check
+# tell, and what will it ask for?**
 
 # %%
 class Overwrites(Valley):
@@ -250,16 +251,21 @@ forgot = descend(lambda model: SGD(model, lr=0.01), clear=False)
 momentum_1 = descend(lambda model: SGD(model, lr=0.01, momentum=1.0))
 print("the same path as with momentum 1:", np.allclose(forgot, momentum_1))
 print(f"largest |p_1| in the last 20 steps: {np.abs(forgot[-20:, 1]).max():.2f}, at the start 1.00")
+loss_of_path = 0.5 * (forgot**2 * k).sum(axis=1)
+print("loss at every 12th step:", loss_of_path[::12].round(1))
 
 # %% [markdown]
 # A sum that forgets nothing is momentum without friction: it swings for ever. That is how a missing
 # `zero_grad` looks from the outside. The loss goes down, then up, then down.
 #
+# Adam, which comes next, keeps two such memories. It calls them $m$ and $v$, and its $v$ is not the
+# $v$ of SGD: both names are the field's.
+#
 # ## Adam: every parameter its own rate
 #
 # SGD's step is proportional to the gradient, and that is odd: where the hill is steep, the step
-# should be *short*. **Adam** (adaptive moments; Kingma and Ba, 2014) divides the mean of the
-# gradient by its typical size, entry by entry:
+# should be *short*. **Adam** (adaptive moment estimation; Kingma and Ba, 2014) divides a
+# mean of the gradient by its typical size, the root of a mean of its square, entry by entry:
 #
 # $$m_t = \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \qquad v_t = \beta_2 v_{t-1} + (1 - \beta_2)\,
 # g_t^2$$
@@ -302,8 +308,9 @@ def adam_by_index(p, gradients, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     p = p.copy()
     for t in range(1, len(gradients) + 1):
         for i in range(len(p)):
-            m = sum((1 - beta1) * beta1 ** (t - s) * gradients[s - 1][i] for s in range(1, t + 1))
-            v = sum((1 - beta2) * beta2 ** (t - s) * gradients[s - 1][i] ** 2 for s in range(1, t + 1))
+            g = [gradient[i] for gradient in gradients[:t]]  # g[s - 1] is the gradient of step s
+            m = sum((1 - beta1) * beta1 ** (t - s) * g[s - 1] for s in range(1, t + 1))
+            v = sum((1 - beta2) * beta2 ** (t - s) * g[s - 1] ** 2 for s in range(1, t + 1))
             m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
             p[i] -= lr * m_hat / (math.sqrt(v_hat) + eps)
     return p
@@ -495,8 +502,8 @@ for ax, color, (name, path) in zip(axes, ("C0", "C1", "C2"), paths.items(), stri
     ax.plot(0, 0, "k+", ms=10)
     ax.set(title=name, ylabel="$p_1$ (steep)")
 axes[-1].set_xlabel("$p_0$ (flat)")
-show(figure, "Contour lines of a long valley with the paths of three optimizers, 60 steps each. SGD "
-     "zigzags across the valley while creeping along it. Momentum swings past the lowest point and "
+show(figure, "Contour lines of a long valley with the paths of three optimizers, 60 steps each. "
+     "SGD zigzags across the valley while creeping along it. Momentum swings past the lowest point and "
      "comes back. Adam sets out diagonally, as fast along the flat axis as along the steep one.")
 
 # %% [markdown]
@@ -512,14 +519,14 @@ show(figure, "Contour lines of a long valley with the paths of three optimizers,
 #
 # $$p - \text{lr}\,(g + \lambda p) = (1 - \text{lr}\,\lambda)\, p - \text{lr}\, g$$
 #
-# In Adam it is not. There $\lambda p$ goes through the division by $\sqrt{\hat v}$ with the rest,
-# so a weight with large gradients hardly decays. **AdamW** (Loshchilov and Hutter, 2017) takes the
-# decay out of the gradient: first $p \leftarrow (1 - \text{lr}\,\lambda)\, p$, then Adam's step.
-# That is the line with `weight_decay` in `step`. It skips arrays with one dimension: there is no
-# reason to pull a bias to 0.
+# In Adam it is not: there $\lambda p$ goes through the division by $\sqrt{\hat v}$ with the rest.
+# **AdamW** (Loshchilov and Hutter, 2017) takes the decay out of the gradient: first $p \leftarrow
+# (1 - \text{lr}\,\lambda)\, p$, then Adam's step. That is the line with `weight_decay` in `step`;
+# $\lambda$ is `weight_decay`. It skips arrays with one dimension: there is no reason to pull a bias
+# to 0.
 #
-# We test it on two weights of 1 whose gradients only flip their sign, $\pm 10$ and $\pm 0.1$.
-# Nothing but decay should move them for long.
+# We test it on two weights of 1 whose gradients only flip their sign, $\pm 10$ and $\pm 0.1$. These
+# cancel, so in the long run only the decay moves the weights.
 #
 # **Before you run the next cell: which of the two weights does L2 decay less?**
 
@@ -543,8 +550,9 @@ for name, W in (("Adam + L2", decayed(0.1, 0.0)), ("AdamW", decayed(0.0, 0.1))):
 print(f"(1 - lr * decay) ** 1000 = {(1 - 0.01 * 0.1) ** 1000:.2f}")
 
 # %% [markdown]
-# With L2 one weight is nearly where it was and the other is gone. AdamW decays both alike, to about
-# the value in the last line.
+# With L2 the weight with the large gradients is nearly where it was, because its decay was divided
+# by their size, and the other weight is gone. AdamW decays both alike, to about the value in the
+# last line.
 #
 # ## Clipping: one bad batch must not undo a thousand good ones
 #
@@ -605,12 +613,15 @@ for g, max_norm in (([3, 4], 1), ([3, 4], 10), ([3, np.inf], 1)):
 # ## Schedules: large steps first, small ones last
 #
 # A large rate finds the valley; a small one settles in it. And the very first steps are the least
-# informed of all: Adam's $\hat v$ is then the mean of a handful of gradients. So the usual schedule
-# has a **warm-up**, a straight line up, and then a half cosine down. With $W$ warm-up steps, $N$
-# steps in all, and $u = (t - W) / (N - W)$ from 0 to 1:
+# informed of all: Adam's $\hat v$ is then the mean of a handful of squares. So the usual schedule
+# has a **warm-up**, a straight line up, and then a half cosine down. At step $t$, with `warmup`
+# steps of warm-up and `total` steps in all, and with `done` running from 0 to 1:
 #
-# $$\text{lr}_t = \text{base} \cdot \frac{t + 1}{W} \ \ (t < W), \qquad \text{lr}_t = \text{min} +
-# \tfrac12 (1 + \cos \pi u)(\text{base} - \text{min}) \ \ (W \le t < N)$$
+# $$\text{lr}_t = \text{base} \cdot \frac{t + 1}{\text{warmup}} \qquad (t < \text{warmup})$$
+#
+# $$\text{lr}_t = \text{min} + \tfrac12 (1 + \cos (\pi \cdot \text{done}))(\text{base} - \text{min})
+# \qquad \text{done} = \frac{t - \text{warmup}}{\text{total} - \text{warmup}}
+# \qquad (\text{warmup} \le t < \text{total})$$
 #
 # What all schedules share comes first. `lr_at` depends on nothing but the step, so a run can resume
 # anywhere.
@@ -701,8 +712,9 @@ ax.plot([cosine.lr_at(t) for t in range(1100)], label="WarmupCosineLR(100, 1000,
 ax.plot([halved.lr_at(t) for t in range(1100)], "--", label="StepLR(250, 0.5)")
 ax.set(xlabel="update", ylabel="learning rate", ylim=(0, None))
 ax.legend()
-show(figure, "Learning rate against update. The warm-up cosine rises in a line to 0.001 over 100 updates, "
-     "falls along half a cosine to 0.0001 at update 1000 and stays. The step schedule halves every 250.")
+show(figure, "Learning rate against update. The warm-up cosine rises in a line to 0.001 over 100 "
+     "updates, falls along half a cosine to 0.0001 at update 1000 and stays. The step schedule "
+     "halves every 250.")
 
 # %% [markdown]
 # ## Experiment: how forgiving is each optimizer?
@@ -711,7 +723,8 @@ show(figure, "Learning rate against update. The warm-up cosine rises in a line t
 # updates at each of eleven rates, from the same start. The question: over how wide a range of rates
 # does it learn?
 #
-# **Before you look: which of the three will be the first to learn as the rate grows?**
+# **Before you look: as the rate grows, which of the three will be the first to learn? And which
+# will be the first to fail again?**
 
 # %%
 from numpygpt.nn import CrossEntropyLoss, Linear, ReLU, Sequential
@@ -742,7 +755,7 @@ makers = {
     "momentum 0.9": lambda lr: lambda model: SGD(model, lr, momentum=0.9),
     "Adam": lambda lr: lambda model: Adam(model, lr),
 }
-with np.errstate(all="ignore"):  # the largest rates overflow: that is part of the answer
+with np.errstate(all="ignore"):  # a rate that is far too high may overflow
     losses = {name: [final_loss(make(lr)) for lr in rates] for name, make in makers.items()}
 
 # %%
@@ -750,22 +763,24 @@ figure, ax = subplots(size=(6, 3.2))
 for (name, values), style in zip(losses.items(), ("o-", "s--", "^-."), strict=True):
     ax.plot(rates, np.minimum(np.nan_to_num(values, nan=1.5), 1.5), style, label=name)
 ax.axhline(math.log(2), color="#999999", lw=0.8)
-ax.set(xscale="log", xlabel="learning rate", ylabel="loss after 200 updates (nats)")
+ax.text(rates[6], math.log(2) + 0.02, "guessing", ha="center")
+ax.set(xscale="log", xlabel="learning rate", ylabel="loss after 200 updates\n(nats, cut at 1.5)")
 ax.legend()
-show(figure, "Loss after 200 updates against the learning rate, for three optimizers. Each curve is a "
-     "valley; that of Adam lies at rates ten to a hundred times lower than that of SGD. A grey line marks "
-     "the loss of guessing, ln 2.")
+show(figure, "Loss after 200 updates against the learning rate, for three optimizers. Each curve "
+     "falls and then rises. Adam's is the first to fall, at rates a hundred times lower than "
+     "SGD's, and the first to rise. A grey line marks the loss of guessing, ln 2.")
 
 # %%
 for name, values in losses.items():
     learned = [lr for lr, value in zip(rates, values, strict=True) if value < 0.1]
-    print(f"{name:14} lowest rate that ends below a loss of 0.1: {min(learned):.2f}")
+    print(f"{name:14} ends below a loss of 0.1 at {len(learned)} of {len(rates)} rates, "
+          f"from {min(learned):.2f} to {max(learned):.2f}")
 
 # %% [markdown]
-# SGD needs a rate a hundred times higher than Adam, which puts it next to the cliff on the right.
-# Adam learns at every rate from 0.01 to 1. It forgives a rate that is not quite right, which is one
-# reason why most language models are trained with it. The price is memory. Adam keeps two more
-# arrays for each parameter, SGD with momentum one.
+# SGD needs a rate a hundred times higher than Adam, which puts it next to the cliff on the right:
+# two rates are left to it. Adam learns at five, from 0.01 to 1. It forgives a rate that is not
+# quite right, which is one reason why most language models are trained with it. The price is
+# memory. Adam keeps two more arrays for each parameter, SGD with momentum one.
 #
 # Try it: change `momentum` to 0.99, or Adam's `betas`, and run the cells again.
 
@@ -773,12 +788,12 @@ for name, values in losses.items():
 # ## Recap
 #
 # - We built SGD with momentum, Adam with AdamW's decay, clipping by norm, and two schedules.
-# - Each was checked against an independent formula: $(1 - \text{lr}\,k)^t$ for SGD, sums over the
-#   whole history for Adam.
+# - Plain SGD and Adam were checked against independent formulas: $(1 - \text{lr}\,k)^t$ for SGD,
+#   sums over the whole history for Adam.
 # - Momentum is a sum that forgets; Adam divides a mean by a size; the bias correction makes the
 #   weights of its means sum to 1.
 # - This chapter exports `numpygpt/optim/`: `sgd.py`, `adam.py`, `clip.py`, `lr_scheduler.py`.
-# - Next: A first language model, made of chapters 1 to 6 alone.
+# - Next: chapter 8, Embedding, the layer that takes in text.
 
 # %%
 export("06_optimizers")

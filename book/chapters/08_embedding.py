@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Chapter 8: Embedding
 #
-# Let us count letters. Each character of a line gets a number, its **id**, and for each id we add 1
-# to the count in that row. One line of NumPy. Compare the two columns that it prints: ours, and
-# Python's own `str.count`.
+# Let us count characters. Each character of a line gets a number, its **id**, and for each id we
+# add 1 to its count. One line of NumPy. Compare the two columns that it prints: ours, and Python's
+# own `str.count`.
 
 # %%
 import numpy as np
@@ -18,8 +18,8 @@ for c, count in zip(alphabet, counts, strict=True):
     print(f"{c!r}: {count}, should be {line.count(c)}")
 
 # %% [markdown]
-# Every letter once. NumPy read the old counts of all 18 characters, all 0, added 1 to each, and
-# wrote 18 ones back. A row that is named five times gets the same 1 five times over. No error, no
+# Every character once. NumPy read the old counts of all 18 places, all 0, added 1 to each, and
+# wrote 18 ones back. A count that is named five times gets the same 1 five times over. No error, no
 # warning, the right shape.
 #
 # The table that turns tokens into vectors, the **embedding**, is read in this very way, so its
@@ -81,11 +81,16 @@ print(dW)
 #
 # $$y_{nc} = \sum_v X_{nv} W_{vc} = W_{\text{ids}_n,\, c}$$
 #
-# So an embedding is a `Linear` layer without bias, and its gradient is that of
-# [chapter 3](03_linear.ipynb):
+# So an embedding is a `Linear` layer without bias, and its gradient is that of [chapter
+# 3](03_linear.ipynb). Row $v$, column $c$ of the table reaches column $c$ of the outputs alone:
 #
-# $$dW_{vc} = \sum_n \frac{\partial y_{nc}}{\partial W_{vc}}\, dy_{nc} = \sum_n X_{nv}\, dy_{nc} =
-# \sum_{n:\ \text{ids}_n = v} dy_{nc}$$
+# $$
+# \begin{aligned}
+# dW_{vc} &= \sum_n dy_{nc}\, \frac{\partial y_{nc}}{\partial W_{vc}} && \text{chain rule}\\
+# &= \sum_n X_{nv}\, dy_{nc} && \text{the slope of } y_{nc} \text{ for } W_{vc} \text{ is } X_{nv}\\
+# &= \sum_{n:\ \text{ids}_n = v} dy_{nc} && X_{nv} \text{ is 1 there and 0 elsewhere}
+# \end{aligned}
+# $$
 #
 # In matrix form: $y = X W$ and $dW = X^T dy$. The last sum says it in words: **row $v$ of `dW`
 # gathers the rows of `dy` at all places where $v$ stands.** This is called a **scatter-add**: each
@@ -128,7 +133,7 @@ def backward_loop(ids, dy):
 # %%
 def backward_brackets(ids, dy):
     dW = np.zeros((V, C))
-    dW[ids] += dy  # as in the letter count
+    dW[ids] += dy  # as in the count of characters
     return dW
 
 def backward_add_at(ids, dy):
@@ -151,8 +156,8 @@ for f in (backward_one_hot, backward_add_at, backward_brackets):
 # The brackets keep the last use of each id and lose the others.
 #
 # If a product gives the same, why look up? Because of the zeros. Here are a batch of 12 × 64 tokens
-# and a vocabulary of 50,257, the size that GPT-2 has. The first cell counts, the second measures on
-# this machine.
+# and a vocabulary of 50,257, the size that GPT-2 has. The first cell counts the memory. The second
+# measures the time on this machine, with a vocabulary of 5,000 so that the matrix stays small.
 
 # %%
 N, vocabulary = 12 * 64, 50257
@@ -202,8 +207,9 @@ W = np.array([[0, 1], [10, 11], [20, 21], [30, 31]])
 print("W[-1] =", W[-1])
 
 # %% [markdown]
-# A tokenizer that marks an unknown character with −1 would read the vector of the last token, and
-# train it, too. So `forward` looks at the ids before it reads.
+# A **tokenizer** is the program that turns text into ids. One that marks an unknown character with
+# −1 would read the vector of the last token, and train it, too. So `forward` looks at the ids
+# before it reads.
 
 # %% tags=["export"]
 @add_to_class(Embedding)
@@ -291,12 +297,13 @@ print("the same sum:", np.allclose(first.sum(axis=0), second.sum(axis=0)))
 positions = Embedding(3, 4, rng=rng)(np.arange(3))  # (T, C)
 for name, a, b in (("tokens alone", first, second),
                    ("with positions", first + positions, second + positions)):
-    print(f"{name}: the same vectors, in another order: {np.allclose(np.sort(a, 0), np.sort(b, 0))}")
+    same = np.allclose(np.sort(a, axis=0), np.sort(b, axis=0))
+    print(f"{name}: the same vectors, in another order: {same}")
 
 # %% [markdown]
 # A token now has another vector at each place. With a batch, `(B, T, C) + (T, C)` broadcasts the
-# positions over `B`, and chapter 1 has the rule for that: what broadcasting spread, the gradient
-# sums.
+# positions over `B`, and chapters 0 and 1 have the rule for that: what broadcasting spread forward,
+# a sum gathers backward.
 #
 # $$dW^{\text{pos}}_{tc} = \sum_b dy_{btc}$$
 #
@@ -352,40 +359,43 @@ for step in range(1500):
     if step == 1000:
         optimizer.lr = 0.005  # smaller steps at the end, chapter 6
     at = rng.integers(0, len(tokens) - 1, 512)
-    value = loss(model(tokens[at]), tokens[at + 1])
+    loss(model(tokens[at]), tokens[at + 1])
     optimizer.zero_grad()
     model.backward(loss.backward())
     optimizer.step()
-print(f"loss of guessing blindly {np.log(len(alphabet)):.1f} nats, of the trained model {value:.1f} nats")
+
+value = loss(model(tokens[:100_000]), tokens[1:100_001])
+print(f"loss of guessing blindly {np.log(len(alphabet)):.1f} nats, "
+      f"of the trained model {value:.1f} nats")
 
 # %% [markdown]
 # The figure shows the letters before and after: vowels in orange, consonants in blue, the space (␣)
-# and the end of line (↵) in grey.
+# and the end of line (↵) in black.
 
 # %%
-from coursekit.figures import BLUE, GREY, ORANGE, show, subplots
+from coursekit.figures import BLACK, BLUE, ORANGE, show, subplots
 
-figure, axes = subplots(1, 2, size=(8, 4))
+figure, axes = subplots(1, 2, size=(9, 5))
 shown = {c: c for c in "abcdefghijklmnopqrstuvwxyz"} | {" ": "␣", "\n": "↵"}
 for ax, W, title in zip(axes, (before, table.W), ("before training", "after"), strict=True):
     for c, label in shown.items():
-        color = ORANGE if c in "aeiou" else BLUE if c.isalpha() else GREY
+        color = ORANGE if c in "aeiou" else BLUE if c.isalpha() else BLACK
         ax.text(*W[number[c]], label, color=color, ha="center", va="center", fontsize=12)
     some = W[[number[c] for c in shown]]
     ax.set(title=title, xlabel="channel 0", ylabel="channel 1")
     ax.set(xlim=(some[:, 0].min() - 0.4, some[:, 0].max() + 0.4))
     ax.set(ylim=(some[:, 1].min() - 0.4, some[:, 1].max() + 0.4))
-show(figure, "The two channels of the embedding for each letter. Before training vowels and consonants are "
-     "mixed. Afterwards the vowels lie together, away from most consonants, and the space and the end "
-     "of line lie apart.")
+show(figure, "The two channels of the embedding for each letter. Before training vowels and "
+     "consonants are mixed. Afterwards the vowels lie together, away from most consonants, and the "
+     "space and the end of line lie apart.")
 
 # %% [markdown]
 # The model knows nothing of sounds. It puts together what is followed by the same characters, and
-# vowels are. In our run `q` ended up among them: it is a consonant by sound, but what follows it,
-# always `u`, is no reason to put it with the others.
+# vowels are. In our run `q` ended up among the vowels. The next cell prints what follows a `q`, and
+# one can see why it is not with the other consonants, most of which are followed by any vowel.
 #
-# The same as a verdict: how far is a vowel from the consonants, on average, and how far from the
-# other vowels?
+# It also turns the picture into a verdict: how far is a vowel from the consonants, on average, and
+# how far from the other vowels?
 
 # %%
 def mean_distance(W, these, those):
@@ -393,6 +403,7 @@ def mean_distance(W, these, those):
     distances = np.sqrt(((a[:, None] - b[None]) ** 2).sum(axis=-1))
     return distances[distances > 0].mean()
 
+print("after a q:", {b for a, b in zip(text, text[1:], strict=False) if a == "q"})
 vowels, consonants = "aeiou", "bcdfghjklmnpqrstvwxyz"
 for name, W in (("before", before), ("after", table.W)):
     ratio = mean_distance(W, vowels, consonants) / mean_distance(W, vowels, vowels)

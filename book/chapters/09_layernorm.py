@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Chapter 9: LayerNorm
 #
-# Let us build a deep network: 20 times `Linear`, then `ReLU`, each correct to the last digit. We
-# send 32 random vectors through it and print how large the numbers are (their standard deviation)
-# on the way.
+# Let us build a deep network: 20 times `Linear`, then `ReLU`, all of them checked. We send 32
+# random vectors through it and print how large the numbers are (their standard deviation) on the
+# way.
 
 # %%
 import numpy as np
@@ -26,7 +26,7 @@ print(f"smaller by a factor of {(first.std() / x.std()) ** (1 / 20):.1f} per lay
 
 # %%
 other = (3 * rng.normal(size=(32, 64))).astype(np.float32)
-print(f"the inputs differ by {np.abs(other - first).max():.0f}, "
+print(f"the inputs differ by up to {np.abs(other - first).max():.0f}, "
       f"the outputs by less than 1e-6: {np.abs(Sequential(*layers)(other) - x).max() < 1e-6}")
 dx = Sequential(*layers).backward(rng.normal(size=x.shape).astype(np.float32))
 print(f"dy has size 1, dx has a size below 1e-6: {np.abs(dx).max() < 1e-6}")
@@ -239,7 +239,7 @@ print(gradcheck(LongLayerNorm(gamma, beta), x, rng=rng))
 # \hat x) \right)\,}$$
 #
 # In vectors: take $d\hat x$, remove its part along $\mathbf 1 = (1, \dots, 1)$, remove its part
-# along $\hat x$, and scale by $r$. Two means, and no variance in sight.
+# along $\hat x$ (all of it if `eps` is 0), and scale by $r$. Two means, and no variance in sight.
 
 # %%
 def backward_closed(dy, gamma, cache):
@@ -343,7 +343,7 @@ print(f"variance should be {0.02 / 3:.4f}: one pass is off by more than 0.005: "
       f"{abs(one_pass - 0.02 / 3) > 0.005}, two passes give {two_passes:.4f}")
 
 # %% [markdown]
-# The two means are about a million, the variance is their difference, and float32 carries seven
+# Both terms are about a million, the variance is their difference, and float32 carries seven
 # digits. So we subtract first and square then.
 
 # %% tags=["export"]
@@ -427,27 +427,28 @@ for broken in (NoMean, NoProjection, NoXhat):
 from coursekit.figures import BLUE, GREY, ORANGE, show, subplots
 
 plane = np.array([[1, -1, 0], [1, 1, -2]]).T / np.sqrt([2, 6])  # (3, 2), at right angles to 1
-cloud = rng.normal(size=(300, 3)) @ np.diag([2.0, 0.7, 0.4]) + [1.0, 0.5, -1.0]
+cloud = rng.normal(size=(300, 3)) @ np.diag([2.0, 0.7, 0.4]) + [1.0, 1.0, 1.0]
 normed = LayerNorm(3, dtype=np.float64)(cloud)
-middle = normed.mean(axis=-1), np.linalg.norm(normed, axis=-1)
-print(f"after: means at most {np.abs(middle[0]).max():.4f}, "
-      f"mean length {middle[1].mean():.2f}, sqrt(3) = {np.sqrt(3):.2f}")
+means, lengths = normed.mean(axis=-1), np.linalg.norm(normed, axis=-1)
+print(f"after: means at most {np.abs(means).max():.4f}, "
+      f"mean length {lengths.mean():.2f}, sqrt(3) = {np.sqrt(3):.2f}")
 
 # %%
 figure, axes = subplots(1, 2, size=(8, 3.6), sharex=True, sharey=True)
 for ax, points, title in zip(axes, (cloud, normed), ("before LayerNorm", "after"), strict=True):
     flat = points @ plane  # (300, 2)
-    ax.scatter(*flat.T, s=12, c=np.where(points @ [1, 0, -1] > 0, BLUE, ORANGE), alpha=0.6)
+    for side, marker, color in ((1, "o", BLUE), (-1, "^", ORANGE)):
+        ax.plot(*flat[side * flat[:, 0] > 0].T, marker, color=color, ms=4, alpha=0.6, mew=0)
     ax.plot(0, 0, "+", color=GREY, ms=10)
     ax.set(title=title, xlabel=r"along $(1, -1, 0)/\sqrt{2}$", aspect="equal")
 axes[0].set_ylabel(r"along $(1, 1, -2)/\sqrt{6}$")
-show(figure, "A stretched cloud of 300 points seen along the direction (1, 1, 1), and the same points after "
-     "LayerNorm: all lie on a circle of radius square root of 3 around the origin, each in the direction "
-     "that it had before.")
+show(figure, "A stretched cloud of 300 points seen along the direction (1, 1, 1), those on the "
+     "left as triangles, and the same points after LayerNorm: all lie on a circle of radius square root "
+     "of 3 around the origin, each in the direction that it had before.")
 
 # %% [markdown]
-# A circle. Every point slid along its ray from the centre; the colours did not mix. Now you see the
-# two right angles, too. A gradient can move a point around the circle; out of the plane
+# A circle. Every point slid along its ray from the centre; circles and triangles did not mix. Now
+# you see the two right angles, too. A gradient can move a point around the circle; out of the plane
 # ($\mathbf 1$) and along the ray ($\hat x$) it cannot.
 #
 # ## Experiment: does the deep network learn now?
@@ -486,9 +487,9 @@ for normalized, label, style in ((False, "without", "s--"), (True, "with LayerNo
 axes[0].set(yscale="log", xlabel="layer", ylabel="standard deviation", title="values")
 axes[1].set(xlabel="layer", title="gradients")
 axes[0].legend()
-show(figure, "Standard deviation of values and gradients at each of 20 layers, on a logarithmic axis. Without "
-     "LayerNorm the values fall by seven powers of ten from the first layer to the last, and the gradients from the last to the "
-     "first. With it both stay near the same size.")
+show(figure, "Standard deviation of values and gradients at each of 20 layers, on a logarithmic "
+     "axis. Without LayerNorm the values fall by seven powers of ten from the first layer to the "
+     "last, and the gradients from the last to the first. With it both stay near the same size.")
 
 # %% [markdown]
 # The size is right at every layer, in both directions, and we tuned nothing.
@@ -518,7 +519,7 @@ def train(normalized, make_optimizer, steps=200):
     return losses
 
 # %%
-sgd = lambda model: SGD(model, lr=0.003, momentum=0.9)
+sgd = lambda model: SGD(model, lr=0.001, momentum=0.9)
 runs = {
     "without, SGD": train(False, sgd),
     "without, Adam": train(False, lambda model: Adam(model, lr=1e-3)),
@@ -532,19 +533,18 @@ for (name, losses), style in zip(runs.items(), ("--", "-.", "-"), strict=True):
 ax.axhline(np.log(4), color=GREY, lw=0.8)
 ax.set(xlabel="update", ylabel="loss (nats)", ylim=(0, 2.1))
 ax.legend(loc="upper right")
-show(figure, "Training loss over 200 updates of a network with 20 layers. Without LayerNorm and with SGD it "
-     "stays at the loss of guessing. With Adam it stays there for some thirty updates and then falls slowly. "
-     "With LayerNorm and SGD it falls close to zero.")
+show(figure, "Training loss over 200 updates of a network with 20 layers. Without LayerNorm and "
+     "with SGD it stays at the loss of guessing. With Adam it stays there for some thirty updates and "
+     "then falls slowly. With LayerNorm and SGD it falls close to zero.")
 
 # %%
 for name, losses in runs.items():
-    waited = next((t for t, value in enumerate(losses) if value < 1.3), None)
-    print(f"{name:20} ends below 0.1: {losses[-1] < 0.1!s:6} below 1.3 at all: {waited is not None}")
+    print(f"{name:20} below 1.3 at any time: {min(losses) < 1.3!s:6} "
+          f"below 0.1 at the end: {losses[-1] < 0.1}")
 
 # %% [markdown]
-# With SGD the plain network only learns how frequent the classes are; the bias of its last layer
-# can do that. Adam gets it to move in the end, after a long wait, and not far. With LayerNorm plain
-# SGD is enough.
+# With SGD the plain network stays at the loss of guessing. Adam gets it to move, after a wait, and
+# not far enough. With LayerNorm SGD is enough.
 #
 # ## Recap
 #

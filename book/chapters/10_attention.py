@@ -32,8 +32,8 @@ print("targets", targets[0])
 
 # %% [markdown]
 # We build a model from what we have: token and position embeddings, some layer in the middle,
-# and a Linear that gives the logits. The middle layer is an argument, because we will replace
-# it.
+# and a Linear, the `head`, that gives the logits. `wte` and `wpe` are GPT-2's names for the tables
+# of token and position embeddings. The middle layer is an argument, because we will replace it.
 
 # %%
 class FirstToken(Module):
@@ -109,7 +109,8 @@ print("loss by position:", loss_by_position(mlp).round(2), "  ln V =", round(mat
 # output is the sum of the values, each times its weight.
 #
 # **Before you run the next cell:** the query is $(2, 1)$, the keys are $(1, 0)$, $(0, 1)$ and
-# $(1, 1)$. Compute the three scores. Which value will the output be closest to?
+# $(1, 1)$, the values $(10, 0)$, $(0, 10)$ and $(5, 5)$. Compute the three scores. Which value will
+# the output be closest to?
 
 # %%
 q1 = np.array([2.0, 1.0])
@@ -130,7 +131,8 @@ print("output ", (p @ v3).round(4))
 #
 # A language model predicts the next token, so position $i$ may read positions $j \le i$ and
 # none after it. That is **causal** attention. In a loop over queries it is nothing more than
-# where the inner loop ends. The factor $1/\sqrt D$ is explained below.
+# where the inner loop ends. Each score is divided by $\sqrt D$; the section after the next figure
+# shows why.
 
 # %%
 def attend_loop(q, k, v):
@@ -145,7 +147,8 @@ def attend_loop(q, k, v):
 
 
 # %% [markdown]
-# As matrices, all scores are one product, $S = QK^\top/\sqrt D$: row $i$ belongs to query $i$,
+# We write a whole matrix as a capital letter: $Q$, $K$, $V$ and $P$ are `q`, `k`, `v` and `p`, and
+# $S$ is `scores`. All scores are one product, $S = QK^\top/\sqrt D$: row $i$ belongs to query $i$,
 # column $j$ to key $j$. The products with $j > i$ lie above the diagonal, and must not count.
 #
 # **Before you run the next cell:** one idea is to take the softmax of whole rows and then set the
@@ -223,9 +226,9 @@ for D in sizes:
 
 # %%
 figure, axes = figures.subplots(1, 2)
-for name, values in curves.items():
+for (name, values), style in zip(curves.items(), ("o-", "s--"), strict=True):
     for axis, series in zip(axes, np.transpose(values), strict=True):
-        axis.plot(sizes, series, marker="o", label=name)
+        axis.plot(sizes, series, style, label=name)
 axes[0].set(xscale="log", xlabel="head size D", ylabel="largest weight", ylim=(0, 1))
 axes[1].set(xscale="log", xlabel="head size D", ylabel="mean slope p(1 − p)", ylim=(0, None))
 axes[0].legend()
@@ -238,7 +241,7 @@ figures.show(
 # %% [markdown]
 # ## Backward
 #
-# One sequence and one head, in index form. Forward:
+# One sequence and one head, in index form, with $s$ for `scores` and $o$ for `out`. Forward:
 #
 # $$s_{ij} = \frac{1}{\sqrt D}\sum_d q_{id}\,k_{jd}$$
 #
@@ -296,15 +299,15 @@ class Head(Module):
 @add_to_class(Head)
 def backward(self, dout):
     dp = dout @ self.v.swapaxes(-1, -2)
-    ds = softmax_backward(dp, self.p) / math.sqrt(dout.shape[-1])
+    ds = softmax_backward(dp, self.p)
     self.dv += self.p.swapaxes(-1, -2) @ dout
     self.dk += self.key_gradient(ds)
-    return ds @ self.k
+    return ds @ self.k / math.sqrt(dout.shape[-1])
 
 
 @add_to_class(Head)
 def key_gradient(self, ds):
-    return ds.swapaxes(-1, -2) @ self.q
+    return ds.swapaxes(-1, -2) @ self.q / math.sqrt(self.q.shape[-1])
 
 
 # %% [markdown]
@@ -315,11 +318,11 @@ q, k, v, dout = rng.normal(0, 1, (4, 5, 3))  # T = 5, D = 3
 head = Head(k, v)
 head(q)
 head.backward(dout)
-ds = softmax_backward(dout @ v.T, head.p) / math.sqrt(3)
+ds = softmax_backward(dout @ v.T, head.p)
 dk = np.zeros_like(k)
 for j in range(5):
     for d in range(3):
-        dk[j, d] = sum(ds[i, j] * q[i, d] for i in range(5))
+        dk[j, d] = sum(ds[i, j] * q[i, d] for i in range(5)) / math.sqrt(3)
 print("dk: loop and matrices agree:", np.allclose(dk, head.dk))
 
 # %% [markdown]
@@ -339,15 +342,17 @@ print(gradcheck(Head(k, v), q, rng=rng))
 # code. The numbers are all right, since $Q^\top dS = (dS^\top Q)^\top$. A reshape is not a
 # transpose, though, so they stand in the wrong places.
 #
-# Two tests that are often written: the shape is right; and with weights of size 0.02, as in a
-# fresh model, and a loss that is a mean, `allclose` with `atol=1e-4` finds no difference.
+# Two tests that are often written: that the shape is right; and that `allclose` with `atol=1e-4`
+# finds no difference to the numeric gradient, with weights of size 0.02, as in a fresh model, and a
+# loss that is a mean.
 #
 # **Before you run the next cell:** which of the two tests fails?
 
 # %%
 class WrongHead(Head):
     def key_gradient(self, ds):
-        return (self.q.swapaxes(-1, -2) @ ds).reshape(self.k.shape)
+        wrong = self.q.swapaxes(-1, -2) @ ds / math.sqrt(self.q.shape[-1])
+        return wrong.reshape(self.k.shape)
 
 
 q, k, v = rng.normal(0, 0.02, (3, 2, 5, 3))
@@ -394,7 +399,8 @@ except GradientError as error:
 # One head makes one distribution per position. A position that needs two things at once, say
 # the verb and the last comma, would get a blur of both. So we use $H$ heads side by side, each
 # with $D = C/H$ channels of its own, and join their outputs back to $C$ channels. Heads are one
-# more batch axis: the matrix products above do not change.
+# more batch axis: the matrix products above do not change. (The `head` of `FirstToken`, the
+# last Linear of a model, shares nothing with them but the name.)
 #
 # Splitting needs care. Take $T = 2$, $C = 4$, $H = 2$, where the entry $10\,t + c$ tells its
 # own place. **Before you run the next cell:** head 0 should get channels 0 and 1 of both
@@ -467,10 +473,11 @@ def forward(self, x):
 
 
 # %% [markdown]
-# Backward goes through the same lines in reverse. The gradient of a reshape is the reshape
-# back, that of a transpose the transpose back (chapter 1). To join `dq`, `dk` and `dv` we make
-# one array `dqkv` with the layout that `qkv` had. `dq`, `dk` and `dv` are views of it: what we
-# write into them lands in its right place.
+# Backward goes through the same lines in reverse. The gradient of a reshape is the reshape back,
+# that of a transpose the transpose back (chapter 1). Both `dq` and `dk` need $dS/\sqrt D$, so here
+# `dscores` contains the factor: one product instead of two. To join `dq`, `dk` and `dv` we make one
+# array `dqkv` with the layout that `qkv` had. `dq`, `dk` and `dv` are views of it: what we write
+# into them lands in its right place.
 
 # %% tags=["export"]
 @add_to_class(MultiHeadAttention)
@@ -587,8 +594,9 @@ print("order:", order)
 print("shuffled in, shuffled out:", np.allclose(unmasked(x)[:, order], unmasked(x[:, order])))
 
 # %% [markdown]
-# The outputs are shuffled in the same way and otherwise unchanged: attention sees a set, not a
-# sequence. The position embeddings of [chapter 8](08_embedding.ipynb) are what gives it an order.
+# The outputs are shuffled in the same way and otherwise unchanged: without a mask, attention sees a
+# set, not a sequence. The position embeddings of [chapter 8](08_embedding.ipynb) are what gives it
+# an order.
 #
 # ## Recap
 #
@@ -596,9 +604,9 @@ print("shuffled in, shuffled out:", np.allclose(unmasked(x)[:, order], unmasked(
 #   values.
 # - The mask is $-\infty$ before the softmax, and asks for nothing in the backward pass.
 # - Heads are a batch axis; splitting them is a reshape **and** a swap of axes.
-# - A wrong $dK$ passed a shape test and a loose comparison. Numbers of size 1 and sizes that
-#   all differ caught it.
-# - We exported `nn/attention.py`: `MultiHeadAttention`. Next we stack it, in "Transformer".
+# - A wrong $dK$ passed a shape test and a loose comparison. Numbers of size 1 and a tight
+#   tolerance caught it.
+# - We exported `nn/attention.py`: `MultiHeadAttention`. Next: Transformer, where we stack it.
 
 # %%
 export("10_attention")

@@ -19,7 +19,7 @@ from numpygpt.optim import Adam
 
 
 def difference(x):
-    """Size of what is not common to all positions, as a part of the whole; x: (B, T, C)."""
+    """Size of what is not common to all positions, as a fraction of the whole; x: (B, T, C)."""
     return np.linalg.norm(x - x.mean(axis=1, keepdims=True)) / np.linalg.norm(x)
 
 
@@ -41,8 +41,9 @@ for depth in range(13):
 # %% [markdown]
 # After twelve layers all positions hold nearly the same vector, and that vector is nearly zero.
 # Each attention layer takes an average over positions, and an average of averages is flat
-# (Dong, Cordonnier and Loukas, 2021). A model that must say something different at every
-# position has nothing left to say it with.
+# (Dong, Cordonnier and Loukas, 2021). And its Linear layers make the numbers smaller, as those of
+# chapter 9 did. A model that must say something different at every position has nothing left to
+# say it with.
 #
 # The question of this chapter: what must stand around attention, so that we can stack it?
 #
@@ -85,6 +86,8 @@ print(f"adding:    1.1 ** 12 = {1.1**12:.4f}")
 # $$a_m = \mathrm{act}(h_m)$$
 #
 # $$y_c = \sum_m a_m W^2_{mc} + b^2_c$$
+#
+# The raised 1 and 2 are no powers: $W^1, b^1$ belong to `fc1`, $W^2, b^2$ to `fc2`.
 #
 # Its backward pass is the chain rule in three steps, each of which a layer already knows:
 #
@@ -171,7 +174,8 @@ for name, layer in (("feed-forward", ffn), ("attention", attn)):
 # $$dx_j = dy_j + \sum_i dy_i\,J_{ij}, \qquad J_{ij} = \frac{\partial f_i}{\partial x_j}$$
 #
 # Here $\delta_{ij}$ is 1 if $i = j$ and else 0, and $J$ is the Jacobian of $f$. In matrix form
-# $dx = dy + J^\top dy$. The second term is what `f.backward(dy)` returns. It is the rule for a
+# $dx = dy + J^\top dy$, with `dy` as a column. (As a row it is $dy\,J$, as in chapter 2.) The
+# second term is what `f.backward(dy)` returns. It is the rule for a
 # value that is used twice, from chapter 1: `x` goes into the sum and into $f$, and the two
 # gradients add.
 #
@@ -189,7 +193,7 @@ print("dy + Jᵀ dy agrees with dy + f.backward(dy):",
 
 
 # %% [markdown]
-# ## Why normalise each branch
+# ## Why normalize each branch
 #
 # With adding, nothing vanishes. Can it explode? The weights of a trained model are usually
 # larger than those of a fresh one. So we compare three blocks, with weights as `Linear` draws
@@ -254,10 +258,10 @@ def gradient_sizes(kind, gain):
 # %%
 figure, axes = figures.subplots(1, 2, sharey=True)
 for axis, gain in zip(axes, (1, 3), strict=True):
-    for kind in (Plain, Residual, PreNorm):
+    for kind, style in ((Plain, "o-"), (Residual, "s--"), (PreNorm, "^:")):
         sizes = gradient_sizes(kind, gain)
         print(f"weights × {gain}, {kind.__name__:8} gradient after 12 blocks {sizes[-1]:.0e}")
-        axis.semilogy(sizes, marker="o", label=kind.__name__)
+        axis.semilogy(sizes, style, label=kind.__name__)
     axis.set(title=f"weights × {gain}", xlabel="blocks passed on the way down")
 axes[0].set_ylabel("size of the gradient")
 axes[1].legend()
@@ -272,8 +276,8 @@ figures.show(
 # Plain layers multiply twelve factors, so the gradient vanishes or explodes with the size of
 # the weights. Residual connections alone cure the first and not the second: a branch that makes
 # its input larger meets a larger input in the next block. With pre-norm a branch always reads
-# vectors of the same size, however large the stream has grown, and twelve of them change the
-# gradient by a factor of 2 for the small weights and of 20 for the large ones.
+# vectors of the same size, however large the stream has grown, and twelve of them make the
+# gradient about 2 times larger for the small weights and about 20 times for the large ones.
 #
 # ## The block
 #
@@ -291,8 +295,8 @@ figures.show(
 #
 # $$dx = dx_1 + J_{\mathrm{ln}_1}^\top J_{\mathrm{attn}}^\top\,dx_1$$
 #
-# Note what goes into attention on the way
-# down: $dx_1$, which both the stream and the second branch have already added to.
+# Note what goes into attention on the way down: $dx_1$, which both the stream and the second
+# branch have already added to.
 
 # %% tags=["export"]
 class TransformerBlock(Module):
@@ -355,11 +359,11 @@ for depth in range(13):
     x = TransformerBlock(C, H, 4 * C, **f64)(x)
 
 # %% [markdown]
-# Twelve blocks, and the positions are still about as different as they were.
+# Twelve blocks, and the positions are still nearly as different as they were.
 #
 # ## Gradient check
 #
-# All sizes differ: $B, T, C, H = 2, 5, 6, 3$, so $D = 2$, and `hidden` is 13.
+# All sizes differ: $B, T, C, H = 4, 5, 6, 3$, so $D = 2$, and `hidden` is 13.
 
 # %%
 def check(block_class, activation="relu"):
@@ -367,7 +371,7 @@ def check(block_class, activation="relu"):
     block = block_class(6, 3, 13, activation, rng=rng, dtype=np.float64)
     for p in block.params().values():
         p[...] = rng.normal(0, 0.5, p.shape)
-    return gradcheck(block, rng.normal(0, 1, (2, 5, 6)), rng=rng)
+    return gradcheck(block, rng.normal(0, 1, (4, 5, 6)), rng=rng)
 
 
 print(check(TransformerBlock))
@@ -378,7 +382,7 @@ print(check(TransformerBlock))
 # %%
 check(TransformerBlock, "gelu")
 ffn = FeedForward(6, 13, "gelu", **f64)
-gradcheck(ffn, rng.normal(0, 1, (2, 5, 6)), rng=rng)
+gradcheck(ffn, rng.normal(0, 1, (4, 5, 6)), rng=rng)
 print("both right")
 
 
@@ -418,13 +422,14 @@ for wrong in (ForgetsStream, WrongInput, InPlace):
 # %% [markdown]
 # None. For the first two the check names `dx`, the first array that it compares. The third is
 # caught because the check keeps a copy of the `dy` that it passes. Whoever called us may need
-# that array again, as the residual connection of the block above does.
+# that array again: `TransformerBlock.backward` itself hands `dy` to a branch and then adds it.
 #
 # ## Does depth learn?
 #
 # Back to the task of chapter 10: at each position, name the first token. We stack twelve
 # blocks, once with residual connections and LayerNorm, once without both. Everything else is
-# the same: the weights at the start, the batches, the optimizer.
+# the same: the weights at the start, a last LayerNorm in front of the head, the batches, the
+# optimizer.
 
 # %%
 class WithoutStream(TransformerBlock):
@@ -436,15 +441,15 @@ class WithoutStream(TransformerBlock):
 
 
 # %%
-V, T, C8 = 5, 7, 12
+V, T, width = 5, 7, 12  # vocabulary, time, channels of this small model
 
 
 class FirstToken(Module):
     def __init__(self, block_class, rng):
         f64 = {"rng": rng, "dtype": np.float64}
-        self.wte, self.wpe = Embedding(V, C8, **f64), Embedding(T, C8, **f64)
-        self.blocks = Sequential(*[block_class(C8, H, 4 * C8, **f64) for _ in range(12)])
-        self.ln_f, self.head = LayerNorm(C8, dtype=np.float64), Linear(C8, V, **f64)
+        self.wte, self.wpe = Embedding(V, width, **f64), Embedding(T, width, **f64)
+        self.blocks = Sequential(*[block_class(width, H, 4 * width, **f64) for _ in range(12)])
+        self.ln_f, self.head = LayerNorm(width, dtype=np.float64), Linear(width, V, **f64)
 
     def forward(self, ids):
         x = self.wte(ids) + self.wpe(np.arange(T))
@@ -476,8 +481,8 @@ for kind, values in curves.items():
 
 # %%
 figure, axis = figures.subplots(size=(5.5, 3))
-for kind, values in curves.items():
-    axis.plot(values, label=kind.__name__)
+for (kind, values), style in zip(curves.items(), ("-.", "-"), strict=True):
+    axis.plot(values, style, label=kind.__name__)
 axis.axhline(math.log(V), color=figures.GREY, linestyle="--", label="ln V")
 axis.set(xlabel="step", ylabel="loss (nats)", ylim=(0, 2.5))
 axis.legend()
@@ -489,8 +494,8 @@ figures.show(
 
 # %% [markdown]
 # Without the stream, twelve blocks stay at $\ln V$, which is 1.6 for 5 tokens: they do not
-# learn what a single attention layer learned in chapter 10. At the bottom the positions still
-# differ, but nothing of it arrives at the top, and no gradient of use arrives at the bottom.
+# learn what a single attention layer learned in chapter 10. At the first block the positions
+# still differ, but little of that reaches the last one, and no useful gradient comes back.
 # Change the 12 to 4 and to 8, and run the cells again to see where the trouble begins.
 #
 # One last question. **Before you run the next cell:** which of the two branches has more
@@ -513,7 +518,8 @@ print(f"{'whole block':12} {block.num_params():5} parameters = {block.num_params
 #   cannot vanish.
 # - Pre-norm gives each branch an input of the same size, so that gradients keep theirs.
 # - Attention mixes positions, the feed-forward network computes at each of them.
-# - We exported `nn/transformer.py`: `FeedForward` and `TransformerBlock`. Next: "GPT".
+# - We exported `nn/transformer.py`: `FeedForward` and `TransformerBlock`. Next: GPT, where the
+#   blocks become a model.
 
 # %%
 export("11_transformer")

@@ -13,7 +13,7 @@ import numpy as np
 from coursekit import add_to_class, export, figures
 from numpygpt.gradcheck import GradientError, gradcheck, numeric_gradient
 from numpygpt.nn import CrossEntropyLoss, Embedding, LayerNorm, Linear, Module, TransformerBlock
-from numpygpt.nn.functional import cross_entropy, cross_entropy_backward
+from numpygpt.nn.functional import cross_entropy, cross_entropy_backward, softmax
 from numpygpt.optim import Adam
 
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
@@ -36,7 +36,8 @@ x = wte(ids) + wpe(np.arange(T))  # (B, T, C)
 for block in blocks:
     x = block(x)
 logits = ln_f(x) @ wte.W.T  # (B, T, V): how well the vector fits each row of wte
-print(f"loss {cross_entropy(logits, targets):.1f} nats; a uniform guess has ln V = {math.log(V):.1f}")
+loss = cross_entropy(logits, targets)
+print(f"loss {loss:.1f} nats; a uniform guess has ln V = {math.log(V):.1f}")
 print(f"favours the character it has just read: {(logits.argmax(axis=-1) == ids).mean():.0%}")
 
 # %% [markdown]
@@ -175,8 +176,8 @@ for mistake in ({"n_embd": 130, "n_head": 4}, {"n_layer": 0}, {"activation": "ta
 # is the dot product of the final vector with row $v$. This is **weight tying** (Press and Wolf,
 # 2016).
 #
-# Let $n$ run over the $N = BT$ positions, let $x^0$ be the stream at the bottom and $x$ at the
-# top:
+# Let $n$ run over the $N = BT$ positions. Let $x^0$ be the stream at the bottom and $x$ what
+# leaves `ln_f` at the top. The dots stand for the row of `wpe`:
 #
 # $$x^0_{nc} = W_{\mathrm{ids}_n,\,c} + \dots \qquad\qquad \mathrm{logits}_{nv} = \sum_c x_{nc}\,W_{vc}$$
 #
@@ -191,7 +192,8 @@ for mistake in ({"n_embd": 130, "n_head": 4}, {"n_layer": 0}, {"activation": "ta
 #
 # In matrix form the first is $d\mathrm{logits}^\top x$, and $dx = d\mathrm{logits}\;W$.
 #
-# We try it with no blocks at all: $x = x^0 = W[\mathrm{ids}]$, 5 tokens, 3 channels, 7 positions.
+# We try it with `wte` and nothing else: $x = x^0 = W[\mathrm{ids}]$, so $dx^0 = dx$. We take 5
+# tokens, 3 channels, 7 positions.
 # **Before you run the next cell:** will either of the two terms by itself agree with the numeric
 # gradient?
 
@@ -247,15 +249,15 @@ class GPT(Module):
 
 
 # %% [markdown]
-# The numbers to begin with, as GPT-2 chose them. Matrices have a standard deviation of 0.02, small
-# enough that all logits are near 0. The last matrix of each branch is smaller still. Why that is
-# so, an experiment below will show. Biases stay 0, and `gamma` 1, as their layers made them: those
-# have one dimension.
+# The numbers to begin with, as GPT-2 chose them, except that its position embeddings had 0.01.
+# Matrices have a standard deviation of 0.02, small enough that all logits are near 0. The last
+# matrix of each branch is smaller still; an experiment below will show why. Biases stay 0, and
+# `gamma` 1, as their layers made them: those have one dimension.
 
 # %% tags=["export"]
 @add_to_class(GPT)
 def _init_weights(self, rng):
-    """Draw weights as GPT-2 does: small, so that the first loss is ln V, a blind guess."""
+    """Draw weights nearly as GPT-2 does: small, so that all logits start near 0."""
     for name, p in self.params().items():
         if p.ndim == 2:
             # Each block adds two branches to the stream: scaled down, they keep its size.
@@ -345,6 +347,8 @@ for name, shape in shapes.items():
     for (part, n), color in zip(shape.items(), figures.PALETTE, strict=False):
         width = 100 * n / sum(shape.values())
         axis.barh(name, width, left=left, color=color, label=part if name == "char model" else None)
+        if width > 10:
+            axis.text(left + width / 2, name, part, color="white", ha="center", va="center")
         left += width
 axis.set(xlabel="share of the parameters (%)", xlim=(0, 100))
 figure.legend(loc="outside upper center", ncols=4)
@@ -416,22 +420,27 @@ for wrong in (ForgetsHead, Overwrites):
 #
 # ## The first loss
 #
-# Back to the text, with the weights of `_init_weights`. **Before you run the next cell:** guess
-# the loss of the fresh model, to one decimal.
+# Back to the text, with the weights of `_init_weights`. The head is still tied. **Before you run
+# the next cell:** does the fresh model still favour the character that it has just read? And
+# what does that do to its loss?
 
 # %%
 config = GPTConfig(vocab_size=V, block_size=T, n_layer=4, n_head=H, n_embd=C)
 model = GPT(config, rng=rng)
 logits, loss = model(ids, targets)
 print(f"loss {loss:.2f}, ln V = {math.log(V):.2f}, size of the logits {logits.std():.2f}")
+p_read = np.take_along_axis(softmax(logits), ids[..., None], axis=-1)
+print(f"favours the character it has just read: {(logits.argmax(axis=-1) == ids).mean():.0%}")
+print(f"gives it a probability of {p_read.mean():.3f}; 1/V = {1 / V:.3f}")
 print("logits are", logits.dtype)
 
 # %% [markdown]
-# It is $\ln V$ but for a few hundredths. The model at the top of the chapter drew its
-# embeddings with standard deviation 1. A vector of the stream then fits its own row of `wte`
-# far better than any other, hence its confidence. Whenever you start a training, look at the
-# first loss. If it is not near $\ln V$, something is wrong, and you know it before the first
-# step.
+# It does, nearly everywhere. A vector of the stream still holds the row of `wte` that it came
+# from, and fits that row best. But now the fit is a small number: the favourite gets about twice
+# the share of a blind guess, and the loss is $\ln V$ but for a few hundredths. The model at the top
+# of the chapter drew its embeddings with standard deviation 1, and the same fit was enough to be
+# sure. Whenever you start a training, look at the first loss. If it is not near $\ln V$, something
+# is wrong, and you know it before the first step.
 #
 # Why are the last matrices of the branches divided by $\sqrt{2\,n_{layer}}$? The stream is a
 # sum of $2\,n_{layer}$ branches. Sums of independent terms grow like the square root of their
@@ -516,6 +525,10 @@ axis.legend()
 figures.show(
     figure, "The loss on one batch falls from ln V to nearly 0 within 100 steps of Adam."
 )
+
+# %% [markdown]
+# Towards 0: to know a text by heart is to give each of its characters the probability 1. We read
+# the first line of the batch, and below it what the model holds to come after each character.
 
 # %%
 guess = small(ids).argmax(axis=-1)

@@ -62,7 +62,7 @@ print(len(chars), chars)
 print([id_of[c] for c in line])
 
 # %% [markdown]
-# The blank sorts first, so it is number 0. The first two ids of `to be` come back at its end, as
+# The space sorts first, so it is number 0. The first two ids of `to be` come back at its end, as
 # they should.
 #
 # Before you run the next cell: we encode three words with this vocabulary. One of them cannot be
@@ -199,8 +199,9 @@ def train(cls, text):
     return cls(sorted(set(text)))
 
 # %% [markdown]
-# `encode` takes `allowed_special` only because every tokenizer of this book can be called in the
-# same way. Characters and words have no special tokens.
+# Some tokenizers have *special tokens*, which stand for something that is no text, such as the end
+# of a document. Characters and words have none. Their `encode` takes `allowed_special` all the
+# same, so that every tokenizer of this book can be called in the same way.
 
 # %% tags=["export"]
 @add_to_class(CharTokenizer)
@@ -264,7 +265,7 @@ with tempfile.TemporaryDirectory() as folder:
     try:
         CharTokenizer.load(path)
     except ValueError as error:
-        print("ValueError: ...", str(error).removeprefix(folder))
+        print("ValueError:", str(error).removeprefix(folder).lstrip("\\/"))
 
 # %% [markdown]
 # ## Words: where to cut
@@ -324,7 +325,8 @@ for name, pattern, no_space_before, no_space_after in steps:
     closing |= no_space_before
     opening |= no_space_after
     wrong = [x for x in lines if join(re.findall(pattern, x)) != x]
-    print(f"{name:21} {len(wrong):5} of {len(lines)} lines wrong: {1 - len(wrong) / len(lines):.4%} right")
+    right = 1 - len(wrong) / len(lines)
+    print(f"{name:21} {len(wrong):5} of {len(lines)} lines wrong: {right:.4%} right")
 
 # %% [markdown]
 # Three small changes take the damaged lines from thousands to a couple of dozen. We keep them,
@@ -348,9 +350,10 @@ NO_SPACE_AFTER = {*"([{‘“—\n", "--"}
 # ## Words: which to keep
 #
 # There are far more words than characters, and most of them are rare. A word that occurs once
-# teaches the model nothing, and costs a row of the embedding. So the vocabulary may be cut: keep
-# only words that occur `min_freq` times, or only the `max_vocab_size` most frequent. Every other
-# word, and any word of a later text, becomes the token `<unk>`, *unknown*, with id 0.
+# teaches the model next to nothing, and costs a row of the embedding. So the vocabulary may be cut:
+# keep only words that occur at least `min_freq` times, or only the `max_vocab_size` most frequent.
+# Every other word, and any new word of a later text, becomes the token `<unk>`, *unknown*, with
+# id 0.
 
 # %% tags=["export"]
 class WordTokenizer(Tokenizer):
@@ -430,8 +433,8 @@ def from_dict(cls, content):
     return cls(content["words"])
 
 # %% [markdown]
-# Before you run the next cell: we keep 2,000 entries, learnt from `train_text`. In the line below, which
-# words will be unknown?
+# Before you run the next cell: we keep 2,000 entries, learnt from `train_text`. In the line below,
+# which words will be unknown?
 
 # %%
 small = WordTokenizer.train(train_text, max_vocab_size=2000)
@@ -478,15 +481,15 @@ NO_SPACE_AFTER.add("--")
 # ## Bits per character
 #
 # Back to the question of which model is better. Write $t_1, \dots, t_N$ for the tokens of a text,
-# and $M$ for the number of its characters. The model gives the text a probability, and its loss
-# $\ell$ is the mean over the tokens, in nats:
+# and $M$ for the number of its characters (`n_tokens` and `n_chars` in the code). The model gives
+# the text a probability, and its `loss` $\ell$ is the mean over the tokens, in nats:
 #
 # $$P(\text{text}) = \prod_{i=1}^{N} p(t_i \mid t_1 \dots t_{i-1})$$
 #
 # $$\ell = -\frac{1}{N} \sum_{i=1}^{N} \ln p(t_i \mid t_1 \dots t_{i-1}) = -\frac{1}{N} \ln P(\text{text})$$
 #
-# So $N \ell = -\ln P(\text{text})$: what the loss takes for the whole text does not depend on how
-# the text was cut, only on the probability that it got. One bit is $\ln 2$ nats, because
+# So $N \ell = -\ln P(\text{text})$: the loss of the whole text depends on the probability that it
+# got, and no longer on the number of pieces into which it was cut. One bit is $\ln 2$ nats, because
 # $\log_2 P = \ln P / \ln 2$. Spread over the characters, of which every tokenizer sees the same
 # number,
 #
@@ -526,8 +529,10 @@ def unigram_bits(tokenizer, train_text, val_text):
 # %%
 for tokenizer in [char_tokenizer, WordTokenizer.train(train_text)]:
     a, b = bits_loop(tokenizer, train_text, val_text), unigram_bits(tokenizer, train_text, val_text)
-    print(f"{tokenizer.kind:5} V = {tokenizer.vocab_size:6}   loop {a:.4f}   arrays {b:.4f} bits per character")
-print(f"knows nothing: log2({char_tokenizer.vocab_size}) = {math.log2(char_tokenizer.vocab_size):.4f}")
+    print(f"{tokenizer.kind:5} V = {tokenizer.vocab_size:6}   "
+          f"loop {a:.4f}   arrays {b:.4f} bits per character")
+V = char_tokenizer.vocab_size
+print(f"knows nothing: log2({V}) = {math.log2(V):.4f}")
 
 # %% [markdown]
 # ## Experiment: is a smaller vocabulary better?
@@ -541,7 +546,8 @@ for min_freq in [1, 3, 10, 100, 1000]:
     tokenizer = WordTokenizer.train(train_text, min_freq=min_freq)
     unknown = np.mean(np.array(tokenizer.encode(val_text)) == 0)
     bits = unigram_bits(tokenizer, train_text, val_text)
-    print(f"min_freq {min_freq:4}   V {tokenizer.vocab_size:6}   {unknown:6.2%} unknown   {bits:.4f}")
+    V = tokenizer.vocab_size
+    print(f"min_freq {min_freq:4}   V {V:6}   {unknown:6.2%} unknown   {bits:.4f}")
 
 # %% [markdown]
 # It falls, and the best score goes to the tokenizer that knows the least. Kept up, we would end
@@ -554,13 +560,15 @@ for min_freq in [1, 3, 10, 100, 1000]:
 # the unigram model of characters, and a space to end it.
 
 # %%
-char_counts = np.bincount(char_tokenizer.encode(train_text), minlength=char_tokenizer.vocab_size) + 1
+char_ids = char_tokenizer.encode(train_text)
+char_counts = np.bincount(char_ids, minlength=char_tokenizer.vocab_size) + 1
 char_bits = -np.log2(char_counts / char_counts.sum())
 
 def spelling_bits(tokenizer, val_text):
     """What the unknown words cost in letters, in bits per character."""
     unknown = [p for p in PIECE.findall(val_text) if p not in tokenizer.id_of]
-    return float(sum(char_bits[char_tokenizer.encode(p + " ")].sum() for p in unknown)) / len(val_text)
+    bits = sum(char_bits[char_tokenizer.encode(p + " ")].sum() for p in unknown)
+    return float(bits) / len(val_text)
 
 # %%
 from coursekit import figures
@@ -576,12 +584,14 @@ print("with spelling:", [round(b, 2) for b in honest])
 fig, ax = figures.subplots(size=(6, 3.4))
 ax.semilogx(min_freqs, counted, "o-", label="words, <unk> for free")
 ax.semilogx(min_freqs, honest, "s-", label="words, <unk> spelled out")
-ax.axhline(unigram_bits(char_tokenizer, train_text, val_text), color=figures.GREY, label="characters")
-ax.set(xlabel="min_freq (words rarer than this are unknown)", ylabel="bits per character", ylim=(0, 5.2))
+characters = unigram_bits(char_tokenizer, train_text, val_text)
+ax.axhline(characters, color=figures.GREY, label="characters")
+ax.set(xlabel="min_freq (words rarer than this are unknown)", ylabel="bits per character",
+       ylim=(0, 5.2))
 ax.legend()
 figures.show(fig, "Bits per character of unigram models against min_freq. With unknown words for "
-             "free the curve falls steadily; with unknown words spelled out it rises towards the "
-             "grey line of the characters, which is highest.")
+             "free the curve falls steadily; with unknown words spelled out it lies higher, dips "
+             "at 2, then rises towards the grey line of the characters, which is highest.")
 
 # %% [markdown]
 # Paid in full, the curve turns round. With `min_freq=1` no `<unk>` occurs in `train_text`, so the

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Chapter 14: Byte-pair encoding
 #
-# The tokenizers of [chapter 13](13_tokenizers.ipynb) have both read all of Shakespeare. We give
-# them a line that he did not write.
+# The tokenizers of [chapter 13](13_tokenizers.ipynb) have both read all of our Shakespeare. We
+# give them a line that he did not write.
 
 # %%
 from pathlib import Path
@@ -29,8 +29,8 @@ print(len(line), "characters,", len(data), "bytes")
 print(data.decode("utf-8") == line)
 
 # %% [markdown]
-# Nothing is unknown any more. But an accent costs two tokens, and a model of bytes reads *the* as
-# three steps, each of them a full pass through the network.
+# Nothing is unknown any more. But a letter with an accent costs two tokens, and to write *the* a
+# model of bytes must predict three times.
 #
 # **The question of this chapter:** can we have both, a vocabulary that can write anything, and
 # short sequences?
@@ -102,18 +102,19 @@ for _ in range(3):
 #
 # Let piece $w$ occur $n_w$ times and consist of $|w|$ tokens at present. The whole text has
 #
-# $$L = \sum_w n_w \, |w|$$
+# $$N = \sum_w n_w \, |w|$$
 #
-# tokens. Merge a pair $p$ that occurs $c_w(p)$ times in piece $w$: each time two tokens become one.
+# tokens. Merge a pair $ab$ that occurs $c_w(ab)$ times in piece $w$: each time two tokens become
+# one.
 #
-# $$|w|' = |w| - c_w(p)$$
+# $$|w|' = |w| - c_w(ab)$$
 #
-# $$L' = \sum_w n_w \, |w|' = L - \sum_w n_w \, c_w(p) = L - c(p)$$
+# $$N' = \sum_w n_w \, |w|' = N - \sum_w n_w \, c_w(ab) = N - c(ab)$$
 #
-# $c(p)$ is just what `count_pairs` counts. The most frequent pair is the one that shortens the text
-# most in this step. The choice is *greedy*: nobody promises that three best steps make the best
-# three steps. One case breaks the formula: in `aaa` the pair `a a` counts twice, but only one of
-# the two can be merged, since they share the middle `a`. BPE counts both all the same.
+# $c(ab)$ is exactly what `count_pairs` counts. The most frequent pair is the one that shortens the
+# text most in this step. The choice is *greedy*: nobody promises that three best steps make the
+# best three steps. One case breaks the formula: in `aaa` the pair `a a` counts twice, but only one
+# of the two can be merged, since they share the middle `a`. BPE counts both all the same.
 #
 # Our four pieces again: the formula says 11, 7 and 2 tokens less.
 
@@ -203,7 +204,8 @@ print(merge_pair([1, 2, 3, 1, 2], (1, 2), 300))
 
 # %% [markdown]
 # Then the trainer, straight from the definition: count all pairs, take the best, merge it
-# everywhere. Ties go to the smaller pair. It stops early where no pair occurs twice.
+# everywhere. Ties go to the smaller pair. It stops early where no pair occurs twice. `words` holds
+# the ids of each different piece, `counts` how often that piece occurs.
 
 # %%
 def learn_merges_naive(words, counts, n_merges):
@@ -497,6 +499,10 @@ learnt = spell(tokenizer.merges)
 print(learnt[:10])
 print(learnt[-10:])
 
+# %% [markdown]
+# Short words, and syllables of longer ones. Now the special token: the same text twice, first with
+# nothing allowed, then with `<end>` allowed.
+
 # %%
 for allowed in [(), ["<end>"]]:
     ids = tokenizer.encode("Exit.<end>", allowed_special=allowed)
@@ -535,7 +541,7 @@ print(round_trip(wrong))
 # %% [markdown]
 # None. Whatever the merges do, the bytes stay in order, so the round trip is blind to this bug, as a
 # check of shapes is blind to a transposed product. A second check sees it. Training leaves every
-# piece of its text merged to the end, so `encode` must cut each of them in just that way.
+# piece of its text merged to the end, so `encode` must cut each of them in exactly that way.
 
 # %%
 piece_counts = Counter(PIECE.findall(train_text))
@@ -555,7 +561,7 @@ for candidate in [tokenizer, wrong]:
 #
 # ## Experiment: merge by merge
 #
-# What happens to a line as the merges come in? The first $k$ merges of a tokenizer are just what a
+# What happens to a line as the merges come in? The first $k$ merges of a tokenizer are what a
 # shorter training would have learnt, so one training is enough. Each box is one token.
 
 # %%

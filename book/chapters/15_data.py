@@ -1,14 +1,14 @@
 # %% [markdown]
 # # Chapter 15: Data
 #
-# Here is a language model that needs no gradient at all. It keeps a dictionary. For every
-# character of the training text it writes down the $k$ characters before it and the character
-# that followed. To predict, it looks up the last $k$ characters. That is a memory, not
-# understanding: a larger $k$ should make it worse on new text, because long contexts never come
-# twice.
+# Here is a language model that needs no gradient at all. It keeps a dictionary. For every $k$
+# characters in a row of the training text, its **context**, it writes down the character that
+# followed. To predict, it looks up the last $k$ characters. That is a memory, not understanding: a
+# large $k$ should make it worse on new text, because long contexts hardly ever come twice.
 #
-# We cut Shakespeare into windows of 64 characters, one every 8 characters, and keep a tenth of
-# them for validation. We do it in two ways: draw the tenth by chance, or take the last tenth.
+# We cut the first 100,000 characters of Shakespeare into windows of 64, one every 8 characters, and
+# keep a tenth of the windows for validation. We do it in two ways: draw the tenth by chance, or
+# take the last tenth.
 
 # %%
 from pathlib import Path
@@ -49,7 +49,7 @@ axes.plot(ks, by_chance, "o-", color=ORANGE, label="validation drawn by chance")
 axes.plot(ks, by_place, "s-", color=BLUE, label="validation is the last tenth")
 axes.set_xticks(ks)
 axes.set_xlabel("k, characters of context in the dictionary")
-axes.set_ylabel("validation characters predicted")
+axes.set_ylabel("part of the characters predicted")
 axes.set_ylim(0, 1.05)
 axes.legend()
 show(
@@ -72,11 +72,11 @@ show(
 #
 # | name | meaning | shape |
 # |---|---|---|
-# | `tokens` | all ids of one part, training or validation | (N,) |
-# | `starts` | where the windows of a batch begin | (B,) |
-# | `windows` | ids at `starts[b]` … `starts[b] + T` | (B, T+1) |
-# | `x` | what the model reads: all but the last of each window | (B, T) |
-# | `y` | what it shall predict: all but the first | (B, T) |
+# | `tokens` | all ids of one part, training or validation | `(N,)` |
+# | `starts` | where the windows of a batch begin | `(B,)` |
+# | `windows` | ids at `starts[b]` … `starts[b] + T` | `(B, T+1)` |
+# | `x` | what the model reads: all but the last of each window | `(B, T)` |
+# | `y` | what it shall predict: all but the first | `(B, T)` |
 #
 # B is the batch size and T the block size. N is the number of tokens.
 
@@ -84,8 +84,11 @@ show(
 # ## A token file
 #
 # Every run reads the same tokens, so we encode once and store the ids. The plainest file is the ids
-# one after the other, each in two bytes. Little-endian order puts the low byte first. Before you run the next cell: what are the four bytes of the ids 1 and 258
-# (258 is 256 + 2)? And what does a reader get who expects the high byte first?
+# one after the other, each in two bytes: the number is 256 times the high byte plus the low byte.
+# *Little-endian* order puts the low byte first.
+#
+# Before you run the next cell: what are the four bytes of the ids 1 and 258 (258 is 256 + 2)? And
+# what does a reader get who expects the high byte first?
 
 # %%
 two_ids = np.array([1, 258], "<u2")  # < little-endian, u unsigned, 2 bytes
@@ -135,9 +138,9 @@ def sha256(array):
     return digest.hexdigest()
 
 # %% [markdown]
-# Whoever writes a file may be interrupted in the middle. So we write to a temporary name, and
-# rename at the end. The system renames in one step, so a reader finds the old file or the new
-# one, never half of one.
+# Whoever writes a file may be interrupted in the middle. So, as for the tokenizers of chapter 13,
+# we write to a temporary name, and rename at the end. The system renames in one step, so a reader
+# finds the old file or the new one, never half of one.
 
 # %% tags=["export"]
 def write_beside(path, write):

@@ -1,9 +1,8 @@
 # %% [markdown]
 # # Chapter 16: Training
 #
-# The loop that trains every network in this book has six steps: take a batch, clear the
-# gradients, go forward, go backward, clip, step. Here it is, on a GPT small enough to train in
-# seconds.
+# The loop that trains a GPT has six steps: take a batch, clear the gradients, go forward, go
+# backward, clip, step. Here it is, on a model small enough to train in seconds.
 
 # %%
 import math
@@ -49,7 +48,7 @@ def train_steps(model, optimizer, loader, n_steps):
 
 # %% [markdown]
 # We train for 120 steps. Then we do it again, but with a break after step 80: we keep the
-# weights, throw everything else away, and go on with a new model that has just these weights.
+# weights, throw everything else away, and go on with a new model that has only these weights.
 
 # %%
 def fresh_loader():
@@ -73,7 +72,7 @@ for n in (81, 82, 83):
 # %%
 figure, axes = subplots(size=(6, 3.2))
 axes.plot(range(60, 121), losses[59:], color=BLUE, label="without a break")
-axes.plot(range(80, 121), losses[79:80] + resumed_losses, color=ORANGE,
+axes.plot(range(80, 121), losses[79:80] + resumed_losses, "--", color=ORANGE,
           label="weights kept, the rest new")
 axes.axvline(80, color=GREY, linestyle=":")
 axes.set_xlabel("step")
@@ -89,7 +88,7 @@ show(
 # Every weight was restored exactly, and still the loss jumps after the break. Some steps later it
 # is as low as before, but the second run is now another run. So the weights are not the run.
 # **What is the whole state of a training run, and how do we keep it safe?** When we have answered
-# that, a run that is killed and resumed must end with the same weights, bit for bit.
+# that, a run that is killed and resumed must go on as if nothing had happened.
 #
 # ## The state, and its shapes
 #
@@ -97,9 +96,9 @@ show(
 # |---|---|---|
 # | `model.*` | each parameter | its own |
 # | `optimizer.m.*`, `optimizer.v.*` | Adam's two running means (chapter 6) | the same |
-# | `optimizer.t` | steps that Adam has taken: its bias correction needs it | () |
+# | `optimizer.t` | steps that Adam has taken: its bias correction needs it | `()` |
 # | `step` | steps done: the learning-rate schedule needs it | a number |
-# | `rng` | state of the generator that draws the batches | two numbers of 128 bits |
+# | `rng` | state of the generator that draws the batches | a few whole numbers, two of them of 128 bits |
 #
 # The second run had only the first row. Its new Adam began with `m = v = 0`, where the very first
 # step moves every weight by the full learning rate, and its new loader served the first batches
@@ -390,7 +389,7 @@ for kind, lr in ((SGD, 0.1), (Adam, 1e-3)):
 #
 # The loss of one batch is a noisy measurement. The mean of $n$ independent batches has the
 # standard error $\sigma/\sqrt{n}$, with $\sigma$ the standard deviation of one. Here are 200
-# batches of validation windows, seen by the model of the first section:
+# batches of validation windows, read by the resumed model of the first section:
 
 # %%
 loader = DataLoader(val_tokens, 12, 32, rng=np.random.default_rng(3))
@@ -657,10 +656,12 @@ def drift_without(missing):
 
 # %%
 figure, axes = subplots(size=(6, 3.2))
-for missing, color in [("optimizer.m.", ORANGE), ("optimizer.v.", BLACK), ("optimizer.t", PINK),
-                       ("step", GREEN), ("rng", BLUE)]:
+for missing, color, style in [
+    ("optimizer.m.", ORANGE, "o-"), ("optimizer.v.", BLACK, "s-"), ("optimizer.t", PINK, "^-"),
+    ("step", GREEN, "D--"), ("rng", BLUE, "v:"),
+]:
     drift = drift_without(missing)
-    axes.plot(range(26, 41), drift, "o-", markersize=3, color=color, label=f"without {missing}")
+    axes.plot(range(26, 41), drift, style, markersize=4, color=color, label=f"without {missing}")
     print(f"without {missing:12}  largest difference after 15 steps: {drift[-1]:.1g}")
 nothing = drift_without("nothing")[-1]
 print(f"without nothing       largest difference after 15 steps: {nothing:.1g}")
@@ -747,6 +748,8 @@ for r in evaluated[1::2]:
     print(f"step {r['step']}: validation loss {r['val_loss']:.3f}")
 
 # %%
+clipped = np.mean([r["grad_norm"] > config.grad_clip for r in records])
+print(f"clipping acted in {clipped:.0%} of the steps")
 steps = [r["step"] for r in records]
 figure, (loss, norm, rate) = subplots(1, 3, size=(11, 3))
 loss.plot(steps, [r["train_loss"] for r in records], color=GREY, label="training batch")
@@ -764,14 +767,15 @@ for axes in (loss, norm, rate):
     axes.set_xlabel("step")
 show(
     figure,
-    "Three curves over 400 steps: the loss falls from ln V, fast at first; the norm of the gradient "
-    "with a dotted line where clipping begins; the learning rate, a short rise and a cosine fall.",
+    "Three plots over 400 steps. The loss falls from ln V, fast at first. The norm of the gradient "
+    "falls from 2, then swings around the dotted line at 1 where clipping begins. The learning "
+    "rate rises for 40 steps and falls along a cosine.",
 )
 
 # %% [markdown]
 # The two losses stay together: the run read a tenth of the text, nearly everything once, so there
-# is nothing yet to recite. The norm starts high, where a step changes the loss most, and clipping
-# acts now and then until the end. The loss falls fastest in the first hundred steps.
+# is nothing yet to recite. The loss falls fastest in the first hundred steps. The norm starts high,
+# falls, and then swings around 1, so that clipping acts again and again until the end.
 #
 # How fast was that on your machine?
 

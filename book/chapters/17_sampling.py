@@ -15,7 +15,7 @@ from coursekit.figures import BLUE, GREEN, GREY, ORANGE, show, subplots
 from numpygpt.checkpoint import load_model
 
 path = Path("../data/checkpoints/shakespeare_char/checkpoint.npz")
-# float64: rounding then cannot decide between two characters, on any machine.
+# float64: its rounding is far too small to decide between two characters, on any machine.
 model, tokenizer, meta = load_model(path, dtype=np.float64)
 print(f"{model.num_params():,} parameters, block size {model.config.block_size}")
 
@@ -53,12 +53,12 @@ print(f"loss {loss:.2f} nats; the likeliest character is the true one in {hit.me
 #
 # | name | meaning | shape |
 # |---|---|---|
-# | `logits` | scores of the next token | (B, V) |
-# | `p` | probabilities, each row sums to 1 | (B, V) |
-# | `ids` | prompt, then prompt and continuation | (B, T), (B, T + new) |
-# | `u` | uniform random numbers in [0, 1) | (B, 1) |
-# | `q`, `k`, `v` | of the n tokens that are new | (B, H, n, D) |
-# | `cache.k`, `cache.v` | of all tokens in the window, for each of L layers | (L, B, H, block_size, D) |
+# | `logits` | scores of the next token | `(B, V)` |
+# | `p` | probabilities, each row sums to 1 | `(B, V)` |
+# | `ids` | prompt, then prompt and continuation | `(B, T)`, `(B, T + new)` |
+# | `u` | uniform random numbers in [0, 1) | `(B, 1)` |
+# | `q`, `k`, `v` | of the n tokens that are new | `(B, H, n, D)` |
+# | `cache.k`, `cache.v` | of all tokens in the window, for each block | `(n_layer, B, H, block_size, D)` |
 
 # %% [markdown]
 # ## Temperature
@@ -175,31 +175,44 @@ def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
     return keep_likeliest(softmax(logits.astype(np.float64) / temperature), top_k, top_p)
 
 # %% [markdown]
-# Now on a real distribution: what may follow `ROMEO:` and `What say'st t`? The bars show the
-# model's probabilities; the colour shows who keeps a character.
+# Now on real distributions: what may follow when Romeo says `I `, and when he says
+# `What say'st t`? The bars show the model's probabilities; colour and hatching show who keeps a
+# character. The sign ␣ is the space.
 
 # %%
-figure, panels = subplots(1, 2, size=(9, 3.2), sharey=True)
-for axes, start in zip(panels, ["ROMEO:\nI ", "ROMEO:\nWhat say'st t"], strict=True):
+# (top-k keeps it, top-p keeps it): colour, hatching, label
+looks = {
+    (True, True): (BLUE, "", "both keep it"),
+    (False, True): (ORANGE, "///", "top-p 0.9 only"),
+    (True, False): (GREEN, "...", "top-k 5 only"),
+    (False, False): (GREY, "xxx", "neither"),
+}
+
+def draw_bars(axes, start):
     z = next_logits(np.array([tokenizer.encode(start)]))
     p = softmax(z)[0]
     order = np.argsort(-p, kind="stable")[:16]
     by_k, by_p = next_token_probs(z, top_k=5)[0] > 0, next_token_probs(z, top_p=0.9)[0] > 0
-    color = [BLUE if by_k[i] and by_p[i] else ORANGE if by_p[i] else GREEN if by_k[i] else GREY
-             for i in order]
-    axes.bar([repr(tokenizer.decode([i]))[1:-1] for i in order.tolist()], p[order], color=color)
-    axes.set_title(f"after {start[7:]!r}")
-    axes.set_xlabel("next character")
+    names = [repr(tokenizer.decode([i]))[1:-1].replace(" ", "␣") for i in order.tolist()]
+    for bar, i in zip(axes.bar(names, p[order]), order, strict=True):
+        color, hatch, _ = looks[by_k[i], by_p[i]]
+        bar.set(facecolor=color, hatch=hatch, edgecolor="white", linewidth=0)
+    axes.set(title=f"after {start[7:]!r}", xlabel="next character")
     print(f"after {start[7:]!r:17} top-p 0.9 keeps {by_p.sum():2} characters")
+
+# %%
+figure, panels = subplots(1, 2, size=(9, 3.2), sharey=True)
+for axes, start in zip(panels, ["ROMEO:\nI ", "ROMEO:\nWhat say'st t"], strict=True):
+    draw_bars(axes, start)
 panels[0].set_ylabel("probability")
-for label, color in [("both keep it", BLUE), ("top-p 0.9 only", ORANGE), ("top-k 5 only", GREEN),
-                     ("neither", GREY)]:
-    panels[1].bar([0], [0], color=color, label=label)
+for color, hatch, label in looks.values():    # bars of height 0, for the legend
+    panels[1].bar([0], [0], facecolor=color, hatch=hatch, edgecolor="white", label=label)
 panels[1].legend()
 show(
     figure,
     "Two bar charts of next-character probabilities. After 'I ' the mass is spread and top-p keeps "
-    "more characters than top-k 5; after \"What say'st t\" one character has most of the mass.",
+    "more characters than top-k 5; after \"What say'st t\" one character has most of the mass and "
+    "top-p keeps fewer.",
 )
 
 # %% [markdown]
@@ -240,33 +253,35 @@ print("one dart:", frequencies(draw_with_one_dart).round(2).tolist())
 # ## What the past costs
 #
 # So far each new character costs a full forward pass over the window: with 64 characters in it,
-# 63 of them were read before. Look at attention, for the query at position $t$ and one head:
+# 63 of them were read before. Look at attention, for the query at position $i$ and one head:
 #
-# $$o_t = \sum_{s \le t} p_{ts} v_s, \qquad p_{ts} = \operatorname{softmax}_s\!\left(\frac{q_t \cdot k_s}{\sqrt{D}}\right).$$
+# $$o_i = \sum_{j \le i} p_{ij} v_j, \qquad p_{ij} = \operatorname{softmax}_j\!\left(\frac{q_i \cdot k_j}{\sqrt{D}}\right).$$
 #
-# The last position needs its own query $q_t$, but the keys and values of all positions. In the
-# first layer $k_s$ and $v_s$ depend on token $s$ alone. Its output $o_s$ depends on positions up
-# to $s$, so in the second layer $k_s$ and $v_s$ depend on tokens up to $s$; and so on upwards. No
-# layer's $k_s$ and $v_s$ depend on a later token: the causal mask sees to it. Then we can keep
+# The last position needs its own query $q_i$, but the keys and values of all positions. In the
+# first block $k_j$ and $v_j$ depend on token $j$ alone. What the block gives at position $j$
+# depends on tokens up to $j$, so in the second block $k_j$ and $v_j$ depend on tokens up to $j$; and so on
+# upwards. In no block do they depend on a later token: the causal mask sees to it. Then we can keep
 # them.
 #
-# Before you run the next cell: we read 6 tokens, then 7. Which of the keys in the last layer
-# agree? And with the mask switched off?
+# The next cell reads 6 tokens, then 7, and compares the first 6 keys. With the mask all should
+# agree. Before you run it: how many agree with the mask switched off, in the last block and in the
+# first?
 
 # %%
-def keys_that_agree(causal):
+def keys_that_agree(layer, causal):
     kept = []
     for block in model.blocks:
         block.attn.causal = causal
     for n in (6, 7):
         model(prompt[:, :n])
-        kept.append(model.blocks[-1].attn.k[0, :, :6].copy())  # (H, 6, D)
+        kept.append(model.blocks[layer].attn.k[0, :, :6].copy())  # (H, 6, D)
     for block in model.blocks:
         block.attn.causal = True
-    return [bool(np.allclose(kept[0][:, s], kept[1][:, s])) for s in range(6)]
+    return [bool(np.allclose(kept[0][:, j], kept[1][:, j])) for j in range(6)]
 
-print("with the mask:   ", keys_that_agree(causal=True))
-print("without the mask:", keys_that_agree(causal=False))
+print("last block, with the mask:    ", keys_that_agree(-1, causal=True))
+print("last block, without the mask: ", keys_that_agree(-1, causal=False))
+print("first block, without the mask:", keys_that_agree(0, causal=False))
 
 # %% [markdown]
 # ## The KV cache
@@ -274,8 +289,8 @@ print("without the mask:", keys_that_agree(causal=False))
 # The *KV cache* keeps `k` and `v` of the window, for every layer. One question remains. The
 # position embedding has `block_size` rows, so what happens when the window is full? We cannot
 # shift the kept keys by one: they were computed at their old positions. We drop the older half of
-# the window and read the newer half again, from position 0. That costs half a window once in half
-# a window of tokens: about one more token a token.
+# the window and read the newer half again, from position 0. Reading half a window once in every
+# half window of new tokens costs, on average, about one more token read for each new one.
 
 # %% tags=["export"]
 class KVCache:
@@ -441,21 +456,22 @@ for temperature in (0.5, 0.8, 1.5):
 #
 # Count multiplications for one new token with $n$ tokens in the window. The matrices of a block
 # hold $12 C^2$ weights (4 in attention, 8 in the feed-forward part, times $C^2$), and each is used
-# once for every token that is read. Scores and weighted sum take $2 n C$ for each query. With L
-# blocks, and the head left out:
+# once for every token that is read. Scores and weighted sum take $2 n C$ for each query. With
+# $n_{layer}$ blocks, and the head left out:
 #
-# $$\text{full pass: } n L\,(12 C^2 + 2 n C), \qquad \text{cache: } L\,(12 C^2 + 2 n C).$$
+# $$\text{full pass: } n\, n_{layer}\,(12 C^2 + 2 n C), \qquad \text{cache: } n_{layer}\,(12 C^2 + 2 n C).$$
 #
-# The ratio is $n$. So before you look at the clock: how many times faster can it be at 64? On a
-# real machine one token at a time uses the processor less well than 64 at once, so expect less.
+# The ratio is $n$, as the figure shows. The cell after it looks at the clock: 57 new tokens after a
+# prompt of 7. By the count, the factor grows from 8 to 63 on the way. Before you run that one: how
+# many times as fast do you expect the cache to be on your machine?
 
 # %%
-L, C = model.config.n_layer, model.config.n_embd
+n_layer, C = model.config.n_layer, model.config.n_embd
 n = np.arange(1, model.config.block_size + 1)
-cached = L * (12 * C**2 + 2 * n * C) / 1e6
+cached = n_layer * (12 * C**2 + 2 * n * C) / 1e6
 figure, axes = subplots(size=(5.5, 3.2))
 axes.plot(n, n * cached, color=ORANGE, label="full pass for every token")
-axes.plot(n, cached, color=BLUE, label="KV cache")
+axes.plot(n, cached, "--", color=BLUE, label="KV cache")
 axes.set_yscale("log")
 axes.set_xlabel("tokens in the window")
 axes.set_ylabel("multiplications (millions)")
@@ -476,9 +492,13 @@ with_cache = time.perf_counter() - start
 start = time.perf_counter()
 for t in range(7, 64):
     next_logits(ids[:, :t])
-print(f"57 tokens: the cache is {(time.perf_counter() - start) / with_cache:.1f} times faster here")
+without = time.perf_counter() - start
+print(f"57 tokens: the cache is {without / with_cache:.1f} times as fast here")
 
 # %% [markdown]
+# One token at a time makes small products. Each of them costs Python and NumPy a fixed time, too,
+# and fetches all the weights for one row. So the clock falls short of the count.
+#
 # ## Between circle and mess
 #
 # Which temperature is good? We measure two things on samples. *Real words*: how many of the words
@@ -512,7 +532,7 @@ axes.legend(loc=(0.22, 0.06))
 show(
     figure,
     "Real words and variety of samples against temperature. Variety rises from near 0 at "
-    "temperature 0; real words fall as the temperature grows past 1.",
+    "temperature 0 to almost 1 at 0.5; real words fall from 0.25 on, and faster past 1.",
 )
 
 # %% [markdown]
@@ -534,4 +554,4 @@ export("17_sampling")
 # - Within a window, keys and values never change, thanks to the causal mask: the KV cache keeps
 #   them, and gives the logits of the full pass.
 # - We exported `numpygpt/generate.py`: `next_token_probs`, `draw`, `KVCache`, `generate`.
-# - Next: Speed, where the same numbers come out faster.
+# - That was the last piece: you have built all that `numpygpt train` and `numpygpt sample` run on.

@@ -6,7 +6,8 @@
 # and stops with the reason if not.
 #
 # `Linear` below is the class of [chapter 3](../notebooks/03_linear.ipynb) with its parameters and
-# nothing else. Run the next cell first.
+# nothing else. They are float64 and of size 0.5, as `gradcheck` needs them. Run the next cell
+# first.
 
 # %%
 import numpy as np
@@ -64,8 +65,9 @@ print("linear-forward: right")
 # ## Task 2: backward (3 points, about 20 minutes)
 #
 # `dy` has the shape of `y`. Add to `self.dW` and, if there is a bias, to `self.db`, in place;
-# return `dx`, of the shape of `x`. The check runs `gradcheck` for several shapes. It needs your
-# `forward`, so do task 1 first.
+# return `dx`, of the shape of `x`. The check runs `gradcheck` with and without bias, first for `x`
+# of shape `(N, n_in)`, then for more axes, then for `(n_in,)`. It needs your `forward`, so do task
+# 1 first.
 
 # %% answer="linear-backward"
 @add_to_class(Linear)
@@ -109,9 +111,10 @@ print("linear-backward: right")
 # %% [markdown]
 # ## Task 3: the same weights, met twice (2 points, about 10 minutes)
 #
-# This layer sends its result through the same `W` and `b` once more. So `W` is shared by two
-# inputs, `x` and `h`. Write its backward pass. Reused means added: `W` gets a gradient from both
-# places. All the shapes here are alike, `(N, n)` and `(n, n)`, so they will not help you.
+# This layer sends its result through the same `W` and `b` once more. Write its backward pass: add
+# to `self.dW` and `self.db` in place, and return `dx`. Reused means added: `W` and `b` each get a
+# gradient from both places. All the shapes here are alike, `(N, n)` and `(n, n)`, so they will not
+# help you.
 
 # %%
 class Twice(Module):

@@ -34,5 +34,5 @@ class GELU(Module):
 
     def backward(self, dy):
         x, t = self.x, self.t
-        du = self.a * (1 + 3 * self.c * x * x)  # du/dx
-        return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * du)
+        u_slope = self.a * (1 + 3 * self.c * x * x)  # u'
+        return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * u_slope)

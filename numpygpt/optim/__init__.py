@@ -2,6 +2,12 @@
 
 from numpygpt.lazy import lazy_names
 
-HOMES = {"SGD": "sgd", "Adam": "adam", "clip_grad_norm": "clip"}
+HOMES = {
+    "SGD": "sgd",
+    "Adam": "adam",
+    "clip_grad_norm": "clip",
+    "WarmupCosineLR": "lr_scheduler",
+    "StepLR": "lr_scheduler",
+}
 __all__ = list(HOMES)
 __getattr__, __dir__ = lazy_names(__name__, HOMES)
