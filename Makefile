@@ -3,7 +3,7 @@
 # constraints.txt changes. PYTHON=/path/to/python3 chooses the Python.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train lab test build check-build test-peers clean FORCE
+.PHONY: help setup train lab test build check-build test-peers bench clean FORCE
 
 ARGS =
 PORT = 8888
@@ -29,6 +29,7 @@ help:
 	@echo 'make build        build notebooks, exercises, solutions and the package from book/'
 	@echo 'make check-build  prove that the built files are those of book/'
 	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
+	@echo 'make bench        measure our speed beside theirs, on an idle machine'
 	@echo 'make clean        remove .venv and the caches; your work and out/ stay'
 	@echo
 	@echo 'ARGS="..." goes to the program: make train ARGS="--max_iters 500", make build ARGS="03"'
@@ -56,6 +57,9 @@ test: .venv/.installed
 
 test-peers: .venv/.installed-peers
 	$(RUN_TESTS) tests/peers $(ARGS)
+
+bench: .venv/.installed-peers
+	$(PY) benchmarks/bench.py $(ARGS)
 
 clean:
 	rm -rf .venv build numpygpt.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,257 @@
+"""Our speed beside that of PyTorch, tokenizers and tiktoken: `make bench`, about five minutes.
+
+    python benchmarks/bench.py [train] [sample] [bpe] [gradcheck] [--large]
+
+Prints a table and writes benchmarks/results.json and results.png. How it measures: measure.py.
+Both sides use the same number of threads, all cores. --large adds configuration C.
+"""
+
+import argparse
+import json
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+import tiktoken
+import tokenizers
+import torch
+from measure import side_by_side
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from numpygpt import GPT, GPTConfig, gradcheck
+from numpygpt.generate import generate
+from numpygpt.optim import Adam, clip_grad_norm
+from numpygpt.tokenizers import BPETokenizer
+from numpygpt.tokenizers.bpe import BYTE_ORDER, PIECE
+
+HERE = Path(__file__).parent
+TEXT = (HERE.parent / "data/shakespeare.txt").read_text(encoding="utf-8")
+V = 65
+# batch, block, layers, heads, width
+CONFIGS = {"A": (12, 64, 4, 4, 128), "B": (16, 128, 4, 4, 256), "C": (64, 256, 6, 6, 384)}
+
+
+def models(name, activation):
+    """Our GPT and transformers' of the same shape; speed does not depend on the weights."""
+    _, block_size, n_layer, n_head, n_embd = CONFIGS[name]
+    shape = GPTConfig(V, block_size, n_layer, n_head, n_embd, activation)
+    theirs = GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=V,
+            n_positions=block_size,
+            n_embd=n_embd,
+            n_layer=n_layer,
+            n_head=n_head,
+            activation_function={"relu": "relu", "gelu": "gelu_new"}[activation],
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+    )
+    return GPT(shape, rng=np.random.default_rng(0)), theirs
+
+
+def train(name, activation):
+    """Whole steps: forward, loss, backward, clipping, AdamW."""
+    batch, block_size, *_ = CONFIGS[name]
+    ours, theirs = models(name, activation)
+    x, y = np.random.default_rng(1).integers(0, V, (2, batch, block_size))
+    tx, ty = torch.tensor(x), torch.tensor(y)
+    optimizer = Adam(ours, 1e-3, (0.9, 0.99), weight_decay=0.1)
+    groups = [
+        {"params": [p for p in theirs.parameters() if p.ndim >= 2], "weight_decay": 0.1},
+        {"params": [p for p in theirs.parameters() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    t_optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99))
+    steps = {"A": 10, "B": 3, "C": 1}[name]
+
+    def our_steps():
+        for _ in range(steps):
+            optimizer.zero_grad()
+            ours(x, y)
+            ours.backward()
+            clip_grad_norm(ours, 1.0)
+            optimizer.step()
+
+    def their_steps():
+        for _ in range(steps):
+            t_optimizer.zero_grad()
+            logits = theirs(tx).logits
+            torch.nn.functional.cross_entropy(logits.view(-1, V), ty.view(-1)).backward()
+            torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+            t_optimizer.step()
+
+    return side_by_side(
+        f"train {name}, {activation}",
+        our_steps,
+        their_steps,
+        peer="PyTorch eager",
+        unit="tokens/s",
+        amount=steps * batch * block_size,
+        rounds=3 if name == "C" else 9,
+    )
+
+
+def sample(name):
+    """One sequence, with the cache, from one token to a full window."""
+    ours, theirs = models(name, "relu")
+    n = CONFIGS[name][1] - 1
+    theirs.eval()
+    start = torch.zeros((1, 1), dtype=torch.long)
+
+    def their_sampling():
+        with torch.no_grad():
+            out = theirs.generate(
+                start,
+                attention_mask=torch.ones_like(start),
+                max_new_tokens=n,
+                min_new_tokens=n,
+                do_sample=True,
+                use_cache=True,
+                pad_token_id=0,
+            )
+        assert out.shape[1] == n + 1
+
+    rng = np.random.default_rng(2)
+    return side_by_side(
+        f"sample {name}",
+        lambda: generate(ours, np.zeros((1, 1), int), n, rng=rng),
+        their_sampling,
+        peer="transformers generate",
+        unit="tokens/s",
+        amount=n,
+        rounds=5,
+    )
+
+
+def bpe_train(megabytes, vocab_size):
+    text = (TEXT * (int(megabytes * 1e6 / len(TEXT)) + 1))[: int(megabytes * 1e6)]
+    return side_by_side(
+        f"BPE train, {megabytes} MB, vocabulary {vocab_size}",
+        lambda: BPETokenizer.train(text, vocab_size),
+        lambda: their_bpe(text, vocab_size),
+        peer="tokenizers",
+        unit="characters/s",
+        amount=len(text),
+        rounds=3,
+    )
+
+
+def their_bpe(text, vocab_size):
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.train_from_iterator(
+        [text],
+        tokenizers.trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=2,
+            initial_alphabet=sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        ),
+    )
+    return tokenizer
+
+
+def bpe_encode():
+    """The whole text in one call; our cache of pieces starts empty each time."""
+    ours, hf = BPETokenizer.train(TEXT, 1000), their_bpe(TEXT, 1000)
+    ranks = {token: i for i, token in enumerate(ours.bytes_of)}
+    tik = tiktoken.Encoding("ours", pat_str=PIECE.pattern, mergeable_ranks=ranks, special_tokens={})
+    assert [BYTE_ORDER[i] for i in range(3)] == [ours.bytes_of[i][0] for i in range(3)]
+    assert tik.encode_ordinary(TEXT) == ours.encode(TEXT) == hf.encode(TEXT).ids
+
+    def fresh():
+        ours.cache.clear()
+        ours.encode(TEXT)
+
+    for peer, work in (
+        ("tokenizers", lambda: hf.encode(TEXT)),
+        ("tiktoken", lambda: tik.encode_ordinary(TEXT)),
+    ):
+        yield side_by_side(
+            "BPE encode, 1.2 MB",
+            fresh,
+            work,
+            peer=peer,
+            unit="characters/s",
+            amount=len(TEXT),
+            rounds=5,
+        )
+
+
+def check_gradients():
+    rng = np.random.default_rng(3)
+    model = GPT(GPTConfig(11, 7, 2, 3, 6), rng=rng, dtype=np.float64)
+    ids, targets = rng.integers(0, 11, (2, 2, 5))
+    return side_by_side(
+        "gradcheck, 2-layer GPT",
+        lambda: gradcheck(model, ids, targets, rng=rng),
+        unit="parameters/s",
+        amount=model.num_params(),
+        rounds=3,
+    )
+
+
+def results(groups, large):
+    configs = "ABC" if large else "AB"
+    if "train" in groups:
+        for name in configs:
+            yield train(name, "relu")
+        for name in "AB":
+            yield train(name, "gelu")
+    if "sample" in groups:
+        for name in configs:
+            yield sample(name)
+    if "bpe" in groups:
+        yield bpe_train(1.1, 1000)
+        yield bpe_train(20, 8000)
+        yield from bpe_encode()
+    if "gradcheck" in groups:
+        yield check_gradients()
+
+
+def draw(rows, path):
+    from coursekit.figures import BLUE, ORANGE, subplots
+
+    rows = [r for r in rows if r.theirs][::-1]
+    if not rows:
+        return
+    figure, axes = subplots(size=(8, 0.4 * len(rows) + 1))
+    colours = [BLUE if r.ratio >= 1 else ORANGE for r in rows]
+    bars = axes.barh([f"{r.name} / {r.peer}" for r in rows], [r.ratio for r in rows], color=colours)
+    axes.bar_label(bars, fmt=" %.2f")
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set(xscale="log", xlabel="times as fast as the peer")
+    figure.savefig(path, dpi=120)
+
+
+def main():
+    groups = ["train", "sample", "bpe", "gradcheck"]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("groups", nargs="*", help=f"which of {', '.join(groups)}; all")
+    parser.add_argument("--large", action="store_true", help="configuration C, too")
+    args = parser.parse_args()
+    if unknown := set(args.groups) - set(groups):
+        parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(groups)}")
+    torch.set_num_threads(os.cpu_count())
+    print(f"{'':34}{'ours':>12}{'peer':>12}{'ratio':>8}")
+    rows = []
+    for result in results(args.groups or groups, args.large):
+        rows.append(result)
+        print(result.row(), flush=True)
+    about = {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+    }
+    content = {"about": about, "results": [r.to_dict() for r in rows]}
+    (HERE / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    draw(rows, HERE / "results.png")
+
+
+if __name__ == "__main__":
+    main()
