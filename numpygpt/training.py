@@ -16,7 +16,7 @@ from numpygpt.optim.lr_scheduler import WarmupCosineLR
 
 
 class DivergedError(ArithmeticError):
-    """The loss or the gradient became infinite or NaN."""
+    """A loss, a gradient or a weight became infinite or NaN."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,16 @@ class Trainer:
             record = self.step()
             done = self.step_count
             if done % self.config.eval_interval == 0 or done == self.config.max_iters:
-                record["val_loss"] = self.evaluate()
+                record["val_loss"] = loss = self.evaluate()
+                if not math.isfinite(loss):
+                    raise DivergedError(f"step {done}: the validation loss is {loss:.4g}")
             yield record
 
     def state(self):
         """Return (arrays, meta) for `save_checkpoint`; the arrays are the live ones, not copies."""
         arrays = {f"model.{name}": p for name, p in self.model.params().items()}
+        if not all(np.isfinite(p).all() for p in arrays.values()):
+            raise DivergedError(f"step {self.step_count}: a weight became infinite or NaN")
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state().items()}
         meta = {
             "model": asdict(self.model.config),

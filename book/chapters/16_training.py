@@ -427,7 +427,7 @@ from numpygpt.optim.lr_scheduler import WarmupCosineLR
 
 
 class DivergedError(ArithmeticError):
-    """The loss or the gradient became infinite or NaN."""
+    """A loss, a gradient or a weight became infinite or NaN."""
 
 # %% tags=["export"]
 @dataclass(frozen=True)
@@ -558,17 +558,23 @@ def run(self):
         record = self.step()
         done = self.step_count
         if done % self.config.eval_interval == 0 or done == self.config.max_iters:
-            record["val_loss"] = self.evaluate()
+            record["val_loss"] = loss = self.evaluate()
+            if not math.isfinite(loss):
+                raise DivergedError(f"step {done}: the validation loss is {loss:.4g}")
         yield record
 
 # %% [markdown]
-# And the state, out and in.
+# And the state, out and in. One update can throw the weights so far off that they overflow, with a
+# loss that was still finite before it. A checkpoint of such weights must not replace a good one, so
+# there is none.
 
 # %% tags=["export"]
 @add_to_class(Trainer)
 def state(self):
     """Return (arrays, meta) for `save_checkpoint`; the arrays are the live ones, not copies."""
     arrays = {f"model.{name}": p for name, p in self.model.params().items()}
+    if not all(np.isfinite(p).all() for p in arrays.values()):
+        raise DivergedError(f"step {self.step_count}: a weight became infinite or NaN")
     arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state().items()}
     meta = {
         "model": asdict(self.model.config),

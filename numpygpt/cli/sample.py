@@ -19,7 +19,7 @@ def add_options(parser):
     add("--out_dir", type=Path, metavar="DIR", help=f"of the run; {DEFAULT_OUT}, else {BUNDLED}")
     add("--num_samples", type=int, default=3, metavar="N", help="how many texts; %(default)s")
     add("--max_new_tokens", type=int, default=500, metavar="N", help="tokens to add; %(default)s")
-    add("--prompt", default="\n", metavar="TEXT", help="the text to go on from; a line break")
+    add("--prompt", metavar="TEXT", help="the text to go on from; a line break")
     add("--temperature", type=float, default=0.8, metavar="X", help="0 is greedy; %(default)s")
     add("--top_k", type=int, metavar="N", help="draw from the N likeliest tokens; all")
     add("--top_p", type=float, metavar="X", help="draw from the likeliest of joint mass X; all")
@@ -34,13 +34,23 @@ def run(args):
     # Before the first training there is still a model to play with: the one that we ship.
     bundled = args.out_dir is None and BUNDLED.exists() and not DEFAULT_OUT.exists()
     model, tokenizer, _ = read_checkpoint(BUNDLED if bundled else folder, load_model)
+    prompt = default_prompt(tokenizer) if args.prompt is None else args.prompt
     rng = np.random.default_rng(args.seed)
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
     for n in range(args.num_samples):
-        text = sample_text(model, tokenizer, args.prompt, args.max_new_tokens, rng, **options)
+        text = sample_text(model, tokenizer, prompt, args.max_new_tokens, rng, **options)
         if bundled and n == 0:
             print(f"{DEFAULT_OUT} holds no model yet: this is {BUNDLED}", file=sys.stderr)
         print(f"---- sample {n + 1} ----\n{text}", flush=True)
+
+
+def default_prompt(tokenizer):
+    """A line break, after which anything may start; the first token of a vocabulary without one."""
+    try:
+        tokenizer.encode("\n")
+    except ValueError:
+        return tokenizer.decode([0])
+    return "\n"
 
 
 def sample_text(model, tokenizer, prompt, max_new_tokens, rng, **options):

@@ -12,7 +12,7 @@ from numpygpt.cli.errors import UsageError
 from numpygpt.cli.options import MODEL_DEFAULTS, add_fields, configure
 from numpygpt.cli.progress import Progress
 from numpygpt.cli.runs import DEFAULT_OUT, checkpoint_path, read_checkpoint, set_aside
-from numpygpt.cli.sample import sample_text
+from numpygpt.cli.sample import default_prompt, sample_text
 from numpygpt.data import load_tokenizer, read_tokens
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.training import MetricsLog, TrainConfig, Trainer
@@ -77,10 +77,10 @@ def run(args):
             f"numpygpt train --out_dir {args.out_dir} --resume goes on"
         )
         return 130
-    rng = np.random.default_rng(train_config.seed)
+    rng, prompt = np.random.default_rng(train_config.seed), default_prompt(tokenizer)
     print(f"\nSamples of the trained model, {path}; numpygpt sample prints more:")
     for n in (1, 2):
-        text = sample_text(model, tokenizer, "\n", 300, rng, temperature=0.8)
+        text = sample_text(model, tokenizer, prompt, 300, rng, temperature=0.8)
         print(f"---- sample {n} ----\n{text}")
 
 
