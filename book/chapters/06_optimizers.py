@@ -793,7 +793,7 @@ for name, values in losses.items():
 # - Momentum is a sum that forgets; Adam divides a mean by a size; the bias correction makes the
 #   weights of its means sum to 1.
 # - This chapter exports `numpygpt/optim/`: `sgd.py`, `adam.py`, `clip.py`, `lr_scheduler.py`.
-# - Next: chapter 8, Embedding, the layer that takes in text.
+# - Next: chapter 7, A first language model: all of this, put to work on Shakespeare.
 
 # %%
 export("06_optimizers")
