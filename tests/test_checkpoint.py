@@ -1,5 +1,6 @@
 """Checkpoints and token files: what is saved comes back, what is damaged is named."""
 
+import hashlib
 import json
 import os
 import zipfile
@@ -8,8 +9,22 @@ import numpy as np
 import pytest
 
 from numpygpt import GPT, GPTConfig
-from numpygpt.checkpoint import CheckpointError, load_checkpoint, load_model, save_checkpoint
-from numpygpt.data import DataError, DataLoader, load_tokenizer, prepare, read_tokens, write_tokens
+from numpygpt.checkpoint import (
+    CheckpointError,
+    digest_of,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+)
+from numpygpt.data import (
+    DataError,
+    DataLoader,
+    load_tokenizer,
+    prepare,
+    read_tokens,
+    sha256,
+    write_tokens,
+)
 from numpygpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 META = {"step": 7, "rng": {"state": 2**127 + 1}, "name": "Ünï"}
@@ -82,6 +97,27 @@ def test_a_tampered_weight_or_counter_is_named(checkpoint):
     rewrite(checkpoint, __json__=np.array(json.dumps({"version": 1, "meta": {**META, "step": 8}})))
     with pytest.raises(CheckpointError, match="changed after it was saved"):
         load_checkpoint(checkpoint)
+    rewrite(checkpoint, __json__=np.array("[]"))
+    with pytest.raises(CheckpointError, match="damaged or not a checkpoint"):
+        load_checkpoint(checkpoint)
+
+
+# Where zip's central directory holds an entry's flags and its method of compression.
+@pytest.mark.parametrize(("offset", "value"), [(8, 1), (10, 8), (10, 99)])
+def test_an_entry_that_claims_to_be_encrypted_or_compressed_is_damage(checkpoint, offset, value):
+    damaged = bytearray(checkpoint.read_bytes())
+    damaged[damaged.index(b"PK\x01\x02") + offset] = value
+    checkpoint.write_bytes(damaged)
+    with pytest.raises(CheckpointError, match="damaged or not a checkpoint"):
+        load_checkpoint(checkpoint)
+
+
+def test_a_checkpoint_of_another_version_is_named(checkpoint, monkeypatch):
+    monkeypatch.setattr("numpygpt.checkpoint.VERSION", 2)
+    save_checkpoint(checkpoint, some_arrays(), META)
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="has version 2, this program reads 1"):
+        load_checkpoint(checkpoint)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", b"\x93NUMPY", b"\x80\x04K\x01."])
@@ -108,6 +144,11 @@ def test_a_missing_checkpoint_is_named(tmp_path):
         load_checkpoint(tmp_path / "none.npz")
 
 
+def test_a_folder_is_not_a_checkpoint(tmp_path):
+    with pytest.raises(CheckpointError, match="damaged or not a checkpoint"):
+        load_checkpoint(tmp_path)
+
+
 def test_a_failed_save_leaves_the_old_checkpoint_and_nothing_else(checkpoint, monkeypatch):
     def disk_full(*_, **__):
         raise OSError(28, "No space left on device")
@@ -118,6 +159,24 @@ def test_a_failed_save_leaves_the_old_checkpoint_and_nothing_else(checkpoint, mo
     monkeypatch.undo()
     assert load_checkpoint(checkpoint)[1] == META
     assert os.listdir(checkpoint.parent) == ["checkpoint.npz"]
+
+
+def test_the_bytes_are_on_the_disk_before_the_file_has_its_name(tmp_path, monkeypatch):
+    calls = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, n=name, real=real: (calls.append(n), real(*a)))
+    save_checkpoint(tmp_path / "c.npz", some_arrays(), META)
+    assert calls == ["fsync", "replace"]
+
+
+def test_the_digest_is_over_names_types_shapes_and_bytes_in_any_order():
+    a, b = np.arange(6.0), np.arange(6)
+    digest = digest_of({"a": a, "b": b})
+    assert digest == digest_of({"b": b, "a": a})
+    changed = [{"a": a, "c": b}, {"a": a.reshape(2, 3), "b": b}, {"a": a.view("i8"), "b": b},
+               {"a": a + 1, "b": b}, {"a": a}]  # fmt: skip
+    assert len({digest, *map(digest_of, changed)}) == 6
 
 
 def test_load_model_builds_what_was_saved(tmp_path):
@@ -135,6 +194,16 @@ def test_load_model_builds_what_was_saved(tmp_path):
         save_checkpoint(path, arrays, {"model": {**shape, **bad}, "tokenizer": tokenizer.to_json()})
         with pytest.raises(CheckpointError, match="m.npz"):
             load_model(path)
+    for part in ("model", "tokenizer"):
+        meta = {"model": shape, "tokenizer": tokenizer.to_json()}
+        del meta[part]
+        save_checkpoint(path, arrays, meta)
+        with pytest.raises(CheckpointError, match=f"m.npz does not hold a model.*{part}"):
+            load_model(path)
+    other = CharTokenizer.train("hello you").to_json()
+    save_checkpoint(path, arrays, {"model": shape, "tokenizer": other})
+    with pytest.raises(CheckpointError, match="m.npz: 7 tokens do not fit vocab_size=4"):
+        load_model(path)
 
 
 @pytest.mark.parametrize(("vocab_size", "dtype"), [(300, "<u2"), (65536, "<u2"), (65537, "<u4")])
@@ -143,7 +212,20 @@ def test_tokens_come_back_from_disk_in_the_smallest_type_that_fits(tmp_path, voc
     write_tokens(tmp_path / "t.bin", ids, vocab_size)
     tokens, size = read_tokens(tmp_path / "t.bin")
     assert tokens.dtype == dtype and isinstance(tokens, np.memmap)
+    assert not tokens.flags.writeable
     assert (list(tokens), size) == (ids, vocab_size)
+
+
+@pytest.mark.parametrize("bad", [-1, 300, 70_000])
+def test_ids_outside_the_vocabulary_are_not_written(tmp_path, bad):
+    with pytest.raises(DataError, match="do not fit vocab_size=300"):
+        write_tokens(tmp_path / "t.bin", [5, bad, 5], 300)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_digest_of_a_long_file_covers_all_of_it():
+    a = np.random.default_rng(0).integers(0, 300, (1 << 20) + 5).astype("<u2")  # over one piece
+    assert sha256(a) == hashlib.sha256(a.tobytes()).hexdigest()
 
 
 def test_damaged_token_files_are_named(tmp_path):
@@ -164,12 +246,18 @@ def test_damaged_token_files_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError, match="t.bin"):
         read_tokens(path)
+    fresh()
+    about = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**about, "length": 99}))
+    with pytest.raises(DataError, match="t.bin is not the file that its .json describes"):
+        read_tokens(path)
     for text in (
         "",
         "{",
         "[]",
         '{"dtype": "<u2"}',
-        '{"dtype": "O", "length": 1, "vocab_size": 1, "sha256": ""}',
+        json.dumps({**about, "dtype": "<i2"}),
+        json.dumps({**about, "dtype": "O"}),
     ):
         fresh()
         path.with_suffix(".json").write_text(text)
@@ -181,6 +269,16 @@ def test_damaged_token_files_are_named(tmp_path):
         read_tokens(path)
 
 
+def test_a_tokenizer_that_is_missing_or_something_else_is_named(tmp_path):
+    path = tmp_path / "t.json"
+    with pytest.raises(DataError, match="t.json is missing: make it with"):
+        load_tokenizer(path)
+    for text in ("", "[]", "7", "{}", '{"kind": "syllable"}'):
+        path.write_text(text)
+        with pytest.raises(DataError, match="t.json is not a tokenizer"):
+            load_tokenizer(path)
+
+
 def test_the_validation_text_is_the_last_tenth_and_the_same_for_every_tokenizer(tmp_path):
     text = "".join(f"line {i} of it,\n" for i in range(200))
     for tokenizer in (
@@ -189,21 +287,25 @@ def test_the_validation_text_is_the_last_tenth_and_the_same_for_every_tokenizer(
         BPETokenizer.train(text, 270),
     ):
         folder = tmp_path / tokenizer.kind
-        prepare(text, tokenizer, folder)
+        n_train, n_val = prepare(text, tokenizer, folder)
         assert load_tokenizer(folder / "tokenizer.json").to_json() == tokenizer.to_json()
-        val, _ = read_tokens(folder / "val.bin")
+        train, val = (read_tokens(folder / f"{name}.bin")[0] for name in ("train", "val"))
+        assert (len(train), len(val)) == (n_train, n_val)
         if tokenizer.kind != "word":
-            assert tokenizer.decode(val.tolist()) == text[round(len(text) * 0.9) :]
+            cut = round(len(text) * 0.9)
+            assert tokenizer.decode(train.tolist()) == text[:cut]
+            assert tokenizer.decode(val.tolist()) == text[cut:]
         assert {p.name for p in folder.iterdir()} == {
             "train.bin", "train.json", "val.bin", "val.json", "tokenizer.json"
         }  # fmt: skip
 
 
 def test_a_batch_is_windows_and_the_same_windows_one_later():
-    tokens = np.arange(50) * 3
+    tokens = (np.arange(50) * 3).astype("<u2")  # as on disk
     loader = DataLoader(tokens, 200, 7, rng=np.random.default_rng(0))
     x, y = next(loader)
     assert x.shape == y.shape == (200, 7)
+    assert x.dtype == y.dtype == np.int64  # of uint16, x - y would wrap
     np.testing.assert_array_equal(y, x + 3)
     # Every start from the first to the last possible one occurs.
     assert set(x[:, 0] // 3) == set(range(43))

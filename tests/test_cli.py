@@ -8,13 +8,18 @@ import sys
 import sysconfig
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from numpygpt.checkpoint import load_checkpoint
-from numpygpt.cli import main
-from numpygpt.training import read_metrics
+from numpygpt.checkpoint import load_checkpoint, save_checkpoint
+from numpygpt.cli import main, progress
+from numpygpt.cli.sample import default_prompt
+from numpygpt.data import load_tokenizer, read_tokens
+from numpygpt.gradcheck import GradReport
+from numpygpt.tokenizers import BPETokenizer
+from numpygpt.training import Trainer, read_metrics
 
 TEXT = "".join(f"First Citizen:\nI count {i}, and so do you, my lord.\n\n" for i in range(120))
 TINY = "--n_layer 1 --n_head 2 --n_embd 8 --block_size 8 --batch_size 2 --eval_iters 2".split()
@@ -64,7 +69,7 @@ def start(folder, *argv, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": ""},
         **options,
     )
 
@@ -83,6 +88,9 @@ def test_train_prepares_the_data_trains_and_prints_a_sample(folder, capsys):
         "out/char/checkpoint.npz",
         "out/char/metrics.jsonl",
     }
+    assert load_tokenizer("data/shakespeare_char/tokenizer.json").kind == "char"
+    n_train = len(read_tokens("data/shakespeare_char/train.bin")[0])
+    assert f" {n_train:,} training tokens, 6 steps of 2 x 8 tokens" in out
     lines = (folder / "out/char/metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     assert [r["step"] for r in records] == [1, 2, 3, 4, 5, 6]
@@ -114,7 +122,8 @@ def test_every_tokenizer_trains_resumes_and_samples(folder, capsys, kind):
     assert run("datagen", "--tokenizer_type", kind, "--output_dir", "d", *options) == 0
     common = ["--data_dir", "d", "--out_dir", "o", "--eval_interval", 2]
     assert train(*common, "--max_iters", 3) == 0
-    assert train(*common, "--max_iters", 4, "--resume") == 0
+    # The run remembers its data and its shape.
+    assert run("train", "--out_dir", "o", "--max_iters", 4, "--resume") == 0
     assert run("sample", "--out_dir", "o", "--num_samples", 2, "--max_new_tokens", 20) == 0
     assert capsys.readouterr().out.count("---- sample") == 6
 
@@ -130,6 +139,88 @@ def test_word_options_do_what_they_say(folder):
     assert words("--max_vocab_size", 5) == everything[:5]
 
 
+def test_options_reach_the_run_and_a_resumed_run_keeps_what_is_not_given_again(folder, capsys):
+    given = ["--bias", "True", "--tie_weights", "false", "--activation", "gelu"]
+    assert train(*given, "--accumulate", 2, "--beta2", 0.9, "--max_iters", 2) == 0
+    model, config = (load_checkpoint("out/char/checkpoint.npz")[1][k] for k in ("model", "train"))
+    assert (model["bias"], model["tie_weights"], model["activation"]) == (True, False, "gelu")
+    assert (model["n_layer"], model["n_embd"], model["block_size"]) == (1, 8, 8)
+    assert run("train", "--resume", "--max_iters", 3, "--lr", 5e-4) == 0
+    _, meta = load_checkpoint("out/char/checkpoint.npz")
+    assert meta["model"] == model and meta["step"] == 3
+    assert meta["train"] == {**config, "max_iters": 3, "lr": 5e-4}
+    assert "2 steps of 4 x 8 tokens" in capsys.readouterr().out
+
+
+def test_the_seed_is_that_of_the_first_weights(folder):
+    def first_weights(seed):
+        train("--seed", seed, "--max_iters", 1, "--lr", 0, "--min_lr", 0, "--out_dir", "o")
+        return load_checkpoint("o/checkpoint.npz")[0]["model.wte.W"].tobytes()
+
+    assert first_weights(1) == first_weights(1) != first_weights(2)
+
+
+def test_the_help_tells_the_defaults_and_a_mistake_the_help(capsys):
+    line = fails_with_one_line(capsys, "train", "--no_such_option")
+    assert line.endswith("; see numpygpt train --help\n")
+    assert run("train", "-h") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for option in ("--n_layer N transformer blocks; 4", "--max_iters N optimizer steps; 2000",
+                   "--bias true|false biases in linear layers and layer norms; True"):  # fmt: skip
+        assert option in text
+
+
+def test_windows_line_ends_are_one_character(folder):
+    (folder / "t.txt").write_bytes(b"one\r\ntwo\r\n" * 20)
+    assert run("datagen", "t.txt", "--output_dir", "d") == 0
+    assert "\\r" not in (folder / "d/tokenizer.json").read_text()
+
+
+def test_data_whose_preparation_was_interrupted_are_made_again(folder):
+    assert run("datagen") == 0
+    tokenizer, tokens = (
+        folder / "data/shakespeare_char" / n for n in ("tokenizer.json", "val.bin")
+    )
+    tokenizer.unlink()  # it is written last
+    tokens.write_bytes(b"half of ")
+    assert train("--max_iters", 1) == 0
+    assert tokenizer.exists()
+
+
+def test_a_text_without_line_breaks_is_sampled_from_its_first_token(folder, capsys):
+    (folder / "t.txt").write_text("bad cab, " * 40)
+    assert run("datagen", "t.txt", "--output_dir", "d") == 0
+    assert capsys.readouterr().out == (
+        "d: 6 tokens in the vocabulary, 324 to train on, 36 to validate on (360 characters)\n"
+    )
+    assert train("--data_dir", "d", "--max_iters", 2) == 0
+    capsys.readouterr()
+    assert run("sample", "--num_samples", 1, "--max_new_tokens", 12) == 0
+    text = capsys.readouterr().out.removeprefix("---- sample 1 ----\n").removesuffix("\n")
+    assert len(text) == 13 and text[0] == " "
+    assert default_prompt(BPETokenizer.train(TEXT, 260)) == "\n"
+
+
+def test_before_the_first_training_the_model_that_we_ship_is_sampled(folder, capsys):
+    train("--max_iters", 1)
+    os.makedirs("data/checkpoints")
+    os.rename("out/char", "data/checkpoints/shakespeare_char")
+    argv = ["sample", "--num_samples", 2, "--max_new_tokens", 5]
+    capsys.readouterr()
+    assert run(*argv) == 0
+    out, err = capsys.readouterr()
+    assert err.replace("\\", "/") == (
+        "out/char holds no model yet: this is data/checkpoints/shakespeare_char\n"
+    )
+    assert out.startswith("---- sample 1 ----") and "holds no model" not in out
+    # A run that was named, or that is there, is never replaced by ours.
+    assert "does not exist" in fails_with_one_line(capsys, *argv, "--out_dir", "out/char")
+    train("--max_iters", 1)
+    capsys.readouterr()
+    assert run(*argv) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_sampling_is_repeatable_and_temperature_zero_is_greedy(folder, capsys):
     train("--max_iters", 2)
 
@@ -139,16 +230,48 @@ def test_sampling_is_repeatable_and_temperature_zero_is_greedy(folder, capsys):
         return capsys.readouterr().out
 
     assert text("--seed", 1) == text("--seed", 1) != text("--seed", 2)
+    assert text() == text("--temperature", 0.8) and "----\n\n" not in text()
+    assert run("sample", "--max_new_tokens", 5) == 0
+    assert capsys.readouterr().out.count("---- sample") == 3
     one, two = text("--temperature", 0, "--seed", 5).split("---- sample")[1:]
     assert one.split("\n", 1)[1] == two.split("\n", 1)[1]
-    assert text("--prompt", "I count", "--top_k", 3, "--top_p", 0.9).count("I count") == 2
+    assert text("--top_k", 1) == text("--top_p", 1e-6) == text("--temperature", 0)
+    one, two = text("--prompt", "I count").split("---- sample")[1:]
+    assert one.startswith(" 1 ----\nI count") and two.startswith(" 2 ----\nI count")
+    assert one[20:] != two[20:]
 
 
-def test_plot_draws_the_curves(folder, capsys):
-    train("--max_iters", 4, "--eval_interval", 2)
-    assert run("plot", "--out_dir", "out/char") == 0
-    picture = (folder / "out/char/training_curves.png").read_bytes()
+def test_plot_draws_the_curves(folder, capsys, monkeypatch):
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    train("--max_iters", 4, "--eval_interval", 2, "--out_dir", "o")
+    figures, savefig = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda f, *a, **k: (figures.append(f), savefig(f, *a, **k))
+    )
+    capsys.readouterr()
+    matplotlib.use("svg")  # as where there is a display: our choice must not depend on it
+    assert run("plot", "--out_dir", "o") == 0
+    assert matplotlib.get_backend().lower() == "agg"
+    assert capsys.readouterr().out == f"{Path('o/training_curves.png')}\n"
+    assert {p.name for p in (folder / "o").iterdir()} == {
+        "checkpoint.npz", "metrics.jsonl", "training_curves.png"
+    }  # fmt: skip
+    picture = (folder / "o/training_curves.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 20_000
+    records = read_metrics(folder / "o/metrics.jsonl")
+    curves = [[line.get_xydata().tolist() for line in axes.lines] for axes in figures[0].axes]
+    assert curves == [
+        [[[r["step"], r[name]] for r in records if name in r] for name in names]
+        for names in (("train_loss", "val_loss"), ("grad_norm",), ("lr",))
+    ]
+    assert [axes.get_yscale() for axes in figures[0].axes] == ["linear", "log", "linear"]
+
+
+def test_plot_says_what_to_install(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert "pip install matplotlib" in fails_with_one_line(capsys, "plot")
 
 
 def test_test_prints_a_table_and_fails_when_a_gradient_is_wrong(folder, capsys, monkeypatch):
@@ -159,10 +282,31 @@ def test_test_prints_a_table_and_fails_when_a_gradient_is_wrong(folder, capsys, 
 
     monkeypatch.setattr(ReLU, "backward", lambda self, dy: dy)
     assert run("test") == 1
-    assert "WRONG: dx[" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    # ReLU itself, and the FeedForward, the block and the two GPTs that hold it.
+    assert out.count("WRONG: ") == 5 and out.endswith("\n5 wrong\n") and "WRONG: dx[" in out
+
+
+def test_test_takes_weights_of_size_half_from_its_seed(monkeypatch):
+    weights = []
+
+    def watch(layer, *_, rng):
+        weights.extend(p.copy().ravel() for p in layer.params().values())
+        return GradReport({})
+
+    def weights_of(seed):
+        weights.clear()
+        assert run("test", "--seed", seed) == 0
+        return np.concatenate(weights)
+
+    monkeypatch.setattr("numpygpt.cli.test.gradcheck", watch)
+    one, again, other = (weights_of(seed) for seed in (1, 1, 2))
+    assert (one == again).all() and not (one == other).any()
+    assert one.std() == pytest.approx(0.5, rel=0.1)
 
 
 def test_a_second_run_keeps_the_first_one_aside(folder, capsys):
+    (folder / "out/char").mkdir(parents=True)  # no run yet: nothing to keep
     train("--max_iters", 2)
     train("--max_iters", 3)
     assert "the run that was in out/char is now in out/char.1" in capsys.readouterr().out.replace(
@@ -170,6 +314,11 @@ def test_a_second_run_keeps_the_first_one_aside(folder, capsys):
     )
     assert load_checkpoint(folder / "out/char.1/checkpoint.npz")[1]["step"] == 2
     assert load_checkpoint(folder / "out/char/checkpoint.npz")[1]["step"] == 3
+    train("--max_iters", 4)
+    steps = {
+        p.name: load_checkpoint(p / "checkpoint.npz")[1]["step"] for p in Path("out").iterdir()
+    }
+    assert steps == {"char": 4, "char.1": 2, "char.2": 3}
 
 
 def test_without_a_terminal_there_is_a_line_for_each_evaluation_only(folder, capsys):
@@ -178,11 +327,28 @@ def test_without_a_terminal_there_is_a_line_for_each_evaluation_only(folder, cap
     assert out.count("step ") == 2 and "\r" not in out
 
 
-def test_on_a_terminal_there_is_a_bar(folder, capsys, monkeypatch):
+def test_on_a_terminal_there_is_a_bar(capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    train("--max_iters", 6, "--eval_interval", 6)
-    out = capsys.readouterr().out
-    assert "\r" in out and "░" in out and "left" in out
+    monkeypatch.setenv("COLUMNS", "200")
+    clock = iter([1000.0, 1050.0, 1050.05, 1060.0, 1075.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=clock.__next__))
+
+    def shown(step, **more):
+        bar.show({"step": step, "train_loss": 1.5, "tokens_per_s": 12345.6, **more})
+        return capsys.readouterr().out
+
+    bar = progress.Progress(100, 300)  # resumed: 100 steps were done before
+    clear, line = "\r\x1b[K", "train 1.5000"
+    # 50 steps took 50 s, and 150 are left.
+    assert shown(150) == (
+        f"{clear}{'█' * 10}{'░' * 10} step 150/300  {line}  12,346 tokens/s  2:30 left"
+    )
+    assert shown(151) == ""  # not ten times a second
+    val = f"{line}  val 1.6000  12,346 tokens/s"
+    assert shown(160, val_loss=1.6) == f"{clear}step 160/300  {val}  60 s\n"
+    assert shown(175) == f"{clear}{'█' * 11}{'░' * 9} step 175/300  {val}  2:05 left"
+    bar.close()
+    assert capsys.readouterr().out == clear
 
 
 def test_the_bar_stays_on_one_line_of_a_narrow_terminal(folder, capsys, monkeypatch):
@@ -197,6 +363,12 @@ def test_a_reader_of_the_output_may_leave_early(folder):
     train("--max_iters", 1)
     process = start(folder, "sample", "--num_samples", "200", "--max_new_tokens", "50")
     process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 141 and err == ""
+    # Also when all that there is to say is still in the buffer.
+    process = start(folder, "datagen")
     process.stdout.close()
     err = process.stderr.read()
     process.stderr.close()
@@ -291,6 +463,43 @@ def test_a_loss_that_is_lost_keeps_the_last_good_checkpoint(folder, capsys, eval
     assert weights(folder / "out/char") == good
 
 
+def interrupt_in_step(monkeypatch, number, times):
+    """Let the n-th step of a run be interrupted, once or more often."""
+    step = Trainer.step
+
+    def interrupted(trainer):
+        if trainer.step_count + 1 == number:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, "step", interrupted)
+
+
+def test_an_interrupt_waits_for_the_step_and_a_second_one_does_not(folder, capsys, monkeypatch):
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    options = ["--max_iters", 6, "--eval_interval", 2]
+    for times, steps_kept, steps_logged in ((1, 3, 3), (2, 2, 2)):
+        with monkeypatch.context() as patch:
+            interrupt_in_step(patch, 3, times)
+            assert train(*options) == 130
+        assert load_checkpoint("out/char/checkpoint.npz")[1]["step"] == steps_kept
+        assert losses(folder / "out/char")[-1][0] == steps_logged
+    assert capsys.readouterr().err == "interrupted\n"
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+    # In the last step there is nothing left to stop.
+    interrupt_in_step(monkeypatch, 6, 1)
+    assert train(*options) == 0
+
+
+def test_a_run_can_be_resumed_before_its_first_evaluation(folder, monkeypatch):
+    interrupt_in_step(monkeypatch, 1, 2)
+    assert train("--max_iters", 2) == 130
+    monkeypatch.undo()
+    os.chdir(folder)
+    assert run("train", "--resume") == 0
+
+
 # ---- mistakes ----
 
 
@@ -302,6 +511,9 @@ def test_no_such_file(folder, capsys):
     ).replace("\\", "/")
     assert "does not exist: train first" in fails_with_one_line(capsys, "sample")
     assert "does not exist" in fails_with_one_line(capsys, "plot")
+    assert "o/metrics.jsonl" in fails_with_one_line(capsys, "plot", "--out_dir", "o").replace(
+        "\\", "/"
+    )
     assert "does not exist" in fails_with_one_line(capsys, "train", "--resume")
     (folder / "data/shakespeare.txt").unlink()
     assert "shakespeare.txt does not exist" in fails_with_one_line(capsys, "train")
@@ -345,15 +557,42 @@ def test_a_vocabulary_that_does_not_fit(folder, capsys):
     assert "was made with 270 tokens" in line
     line = fails_with_one_line(capsys, "sample", "--prompt", "Ünï")
     assert "'Ü' at position 0" in line
-    assert "at least one token" in fails_with_one_line(capsys, "sample", "--prompt", "")
+    assert "the prompt is empty" in fails_with_one_line(capsys, "sample", "--prompt", "")
     assert not (folder / "o").exists()
 
 
 def test_a_checkpoint_of_another_shape(folder, capsys):
     train("--max_iters", 2)
-    for option, value in (("--n_embd", 16), ("--activation", "gelu"), ("--tie_weights", "false")):
+    for option, value, saved in (
+        ("--n_embd", 16, 8),
+        ("--activation", "gelu", "relu"),
+        ("--tie_weights", "False", "True"),
+    ):
         line = fails_with_one_line(capsys, "train", "--resume", "--max_iters", 3, option, value)
-        assert f"{option} " in line and "does not fit the checkpoint" in line
+        assert f"{option} {value} does not fit the checkpoint: {saved}" in line
+
+
+def test_a_run_that_is_done(folder, capsys):
+    train("--max_iters", 2)
+    done = weights(folder / "out/char")
+    line = fails_with_one_line(capsys, "train", "--resume")
+    assert "has done its 2 steps; a larger --max_iters goes on" in line
+    assert weights(folder / "out/char") == done
+
+
+def test_a_checkpoint_without_a_run_in_it(folder, capsys):
+    train("--max_iters", 2)
+    path = folder / "out/char/checkpoint.npz"
+    arrays, meta = load_checkpoint(path)
+    weights_alone = {name: a for name, a in arrays.items() if name.startswith("model.")}
+    for bad, message in (
+        ((weights_alone, meta), "holds no run to go on with"),
+        ((arrays, {**meta, "train": {"colour": 1}}), "a configuration that we cannot read"),
+        ((arrays, {n: m for n, m in meta.items() if n != "train"}), "that we cannot read: 'train'"),
+    ):
+        save_checkpoint(path, *bad)
+        assert message in fails_with_one_line(capsys, "train", "--resume", "--max_iters", 3)
+    assert run("sample", "--max_new_tokens", 5) == 0
 
 
 def test_damaged_files(folder, capsys):
@@ -373,6 +612,9 @@ def test_damaged_files(folder, capsys):
     assert "train.bin is not the file" in fails_with_one_line(
         capsys, "train", "--resume", "--max_iters", 3
     )
+    run("datagen", "--output_dir", "d")
+    (folder / "d/val.bin").write_bytes(b"")
+    assert "val.bin" in fails_with_one_line(capsys, "train", "--data_dir", "d", "--out_dir", "o")
     (folder / "data/shakespeare_char/tokenizer.json").write_text("{")
     assert "tokenizer.json is not a tokenizer" in fails_with_one_line(capsys, "train")
     (folder / "out/char/metrics.jsonl").write_text("")
@@ -402,7 +644,7 @@ def test_damaged_files(folder, capsys):
         ["sample", "--top_k", "0"],
         ["sample", "--top_p", "2"],
         ["sample", "--num_samples", "0"],
-        ["sample", "--max_new_tokens", "-5"],
+        ["sample", "--max_new_tokens", "0"],
         ["sample", "--seed", "-1"],
         ["test", "--seed", "-1"],
         ["dance"],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numpygpt import GPT, GPTConfig
-from numpygpt.generate import KVCache, draw, generate, next_token_probs
+from numpygpt.generate import KVCache, draw, generate, keep_likeliest, next_token_probs
 
 V = 11
 
@@ -28,10 +28,13 @@ def test_the_cache_gives_the_logits_of_the_full_forward_pass_also_past_block_siz
     for n in (1, 3, 1, 1, 2, 1, 1, 1, 5, 1, 1, 20, 1, 1, 1):  # prompts and single tokens
         new = rng.integers(0, V, (3, n))
         seen = np.concatenate([seen, new], axis=1)
+        full = cache.window.shape[1] + n > block_size
         logits = cache.append(new)
         # The window is what we say it is: the last tokens, at most block_size, at least half of it.
         length = cache.window.shape[1]
         assert min(max(block_size // 2, 1), seen.shape[1]) <= length <= block_size
+        if full and n <= block_size:  # the older half is gone, so that the next tokens are cheap
+            assert length <= (block_size + 1) // 2
         np.testing.assert_array_equal(cache.window, seen[:, -length:])
         np.testing.assert_allclose(logits, gpt(cache.window)[:, -1], rtol=0, atol=1e-12)
 
@@ -45,13 +48,30 @@ def test_up_to_block_size_nothing_is_forgotten():
         np.testing.assert_allclose(logits, gpt(ids[:, : t + 1])[:, -1], rtol=0, atol=1e-12)
 
 
-def test_temperature_zero_is_greedy():
-    gpt = model()
-    ids = np.array([[1, 2], [3, 4]])
-    out = generate(gpt, ids, 5, temperature=0, rng=np.random.default_rng(0))
+def test_the_cache_keeps_float32_and_draws_from_float64():
+    gpt = GPT(GPTConfig(V, 8, 2, 3, 6), rng=np.random.default_rng(0))
+    logits = KVCache(gpt).append(np.array([[1, 2]]))
+    assert logits.dtype == np.float32
+    # Sums of many float32 probabilities are too far from 1 to draw by.
+    assert next_token_probs(logits).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0}, {"temperature": 1e-6}, {"top_k": 1}, {"top_p": 1e-6}], ids=str
+)
+def test_every_option_at_its_end_is_greedy(options):
+    gpt, ids = model(), np.random.default_rng(3).integers(0, V, (30, 3))
+    out = generate(gpt, ids, 5, rng=np.random.default_rng(0), **options)
     for _ in range(5):
         ids = np.concatenate([ids, gpt(ids)[:, -1].argmax(axis=-1)[:, None]], axis=1)
     np.testing.assert_array_equal(out, ids)
+
+
+def test_of_a_long_prompt_the_last_block_size_tokens_are_read():
+    gpt, ids = model(block_size=8), np.random.default_rng(4).integers(0, V, (30, 13))
+    out = generate(gpt, ids, 1, temperature=0, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(out[:, :-1], ids)
+    np.testing.assert_array_equal(out[:, -1], gpt(ids[:, -8:])[:, -1].argmax(axis=-1))
 
 
 def test_sequences_of_a_batch_are_what_each_would_be_alone():
@@ -93,6 +113,11 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p():
     np.testing.assert_allclose(next_token_probs(LOGITS, top_p=1.0), np.exp(LOGITS))
 
 
+def test_top_p_stops_where_the_mass_is_exactly_p():
+    p = np.array([[0.5, 0.25, 0.125, 0.125]])
+    np.testing.assert_allclose(keep_likeliest(p, top_p=0.75), [[2 / 3, 1 / 3, 0, 0]])
+
+
 def test_top_p_counts_the_mass_that_top_k_leaves():
     # Of 5/7 and 2/7 the first alone reaches 0.7; of the whole 0.5 and 0.2 it would not.
     np.testing.assert_allclose(next_token_probs(LOGITS, top_k=2, top_p=0.7)[0], [1, 0, 0, 0])
@@ -105,13 +130,17 @@ def test_draws_follow_the_probabilities():
     np.testing.assert_allclose(counts, probs[0], atol=0.015)  # over 4 standard errors
 
 
-def test_draw_never_falls_off_the_end():
-    class AlmostOne:
+def test_draw_never_falls_off_either_end():
+    class Always:
+        def __init__(self, u):
+            self.u = u
+
         def random(self, shape):
-            return np.full(shape, np.nextafter(1.0, 0.0))
+            return np.full(shape, self.u)
 
     probs = np.full((1, 10), 0.1)  # adds up to 0.9999999999999999
-    assert draw(probs, AlmostOne()) == [9]
+    assert draw(probs, Always(np.nextafter(1.0, 0.0))) == [9]
+    assert draw(np.array([[0.0, 1.0]]), Always(0.0)) == [1]  # not the token that cannot be
 
 
 @pytest.mark.parametrize(
@@ -123,6 +152,7 @@ def test_arguments_out_of_range_are_refused(bad):
         next_token_probs(LOGITS, **bad)
 
 
-def test_an_empty_prompt_is_refused():
-    with pytest.raises(ValueError, match="at least one token"):
-        generate(model(), np.zeros((1, 0), int), 3, rng=np.random.default_rng(0))
+@pytest.mark.parametrize("shape", [(1, 0), (4,)])
+def test_a_prompt_without_tokens_or_without_a_batch_is_refused(shape):
+    with pytest.raises(ValueError, match=r"\(B, T\) with at least one token"):
+        generate(model(), np.zeros(shape, int), 3, rng=np.random.default_rng(0))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from numpygpt import GPT, GPTConfig
+from numpygpt.nn import GELU, ReLU
 
 CONFIG = {"vocab_size": 13, "block_size": 7, "n_layer": 2, "n_head": 3, "n_embd": 6}
 
@@ -17,7 +18,8 @@ CONFIG = {"vocab_size": 13, "block_size": 7, "n_layer": 2, "n_head": 3, "n_embd"
         ("block_size", -1),
         ("n_layer", 1.5),
         ("n_head", 4),
-        ("n_embd", True),
+        ("n_layer", True),
+        ("n_embd", 0),
         ("activation", "swish"),
         ("tie_weights", "yes"),
         ("bias", 1),
@@ -26,6 +28,12 @@ CONFIG = {"vocab_size": 13, "block_size": 7, "n_layer": 2, "n_head": 3, "n_embd"
 def test_a_bad_value_raises_an_error_that_names_the_field(field, value):
     with pytest.raises(ValueError, match=rf"{field}={value!r}"):
         GPTConfig(**{**CONFIG, field: value})
+
+
+def test_by_default_a_gpt_has_relus_biases_and_a_tied_head():
+    assert GPTConfig(**CONFIG) == GPTConfig(
+        **CONFIG, activation="relu", tie_weights=True, bias=True
+    )
 
 
 def test_a_configuration_cannot_be_changed_afterwards():
@@ -41,6 +49,24 @@ def test_the_first_loss_is_ln_v(tied, vocab_size):
     ids, targets = rng.integers(0, vocab_size, (2, 8, 64))
     _, loss = model(ids, targets)
     assert abs(loss - math.log(vocab_size)) < 0.05
+
+
+def test_branches_start_smaller_the_more_of_them_there_are():
+    model = GPT(GPTConfig(100, 50, 3, 4, 60), rng=np.random.default_rng(0))
+    for name, p in model.params().items():
+        if p.ndim == 2:
+            # Six branches are added to the stream: 1/√6 each keeps its size.
+            adds = name.endswith(("attn.proj.W", "ffn.fc2.W"))
+            std = 0.02 / math.sqrt(6) if adds else 0.02
+            assert p.std() == pytest.approx(std, rel=0.06), name  # 4 standard errors of wpe
+        else:
+            assert (p == ("gamma" in name)).all(), name
+
+
+@pytest.mark.parametrize(("activation", "kind"), [("relu", ReLU), ("gelu", GELU)])
+def test_every_block_has_the_activation_of_the_configuration(activation, kind):
+    model = GPT(GPTConfig(**CONFIG, activation=activation), rng=np.random.default_rng(0))
+    assert [type(block.ffn.act) for block in model.blocks] == [kind, kind]
 
 
 def test_tying_saves_one_matrix():

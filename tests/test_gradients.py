@@ -6,7 +6,7 @@ from wrong_backwards import cases
 
 from numpygpt import GPT, GPTConfig, gradcheck, nn
 from numpygpt.cli.test import layers
-from numpygpt.gradcheck import GradientError, numeric_gradient
+from numpygpt.gradcheck import GradientError, GradReport, numeric_gradient
 
 RTOL, ATOL = 1e-6, 1e-8
 LAYERS = [name for name, *_ in layers(np.random.default_rng(0))]
@@ -64,12 +64,21 @@ def test_every_gradient_of_every_layer_agrees_with_central_differences(name, see
 
 
 def test_the_list_of_layers_leaves_none_out():
-    tested = {
-        type(m).__name__
-        for _, layer, *_ in layers(np.random.default_rng(0))
-        for _, m in layer.modules()
+    found = {name: layer for name, layer, *_ in layers(np.random.default_rng(0))}
+    assert {type(layer).__name__ for layer in found.values()} == set(nn.__all__) - {"Module"} | {
+        "GPT"
     }
-    assert tested == set(nn.__all__) - {"Module"} | {"GPT"}
+    # And the names say what the layers are.
+    assert found["Linear without bias"].b is None and found["Linear"].b is not None
+    assert found["Softmax over axis 1"].axis == 1
+    attention = "MultiHeadAttention, "
+    assert found[attention + "causal"].causal and not found[attention + "unmasked"].causal
+    for name, layer in found.items():
+        kinds = {type(m) for _, m in layer.modules()} & {nn.ReLU, nn.GELU}
+        if ", relu" in name or ", gelu" in name:
+            assert kinds == {nn.ReLU if ", relu" in name else nn.GELU}, name
+        if "head " in name:
+            assert (layer.head is None) == ("head tied" in name), name
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
@@ -128,7 +137,8 @@ def test_float32_stays_float32_and_arguments_stay_as_they_are(name):
     dx = layer.backward(dy)
     for a, b in zip([*given, upstream], [*inputs, dy], strict=True):
         np.testing.assert_array_equal(a, b)
-    arrays = [a for a in (logits, dx) if isinstance(a, np.ndarray)] + list(layer.grads().values())
+    arrays = [a for a in (logits, dx) if isinstance(a, np.ndarray)]
+    arrays += [*layer.params().values(), *layer.grads().values()]
     assert {a.dtype for a in arrays} <= {np.dtype(np.float32)}
 
 
@@ -205,8 +215,88 @@ def test_gradcheck_finds_one_wrong_entry_among_many():
             self.dW[3, 2] *= 1 + 1e-5
             return dx
 
+    layer, x = OneWrong(5, 6, rng=rng, dtype=np.float64), rng.normal(size=(4, 5))
     with pytest.raises(GradientError, match=r"dW\[3, 2\].*1 of 30 entries"):
-        gradcheck(OneWrong(5, 6, rng=rng, dtype=np.float64), rng.normal(size=(4, 5)), rng=rng)
+        gradcheck(layer, x, rng=rng)
+    gradcheck(layer, x, rng=rng, rtol=1e-4)
+
+
+def test_gradcheck_takes_any_object_with_the_two_passes_and_any_eps():
+    class Cube:
+        def forward(self, x):
+            self.x = x
+            return x**3
+
+        def backward(self, dy):
+            return dy * 3 * self.x**2
+
+    x = np.random.default_rng(23).normal(size=(2, 3))
+    gradcheck(Cube(), x, rng=np.random.default_rng(24))
+    with pytest.raises(GradientError):  # too wide: the central difference is off by eps²
+        gradcheck(Cube(), x, rng=np.random.default_rng(24), eps=0.1)
+
+
+def test_gradcheck_measures_a_small_entry_by_itself():
+    class Scales(nn.Module):
+        c = np.array([10.0, 1e-3])
+
+        def forward(self, x):
+            return x * self.c
+
+        def backward(self, dy):
+            return dy * self.c * [1, 1.001]  # 1e-6, which is little beside the other's 10
+
+    with pytest.raises(GradientError, match=r"dx\[0, 1\].*1 of 2 entries"):
+        gradcheck(Scales(), np.ones((1, 2)), rng=np.random.default_rng(18))
+
+
+def test_the_report_gives_entries_and_errors():
+    class NearlyRight(nn.Linear):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            self.dW *= 1 + 5e-7
+            return dx
+
+    rng = np.random.default_rng(19)
+    layer = NearlyRight(5, 6, rng=rng, dtype=np.float64)
+    report = gradcheck(layer, rng.normal(size=(4, 5)), rng=rng)
+    assert 4e-7 < report.max_error == report.rows["dW"][2] < 6e-7
+    assert [line.split() for line in str(report).splitlines()] == [
+        [name, entries, "entries", "right"]
+        for name, entries in (("dx", "20"), ("dW", "30"), ("db", "6"))
+    ]
+    # No error, and nothing to divide it by: where x is 0, so is dW; where x is empty, so is dx.
+    assert gradcheck(nn.Linear(2, 3, rng=rng, dtype=np.float64), np.zeros((4, 2)), rng=rng).rows[
+        "dW"
+    ] == (6, 0.0, 0.0)
+    assert gradcheck(nn.ReLU(), np.zeros((0, 3)), rng=rng).rows["dx"] == (0, 0.0, 0.0)
+    assert GradReport({}).max_error == 0
+
+
+def test_the_report_names_gradients_by_their_place_in_the_model():
+    rng = np.random.default_rng(20)
+    layer = nn.Sequential(nn.ReLU(), nn.Linear(3, 2, rng=rng, dtype=np.float64))
+    report = gradcheck(layer, rng.normal(size=(4, 3)), rng=rng)
+    assert list(report.rows) == ["dx", "layers.1.dW", "layers.1.db"]
+
+
+def test_gradcheck_starts_from_cleared_gradients():
+    rng = np.random.default_rng(21)
+    layer = nn.Linear(3, 2, rng=rng, dtype=np.float64)
+    layer.dW[...] = 7
+    gradcheck(layer, rng.normal(size=(4, 3)), rng=rng)
+
+
+def test_gradcheck_rejects_a_gradient_where_there_is_none():
+    class OneTooMuch(nn.Linear):
+        def backward(self, dy):
+            self.dW += 1
+            return super().backward(dy)
+
+    rng = np.random.default_rng(22)
+    layer = OneTooMuch(3, 2, rng=rng, dtype=np.float64)
+    with pytest.raises(GradientError, match="dW.*6 of 6 entries differ"):
+        gradcheck(layer, np.zeros((4, 3)), rng=rng)
 
 
 def test_gradcheck_rejects_nan_and_wrong_shapes_and_float32():
@@ -221,6 +311,14 @@ def test_gradcheck_rejects_nan_and_wrong_shapes_and_float32():
         def backward(self, dy):
             return (dy * self.positive).sum(axis=0)
 
+    class WrongShapeDb(nn.Linear):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            self.db = self.db.reshape(1, -1)  # would broadcast in silence
+            return dx
+
+    with pytest.raises(GradientError, match=r"db has shape \(1, 2\), expected \(2,\)"):
+        gradcheck(WrongShapeDb(4, 2, rng=rng, dtype=np.float64), x, rng=rng)
     with pytest.raises(GradientError, match="not finite"):
         gradcheck(NaN(), x, rng=rng)
     with pytest.raises(GradientError, match="dx has shape"):

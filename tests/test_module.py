@@ -56,6 +56,12 @@ def test_caches_are_not_parameters():
     assert sorted(layer.params()) == ["layers.0.W", "layers.0.b"]
 
 
+def test_layers_in_a_list_or_a_tuple_are_found():
+    layer = Module()
+    layer.pair, layer.rest = (linear(), ReLU()), [linear()]
+    assert sorted(layer.params()) == ["pair.0.W", "pair.0.b", "rest.0.W", "rest.0.b"]
+
+
 def test_params_are_the_arrays_themselves():
     layer = linear()
     layer.params()["W"][0, 0] = 7
@@ -86,10 +92,12 @@ def test_load_params_copies_all_or_changes_nothing():
     assert (layer.W == 2).all() and (layer.b == 3).all()
 
 
-def test_a_module_without_a_backward_pass_says_so():
+def test_a_module_without_a_pass_says_which():
     class Half(Module):
         def forward(self, x):
             return x
 
     with pytest.raises(NotImplementedError, match="Half has no backward pass"):
         Half().backward(1.0)
+    with pytest.raises(NotImplementedError, match="Module has no forward pass"):
+        Module()(1.0)

@@ -20,11 +20,14 @@ class Two(Module):
         self.db = np.array([-2.0])
 
 
-def test_sgd_takes_a_step_against_the_gradient():
+def test_sgd_takes_equal_steps_against_the_gradient():
     model = Two()
-    SGD(model, lr=0.1).step()
+    optimizer = SGD(model, lr=0.1)
+    optimizer.step()
     np.testing.assert_allclose(model.W, [[0.95, -2.025]])
     np.testing.assert_allclose(model.b, [3.2])
+    optimizer.step()
+    np.testing.assert_allclose(model.b, [3.4])
 
 
 def test_momentum_adds_up_steps_in_the_same_direction():
@@ -40,6 +43,12 @@ def test_adams_first_step_is_lr_in_the_direction_of_the_sign():
     Adam(model, lr=0.01, eps=0.0).step()
     np.testing.assert_allclose(model.W, [[0.99, -2.01]])
     np.testing.assert_allclose(model.b, [3.01])
+
+
+def test_the_defaults_are_those_of_the_papers():
+    adam = Adam(Two())
+    assert (adam.lr, adam.betas, adam.eps, adam.weight_decay) == (1e-3, (0.9, 0.999), 1e-8, 0)
+    assert StepLR(SGD(Two(), lr=1.0), step_size=1).gamma == 0.1
 
 
 def test_adams_second_step_by_hand():
@@ -63,6 +72,10 @@ def test_weight_decay_is_decoupled_and_spares_vectors():
     # Without a gradient only the decay acts, by lr times weight_decay, not through m and v.
     np.testing.assert_allclose(model.W, [[0.95, -1.9]])
     np.testing.assert_allclose(model.b, [3.0])
+    # With one, the decay comes first: it does not shrink the step.
+    model = Two()
+    Adam(model, lr=0.1, weight_decay=0.5, eps=0.0).step()
+    np.testing.assert_allclose(model.W, [[0.95 - 0.1, -1.9 - 0.1]])
 
 
 @pytest.mark.parametrize("make", [lambda m: SGD(m, 0.1, 0.9), lambda m: Adam(m, 0.1)])
@@ -80,9 +93,10 @@ def test_a_restored_optimizer_goes_on_with_the_same_steps(make):
     np.testing.assert_array_equal(straight.b, resumed.b)
 
 
-def test_zero_grad_clears_the_models_gradients():
+@pytest.mark.parametrize("make", [lambda m: SGD(m, 0.1), lambda m: Adam(m)])
+def test_zero_grad_clears_the_models_gradients(make):
     model = Two()
-    SGD(model, 0.1).zero_grad()
+    make(model).zero_grad()
     assert not model.dW.any() and not model.db.any()
 
 
@@ -125,14 +139,21 @@ def test_warm_up_then_cosine():
     assert [schedule.lr_at(s) for s in range(4)] == [0.25, 0.5, 0.75, 1.0]
     assert schedule.lr_at(4) == 1.0
     assert schedule.lr_at(9) == pytest.approx(0.6)  # half way: the middle of 1.0 and 0.2
-    assert schedule.lr_at(14) == schedule.lr_at(1000) == 0.2
+    assert schedule.lr_at(14) == schedule.lr_at(15) == schedule.lr_at(1000) == 0.2
     rates = [schedule.lr_at(s) for s in range(4, 15)]
     assert rates == sorted(rates, reverse=True)
+    # A warm-up as long as the run leaves no cosine, and nothing to divide by.
+    assert WarmupCosineLR(optimizer, 4, 4, min_lr=0.2).lr_at(4) == 0.2
 
 
 def test_step_decay():
-    schedule = StepLR(SGD(Two(), lr=1.0), step_size=3, gamma=0.5)
-    assert [schedule.lr_at(s) for s in (0, 2, 3, 5, 6)] == [1, 1, 0.5, 0.5, 0.25]
+    optimizer = SGD(Two(), lr=1.0)
+    schedule = StepLR(optimizer, step_size=3, gamma=0.5)
+    rates = []
+    for _ in range(7):
+        rates.append(optimizer.lr)
+        schedule.step()
+    assert rates == [schedule.lr_at(s) for s in range(7)] == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
 
 
 def test_step_applies_the_rate_and_lr_at_does_not():

@@ -1,12 +1,14 @@
 """The training loop: it learns, it repeats itself, it resumes, it stops when the loss is lost."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from numpygpt import GPT, GPTConfig
 from numpygpt.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from numpygpt.optim import Adam, clip_grad_norm
 from numpygpt.training import DivergedError, MetricsLog, TrainConfig, Trainer, read_metrics
 
 SMALL = {
@@ -55,11 +57,59 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit():
     assert first != without_time(other.run())
     for name, p in a.model.params().items():
         np.testing.assert_array_equal(p, b.model.params()[name])
+    # The seed is that of the batches, too, not of the weights alone.
+    assert (next(trainer().loader)[0] != next(trainer(seed=4).loader)[0]).any()
+
+
+@pytest.mark.parametrize("grad_clip", [0.1, 0.0])
+def test_a_step_is_clip_then_adam_at_the_scheduled_rate(grad_clip):
+    options = {"lr": 1e-2, "min_lr": 1e-3, "warmup_iters": 2, "max_iters": 6, "beta1": 0.8,
+               "beta2": 0.95, "weight_decay": 0.5, "grad_clip": grad_clip}  # fmt: skip
+    ours, by_hand = (trainer(dtype=np.float64, **options) for _ in range(2))
+    model = by_hand.model
+    adam = Adam(model, betas=(0.8, 0.95), weight_decay=0.5)
+    cosine = [1e-3 + (1 + math.cos(math.pi * done / 4)) / 2 * 9e-3 for done in range(4)]
+    for rate, record in zip([5e-3, 1e-2, *cosine], ours.run(), strict=True):
+        model.zero_grad()
+        loss = model(*next(by_hand.loader))[1]
+        model.backward()
+        norm = clip_grad_norm(model, grad_clip or 1e9)
+        assert norm > 0.1  # the clipping has something to do
+        adam.lr = rate
+        adam.step()
+        found = [record[name] for name in ("train_loss", "grad_norm", "lr")]
+        np.testing.assert_allclose(found, [loss, norm, rate], rtol=1e-9)
+    for name, p in model.params().items():
+        np.testing.assert_allclose(ours.model.params()[name], p, rtol=1e-9, atol=1e-12)
 
 
 def test_how_often_we_evaluate_does_not_change_the_training():
     a, b = trainer(eval_interval=1, eval_iters=7), trainer(eval_interval=12)
     assert [r["train_loss"] for r in a.run()] == [r["train_loss"] for r in b.run()]
+
+
+def test_an_evaluation_is_the_mean_over_its_batches_and_the_same_every_time():
+    t, losses = trainer(), []
+    t.val_tokens = np.arange(500) * 3 % 11  # no two tokens of the training text are 3 apart
+    forward = t.model.forward
+
+    def watched(x, y):
+        assert ((y - x) % 11 == 3).all()
+        logits, loss = forward(x, y)
+        losses.append(loss)
+        return logits, loss
+
+    t.model.forward = watched
+    value = t.evaluate()
+    assert len(losses) == len(set(losses)) == SMALL["eval_iters"]
+    assert value == pytest.approx(np.mean(losses), rel=1e-12)
+    assert t.evaluate() == value
+
+
+def test_the_speed_counts_the_tokens_of_all_batches_of_a_step(monkeypatch):
+    clock = iter([10.0, 12.0])  # a step of two seconds
+    monkeypatch.setattr("numpygpt.training.time", SimpleNamespace(perf_counter=clock.__next__))
+    assert trainer(accumulate=3).step()["tokens_per_s"] == 3 * 4 * 8 / 2
 
 
 @pytest.mark.parametrize("stopped_after", [0, 1, 5, 11])
@@ -118,27 +168,75 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(poison):
     assert t.step_count == 1
 
 
+@pytest.mark.parametrize(("loss", "slope"), [(math.nan, 1.0), (2.0, math.inf)])
+def test_a_loss_or_a_gradient_alone_that_is_not_finite_stops_the_run(loss, slope):
+    t = trainer()
+
+    def accumulate_gradients():
+        t.model.ln_f.dgamma[...] = slope
+        return loss
+
+    t.accumulate_gradients = accumulate_gradients
+    with pytest.raises(DivergedError, match=f"the loss is {loss:.4g}, the gradient's norm"):
+        t.step()
+
+
+def test_weights_that_are_lost_give_no_state_to_save():
+    t = trainer()
+    next(t.run())
+    t.model.ln_f.beta[1] = np.nan
+    with pytest.raises(DivergedError, match="step 1: a weight became infinite or NaN"):
+        t.state()
+
+
+def test_a_validation_loss_that_is_not_finite_ends_the_run():
+    t = trainer(eval_interval=1, lr=1e15, warmup_iters=0)  # one step, and far away
+    with np.errstate(all="ignore"), pytest.raises(DivergedError, match="validation loss is nan"):
+        list(t.run())
+
+
 def test_a_checkpoint_of_another_shape_is_refused():
     arrays, meta = trainer(n_embd=6).state()
     with pytest.raises(CheckpointError, match="another shape"):
         trainer().load_state(arrays, meta)
 
 
+def test_a_checkpoint_without_a_run_in_it_is_refused():
+    arrays, meta = trainer().state()
+    without_optimizer = {n: a for n, a in arrays.items() if not n.startswith("optimizer.")}
+    without_rng = {n: value for n, value in meta.items() if n != "rng"}
+    for bad in (
+        ({}, meta),
+        (without_optimizer, meta),
+        (arrays, without_rng),
+        (arrays, {**meta, "rng": None}),
+        (arrays, {**meta, "rng": {"bit_generator": "MT19937"}}),
+    ):
+        with pytest.raises(CheckpointError, match="holds no run to go on with"):
+            trainer().load_state(*bad)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("batch_size", 0),
-        ("max_iters", -1),
+        ("max_iters", 0),
         ("lr", float("nan")),
         ("lr", -1.0),
-        ("beta2", 1.0),
-        ("grad_clip", float("inf")),
+        ("min_lr", -1e-4),
         ("warmup_iters", -1),
+        ("beta1", -0.1),
+        ("beta2", 1.0),
+        ("weight_decay", -0.1),
+        ("grad_clip", float("inf")),
+        ("accumulate", 0),
+        ("eval_interval", 0),
         ("eval_iters", 0),
+        ("seed", -1),
     ],
 )
 def test_a_bad_setting_is_named(field, value):
-    with pytest.raises(ValueError, match=f"{field}="):
+    with pytest.raises(ValueError, match=f"^{field}="):
         TrainConfig(**{field: value})
 
 
@@ -147,6 +245,7 @@ def test_the_log_drops_the_steps_that_a_resumed_run_does_again(tmp_path):
     log = MetricsLog(path)
     for step in (1, 2, 3):
         log.write({"step": step, "train_loss": 1.0})
+        assert read_metrics(path)[-1]["step"] == step  # at once: a kill must not lose it
     log.close()
     with open(path, "a", encoding="utf-8") as file:
         file.write('{"step": 4, "train_')  # killed in the middle of a line
@@ -159,3 +258,17 @@ def test_the_log_drops_the_steps_that_a_resumed_run_does_again(tmp_path):
         (2, 1.0),
         (3, 0.5),
     ]
+
+
+def test_a_log_that_cannot_be_rewritten_stays_as_it_was(tmp_path, monkeypatch):
+    def disk_full(*_):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n')
+    monkeypatch.setattr("numpygpt.data.os.replace", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        MetricsLog(path, steps_done=1)
+    monkeypatch.undo()
+    assert [r["step"] for r in read_metrics(path)] == [1, 2]
+    assert list(tmp_path.iterdir()) == [path]

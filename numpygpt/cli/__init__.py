@@ -21,7 +21,9 @@ def main(argv=None):
             stream.reconfigure(errors="replace")
     args = parse(sys.argv[1:] if argv is None else argv)
     try:
-        return args.run(args) or 0
+        code = args.run(args) or 0
+        sys.stdout.flush()  # here, where an error is still ours to report, not at the exit
+        return code
     except (UsageError, DataError, CheckpointError, DivergedError) as error:
         message = str(error)
     except BrokenPipeError:
@@ -55,7 +57,10 @@ def parse(argv):
         )
         command.add_options(sub)
         sub.set_defaults(run=command.run)
-    return parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:  # parse_args would point to the help of the program, not of the command
+        commands.choices[args.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return args
 
 
 def dashes_to_underscores(option):
