@@ -379,10 +379,13 @@ def test_characters_that_the_terminal_cannot_show_do_not_end_the_program(folder)
     (folder / "t.txt").write_text(TEXT.replace("lord", "l☃rd"), encoding="utf-8")
     run("datagen", "t.txt", "--output_dir", "d")
     train("--data_dir", "d", "--max_iters", 1)
-    code = f"{sys.executable} -m numpygpt sample --num_samples 1 --max_new_tokens 5".split()
+    options = "sample --num_samples 1 --max_new_tokens 5 --prompt ☃".split()
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     result = subprocess.run(
-        [*code, "--prompt", "☃"], env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "numpygpt", *options],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert result.returncode == 0 and "---- sample 1 ----\n?" in result.stdout, result.stderr
 
