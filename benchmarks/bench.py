@@ -236,6 +236,9 @@ def main():
     args = parser.parse_args()
     if unknown := set(args.groups) - set(groups):
         parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(groups)}")
+    # Spinning threads of one side lose far more than the other's to a third program.
+    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 0.5:
+        print(f"not an idle machine (load {load:.1f}): these ratios will not hold")
     torch.set_num_threads(os.cpu_count())
     print(f"{'':34}{'ours':>12}{'peer':>12}{'ratio':>8}")
     rows = []
