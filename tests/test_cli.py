@@ -308,7 +308,9 @@ def test_test_takes_weights_of_size_half_from_its_seed(monkeypatch):
 def test_a_second_run_keeps_the_first_one_aside(folder, capsys):
     (folder / "out/char").mkdir(parents=True)  # no run yet: nothing to keep
     train("--max_iters", 2)
+    (folder / "out/char/training_curves.png").touch()
     train("--max_iters", 3)
+    assert files(folder / "out/char") == {"checkpoint.npz", "metrics.jsonl"}
     assert "the run that was in out/char is now in out/char.1" in capsys.readouterr().out.replace(
         "\\", "/"
     )
@@ -493,6 +495,38 @@ def test_an_interrupt_waits_for_the_step_and_a_second_one_does_not(folder, capsy
     # In the last step there is nothing left to stop.
     interrupt_in_step(monkeypatch, 6, 1)
     assert train(*options) == 0
+
+
+def test_a_step_is_in_the_log_before_it_is_in_the_checkpoint(folder, monkeypatch):
+    logged = []
+
+    def watch(path, arrays, meta):
+        records = losses(folder / "out/char") if meta["step"] else []
+        logged.append((meta["step"], len(records)))
+        save_checkpoint(path, arrays, meta)
+
+    monkeypatch.setattr("numpygpt.cli.train.save_checkpoint", watch)
+    train("--max_iters", 3, "--eval_interval", 2)
+    # Killed in between, the resumed run drops a line too many; a line too few it cannot write.
+    assert logged == [(0, 0), (2, 2), (3, 3)]
+
+
+def test_the_bar_of_a_resumed_run_starts_where_the_run_does_and_is_closed(folder, monkeypatch):
+    calls = []
+
+    class Watched(progress.Progress):
+        def __init__(self, done, total):
+            calls.append((done, total))
+            super().__init__(done, total)
+
+        def close(self):
+            calls.append("closed")
+            super().close()
+
+    monkeypatch.setattr("numpygpt.cli.train.Progress", Watched)
+    train("--max_iters", 2)
+    run("train", "--resume", "--max_iters", 5)
+    assert calls == [(0, 2), "closed", (2, 5), "closed"]
 
 
 def test_a_run_can_be_resumed_before_its_first_evaluation(folder, monkeypatch):
