@@ -107,6 +107,7 @@ def test_a_tampered_weight_or_counter_is_named(checkpoint):
 def test_an_entry_that_claims_to_be_encrypted_or_compressed_is_damage(checkpoint, offset, value):
     damaged = bytearray(checkpoint.read_bytes())
     damaged[damaged.index(b"PK\x01\x02") + offset] = value
+    damaged[damaged.index(b"\x93NUMPY")] = 7  # as compressed data: a block of no known type
     checkpoint.write_bytes(damaged)
     with pytest.raises(CheckpointError, match="damaged or not a checkpoint"):
         load_checkpoint(checkpoint)

@@ -530,10 +530,9 @@ def test_the_bar_of_a_resumed_run_starts_where_the_run_does_and_is_closed(folder
 
 
 def test_a_run_can_be_resumed_before_its_first_evaluation(folder, monkeypatch):
-    interrupt_in_step(monkeypatch, 1, 2)
-    assert train("--max_iters", 2) == 130
-    monkeypatch.undo()
-    os.chdir(folder)
+    with monkeypatch.context() as patch:
+        interrupt_in_step(patch, 1, 2)
+        assert train("--max_iters", 2) == 130
     assert run("train", "--resume") == 0
 
 
