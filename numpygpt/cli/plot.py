@@ -1,10 +1,10 @@
 """`numpygpt plot`: the curves of a run. Written by hand."""
 
-import os
 from pathlib import Path
 
 from numpygpt.cli.errors import UsageError
 from numpygpt.cli.runs import DEFAULT_OUT
+from numpygpt.data import write_beside
 from numpygpt.training import read_metrics
 
 ABOUT = "Draw loss, gradient norm and learning rate of a run."
@@ -63,7 +63,5 @@ def run(args):
     for axes in (loss, norm, rate):
         axes.grid(alpha=0.3)
     target = args.out_dir / "training_curves.png"
-    beside = target.with_name("training_curves.tmp.png")
-    figure.savefig(beside, dpi=120)
-    os.replace(beside, target)
+    write_beside(target, lambda beside: figure.savefig(beside, format="png", dpi=120))
     print(target)
