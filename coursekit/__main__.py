@@ -1,4 +1,4 @@
-"""python -m coursekit build: see `python -m coursekit build --help`."""
+"""python -m coursekit COMMAND: build, check, status, reset, adopt, grade."""
 
 import argparse
 import sys
@@ -10,36 +10,123 @@ from coursekit.files import BookError
 
 def main(arguments=None):
     """Run the command line; return its exit code."""
-    parser = argparse.ArgumentParser(prog="coursekit", description="What makes the book.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    build = commands.add_parser("build", help="make the notebooks and the package from book/")
-    build.add_argument("names", nargs="*", help="chapters, such as 03 or 03_linear (default: all)")
-    build.add_argument("--check", action="store_true", help="write nothing; say what is stale")
-    build.add_argument("--force", action="store_true", help="execute every notebook again")
-    build.add_argument("--jobs", type=int, help="notebooks to run at once (default: the cores)")
-    build.add_argument("--root", type=Path, help="the folder that holds book/")
-    options = parser.parse_args(arguments)
-    if options.jobs is not None and options.jobs < 1:
-        parser.error("--jobs must be 1 or more")
-
-    from coursekit.build import build
-
-    here = Path.cwd() if Path("book").is_dir() else Path(__file__).parents[1]
+    options = parsed(arguments)
     try:
-        return build(
-            options.root or here,
-            options.names,
-            check=options.check,
-            force=options.force,
-            jobs=options.jobs,
-            say=partial(print, flush=True),
-        )
+        return options.run(options)
     except BookError as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; what was finished is kept", file=sys.stderr)
         return 130
+
+
+def parsed(arguments):
+    parser = argparse.ArgumentParser(
+        prog="coursekit", description="What makes the book, and checks its exercises."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name, run, text):
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    build = command("build", run_build, "make the notebooks and the package from book/")
+    build.add_argument("names", nargs="*", help="chapters, such as 03 or 03_linear (default: all)")
+    build.add_argument("--check", action="store_true", help="write nothing; say what is stale")
+    build.add_argument("--force", action="store_true", help="execute every notebook again")
+    build.add_argument("--jobs", type=whole, help="notebooks to run at once (default: the cores)")
+    build.add_argument("--root", type=Path, help="the folder that holds book/")
+
+    check = command("check", run_check, "check the answers in exercises/")
+    check.add_argument("sets", nargs="+", help="sets, such as 09 or 09_layernorm")
+
+    command("status", run_status, "show every task: untouched, wrong or right, hints, minutes")
+
+    reset = command("reset", run_reset, "make a set blank again; the old one is kept beside it")
+    reset.add_argument("set", help="such as 09")
+
+    adopt = command("adopt", run_adopt, "build the GPT with your own checked answers in it")
+    adopt.add_argument(
+        "numpygpt",
+        nargs=argparse.REMAINDER,
+        help="a numpygpt command to run with them, such as: train --max_iters 500",
+    )
+
+    grade = command("grade", run_grade, "grade a folder of submissions, in a sandbox")
+    grade.add_argument("submissions", type=Path, help="a folder with a folder for each student")
+    grade.add_argument("--assignment", required=True, help="the set, such as 09")
+    grade.add_argument("--out", type=Path, required=True, help="where the marks and pages go")
+    grade.add_argument("-j", "--jobs", type=whole, help="students at once (default: the cores)")
+    grade.add_argument("--seed", type=int, help="of the hidden cases (default: drawn, and kept)")
+    grade.add_argument("--timeout", type=whole, default=60, help="seconds a student (default: 60)")
+    grade.add_argument("--memory", type=whole, default=2, help="GiB a student (default: 2)")
+    grade.add_argument("--no-nbval", action="store_true", help="marks only, without nbval's report")
+    grade.add_argument(
+        "--no-sandbox",
+        action="store_true",
+        help="run students' code with your own rights: it can read and delete what you can",
+    )
+    return parser.parse_args(arguments)
+
+
+def whole(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def run_build(options):
+    from coursekit.build import build
+
+    here = Path.cwd() if Path("book").is_dir() else Path(__file__).parents[1]
+    return build(
+        options.root or here,
+        options.names,
+        check=options.check,
+        force=options.force,
+        jobs=options.jobs,
+        say=partial(print, flush=True),
+    )
+
+
+def run_check(options):
+    from coursekit.checking.check_notebook import check_sets
+
+    return check_sets(options.sets)
+
+
+def run_status(options):
+    from coursekit.checking.check import status
+
+    status()
+    return 0
+
+
+def run_reset(options):
+    from coursekit.checking.check_notebook import reset
+
+    return reset(options.set)
+
+
+def run_adopt(options):
+    from coursekit.checking.adopt import adopt
+
+    adopt()
+    if not options.numpygpt:
+        return 0
+    print()
+    from numpygpt.cli import main as numpygpt
+
+    return numpygpt(options.numpygpt)
+
+
+def run_grade(options):
+    from coursekit.grading.grade import grade
+
+    return grade(options)
 
 
 if __name__ == "__main__":

@@ -124,6 +124,8 @@ class Book:
         imported = dependencies.chapter_imports(page, self.texts)
         names = sorted(dependencies.closure(imported, self.graph))
         parts = [repr(code), *(f"{name}\n{self.texts[name]}" for name in names)]
+        if page.is_exercise:  # the verdicts come from the page's checks
+            parts.append(read(self.root / "book" / "checks" / f"{page.name}.py") or "")
         # As a notebook opens it, from its own folder: a path in a docstring's example is no input,
         # and may name a file that only some readers have.
         for path in sorted(set(re.findall(r"\.\./(data/[\w./-]*\w)", repr(code)))):

@@ -218,8 +218,8 @@ def later_imports(pages, exported_by, texts, graph):
 
     problems = []
     for page in pages:
-        # A chapter has not exported its own module yet; its exercises may use it.
-        limit = page.number if page.is_exercise else page.number - 1
+        # A chapter has not exported its own module yet, and its exercises are to write it again.
+        limit = page.number - 1
         for name, (index, line) in chapter_imports(page, texts).items():
             if late := too_late([name], limit):
                 how = f"needs {late}" if late == name else f"needs {name}, which needs {late}"

@@ -25,6 +25,7 @@ def add_to_class(cls):
         if hasattr(function, "__code__"):
             refuse_class_only_code(cls, name, function)
             function.__qualname__ = f"{cls.__qualname__}.{name}"
+            function.__objclass__ = cls  # as Python marks its own: `check` finds the class by it
         setattr(cls, name, method)
         if hasattr(method, "__set_name__"):
             method.__set_name__(cls, name)

@@ -10,7 +10,12 @@ from coursekit.files import BookError
 
 # Without magics: jupytext would take the comment "# cat sat on the mat" for a shell command.
 PERCENT = {"extension": ".py", "format_name": "percent", "comment_magics": False}
-CELL_KEYS = {"tags", "module", "answer", "check", "points", "jupyter"}
+CELL_KEYS = {
+    "chapters": {"tags", "module", "jupyter"},
+    "exercises": {"tags", "jupyter", "answer", "check", "points", "minutes", "level", "adopts"},
+    "checks": {"task", "cases", "hint", "mistake", "right", "reject"},
+}
+LEVELS = ("easy", "medium", "hard")
 TAGS = {"export", "measurement", "skip-execution", "raises-exception"}
 NBVAL_TAGS = {"measurement": "nbval-ignore-output", "skip-execution": "nbval-skip"}
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -19,7 +24,7 @@ BLANK = ["# YOUR CODE HERE", "raise NotImplementedError()"]  # as nbgrader write
 
 @dataclass
 class Page:
-    """One file of book/chapters or book/exercises."""
+    """One file of book/chapters, book/exercises or book/checks."""
 
     path: str  # relative to the root, such as "book/chapters/03_linear.py"
     cells: list  # as in a notebook's JSON, with the metadata of the percent file
@@ -34,8 +39,12 @@ class Page:
         return int(self.name[:2])
 
     @property
+    def folder(self):
+        return Path(self.path).parent.name
+
+    @property
     def is_exercise(self):
-        return Path(self.path).parent.name == "exercises"
+        return self.folder == "exercises"
 
     def where(self, index, line=1):
         """Name a place for an error: the file and its line, the cell and its line."""
@@ -97,15 +106,17 @@ def check_metadata(page):
     for index, cell in enumerate(page.cells):
         options = cell["metadata"]
         tags = options.get("tags", [])
-        unknown = [f"{key}=" for key in options if key not in CELL_KEYS]
+        keys = CELL_KEYS[page.folder]
+        elsewhere = set().union(*CELL_KEYS.values()) - keys
+        unknown = [f"{key}=" for key in options if key not in keys | elsewhere]
         unknown += [f'tag "{tag}"' for tag in tags if tag not in TAGS]
         if unknown:
             raise BookError(f"{page.where(index)}: unknown {unknown[0]} in the cell's first line")
-        graded = "answer" in options or "check" in options
-        if options and cell["cell_type"] != "code":
+        if options and cell["cell_type"] != "code" and "hint" not in options:
             raise BookError(f"{page.where(index)}: only code cells have options")
-        if graded and not page.is_exercise:
-            raise BookError(f"{page.where(index)}: answer= and check= belong in book/exercises")
+        if misplaced := sorted(elsewhere & options.keys()):
+            home = next(f for f, keys in CELL_KEYS.items() if misplaced[0] in keys)
+            raise BookError(f"{page.where(index)}: {misplaced[0]}= belongs in book/{home}")
         if "export" in tags and page.is_exercise:
             raise BookError(f"{page.where(index)}: only chapters export")
 
@@ -143,9 +154,13 @@ def exercise_cells(page, answers):
                 raise BookError(f'{page.where(index)}: check="{task}" has no answer before it')
             if any(page.cells[i]["metadata"].get("check") == task for i in range(index)):
                 raise BookError(f'{page.where(index)}: check="{task}" is here twice')
-            points = options.get("points")
-            if not isinstance(points, int) or points < 1:
-                raise BookError(f'{page.where(index)}: check="{task}" needs points=1 or more')
+            for key in ("points", "minutes"):
+                if not isinstance(options.get(key), int) or options[key] < 1:
+                    raise BookError(f'{page.where(index)}: check="{task}" needs {key}=1 or more')
+            if options.get("level") not in LEVELS:
+                known = ", ".join(LEVELS)
+                raise BookError(f'{page.where(index)}: check="{task}" needs level= one of {known}')
+            points = options["points"]
             cell["metadata"]["nbgrader"] = nbgrader(f"{task}-check", points=points)
         cells.append(cell)
     for task, index in tasks.items():

@@ -112,7 +112,11 @@ EXERCISE = '''
 # # Exercise
 
 # %%
-from numpygpt.nn import Linear
+from numpygpt.nn import Module
+
+class Linear(Module):
+    def __init__(self, w):
+        self.w = w
 
 # %% answer="linear-backward"
 def backward(layer, dy):
@@ -122,7 +126,7 @@ def backward(layer, dy):
     return dx
     ### END SOLUTION
 
-# %% check="linear-backward" points=2
+# %% check="linear-backward" points=2 minutes=5 level="easy"
 assert backward(Linear(3), 2) == 6
 print("right")
 '''
@@ -521,15 +525,16 @@ def test_a_new_cell_leaves_the_ids_of_the_others_alone(tmp_path):
 
 def test_comments_stay_comments(tmp_path):
     text = "# %%\n# cat sat on the mat\n# ls\n# %timeit x\nx = 1\n"
-    put(tmp_path, "01_a.py", text)
-    assert read_page(tmp_path, "01_a.py").cells[0]["source"] == text[5:].rstrip()
+    put(tmp_path, "book/chapters/01_a.py", text)
+    assert read_page(tmp_path, "book/chapters/01_a.py").cells[0]["source"] == text[5:].rstrip()
 
 
 def test_lines_are_counted_right_where_a_string_holds_a_cell_header(tmp_path):
-    put(tmp_path, "01_a.py", '# %%\nx = """\n# %% no cell\n"""\n\n\n# %%\n\n# %% [markdown]\n# b\n')
-    page = read_page(tmp_path, "01_a.py")
+    text = '# %%\nx = """\n# %% no cell\n"""\n\n\n# %%\n\n# %% [markdown]\n# b\n'
+    put(tmp_path, "book/chapters/01_a.py", text)
+    page = read_page(tmp_path, "book/chapters/01_a.py")
     assert page.lines == [2, 8, 10]
-    assert page.where(0, 3) == "01_a.py:4: 01_a, cell 1, line 3"
+    assert page.where(0, 3) == "book/chapters/01_a.py:4: 01_a, cell 1, line 3"
 
 
 @pytest.mark.parametrize(
@@ -538,7 +543,7 @@ def test_lines_are_counted_right_where_a_string_holds_a_cell_header(tmp_path):
         ('# %% tags=["exprot"]\n1\n', 'unknown tag "exprot"'),
         ('# %% tag="export"\n1\n', "unknown tag="),
         ('# %% [markdown] tags=["export"]\n# 1\n', "only code cells"),
-        ('# %% answer="a"\n1\n', "belong in book/exercises"),
+        ('# %% answer="a"\n1\n', "answer= belongs in book/exercises"),
         ("import numpy\n\n# %%\n1\n", "the first line must start a cell"),
         ("# %%\n<<<<<<< HEAD\n1\n", "merge conflicts"),
         ("# %%\n# caf\udce9\n", "is not UTF-8"),
@@ -593,6 +598,8 @@ BAD_EXERCISES = {
     "no answer name": (('# %% answer="linear-backward"', "# %%"), 'the cell has no answer="..."'),
     "check of nothing": (('check="linear-backward"', 'check="other"'), "has no answer before it"),
     "no points": ((" points=2", ""), "needs points=1"),
+    "no minutes": ((" minutes=5", ""), "needs minutes=1"),
+    "no level": ((' level="easy"', ' level="steep"'), "needs level= one of easy, medium, hard"),
 }
 
 
@@ -1026,10 +1033,10 @@ def test_an_import_is_followed_to_the_module_that_defines_the_name(source, modul
 def test_a_package_imported_in_one_cell_is_followed_into_the_others(tmp_path):
     put(
         tmp_path,
-        "01_a.py",
+        "book/chapters/01_a.py",
         "# %%\n%time 1\nfrom numpygpt import nn\n\n# %%\nx = 1\nnn.Module()\n\n# %%\nif x\n",
     )
-    found = chapter_imports(read_page(tmp_path, "01_a.py"), TEXTS)
+    found = chapter_imports(read_page(tmp_path, "book/chapters/01_a.py"), TEXTS)
     assert found == {"numpygpt.nn.module": (1, 2)}
 
 

@@ -1,0 +1,1 @@
+"""Checking answers: the cases, the verdict, hints and progress, nbval, the reader's own GPT."""

@@ -1,0 +1,247 @@
+"""What to do with an answer, as data: `run` does it and reports what came out.
+
+A case holds inputs only, never an expected value. So `run` is safe to give to the process that
+runs a student's code: whoever judges does so elsewhere.
+"""
+
+import re
+import traceback
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class Call:
+    """One call: of the answer itself, or of a method of the object that the answer's class makes.
+
+    Values may be arrays, numbers, strings, None, lists, tuples and dicts of them, Rng and Model.
+    """
+
+    args: dict = field(default_factory=dict)  # name -> value; passed by position
+    method: str | None = None  # None: call the answer itself
+    returns: str | tuple = "the result"  # what the reader calls the returned value, or values
+    kwargs: dict = field(default_factory=dict)  # passed by name
+    sets: dict = field(default_factory=dict)  # attribute -> value, set before the call
+
+
+@dataclass
+class Case:
+    """One object (or none) and the calls made on it."""
+
+    title: str  # for the reader: "x of shape (2, 3), no bias"
+    calls: list
+    new: dict | None = None  # arguments of the class, by name; None: the answer is a function
+    params: dict = field(default_factory=dict)  # attribute -> array, written into the object
+    reads: tuple = ()  # attributes to report after each call, such as "dW"
+    strided: bool = False  # hand over arrays that are not contiguous
+    float32: bool = False  # all float64 arrays become float32; compared with less precision
+
+
+@dataclass
+class Rng:
+    """Stands for np.random.default_rng(seed), made anew for each run."""
+
+    seed: int
+
+
+@dataclass
+class Model:
+    """Stands for an object with these parameters and gradients, as an optimizer wants one."""
+
+    params: dict  # name -> array
+    grads: dict  # name -> array
+
+
+@dataclass
+class Result:
+    """What one call gave under one name, or that it failed."""
+
+    call: int
+    name: str  # "dx", "dW", or what went wrong: "error", "changed: x", "replaced: dW"
+    value: object
+
+
+def layer(title, new, params, inputs, dy, *, others=(), returns=("y", "dx"), **options):
+    """A case of a layer: forward and backward, twice, with other numbers each time.
+
+    The gradients start from numbers that are not zero, so that `=` in place of `+=` shows.
+
+    Args:
+        title, new: as in Case.
+        params: attribute -> array; its gradient's name has a d before its last part.
+        inputs: for each round, a dict of the arguments of `forward`.
+        dy: for each round, the upstream gradient; the dict's name is the reader's: {"dy": ...}.
+        others: further attributes to report.
+        returns: the names of what forward and backward return.
+    """
+    grads = {}
+    for name, p in params.items():
+        grads[dname(name)] = 0.1 + 0.01 * np.arange(p.size).reshape(p.shape)
+    calls = []
+    for args, upstream in zip(inputs, dy, strict=True):
+        calls.append(Call(args, "forward", returns[0]))
+        calls.append(Call(upstream, "backward", returns[1]))
+    return Case(title, calls, new, params | grads, (*grads, *others), **options)
+
+
+def dname(name):
+    """The gradient's name: blocks.0.W -> blocks.0.dW."""
+    head, dot, last = name.rpartition(".")
+    return f"{head}{dot}d{last}"
+
+
+def run(answer, case):
+    """Do what the case says with a function or class; return a list of Result.
+
+    Whatever the answer raises becomes a result. It ends the case.
+    """
+    results, number = [], 0
+    try:
+        thing = answer
+        if case.new is not None:
+            thing = answer(**{name: made(value, case) for name, value in case.new.items()})
+        held = {name: put(thing, name, made(value, case)) for name, value in case.params.items()}
+        for number, call in enumerate(case.calls):
+            for name, value in call.sets.items():
+                put(thing, name, made(value, case))
+            args = {name: made(value, case) for name, value in (call.args | call.kwargs).items()}
+            watched = args | {name: a for name, a in held.items() if name not in case.reads}
+            before = {name: frozen(value) for name, value in watched.items()}
+            function = thing if call.method is None else getattr(thing, call.method)
+            given = [args[name] for name in call.args]
+            returned = function(*given, **{name: args[name] for name in call.kwargs})
+            for name, value in named(call.returns, frozen(returned)):
+                results.append(Result(number, name, value))
+            for name in case.reads:
+                results.append(Result(number, name, frozen(get(thing, name))))
+            for name, value in watched.items():
+                if not identical(now := frozen(value), before[name]):
+                    results.append(Result(number, f"changed: {name}", now))
+            for name, array in held.items():
+                if get(thing, name) is not array:
+                    results.append(Result(number, f"replaced: {name}", True))
+    except (Exception, SystemExit) as error:
+        results.append(Result(number, "error", described(error)))
+    return results
+
+
+def named(names, value):
+    """Pairs of name and value: one pair for each name, if there are several."""
+    if isinstance(names, str):
+        return [(names, value)]
+    if isinstance(value, (list, tuple)) and len(value) == len(names):
+        return list(zip(names, value, strict=True))
+    return [(" and ".join(names), value)]
+
+
+def described(error):
+    """What an exception says to the reader: its kind, its message, the line of their own code."""
+    if isinstance(error, NotImplementedError) and not str(error):
+        return {"kind": "NotImplementedError", "message": "", "line": ""}
+    lines = [step.line for step in traceback.extract_tb(error.__traceback__) if reader_wrote(step)]
+    message = re.sub(r" at 0x[0-9a-f]+", "", str(error))[:500]
+    return {"kind": type(error).__name__, "message": message, "line": (lines or [""])[-1] or ""}
+
+
+def reader_wrote(step):
+    """Whether a step of a traceback lies in a notebook's cell, not in a file."""
+    return "ipykernel" in step.filename or step.filename.startswith("<")
+
+
+def made(value, case):
+    """The argument that a value of a case stands for: new arrays for each run."""
+    if isinstance(value, np.ndarray):
+        dtype = np.float32 if case.float32 and value.dtype == np.float64 else value.dtype
+        if case.strided and value.ndim:
+            # Every other entry of a larger array, and its axes in another order in memory.
+            roomy = np.zeros((*value.shape[::-1][:-1], 2 * value.shape[0]), dtype).T[::2]
+            roomy[...] = value
+            return roomy
+        return value.astype(dtype)
+    if case.float32 and value == "float64":  # an argument dtype="float64"
+        return "float32"
+    if isinstance(value, Rng):
+        return np.random.default_rng(value.seed)
+    if isinstance(value, Model):
+        return Parameters(made(value.params, case), made(value.grads, case))
+    if isinstance(value, (list, tuple)):
+        return type(value)(made(v, case) for v in value)
+    if isinstance(value, dict):
+        return {k: made(v, case) for k, v in value.items()}
+    return value
+
+
+class Parameters:
+    """The object that a Model stands for: arrays with their gradients, under Module's names."""
+
+    def __init__(self, params, grads):
+        self._params, self._grads = params, grads
+        for name, p in params.items():
+            setattr(self, name, p)
+            setattr(self, dname(name), grads[name])
+
+    def params(self):
+        return dict(self._params)
+
+    def grads(self):
+        return dict(self._grads)
+
+    def zero_grad(self):
+        for g in self._grads.values():
+            g[...] = 0
+
+
+def frozen(value, depth=0):
+    """A copy of what an answer returned, of plain arrays, numbers, strings and lists only."""
+    if isinstance(value, np.ma.MaskedArray):
+        return f"a {type(value).__name__}"
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = np.array(value)
+        return value if value.dtype.kind in "biuf" else f"an array of {value.dtype}"
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return value
+    if isinstance(value, (list, tuple)) and depth < 8:
+        return [frozen(v, depth + 1) for v in value]
+    if isinstance(value, dict) and depth < 8:
+        return {str(k): frozen(v, depth + 1) for k, v in value.items()}
+    if hasattr(value, "params") and hasattr(value, "grads"):
+        parts = {name: frozen(p) for name, p in value.params().items()}
+        return parts | {dname(name): frozen(g) for name, g in value.grads().items()}
+    return f"a {type(value).__name__}"
+
+
+def identical(a, b):
+    """Whether two frozen values are the same, bit for bit."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(identical, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(identical(a[k], b[k]) for k in a)
+    return a == b or a != a and b != b
+
+
+def get(thing, name):
+    """The attribute, item or list entry that a dotted name stands for."""
+    for part in name.split("."):
+        if isinstance(thing, dict):
+            thing = thing[part]
+        else:
+            thing = thing[int(part)] if part.isdigit() else getattr(thing, part)
+    return thing
+
+
+def put(thing, name, value):
+    """Set an attribute; an array of the same shape and dtype is written in place."""
+    head, _, last = name.rpartition(".")
+    owner = get(thing, head) if head else thing
+    old = getattr(owner, last, None)
+    if isinstance(old, np.ndarray) and isinstance(value, np.ndarray):
+        if old.shape == value.shape and old.dtype == value.dtype:
+            old[...] = value
+            return old
+    setattr(owner, last, value)
+    return value

@@ -1,0 +1,121 @@
+"""What an exercise notebook calls: `check`, `hint`, `status`."""
+
+import importlib
+import os
+from contextlib import contextmanager
+from inspect import isclass, isfunction
+
+import numpy as np
+
+from coursekit.checking.record import INPUTS, record
+from coursekit.checking.tasks import find_task, outcomes, owner
+
+
+class CheckError(AssertionError):
+    """An answer that is not right yet; `check` has printed why."""
+
+    def _render_traceback_(self):
+        # IPython calls this: the reader needs the verdict above, not our frames.
+        return [str(self)]
+
+
+def check(task, answer):
+    """Run an answer on hidden random cases, print the verdict, and raise if it is not right.
+
+    Args:
+        task: its id, such as "linear-backward".
+        answer: the function or class asked for; of a method written with `add_to_class`, its
+            class is run.
+
+    Raises:
+        CheckError: the answer is wrong, or not written yet.
+        BookError: there is no such task.
+    """
+    if INPUTS in os.environ:
+        record(task, answer)  # somebody else judges: nbval's process, or the grader
+        return
+    verdict = verdict_on(find_task(task), task, answer)
+
+    from coursekit.checking import progress
+
+    if verdict.written:
+        progress.note(task, state="right" if verdict.is_right else "wrong")
+    print("\n".join(verdict.lines()))
+    if not verdict.is_right:
+        raise CheckError(f"{task} is not right yet: see above; hint({task!r}) may help")
+
+
+def verdict_on(exercises, task, answer, seed=None):
+    """Judge an answer on fresh cases; `seed` makes them repeatable."""
+    from coursekit.checking.judge import judge
+
+    cases = list(exercises.tasks[task].cases(np.random.default_rng(seed)))
+    with covered(exercises.tasks[task].adopts):
+        got = outcomes(owner(answer), cases, quiet=False)
+    return judge(exercises, task, cases, got)
+
+
+@contextmanager
+def covered(adopts):
+    """For a while, make the package's own version of the answer refuse to run.
+
+    An answer that calls it would be right and teach nothing. The code is taken out of the
+    functions themselves, so it does not matter how they were imported.
+    """
+    functions = [f for f in package_functions(adopts) if not f.__code__.co_freevars]
+    kept = [f.__code__ for f in functions]
+    for f in functions:
+        f.__code__ = refuse.__code__
+    try:
+        yield
+    finally:
+        for f, code in zip(functions, kept, strict=True):
+            f.__code__ = code
+
+
+def refuse(*args, **kwargs):
+    raise RuntimeError("this calls the package's own version: write the computation yourself")
+
+
+def package_functions(adopts):
+    """The functions of numpygpt that "nn.linear:Linear" or "nn.functional:softmax" stands for."""
+    if adopts is None:
+        return []
+    module, _, name = adopts.partition(":")
+    try:
+        thing = getattr(importlib.import_module(f"numpygpt.{module}"), name)
+    except (ImportError, AttributeError):  # nothing there to be called
+        return []
+    if isclass(thing):
+        names = ("forward", "backward", "step")
+        return [f for key, f in vars(thing).items() if key in names and isfunction(f)]
+    return [thing]
+
+
+def hint(task, rung=None):
+    """Print the next hint for a task: the idea, then the shapes, then the line in words.
+
+    Args:
+        task: its id, such as "linear-backward".
+        rung: 1, 2 or 3 to see that one; without it, the next that you have not seen.
+    """
+    from coursekit.checking import progress
+
+    exercises = find_task(task)
+    hints = exercises.tasks[task].hints
+    seen = progress.load(task).get("hints", 0) if progress.folder() else 0
+    number = min(seen + 1, len(hints) + 1) if rung is None else rung
+    if number > len(hints):
+        print(f"No more hints: the solution is in solutions/{exercises.name}.ipynb")
+        return
+    if number < 1:
+        raise ValueError(f"rung={rung}: hints are numbered 1 to {len(hints)}")
+    progress.note(task, hints=max(seen, number))
+    print(f"Hint {number} of {len(hints)}: {hints[number - 1]}")
+
+
+def status():
+    """Print every task: untouched, wrong or right, the hints used, the minutes."""
+    from coursekit.checking import progress
+
+    print("\n".join(progress.table()))

@@ -1,0 +1,136 @@
+"""An exercise notebook as nbval runs it: our cells, the reader's answers, our verdict.
+
+The cells are taken from book/, the outputs from solutions/, and from the reader only the answer
+cells. The kernel computes results; this process, which runs none of the reader's code, judges them.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import nbformat
+import numpy as np
+from nbval.plugin import IPyNbCell, IPyNbFile
+
+from coursekit.checking import answers, wire
+from coursekit.checking.judge import judge
+from coursekit.checking.record import INPUTS, OUTPUTS, is_results
+from coursekit.checking.tasks import ROOT, load_set, set_names
+from coursekit.files import BookError
+
+
+def replaced(file):
+    """The ExerciseFile in the place of nbval's file, if the notebook is one of our sets."""
+    if not isinstance(file, IPyNbFile) or (name := set_of(file.path)) is None:
+        return file
+    return ExerciseFile.from_parent(file.parent, path=file.path, exercises=load_set(name))
+
+
+def set_of(path):
+    """The set whose tasks a notebook answers, or whose file it is by name; None for others."""
+    if path.parent.name in ("notebooks", "solutions"):
+        return None  # the build proves those, and nbval compares them with themselves
+    names = set_names()
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception:  # nbval reports a damaged file
+        notebook = None
+    for name in names:
+        if path.stem == name and path.parent.name == "exercises":
+            return name
+        tasks = load_set(name).tasks
+        if notebook and any(answers.grade_id(cell) in tasks for cell in notebook.cells):
+            return name
+    return None
+
+
+class ExerciseFile(IPyNbFile):
+    """An exercise set as the book hands it out, with the answers of one notebook."""
+
+    def __init__(self, *args, exercises, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.exercises = exercises
+
+    def collect(self):
+        tasks = self.exercises.tasks
+        try:
+            found = answers.read_answers(self.path, tasks)
+        except BookError as error:
+            raise self.CollectError(str(error)) from None
+        self.problems = found.problems
+        notebook = merged(self.exercises, found.sources)
+        with mock.patch.object(nbformat, "read", return_value=notebook):
+            items = list(super().collect())
+        for item in items:
+            if task := answers.task_checked(item.cell):
+                item = CheckCell.from_parent(
+                    self,
+                    name=item.name,
+                    cell_num=item.cell_num,
+                    cell=item.cell,
+                    options=item.options,
+                )
+                item.task = task
+            yield item
+
+    def setup(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="coursekit-")
+        self.cases = {}
+        places = {INPUTS: Path(self.folder.name, "in"), OUTPUTS: Path(self.folder.name, "out")}
+        for place in places.values():
+            place.mkdir()
+        for task in self.exercises.tasks.values():
+            self.cases[task.id] = list(task.cases(np.random.default_rng()))
+            (places[INPUTS] / f"{task.id}.npz").write_bytes(wire.dumps(self.cases[task.id]))
+        here = {key: str(place) for key, place in places.items()}
+        with mock.patch.dict(os.environ, here | {"COURSEKIT_PROGRESS": ""}):
+            super().setup()  # starts the kernel
+
+    def teardown(self):
+        super().teardown()
+        self.folder.cleanup()
+
+    def verdict(self, task):
+        """The verdict on what the kernel recorded for a task."""
+        try:
+            data = Path(self.folder.name, "out", f"{task}.npz").read_bytes()
+            results = wire.loads(data)
+            if not is_results(results) or len(results) != len(self.cases[task]):
+                raise ValueError("unreadable results")
+        except OSError:
+            raise BookError(f"{task}: the check cell ran, but nothing was recorded") from None
+        except ValueError as error:
+            raise BookError(f"{task}: {error}") from None
+        return judge(self.exercises, task, self.cases[task], results)
+
+
+class CheckCell(IPyNbCell):
+    """A check cell: it runs in the kernel, and its results are judged here."""
+
+    def runtest(self):
+        super().runtest()
+        if problem := self.parent.problems.get(self.task):
+            self.raise_cell_error(f"{self.task}: {problem}", "")
+        try:
+            verdict = self.parent.verdict(self.task)
+        except BookError as error:
+            self.raise_cell_error(str(error), "")
+        if not verdict.is_right:
+            self.raise_cell_error("\n".join(verdict.lines()), "")
+
+
+def merged(exercises, sources):
+    """The notebook to run: the book's cells, the reader's answers, our solutions' outputs."""
+    cells = answers.with_answers(exercises.page, sources)
+    stored = {}
+    path = ROOT / "solutions" / f"{exercises.name}.ipynb"
+    if path.is_file():
+        stored = {cell.id: cell for cell in nbformat.read(path, as_version=4).cells}
+    for cell in cells:
+        known = stored.get(cell["id"])
+        # What a check prints is judged, not compared.
+        if known and cell["cell_type"] == "code" and not answers.task_checked(cell):
+            cell["outputs"] = known.outputs
+            cell["execution_count"] = known.execution_count
+    return nbformat.from_dict({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})

@@ -1,0 +1,197 @@
+"""The tasks: what book/exercises asks, and what book/checks knows of right and wrong answers.
+
+Answers of all kinds (the book's own, other right ones, mistakes) are kept as what a reader would
+type into the answer cell. `ExerciseSet.answer` runs the set's cells with one of them in place.
+"""
+
+import contextlib
+import difflib
+import functools
+import io
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from coursekit.checking import cases as case_module
+from coursekit.checking.cases import run
+from coursekit.files import BookError
+from coursekit.source import answer_lines, read_page
+
+ROOT = Path(__file__).parents[2]
+FOR_CASES = ("Call", "Case", "Model", "Rng", "layer", "dname")  # what a `cases` function may use
+
+
+@dataclass
+class Variant:
+    """One answer that book/checks keeps: a mistake, a right answer, or a wrong one to be seen."""
+
+    kind: str  # "mistake", "right" or "reject"
+    name: str
+    message: str  # a mistake's: what the reader is told
+    source: str
+
+
+@dataclass
+class Task:
+    """One exercise: its place, its worth, its hidden cases, hints, and known answers."""
+
+    id: str
+    page: object  # of book/exercises
+    points: int
+    minutes: int
+    level: str  # "easy", "medium" or "hard"
+    adopts: str | None  # "nn.linear:Linear": what of the package the answer can stand in for
+    hints: list
+    cases: object  # function of an np.random.Generator: an iterable of Case
+    variants: list
+
+    @property
+    def set_name(self):
+        return self.page.name
+
+    def of_kind(self, kind):
+        return [variant for variant in self.variants if variant.kind == kind]
+
+
+class ExerciseSet:
+    """One page of book/exercises with its page of book/checks."""
+
+    def __init__(self, root, name):
+        self.name = name
+        self.page = read_page(root, f"book/exercises/{name}.py")
+        self.checks = read_page(root, f"book/checks/{name}.py")
+        self.tasks = {}
+        for cell in self.page.cells:
+            if "check" in cell["metadata"]:
+                task = self.task(cell["metadata"])
+                self.tasks[task.id] = task
+
+    def task(self, options):
+        name = options["check"]
+        hints, cases, variants = [], None, []
+        namespace = {"np": np} | {key: getattr(case_module, key) for key in FOR_CASES}
+        for index, cell in enumerate(self.checks.cells):
+            here, source = cell["metadata"], cell["source"]
+            if here.get("task", name) != name:
+                continue
+            if "hint" in here:
+                hints.append(source)
+            elif kind := next((k for k in ("mistake", "right", "reject") if k in here), None):
+                message = "" if kind != "mistake" else leading_comment(source)
+                variants.append(Variant(kind, here[kind], message, source))
+            elif cell["cell_type"] == "code" and ("cases" in here or "task" not in here):
+                exec(compile(source, f"<{self.checks.where(index)}>", "exec"), namespace)
+                cases = namespace.pop("cases", cases)
+        if cases is None:
+            raise BookError(f'{self.checks.path}: task="{name}" has no cell with cases=true')
+        return Task(
+            name,
+            self.page,
+            options["points"],
+            options["minutes"],
+            options["level"],
+            options.get("adopts"),
+            hints,
+            cases,
+            variants,
+        )
+
+    def answer(self, task, sources=None):
+        """What the check cell of `task` would be given, with `sources` in place of our answers.
+
+        Args:
+            task: its id.
+            sources: answer cells by task id; those of other tasks are ours.
+
+        Raises:
+            whatever the cells raise.
+        """
+        namespace, given = {"__name__": "__main__"}, {}
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for index, cell in enumerate(self.page.cells):
+                if cell["cell_type"] != "code":
+                    continue
+                options = cell["metadata"]
+                source = "\n".join(answer_lines(cell["source"], self.page, index, answers=True))
+                source = (sources or {}).get(options.get("answer"), source)
+                if "check" in options:
+                    namespace["check"] = given.__setitem__
+                exec(compile(source, f"<{self.name}, cell {index + 1}>", "exec"), namespace)
+                if options.get("check") == task:
+                    return owner(given[task])
+        raise KeyError(task)
+
+    @functools.cache  # noqa: B019  (a set lives as long as the process)
+    def variant_answer(self, task, variant_name=None):
+        """The answer of one of our variants; without a name, the book's own."""
+        if variant_name is None:
+            return self.answer(task)
+        variants = {variant.name: variant for variant in self.tasks[task].variants}
+        return self.answer(task, {task: variants[variant_name].source})
+
+
+def leading_comment(source):
+    """The comment that a cell begins with, as one line of text."""
+    lines = []
+    for line in source.split("\n"):
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# "))
+    return " ".join(lines)
+
+
+def owner(answer):
+    """The class that a method was added to; anything else as it is."""
+    return getattr(answer, "__objclass__", answer)
+
+
+def set_names(root=ROOT):
+    """The names of all sets that can be checked, in order."""
+    return sorted(path.stem for path in Path(root, "book", "checks").glob("*.py"))
+
+
+@functools.cache
+def load_set(name, root=ROOT):
+    return ExerciseSet(root, name)
+
+
+def find_set(number, root=ROOT):
+    """The set that a reader means by "9", "09" or "09_layernorm"."""
+    names = set_names(root)
+    for name in names:
+        if number in (name, name[:2], name[:2].lstrip("0")):
+            return load_set(name, root)
+    raise BookError(f"there is no exercise set {number}: there are {', '.join(names)}")
+
+
+def find_task(task, root=ROOT):
+    """The set that a task belongs to.
+
+    Raises:
+        BookError: no set has it; the message names the nearest.
+    """
+    ids = {}
+    for name in set_names(root):
+        # Without reading every set in full: a check takes less than two seconds.
+        text = Path(root, "book", "exercises", f"{name}.py").read_text("utf-8")
+        for found in re.findall(r'^# %%.* check="([^"]+)"', text, re.M):
+            ids[found] = name
+    if task not in ids:
+        near = difflib.get_close_matches(str(task), ids, n=1)
+        meant = f': did you mean "{near[0]}"?' if near else ""
+        raise BookError(f'there is no task "{task}"{meant}')
+    return load_set(ids[task], root)
+
+
+def outcomes(answer, cases, quiet=True):
+    """The results of an answer in each case."""
+    with contextlib.ExitStack() as stack:
+        if quiet:
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        return [run(answer, case) for case in cases]
