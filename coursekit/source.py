@@ -196,14 +196,18 @@ def find_solution(lines):
 
 
 def answer_lines(source, page, index, answers):
-    """The lines of an answer cell: the marker lines dropped, or the answers blanked."""
+    """The lines of an answer cell; without `answers`, what stands between the markers is blanked.
+
+    The markers stay beside the answers: nbgrader makes its own blank version by them.
+    """
     lines, indent = [], None  # indentation of the open BEGIN marker
     for number, line in enumerate(source.split("\n"), 1):
         here = line[: len(line) - len(line.lstrip())]
+        inside = indent is not None
         if line.strip() == BEGIN:
-            if indent is not None:
+            if inside:
                 raise BookError(f"{page.where(index, number)}: {BEGIN} inside a solution")
-            indent = here
+            indent, inside = here, True
             lines += [] if answers else [indent + text for text in BLANK]
         elif line.strip() == END:
             if indent != here:
@@ -211,7 +215,7 @@ def answer_lines(source, page, index, answers):
                     f"{page.where(index, number)}: {END} without a {BEGIN} of the same indentation"
                 )
             indent = None
-        elif answers or indent is None:
+        if answers or not inside:
             lines.append(line)
     if indent is not None:
         raise BookError(f"{page.where(index)}: {BEGIN} without {END}")

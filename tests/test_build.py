@@ -559,7 +559,7 @@ def test_misspelt_cell_options_and_damaged_files_are_refused(tmp_path, text, mes
 # Exercises
 
 
-def test_exercises_are_blanked_and_solutions_hold_the_answers_executed(built_once):
+def test_exercises_are_blanked_and_solutions_hold_the_marked_answers_executed(built_once):
     blanked = notebook(built_once, "exercises/03_linear.ipynb")["cells"]
     solved = notebook(built_once, "solutions/03_linear.ipynb")["cells"]
     assert "".join(blanked[2]["source"]) == textwrap.dedent('''\
@@ -570,8 +570,10 @@ def test_exercises_are_blanked_and_solutions_hold_the_answers_executed(built_onc
     assert "".join(solved[2]["source"]) == textwrap.dedent('''\
         def backward(layer, dy):
             """Return dx."""
+            ### BEGIN SOLUTION
             dx = dy * layer.w
-            return dx''')
+            return dx
+            ### END SOLUTION''')
     assert all(cell.get("outputs", []) == [] for cell in blanked)
     assert all(cell.get("execution_count") is None for cell in blanked)
     assert solved[3]["outputs"][0]["text"] == ["right\n"]

@@ -250,9 +250,10 @@ def backward(self, dy):
 # %% task="linear-backward" right="einsum"
 @add_to_class(Linear)
 def backward(self, dy):
-    self.dW += np.einsum("...i,...o->io", self.x, dy)
+    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+    self.dW += np.einsum("ni,no->io", x, rows)
     if self.b is not None:
-        self.db += np.einsum("no->o", dy.reshape(-1, dy.shape[-1]))
+        self.db += np.einsum("no->o", rows)
     return np.einsum("...o,io->...i", dy, self.W)
 
 # %% task="linear-backward" right="loop"

@@ -6,10 +6,10 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import isclass, isfunction
+from pathlib import Path
 
 from coursekit.checking.answers import read_answers
 from coursekit.checking.check import verdict_on
-from coursekit.checking.progress import exercise_path
 from coursekit.checking.tasks import ROOT, load_set, owner, set_names
 from coursekit.files import BookError
 
@@ -29,20 +29,23 @@ class Part:
         return f"  {self.name:36} {whose} ({self.notebook}{why})"
 
 
-def adopt(root=ROOT):
+def adopt(folder=ROOT / "exercises"):
     """Put the reader's checked answers in the place of the package's methods; say what is live.
 
     From then on, every model of this process computes with them. An answer that its check does not
     accept is left out, and the package's own code stays.
 
+    Args:
+        folder: where the reader's notebooks are.
+
     Returns:
         list of Part.
     """
     parts, fitted = [], []
-    for name in set_names(root):
-        exercises = load_set(name, root)
+    for name in set_names():
+        exercises = load_set(name)
         wanted = [task for task in exercises.tasks.values() if task.adopts]
-        sources, problem = answers_of(name, exercises, root)
+        sources, problem = answers_of(Path(folder, f"{name}.ipynb"), exercises)
         for task in wanted:
             state, answer = problem, None
             if problem is None:
@@ -59,10 +62,10 @@ def adopt(root=ROOT):
     return parts
 
 
-def answers_of(name, exercises, root):
+def answers_of(path, exercises):
     """The answers of the reader's notebook, or why there are none."""
     try:
-        return read_answers(exercise_path(name, root), exercises.tasks).sources, None
+        return read_answers(path, exercises.tasks).sources, None
     except BookError as error:
         return {}, f"not there ({error})"
 

@@ -1,12 +1,10 @@
 """What an exercise notebook calls: `check`, `hint`, `status`."""
 
-import importlib
 import os
-from contextlib import contextmanager
-from inspect import isclass, isfunction
 
 import numpy as np
 
+from coursekit.checking.covered import covered
 from coursekit.checking.record import INPUTS, record
 from coursekit.checking.tasks import find_task, outcomes, owner
 
@@ -47,49 +45,13 @@ def check(task, answer):
 
 def verdict_on(exercises, task, answer, seed=None):
     """Judge an answer on fresh cases; `seed` makes them repeatable."""
-    from coursekit.checking.judge import judge
+    from coursekit.checking.judge import Reference, judge
 
     cases = list(exercises.tasks[task].cases(np.random.default_rng(seed)))
-    with covered(exercises.tasks[task].adopts):
+    reference = Reference(exercises, task, cases)
+    with covered(exercises.page.number):
         got = outcomes(owner(answer), cases, quiet=False)
-    return judge(exercises, task, cases, got)
-
-
-@contextmanager
-def covered(adopts):
-    """For a while, make the package's own version of the answer refuse to run.
-
-    An answer that calls it would be right and teach nothing. The code is taken out of the
-    functions themselves, so it does not matter how they were imported.
-    """
-    functions = [f for f in package_functions(adopts) if not f.__code__.co_freevars]
-    kept = [f.__code__ for f in functions]
-    for f in functions:
-        f.__code__ = refuse.__code__
-    try:
-        yield
-    finally:
-        for f, code in zip(functions, kept, strict=True):
-            f.__code__ = code
-
-
-def refuse(*args, **kwargs):
-    raise RuntimeError("this calls the package's own version: write the computation yourself")
-
-
-def package_functions(adopts):
-    """The functions of numpygpt that "nn.linear:Linear" or "nn.functional:softmax" stands for."""
-    if adopts is None:
-        return []
-    module, _, name = adopts.partition(":")
-    try:
-        thing = getattr(importlib.import_module(f"numpygpt.{module}"), name)
-    except (ImportError, AttributeError):  # nothing there to be called
-        return []
-    if isclass(thing):
-        names = ("forward", "backward", "step")
-        return [f for key, f in vars(thing).items() if key in names and isfunction(f)]
-    return [thing]
+    return judge(reference, got)
 
 
 def hint(task, rung=None):

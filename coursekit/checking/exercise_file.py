@@ -14,8 +14,8 @@ import numpy as np
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 from coursekit.checking import answers, wire
-from coursekit.checking.judge import judge
-from coursekit.checking.record import INPUTS, OUTPUTS, is_results
+from coursekit.checking.judge import MISSING_ANSWER, Reference, judge
+from coursekit.checking.record import INPUTS, OUTPUTS, ask, is_results
 from coursekit.checking.tasks import ROOT, load_set, set_names
 from coursekit.files import BookError
 
@@ -82,7 +82,7 @@ class ExerciseFile(IPyNbFile):
             place.mkdir()
         for task in self.exercises.tasks.values():
             self.cases[task.id] = list(task.cases(np.random.default_rng()))
-            (places[INPUTS] / f"{task.id}.npz").write_bytes(wire.dumps(self.cases[task.id]))
+            ask(places[INPUTS], task.id, self.exercises.page.number, self.cases[task.id])
         here = {key: str(place) for key, place in places.items()}
         with mock.patch.dict(os.environ, here | {"COURSEKIT_PROGRESS": ""}):
             super().setup()  # starts the kernel
@@ -96,13 +96,13 @@ class ExerciseFile(IPyNbFile):
         try:
             data = Path(self.folder.name, "out", f"{task}.npz").read_bytes()
             results = wire.loads(data)
-            if not is_results(results) or len(results) != len(self.cases[task]):
+            if not is_results(results):
                 raise ValueError("unreadable results")
         except OSError:
-            raise BookError(f"{task}: the check cell ran, but nothing was recorded") from None
+            raise BookError(f"{task}: {MISSING_ANSWER}") from None
         except ValueError as error:
             raise BookError(f"{task}: {error}") from None
-        return judge(self.exercises, task, self.cases[task], results)
+        return judge(Reference(self.exercises, task, self.cases[task]), results)
 
 
 class CheckCell(IPyNbCell):

@@ -1,12 +1,16 @@
 """The verdict: an answer's results beside the right ones, and the mistake that explains them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from coursekit.checking.cases import Case
+from coursekit.checking.covered import OwnVersion
 from coursekit.checking.tasks import outcomes
 
 NOT_WRITTEN = "NotImplementedError"
+MISSING_ANSWER = "the check cell ran, but nothing was recorded"
 
 
 @dataclass
@@ -51,41 +55,56 @@ def label(name):
     return "WRONG" if name == "error" else f"{name.split(': ')[-1]} WRONG"
 
 
-def judge(exercises, task, cases, got):
-    """Compare an answer's results with those of the book's answer.
+class Reference:
+    """What is right for some cases of a task, and what each known mistake gives for them."""
 
-    Args:
-        exercises: the ExerciseSet.
-        task: a task's id.
-        cases: the cases that the answer was run on.
-        got: for each case, the answer's list of Result.
+    def __init__(self, exercises, task, cases):
+        self.exercises, self.task, self.cases = exercises, task, cases
+        self.expected = outcomes(exercises.variant_answer(task), cases)
+        if broken := [r for results in self.expected for r in results if r.name == "error"]:
+            # Never judge by a reference that does not run.
+            raise RuntimeError(f"the check of {task} cannot run: {broken[0].value}; try make build")
+
+    @cached_property
+    def mistakes(self):
+        """Pairs of a known mistake and the Table of its results beside the right ones."""
+        tables = []
+        for variant in self.exercises.tasks[self.task].of_kind("mistake"):
+            try:
+                with np.errstate(all="ignore"):
+                    answer = self.exercises.variant_answer(self.task, variant.name)
+                    results = outcomes(answer, self.cases)
+            except Exception:  # a mistake that shows as soon as its cell runs
+                continue
+            tables.append((variant, Table(self.cases, self.expected, results)))
+        return tables
+
+
+def judge(reference, got):
+    """Compare an answer's results, a list of Result for each case, with the right ones.
 
     Returns:
         Verdict.
     """
-    expected = outcomes(exercises.variant_answer(task), cases)
-    if broken := [r for results in expected for r in results if r.name == "error"]:
-        # Never judge by a reference that does not run.
-        raise RuntimeError(f"the check of {task} cannot run: {broken[0].value}; try make build")
+    task, cases = reference.task, reference.cases
+    if len(got) != len(cases):  # the check could not be called: one error instead
+        return Verdict(task, True, [], [not_called(got)], len(cases))
     errors = [r.value for results in got for r in results if r.name == "error"]
     if any(error["kind"] == NOT_WRITTEN and not error["message"] for error in errors):
         return Verdict(task, False, [], [], len(cases))
-
-    table = Table(cases, expected, got)
+    table = Table(cases, reference.expected, got)
     wrong = [name for name in table.names if table.is_wrong(name)]
     right = [name for name in table.names if name not in wrong and not special(name)]
     problems = []
-    if wrong:
-        known = known_mistakes(exercises, task, cases, expected)
-        for name in wrong:
-            problem = next((p for m in known if (p := matched(table, name, *m))), None)
-            problem = problem or explained(table, name)
-            if problem and problem.text not in [p.text for p in problems if p.known]:
-                problems.append(problem)
+    for name in wrong:
+        known = (matched(table, name, *mistake) for mistake in reference.mistakes)
+        problem = next(filter(None, known), None) or explained(table, name)
+        if problem and problem.text not in [p.text for p in problems if p.known]:
+            problems.append(problem)
     # Where the answer stopped, the outputs after it have no verdict of their own.
-    stopped = [p for p in problems if p.name == "error"]
-    problems = stopped + [p for p in problems if p.name != "error"]
-    return Verdict(task, True, right if not stopped else [], problems, len(cases))
+    stopped = any(problem.name == "error" for problem in problems)
+    problems.sort(key=lambda problem: problem.name != "error")
+    return Verdict(task, True, [] if stopped else right, problems, len(cases))
 
 
 def special(name):
@@ -170,19 +189,6 @@ def numbers(value):
     return array if array.dtype.kind in "biuf" else None
 
 
-def known_mistakes(exercises, task, cases, expected):
-    """Pairs of a mistake and the Table of its results beside the right ones."""
-    mistakes = []
-    for variant in exercises.tasks[task].of_kind("mistake"):
-        try:
-            with np.errstate(all="ignore"):
-                results = outcomes(exercises.variant_answer(task, variant.name), cases)
-        except Exception:  # a mistake that shows as soon as its cell runs
-            continue
-        mistakes.append((variant, Table(cases, expected, results)))
-    return mistakes
-
-
 def matched(table, name, mistake, other):
     """The Problem of one output if the mistake gives the same wherever the two were run."""
     if name not in other.rows or not other.is_wrong(name):
@@ -228,9 +234,7 @@ def explained(table, name):
     """The Problem of one output that no mistake of the list explains."""
     case, _, expected, got = table.wrong_rows(name)[0]
     if name == "error":
-        line = f", at `{got['line'].strip()}`" if got["line"] else ""
-        message = f": {got['message']}" if got["message"] else ""
-        return Problem(name, f"raises {got['kind']}{message}{line}", f"in the case: {case.title}")
+        return stopped(case, got)
     if name.startswith("changed: "):
         if got is MISSING:
             return Problem(name, "is left as it was; it must be changed in place")
@@ -269,6 +273,26 @@ def explained(table, name):
         return Problem(name, "has wrong entries", worst(table, name))
     text = pattern(table, name)
     return Problem(name, text or "has wrong entries", worst(table, name), known=bool(text))
+
+
+def stopped(case, error):
+    """The Problem of an answer that raised an error. Its message may hold numbers of the case."""
+    line = f", at `{error['line'].strip()}`" if error["line"] else ""
+    text = f"raises {error['kind']}"
+    if error["kind"] == "NameError":
+        text += "; is the name defined in the answer cell? Only answer cells are handed in"
+    if error["kind"] == "ModuleNotFoundError" and "numpygpt" in error["message"]:
+        text += ": it imports a part of numpygpt that this set, or a later chapter, has you write"
+    if error["kind"] == OwnVersion.__name__:
+        text = error["message"]
+    return Problem("error", text, f"{error['message']}{line}, in the case: {case.title}")
+
+
+def not_called(got):
+    """The Problem of a check that failed before it ran a case, as a name was not there."""
+    errors = [r.value for results in got for r in results if r.name == "error"]
+    case = Case("the check cell itself", [])
+    return stopped(case, errors[0]) if errors else Problem("error", "gave no results")
 
 
 def pattern(table, name):

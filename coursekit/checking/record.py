@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 
 from coursekit.checking import wire
-from coursekit.checking.cases import run
+from coursekit.checking.cases import Result, run
+from coursekit.checking.covered import covered
 from coursekit.checking.tasks import owner
 
 INPUTS, OUTPUTS = "COURSEKIT_INPUTS", "COURSEKIT_OUTPUTS"
@@ -20,8 +21,17 @@ def record(task, answer):
         data = Path(os.environ[INPUTS], f"{task}.npz").read_bytes()
     except OSError:
         return  # this task is not asked for
-    send(os.environ[OUTPUTS], task, [run(owner(answer), case) for case in wire.loads(data)])
+    asked = wire.loads(data)
+    with covered(asked["chapter"]):
+        results = [run(owner(answer), case) for case in asked["cases"]]
+    send(os.environ[OUTPUTS], task, results)
     print(f"{task}: recorded")
+
+
+def ask(folder, task, chapter, cases):
+    """Put the cases of a task where `record` finds them."""
+    data = wire.dumps({"chapter": chapter, "cases": cases})
+    Path(folder, f"{task}.npz").write_bytes(data)
 
 
 def send(place, task, results):
@@ -60,8 +70,6 @@ def frames(data):
 
 def is_results(value):
     """Whether a loaded value has the form of results: a list of Result for each case."""
-    from coursekit.checking.cases import Result
-
     return isinstance(value, list) and all(
         isinstance(results, list)
         and all(

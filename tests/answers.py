@@ -1,0 +1,63 @@
+"""What the tests of the exercises share: all tasks, and notebooks with chosen answers typed in."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+from coursekit.checking.answers import grade_id
+from coursekit.checking.tasks import load_set, set_names
+from coursekit.source import exercise_cells
+
+REPOSITORY = Path(__file__).parents[1]
+TASKS = [(name, task) for name in set_names() for task in load_set(name).tasks]
+
+
+def solutions(name):
+    """{task: our answer} of a set."""
+    cells = exercise_cells(load_set(name).page, answers=True)
+    return {grade_id(cell): cell["source"] for cell in cells if grade_id(cell)}
+
+
+def type_in(name, path, sources=None, answers_only=False):
+    """Write a set's blank notebook to `path` with our answers in it, or those of `sources`."""
+    notebook = json.loads((REPOSITORY / "exercises" / f"{name}.ipynb").read_text("utf-8"))
+    sources = solutions(name) | (sources or {})
+    for cell in notebook["cells"]:
+        if grade_id(cell):
+            cell["source"] = sources[grade_id(cell)]
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps(notebook), "utf-8")
+    return notebook
+
+
+def nbval(*paths, cwd):
+    """Run nbval as a reader does; return {(file, number of the code cell): failure or None}."""
+    report = Path(cwd, "report.xml")
+    done = subprocess.run(
+        [
+            *[sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q"],
+            *["-p", "no:cacheprovider", "--color=no", f"--junit-xml={report}", *map(str, paths)],
+        ],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
+    assert report.is_file(), done.stdout + done.stderr
+    cells = {}
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        file, number = case.get("classname"), int(case.get("name").removeprefix("Cell "))
+        failed = [part.text or "" for part in case if part.tag != "system-out"]
+        cells[file.removesuffix(".ipynb").rpartition(".")[2], number] = (
+            failed[0] if failed else None
+        )
+    assert cells, done.stdout
+    return cells
+
+
+def check_cells(name):
+    """{task: number of its check cell among the code cells}."""
+    cells = [cell for cell in load_set(name).page.cells if cell["cell_type"] == "code"]
+    options = [cell["metadata"] for cell in cells]
+    return {o["check"]: number for number, o in enumerate(options) if "check" in o}

@@ -1,0 +1,149 @@
+"""Every answer that book/checks keeps: right ones are accepted, wrong ones rejected, told why.
+
+SEEDS=50 runs each on that many draws of the hidden cases.
+"""
+
+import os
+import re
+from itertools import zip_longest
+
+import numpy as np
+import pytest
+from answers import TASKS, check_cells, nbval, solutions, type_in
+
+from coursekit.checking.check import verdict_on
+from coursekit.checking.judge import Reference, judge
+from coursekit.checking.tasks import load_set, outcomes, set_names
+from numpygpt import nn
+
+SEEDS = int(os.environ.get("SEEDS", 4))
+WRONG = ("mistake", "reject")
+
+
+def judged(name, task, variant, seed, diagnose=False):
+    """The verdict on one of our variants, for one draw of the cases."""
+    exercises = load_set(name)
+    cases = list(exercises.tasks[task].cases(np.random.default_rng([seed, 5])))
+    reference = Reference(exercises, task, cases)
+    if not diagnose:
+        reference.mistakes = []
+    return judge(reference, outcomes(exercises.variant_answer(task, variant), cases))
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_right_answers_of_every_style_are_accepted(name, task):
+    styles = load_set(name).tasks[task].of_kind("right")
+    assert len(styles) >= 3
+    for variant in styles:
+        for seed in range(SEEDS):
+            verdict = judged(name, task, variant.name, seed)
+            assert verdict.is_right, (variant.name, seed, verdict.lines())
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_wrong_answers_are_rejected_whatever_the_cases(name, task):
+    variants = [v for v in load_set(name).tasks[task].variants if v.kind in WRONG]
+    for variant in variants:
+        for seed in range(SEEDS):
+            assert not judged(name, task, variant.name, seed).is_right, (variant.name, seed)
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_mistakes_are_named_and_other_wrong_answers_get_a_useful_message(name, task):
+    own = []
+    for variant in load_set(name).tasks[task].variants:
+        if variant.kind not in WRONG:
+            continue
+        verdict = judged(name, task, variant.name, seed=0, diagnose=True)
+        own += [variant.message in [p.text for p in verdict.problems]] * (variant.kind == "mistake")
+        for problem in verdict.problems:
+            # Either the mistake itself, or numbers to start from.
+            assert problem.known or problem.detail, (variant.name, verdict.lines())
+    assert sum(own) >= 0.75 * len(own), f"{sum(own)} of {len(own)} mistakes got their own message"
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_there_are_mistakes_enough_each_with_a_message_of_its_own(name, task):
+    exercises = load_set(name)
+    mistakes = exercises.tasks[task].of_kind("mistake")
+    cases = exercises.tasks[task].cases(np.random.default_rng(0))
+    backward = any(call.method == "backward" for case in cases for call in case.calls)
+    assert len(mistakes) >= (8 if backward or "backward" in task else 6)
+    messages = [variant.message for variant in mistakes]
+    assert all(len(message) > 20 for message in messages)
+    assert len(set(messages)) == len(messages)
+
+
+@pytest.mark.parametrize("name", set_names())
+def test_a_set_keeps_wrong_answers_that_its_mistakes_do_not_list(name):
+    rejects = [v for task in load_set(name).tasks.values() for v in task.of_kind("reject")]
+    assert len(rejects) >= 5
+    assert 3 <= len(load_set(name).tasks) <= 6
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_hints_climb_three_rungs_and_hold_no_line_of_the_solution(name, task):
+    hints = load_set(name).tasks[task].hints
+    assert len(hints) == 3
+    blank = re.sub(r"\s", "", solutions(name)[task])
+    lines = [
+        re.sub(r"\s", "", line.partition("#")[0]) for line in solutions(name)[task].split("\n")
+    ]
+    told = re.sub(r"\s", "", " ".join(hints))
+    for line in lines:
+        if len(line) > 12 and not line.startswith(("def", "@", '"""')) and line in blank:
+            assert line not in told, line
+
+
+@pytest.mark.parametrize("name", set_names())
+def test_headings_say_what_the_tasks_are_worth(name):
+    exercises = load_set(name)
+    text = "\n".join(c["source"] for c in exercises.page.cells if c["cell_type"] == "markdown")
+    headings = re.findall(r"^## .*\((\d+) points?, (\w+), about (\d+) minutes\)$", text, re.M)
+    told = [(int(points), level, int(minutes)) for points, level, minutes in headings]
+    assert told == [(t.points, t.level, t.minutes) for t in exercises.tasks.values()]
+
+
+@pytest.mark.parametrize("name", set_names())
+def test_checks_belong_to_tasks(name):
+    exercises = load_set(name)
+    named = {cell["metadata"].get("task") for cell in exercises.checks.cells} - {None}
+    assert named == set(exercises.tasks)
+    assert all(task.split("-")[0].isidentifier() for task in named)
+
+
+@pytest.mark.parametrize("name", set_names())
+def test_nbval_is_red_for_every_wrong_answer_and_green_for_right_ones(name, tmp_path):
+    tasks = load_set(name).tasks.values()
+
+    def sheets(kinds):
+        """Notebooks that hold, together, every variant of these kinds."""
+        columns = [[(t.id, v) for v in t.variants if v.kind in kinds] for t in tasks]
+        return [dict(filter(None, row)) for row in zip_longest(*columns)]
+
+    wanted = {}
+    for kinds in (WRONG, ("right",)):
+        for number, chosen in enumerate(sheets(kinds)):
+            stem = f"{kinds[0]}{number}"
+            type_in(name, tmp_path / f"{stem}.ipynb", {t: v.source for t, v in chosen.items()})
+            wanted |= {(stem, task): kinds is WRONG for task in chosen}
+    place = check_cells(name)
+    seen = nbval(tmp_path, cwd=tmp_path)
+    for (stem, task), wrong in wanted.items():
+        failure = seen[stem, place[task]]
+        assert (failure is not None) == wrong, (stem, task, failure)
+
+
+def test_every_backward_pass_of_the_package_is_an_exercise():
+    adopted = {t.adopts for name in set_names() for t in load_set(name).tasks.values()} - {None}
+    layers = {f"nn.{home}:{layer}" for layer, home in nn.HOMES.items() if layer != "Module"}
+    functions = {"nn.functional:softmax_backward", "nn.functional:cross_entropy_backward"}
+    assert layers | functions | {"gpt:GPT"} <= adopted
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_the_books_own_answer_is_right_on_a_handful_of_cases(name, task):
+    exercises = load_set(name)
+    cases = list(exercises.tasks[task].cases(np.random.default_rng(1)))
+    assert 4 <= len(cases) <= 40  # a reader waits for them: two seconds at most
+    assert verdict_on(exercises, task, exercises.variant_answer(task)).is_right

@@ -1,0 +1,472 @@
+"""check, hint, status, nbval's overlay, the command line, and the reader's own GPT."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from inspect import isclass
+
+import numpy as np
+import pytest
+from answers import REPOSITORY, TASKS, nbval, solutions, type_in
+
+from coursekit import add_to_class, check, hint, status
+from coursekit.__main__ import main
+from coursekit.checking import check_notebook, progress
+from coursekit.checking.cases import Call, Case, Model, Rng, layer, run
+from coursekit.checking.check import CheckError, verdict_on
+from coursekit.checking.covered import covered
+from coursekit.checking.judge import close
+from coursekit.checking.tasks import find_task, load_set
+from coursekit.files import BookError
+
+SET, TASK = "03_linear", "linear-backward"
+
+
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSEKIT_PROGRESS", str(tmp_path / "progress"))
+    return tmp_path / "progress"
+
+
+def variant(name, task=TASK):
+    return load_set(SET).variant_answer(task, name)
+
+
+def told(answer, task=TASK):
+    return "\n".join(verdict_on(load_set(SET), task, answer).lines())
+
+
+def linear(source):
+    """The answer that this text in the answer cell of linear-backward gives."""
+    return load_set(SET).answer(TASK, {TASK: source})
+
+
+# check
+
+
+def test_check_prints_a_verdict_a_line_for_a_right_answer(capsys):
+    check(TASK, variant(None))
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == "linear-backward: right"
+    assert [line.split(":")[0].strip() for line in others] == ["y", "dW", "db", "dx"]
+
+
+def test_check_raises_a_line_without_traceback_for_a_wrong_one(capsys):
+    with pytest.raises(CheckError) as error:
+        check(TASK, variant("dw-mean"))
+    assert "divided by the number of rows" in capsys.readouterr().out
+    assert error.value._render_traceback_() == [str(error.value)]
+    assert "\n" not in str(error.value)
+
+
+def test_check_takes_the_method_or_its_class(capsys):
+    cls = variant(None)
+    check(TASK, cls.backward)
+    check(TASK, cls)
+    assert capsys.readouterr().out.count("right\n") == 2
+
+
+def test_a_blank_answer_gets_a_friendly_line(capsys):
+    blank = "@add_to_class(Linear)\ndef backward(self, dy):\n    raise NotImplementedError()"
+    with pytest.raises(CheckError):
+        check(TASK, linear(blank))
+    assert capsys.readouterr().out.startswith("linear-backward: not written yet. Put your code")
+
+
+def test_an_unknown_task_is_named_with_the_nearest():
+    with pytest.raises(
+        BookError, match='no task "linear-backwards": did you mean "linear-backward"'
+    ):
+        check("linear-backwards", None)
+
+
+def test_two_checks_draw_different_cases():
+    draws = [
+        next(iter(find_task(TASK).tasks[TASK].cases(np.random.default_rng()))).params["W"]
+        for _ in range(2)
+    ]
+    assert not np.array_equal(*draws)
+
+
+def test_an_answer_that_calls_the_package_is_refused_however_it_was_imported():
+    source = "from numpygpt.nn.linear import Linear as Own\n"
+    source += "@add_to_class(Linear)\ndef backward(self, dy):\n    return Own.backward(self, dy)"
+    assert "calls numpygpt's own version" in told(linear(source))
+
+
+def test_the_package_works_again_after_a_check():
+    from numpygpt.nn import Linear
+
+    code = Linear.backward.__code__
+    with pytest.raises(ZeroDivisionError), covered(3):
+        assert Linear.backward.__code__ is not code
+        raise ZeroDivisionError
+    assert Linear.backward.__code__ is code
+
+
+def test_a_wrong_answer_that_no_list_knows_is_told_its_worst_entry():
+    text = told(variant("half-a-gradient"))
+    assert "dW WRONG" in text and "expected" in text and "in the case: x of shape" in text
+
+
+def test_what_an_answer_raises_is_told_with_the_case():
+    source = "@add_to_class(Linear)\ndef backward(self, dy):\n    return undefined"
+    text = told(linear(source))
+    assert "raises NameError; is the name defined in the answer cell?" in text
+    assert "'undefined'" in text
+
+
+def test_sys_exit_in_an_answer_does_not_end_the_notebook():
+    source = "@add_to_class(Linear)\ndef backward(self, dy):\n    raise SystemExit"
+    assert "raises SystemExit" in told(linear(source))
+
+
+# What run reports
+
+
+def f(x):
+    x += 1
+    return x
+
+
+def test_arguments_changed_in_place_are_reported():
+    [result, changed] = run(f, Case("", [Call({"x": np.ones(2)})]))
+    assert result.value.tolist() == [2, 2] and changed.name == "changed: x"
+
+
+def test_a_case_hands_out_new_arrays_each_time():
+    case = Case("", [Call({"x": np.ones(2)}), Call({"x": np.ones(2)})])
+    assert [r.value.tolist() for r in run(f, case)] == [r.value.tolist() for r in run(f, case)]
+    assert case.calls[0].args["x"].tolist() == [1, 1]
+
+
+def test_strided_and_float32_arrays_are_what_they_say():
+    def describe(x):
+        return [x.flags.c_contiguous, x.flags.f_contiguous, str(x.dtype), x.tolist()]
+
+    x = np.arange(6.0).reshape(2, 3)
+    [strided] = run(describe, Case("", [Call({"x": x})], strided=True))
+    assert strided.value == [False, False, "float64", x.tolist()]
+    [single] = run(describe, Case("", [Call({"x": x})], float32=True))
+    assert single.value == [True, False, "float32", x.tolist()]
+
+
+def test_a_replaced_gradient_and_a_changed_parameter_are_reported():
+    class Layer:
+        def __init__(self):
+            self.W, self.dW = np.ones(2), np.zeros(2)
+
+        def forward(self, x):
+            self.W *= 2
+            return x
+
+        def backward(self, dy):
+            self.dW = self.dW + dy
+            return dy
+
+    x = np.ones(2)
+    results = run(Layer, layer("", {}, {"W": x}, [{"x": x}], [{"dy": x}]))
+    names = [r.name for r in results]
+    assert names.count("changed: W") == 1 and names.count("replaced: dW") == 1
+
+
+def test_random_generators_and_models_are_made_anew():
+    def draw(rng, model):
+        model.W -= rng.random(2)
+        return model
+
+    case = Case("", [Call({"rng": Rng(1), "model": Model({"W": np.ones(2)}, {"W": np.zeros(2)})})])
+    assert close(run(draw, case)[0].value, run(draw, case)[0].value)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        (np.array([1.0, 2]), np.array([1.0, 2 + 1e-7]), False),
+        (np.array([1.0, 2]), np.array([1.0, 2 + 1e-12]), True),
+        (np.array([np.nan]), np.array([1.0]), False),
+        (np.array([1.0]), np.array([np.nan]), False),
+        (np.array([np.inf]), np.array([-np.inf]), False),
+        (np.array([1.0]), np.array([[1.0]]), False),
+        ([1, 2], [1, 2], True),
+        ([1, 2], [1, 3], False),
+        ("a", "a", True),
+        (None, 1.0, False),
+        (1.0, None, False),
+        ("1.0", 1.0, False),
+        ([[1], [1, 2]], [[1], [1, 2]], True),
+        ({"a": 1.0}, {"b": 1.0}, False),
+        (True, 1, True),
+    ],
+)
+def test_close(a, b, same):
+    assert close(a, b) is same
+
+
+# Hints and progress
+
+
+def test_hints_climb_and_end_with_the_place_of_the_solution(capsys):
+    for _ in range(4):
+        hint(TASK)
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith(("Hint", "No"))
+    ]
+    assert [line[:11] for line in lines] == [
+        "Hint 1 of 3",
+        "Hint 2 of 3",
+        "Hint 3 of 3",
+        "No more hin",
+    ]
+    assert "solutions/03_linear.ipynb" in lines[-1]
+    assert progress.load(TASK)["hints"] == 3
+
+
+def test_status_shows_every_task(capsys):
+    with pytest.raises(CheckError):
+        check("linear-forward", variant("no-bias", "linear-forward"))
+    check(TASK, variant(None))
+    hint(TASK, 1)
+    capsys.readouterr()
+    status()
+    out = capsys.readouterr().out
+    words = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
+    assert " wrong " in words["linear-forward"]
+    assert " right " in words[TASK] and "1 hint," in words[TASK]
+    assert " untouched " in words["linear-shared"]
+    assert out.splitlines()[-1].startswith("3 of ")
+
+
+def test_minutes_count_work_and_leave_out_the_night(monkeypatch):
+    clock = iter([1000.0, 1120.0, 1120.0 + 8 * 3600, 1180.0 + 8 * 3600])
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    for _ in range(4):
+        progress.note(TASK, state="wrong")
+    assert progress.load(TASK)["seconds"] == pytest.approx(180)
+
+
+def test_progress_survives_a_damaged_file_and_keeps_what_it_does_not_know(own_progress):
+    progress.note(TASK, state="right", medal="of a later version")
+    progress.note(TASK, hints=1)
+    assert progress.load(TASK)["medal"] == "of a later version"
+    (own_progress / f"{TASK}.json").write_text('{"state": "ri')
+    progress.note(TASK, state="wrong")
+    assert progress.load(TASK)["state"] == "wrong"
+    assert (own_progress / f"{TASK}.json.old1").read_text() == '{"state": "ri'
+
+
+# nbval's overlay
+
+
+FAKED = [{"name": "stdout", "output_type": "stream", "text": ["linear-backward: right\n"]}]
+CLEVER = {
+    "check in the answer cell": "import coursekit\ncoursekit.check = print\ncheck = print",
+    "record in the answer cell": "import coursekit.checking.check as c\nc.record = print",
+    "send in the answer cell": "import coursekit.checking.record as r\nr.send = lambda *a: None",
+    "inputs hidden": "import os\ndel os.environ['COURSEKIT_INPUTS']",
+    "wrong numbers sent": (
+        "import coursekit.checking.record as r\nfrom coursekit.checking.cases import Result\n"
+        "r.run = lambda *a: [Result(k, n, 0.0) for k in (0, 1, 2, 3) for n in ('y', 'dx')]"
+    ),
+    "numpy": "np.allclose = np.array_equal = lambda *a, **k: True",
+    "skip": "# NBVAL_SKIP\n1",
+    "ignore": "# NBVAL_IGNORE_OUTPUT\n1",
+    "leave": "import sys\nsys.exit(0)",
+    "same exit of the kernel": "get_ipython().kernel.do_shutdown(False)",
+}
+
+
+def test_clever_cells_and_saved_outputs_do_not_turn_nbval_green(tmp_path):
+    blank = "@add_to_class(Linear)\ndef backward(self, dy):\n    return dy\n"
+    for number, source in enumerate(CLEVER.values()):
+        type_in(SET, tmp_path / f"clever{number}.ipynb", {TASK: blank + source})
+    faked = type_in(SET, tmp_path / "faked.ipynb", {TASK: blank})
+    for cell in faked["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = FAKED, 1
+        if cell["metadata"].get("nbgrader", {}).get("grade"):
+            cell["source"] = "print('linear-backward: right')"
+    (tmp_path / "faked.ipynb").write_text(json.dumps(faked))
+    seen = nbval(tmp_path, cwd=tmp_path)
+    for stem in [f"clever{number}" for number in range(len(CLEVER))] + ["faked"]:
+        assert seen[stem, 4] is not None, stem
+
+
+def test_cells_of_the_readers_own_and_a_mended_order_do_not_matter(tmp_path):
+    notebook = type_in(SET, tmp_path / "mine.ipynb")
+    extra = {"cell_type": "code", "metadata": {}, "source": "1 / 0", "outputs": []}
+    notebook["cells"] = [extra | {"execution_count": None, "id": "x"}, *notebook["cells"][::-1]]
+    (tmp_path / "mine.ipynb").write_text(json.dumps(notebook))
+    assert set(nbval(tmp_path, cwd=tmp_path).values()) == {None}
+
+
+def test_an_answer_twice_or_missing_or_turned_into_text_is_red(tmp_path):
+    for stem in ("twice", "missing", "text"):
+        notebook = type_in(SET, tmp_path / f"{stem}.ipynb")
+        [cell] = [
+            c
+            for c in notebook["cells"]
+            if c["metadata"].get("nbgrader", {}).get("grade_id") == TASK
+        ]
+        if stem == "twice":
+            notebook["cells"].append(cell | {"id": "other"})
+        elif stem == "missing":
+            notebook["cells"].remove(cell)
+        else:
+            cell["cell_type"] = "markdown"
+            del cell["outputs"], cell["execution_count"]
+        (tmp_path / f"{stem}.ipynb").write_text(json.dumps(notebook))
+    seen = nbval(tmp_path, cwd=tmp_path)
+    assert all(seen[stem, 4] for stem in ("twice", "missing", "text"))
+    assert all(seen[stem, 2] is None for stem in ("twice", "missing", "text"))
+
+
+# The command line
+
+
+@pytest.fixture
+def readers_files(tmp_path, monkeypatch):
+    """The reader's folder of exercises, without touching the real one."""
+    monkeypatch.setattr(progress, "ROOT", tmp_path)
+    monkeypatch.setattr(check_notebook, "ROOT", tmp_path)
+    monkeypatch.setattr(progress.exercise_path, "__defaults__", (tmp_path,))
+    return tmp_path / "exercises"
+
+
+def test_coursekit_check_reports_each_task_and_counts_in_its_exit_code(readers_files, capsys):
+    type_in(
+        SET, readers_files / f"{SET}.ipynb", {TASK: load_set(SET).tasks[TASK].variants[0].source}
+    )
+    assert main(["check", "3"]) == 1
+    out = capsys.readouterr().out
+    assert "  linear-forward: right, 2 points" in out
+    assert "  linear-backward: not right yet" in out and "dW WRONG: it is made from" in out
+    type_in(SET, readers_files / f"{SET}.ipynb")
+    assert main(["check", "03_linear"]) == 0
+    assert progress.load(TASK)["state"] == "right"
+
+
+def test_reset_keeps_the_old_notebook_beside_a_blank_one(readers_files, capsys):
+    path = readers_files / f"{SET}.ipynb"
+    type_in(SET, path)
+    mine = path.read_bytes()
+    progress.note(TASK, state="right")
+    assert main(["reset", "03"]) == 0
+    assert path.read_bytes() == (REPOSITORY / "exercises" / path.name).read_bytes()
+    assert path.with_name(f"{path.name}.old1").read_bytes() == mine
+    assert progress.load(TASK) == {}
+    assert main(["reset", "03"]) == 0
+    assert not path.with_name(f"{path.name}.old2").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "77"], "there is no exercise set 77: there are "),
+        (["check", "3"], "exercises/03_linear.ipynb is missing: make build writes it"),
+        (["reset", "linear"], "there is no exercise set linear"),
+    ],
+)
+def test_mistakes_on_the_command_line_get_one_line(readers_files, capsys, arguments, message):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(message) and captured.err.count("\n") == 1
+
+
+def test_a_damaged_notebook_gets_one_line(readers_files, capsys):
+    readers_files.mkdir()
+    (readers_files / f"{SET}.ipynb").write_text("{")
+    assert main(["check", "3"]) == 2
+    assert capsys.readouterr().err == "03_linear.ipynb is not a notebook, or is damaged\n"
+
+
+# The reader's own GPT
+
+ADOPT = """
+import sys, numpy as np
+from coursekit import adopt
+adopt(sys.argv[1])
+from numpygpt import GPT, GPTConfig, gradcheck, nn, optim
+target = sys.argv[2]
+rng = np.random.default_rng(0)
+ids = rng.integers(0, 11, (2, 5))
+model = GPT(GPTConfig(11, 5, 1, 3, 6, "gelu" if "GELU" in target else "relu"), rng=rng)
+optimizer = (optim.SGD if "SGD" in target else optim.Adam)(model, lr=0.1)
+optim.WarmupCosineLR(optimizer, 2, 5, 0.01).step()
+model(ids, ids)
+model.backward()
+optim.clip_grad_norm(model, 1.0)
+optimizer.step()
+outside = {"Sequential": nn.Sequential(nn.ReLU()), "Softmax": nn.Softmax()}
+if (name := target.partition(":")[2]) in outside:  # no part of a GPT
+    outside[name].forward(np.ones((2, 3)))
+    outside[name].backward(np.ones((2, 3)))
+if name == "numeric_gradient":
+    gradcheck(nn.ReLU(), rng.normal(size=3), rng=rng)
+print("it ran")
+"""
+
+
+def adopted(folder, target="nn.linear:Linear"):
+    return subprocess.run(
+        [sys.executable, "-c", ADOPT, str(folder), target], capture_output=True, text=True
+    )
+
+
+# Right when checked; an error when a model of the package runs it.
+TRAP = """
+import functools, sys
+def trapped(function):
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        if sys._getframe(1).f_globals["__name__"].startswith(("numpygpt", "__main__")):
+            raise RuntimeError("this is the reader's code")
+        return function(*args, **kwargs)
+    return call
+"""
+LIVE = [(name, t) for name, t in TASKS if load_set(name).tasks[t].adopts]
+
+
+@pytest.mark.parametrize(("name", "task"), LIVE)
+def test_an_error_raised_in_an_adopted_answer_stops_the_model(name, task, tmp_path):
+    target = load_set(name).tasks[task].adopts
+    module, _, thing = target.partition(":")
+    exercises = load_set(name)
+    answer = exercises.variant_answer(task)
+    source = solutions(name)[task] + TRAP
+    if isclass(answer):
+        methods = re.findall(r"^(?:@add_to_class.*\n)?\s*def (\w+)\(self", source, re.M)
+        method = next(m for m in ("backward", "step", "lr_at", *methods) if hasattr(answer, m))
+        source += f"{thing}.{method} = trapped({thing}.{method})\n"
+        source += f"{method} = {thing}.{method}\n{method}.__objclass__ = {thing}\n"
+    else:
+        source += f"{answer.__name__} = trapped({answer.__name__})\n"
+    type_in(name, tmp_path / f"{name}.ipynb")
+    done = adopted(tmp_path, target)
+    assert f"{target:36} yours" in done.stdout and "it ran" in done.stdout, done.stderr
+    type_in(name, tmp_path / f"{name}.ipynb", {task: source})
+    done = adopted(tmp_path, target)
+    assert f"{target:36} yours" in done.stdout, done.stdout
+    assert "this is the reader's code" in done.stderr and "it ran" not in done.stdout
+
+
+def test_a_wrong_answer_is_not_adopted(tmp_path):
+    type_in(SET, tmp_path / f"{SET}.ipynb", {TASK: load_set(SET).tasks[TASK].variants[0].source})
+    done = adopted(tmp_path)
+    assert (
+        "the package's (exercises/03_linear.ipynb: linear-backward is not right yet)" in done.stdout
+    )
+    assert "it ran" in done.stdout
+
+
+def test_add_to_class_tells_check_the_class():
+    class Layer:
+        pass
+
+    @add_to_class(Layer)
+    def backward(self, dy):
+        return dy
+
+    assert backward.__objclass__ is Layer
