@@ -1,0 +1,62 @@
+"""nbval's word on a student's notebook, from inside the sandbox, for the student's page.
+
+No hidden case is in there with it: the check cells run and check nothing.
+"""
+
+import json
+import re
+import sys
+
+from coursekit.checking.answers import task_checked
+
+LINE = re.compile(rb"^CELL (\d+) (passed|failed|skipped) ?(.*)$", re.M)
+REPORTER = """
+import json
+import pytest
+
+def pytest_runtest_logreport(report):
+    if report.when == "call" or report.outcome != "passed":
+        text = str(report.longrepr) if report.failed else ""
+        print("\\nCELL", report.nodeid.rpartition("Cell ")[2], report.outcome, json.dumps(text))
+"""
+
+
+def prepare(job, cells, place, timeout, limits):
+    """Write what the runner needs to run nbval on the cells."""
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (job / "set.ipynb").write_text(json.dumps(notebook), "utf-8")
+    (job / "cells.py").write_text(REPORTER, "utf-8")
+    command = [
+        sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "cells",
+        "-p", "no:coursekit", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal",
+        f"--nbval-cell-timeout={timeout}", "-c", "/dev/null", f"--rootdir={place}",
+        f"{place}/set.ipynb",
+    ]  # fmt: skip
+    # In the kernel, `check` finds no cases, and says nothing.
+    variables = ["/usr/bin/env", f"COURSEKIT_INPUTS={place}/in", f"PYTHONPATH={place}:"]
+    about = {"command": [*variables, *command], "limits": limits}
+    (job / "job.json").write_text(json.dumps(about), "utf-8")
+
+
+def read_report(outcome, cells):
+    """A line for each cell that failed."""
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    lines = []
+    for number, state, text in LINE.findall(outcome.output):
+        if state == b"failed" and int(number) < len(code):
+            cell = code[int(number)]
+            first = cell["source"].strip().splitlines()[:1]
+            task = task_checked(cell) or (first[0][:60] if first else "")
+            lines.append(f"cell {int(number) + 1} ({task}): {reason(text)}")
+    if outcome.why is not None:
+        lines.append("nbval did not come to the end: " + outcome.why)
+    return lines[:50]
+
+
+def reason(text):
+    try:
+        said = re.sub(r"\x1b\[[0-9;]*m", "", json.loads(text))
+    except ValueError:
+        return "failed"
+    errors = re.findall(r"^(\w*(?:Error|Exception|Interrupt|Exit)\b.*)$", said, re.M)
+    return (errors[-1] if errors else "failed")[:200]

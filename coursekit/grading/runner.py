@@ -1,0 +1,66 @@
+"""Inside the sandbox: runs one student's notebook, and sends the results out. Judges nothing.
+
+`python -m coursekit.grading.runner JOB`, where JOB is a folder with job.json and the cases. What it
+sends, through the pipe that was its standard output: a frame "#ready", a frame "#run N" before each
+cell, the results of each task, and "#end".
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def main(job):
+    about = json.loads(Path(job, "job.json").read_text("utf-8"))
+    limit(about["limits"])
+    pipe = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if about["command"]:  # nbval: another program, with the same limits
+        os.dup2(nowhere, 0)
+        os.execv(about["command"][0], about["command"])
+    for number in (0, 1):
+        os.dup2(nowhere, number)
+    os.environ["COURSEKIT_INPUTS"] = str(Path(job, "in"))
+    os.environ["COURSEKIT_OUTPUTS"] = f"fd:{pipe}"
+    run_cells(about["cells"], f"fd:{pipe}")
+
+
+def limit(limits):
+    """Give up what a student's code must not have: memory, processes, the rights of root."""
+    import resource
+
+    for name, value in limits["resources"].items():
+        resource.setrlimit(getattr(resource, name), (value, value))
+    if limits["uid"] is not None:
+        os.setgroups([])
+        os.setresgid(*[limits["uid"]] * 3)
+        os.setresuid(*[limits["uid"]] * 3)
+
+
+def run_cells(cells, pipe):
+    """Run the cells as a notebook does, each even if one before it failed."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    from coursekit.checking.cases import Result, described
+    from coursekit.checking.record import send
+
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell.instance(config=config)
+    send(pipe, "#ready", None)
+    os.dup2(0, 2)  # until here, an error of ours was to be seen
+    for number, cell in enumerate(cells):
+        send(pipe, f"#run {number}", None)
+        done = shell.run_cell(cell["source"], store_history=False, silent=False)
+        error = done.error_before_exec or done.error_in_exec
+        if error is not None and cell["check"]:
+            # The check could not even be called: one result instead of one list a case.
+            send(pipe, cell["check"], [[Result(0, "error", described(error))]])
+    send(pipe, "#end", None)
+    os._exit(0)  # a thread or an exit handler of a student's must not keep us
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
