@@ -434,7 +434,7 @@ def test_an_error_raised_in_an_adopted_answer_stops_the_model(name, task, tmp_pa
     target = load_set(name).tasks[task].adopts
     module, _, thing = target.partition(":")
     exercises = load_set(name)
-    answer = exercises.variant_answer(task)
+    answer = exercises.answer(task, name=thing)
     source = solutions(name)[task] + TRAP
     if isclass(answer):
         methods = re.findall(r"^(?:@add_to_class.*\n)?\s*def (\w+)\(self", source, re.M)

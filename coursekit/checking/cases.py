@@ -20,7 +20,8 @@ class Call:
 
     args: dict = field(default_factory=dict)  # name -> value; passed by position
     method: str | None = None  # None: call the answer itself
-    returns: str | tuple = "the result"  # what the reader calls the returned value, or values
+    returns: str | tuple | None = "the result"  # the reader's name for what is returned, or names;
+    # None: whatever is returned does not matter
     kwargs: dict = field(default_factory=dict)  # passed by name
     sets: dict = field(default_factory=dict)  # attribute -> value, set before the call
 
@@ -111,15 +112,16 @@ def run(answer, case):
             function = thing if call.method is None else getattr(thing, call.method)
             given = [args[name] for name in call.args]
             returned = function(*given, **{name: args[name] for name in call.kwargs})
-            for name, value in named(call.returns, frozen(returned)):
-                results.append(Result(number, name, value))
+            if call.returns is not None:
+                for name, value in named(call.returns, frozen(returned)):
+                    results.append(Result(number, name, value))
             for name in case.reads:
                 results.append(Result(number, name, frozen(get(thing, name))))
             for name, value in watched.items():
                 if not identical(now := frozen(value), before[name]):
                     results.append(Result(number, f"changed: {name}", now))
             for name, array in held.items():
-                if get(thing, name) is not array:
+                if isinstance(array, np.ndarray) and get(thing, name) is not array:
                     results.append(Result(number, f"replaced: {name}", True))
     except (Exception, SystemExit) as error:
         results.append(Result(number, "error", described(error)))

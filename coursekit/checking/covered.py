@@ -2,8 +2,11 @@
 
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
 from inspect import isclass, isfunction
+from pathlib import Path
 
 
 class OwnVersion(Exception):
@@ -39,7 +42,8 @@ def refuse(*args, **kwargs):
 
 
 def exported_functions(chapter):
-    """The functions and methods of the loaded modules that `chapter` and later ones export."""
+    """The functions and methods of the modules that `chapter` and later ones export."""
+    load_all()
     found = []
     for name, module in list(sys.modules.items()):
         if not name.startswith("numpygpt."):
@@ -53,3 +57,14 @@ def exported_functions(chapter):
                 found += vars(thing).values() if isclass(thing) else [thing]
     # A function with a closure cannot run other code.
     return [f for f in found if isfunction(f) and not f.__code__.co_freevars]
+
+
+def load_all():
+    """Import every module of the package: an answer may import one as late as while it runs."""
+    for path in find_spec("numpygpt").submodule_search_locations:
+        for file in sorted(Path(path).rglob("*.py")):
+            name = ".".join(file.relative_to(path).with_suffix("").parts)
+            if not name.startswith(("cli.", "__")):
+                # A reader's own module may be broken; in the sandbox, later ones are not there.
+                with suppress(Exception):
+                    import_module(f"numpygpt.{name.removesuffix('.__init__')}")

@@ -96,8 +96,10 @@ def judge(reference, got):
     wrong = [name for name in table.names if table.is_wrong(name)]
     right = [name for name in table.names if name not in wrong and not special(name)]
     problems = []
+    # A mistake that explains just what is wrong goes before one that explains a part, or more.
+    mistakes = sorted(reference.mistakes, key=lambda mistake: not fits(table, wrong, *mistake))
     for name in wrong:
-        known = (matched(table, name, *mistake) for mistake in reference.mistakes)
+        known = (matched(table, name, *mistake) for mistake in mistakes)
         problem = next(filter(None, known), None) or explained(table, name)
         if problem and problem.text not in [p.text for p in problems if p.known]:
             problems.append(problem)
@@ -187,6 +189,12 @@ def numbers(value):
     except ValueError:  # a ragged list
         return None
     return array if array.dtype.kind in "biuf" else None
+
+
+def fits(table, wrong, mistake, other):
+    """Whether a mistake makes the same outputs wrong, and all in the same way."""
+    theirs = [name for name in other.names if other.is_wrong(name)]
+    return set(theirs) == set(wrong) and all(matched(table, n, mistake, other) for n in wrong)
 
 
 def matched(table, name, mistake, other):
@@ -299,9 +307,11 @@ def pattern(table, name):
     """What explains all numbers of an output at once, or ""."""
     rows = [(case, call, numbers(e), numbers(g)) for case, call, e, g in table.rows[name]]
     rows = [(case, call, e, g) for case, call, e, g in rows if e is not None and g is not None]
-    if not all(np.isfinite(g).all() for *_, g in rows if g.size):
-        return "has entries that are not finite"
     if any(e.shape != g.shape for *_, e, g in rows):
+        return ""
+    if any((np.isfinite(e) & ~np.isfinite(g)).any() for *_, e, g in rows):
+        return "has entries that are not finite"
+    if not all(np.isfinite(e).all() and np.isfinite(g).all() for *_, e, g in rows):
         return ""
     if overwritten(rows, name):
         return (
@@ -323,7 +333,8 @@ def pattern(table, name):
             if not close(g, ratio * e, case.float32):
                 return ""
             ratios.append(ratio)
-    if ratios and not np.allclose(ratios, 1):
+    # One number is always some factor away from another: that explains nothing.
+    if any(e.size > 1 for *_, e, _ in rows) and not np.allclose(ratios, 1, atol=1e-3):
         if np.allclose(ratios, ratios[0], rtol=1e-3):
             return f"is {ratios[0]:.4g} times what it should be, everywhere"
         return (

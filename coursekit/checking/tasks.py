@@ -99,12 +99,13 @@ class ExerciseSet:
             variants,
         )
 
-    def answer(self, task, sources=None):
+    def answer(self, task, sources=None, name=None):
         """What the check cell of `task` would be given, with `sources` in place of our answers.
 
         Args:
             task: its id.
             sources: answer cells by task id; those of other tasks are ours.
+            name: return what the cells have defined under this name instead.
 
         Raises:
             whatever the cells raise.
@@ -122,7 +123,7 @@ class ExerciseSet:
                     namespace["check"] = given.__setitem__
                 exec(compile(source, f"<{self.name}, cell {index + 1}>", "exec"), namespace)
                 if options.get("check") == task:
-                    return owner(given[task])
+                    return owner(given[task]) if name is None else namespace[name]
         raise KeyError(task)
 
     @functools.cache  # noqa: B019  (a set lives as long as the process)

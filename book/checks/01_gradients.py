@@ -1,0 +1,561 @@
+# %%
+OPTIONS = [{}, {"strided": True}, {"float32": True}]
+
+def named(options):
+    return "".join(f", {name}" for name in options)
+
+# %% task="gradients-numeric" cases=true
+def cases(rng):
+    for shape in [(5,), (2, 3), (1, 1), (2, 1, 3), (), (4, 4)]:
+        for options in OPTIONS[:2]:
+            a = np.asarray(rng.normal(1, 0.6, shape))
+            args = {"a": a, "c": np.asarray(rng.normal(0, 2, shape))}
+            yield Case(f"a of shape {shape}{named(options)}", [Call(args, returns="the gradient")], **options)
+
+# %% [markdown] task="gradients-numeric" hint=1
+# go through all indices; for each, measure f a little to the right and a little to the left.
+
+# %% [markdown] task="gradients-numeric" hint=2
+# np.ndindex(a.shape) gives every index, for any number of axes; the result has the shape of a.
+
+# %% [markdown] task="gradients-numeric" hint=3
+# keep the entry; set it to kept + eps and call f; set it to kept - eps and call f; put the kept
+# one back; divide the difference by twice eps.
+
+# %% task="gradients-numeric" mistake="one-sided"
+# is measured on one side only: (f(a + eps) - f(a)) / eps is wrong by half of eps times the
+# curvature
+def numeric_gradient(f, a, eps=1e-5):
+    """Return df/da by central differences, entry by entry."""
+    grad = np.zeros_like(a)
+    for index in np.ndindex(a.shape):
+        kept = a[index]
+        a[index] = kept + eps
+        above = f()
+        a[index] = kept
+        grad[index] = (above - f()) / eps
+    return grad
+
+# %% task="gradients-numeric" mistake="no-two"
+# is divided by eps: the two points are 2 eps apart
+def numeric_gradient(f, a, eps=1e-5):
+    """Return df/da by central differences, entry by entry."""
+    grad = np.zeros_like(a)
+    for index in np.ndindex(a.shape):
+        kept = a[index]
+        a[index] = kept + eps
+        above = f()
+        a[index] = kept - eps
+        below = f()
+        a[index] = kept
+        grad[index] = (above - below) / eps
+    return grad
+
+# %% task="gradients-numeric" mistake="never-back"
+# is measured with entries that were not put back: keep each entry, and restore it
+def numeric_gradient(f, a, eps=1e-5):
+    """Return df/da by central differences, entry by entry."""
+    grad = np.zeros_like(a)
+    for index in np.ndindex(a.shape):
+        kept = a[index]
+        a[index] = kept + eps
+        above = f()
+        a[index] = kept - eps
+        below = f()
+        grad[index] = (above - below) / (2 * eps)
+    return grad
+
+# %% task="gradients-numeric" mistake="not-divided"
+# is a difference: divide it by the distance
+def numeric_gradient(f, a, eps=1e-5):
+    """Return df/da by central differences, entry by entry."""
+    grad = np.zeros_like(a)
+    for index in np.ndindex(a.shape):
+        kept = a[index]
+        a[index] = kept + eps
+        above = f()
+        a[index] = kept - eps
+        below = f()
+        a[index] = kept
+        grad[index] = (above - below)
+    return grad
+
+# %% task="gradients-numeric" mistake="sign"
+# has the opposite sign: what lies above minus what lies below
+def numeric_gradient(f, a, eps=1e-5):
+    """Return df/da by central differences, entry by entry."""
+    grad = np.zeros_like(a)
+    for index in np.ndindex(a.shape):
+        kept = a[index]
+        a[index] = kept + eps
+        above = f()
+        a[index] = kept - eps
+        below = f()
+        a[index] = kept
+        grad[index] = (below - above) / (2 * eps)
+    return grad
+
+# %% task="gradients-numeric" mistake="all-at-once"
+# moves all entries at once: each entry has a slope of its own
+def numeric_gradient(f, a, eps=1e-5):
+    """Return df/da by central differences, entry by entry."""
+    grad = np.zeros_like(a)
+    for index in np.ndindex(a.shape):
+        kept = a.copy()
+        a += eps
+        above = f()
+        a[...] = kept - eps
+        below = f()
+        a[...] = kept
+        grad[index] = (above - below) / (2 * eps)
+    return grad
+
+# %% task="gradients-numeric" mistake="first-axis"
+# goes along the first axis only
+def numeric_gradient(f, a, eps=1e-5):
+    """Return df/da by central differences, entry by entry."""
+    grad = np.zeros_like(a)
+    for index in range(len(a)) if a.ndim else [()]:
+        kept = a[index]
+        a[index] = kept + eps
+        above = f()
+        a[index] = kept - eps
+        below = f()
+        a[index] = kept
+        grad[index] = (above - below) / (2 * eps)
+    return grad
+
+# %% task="gradients-numeric" right="flat"
+def numeric_gradient(f, a, eps=1e-5):
+    slopes = []
+    for index in np.ndindex(a.shape):
+        kept = float(a[index])
+        values = []
+        for step in (eps, -eps):
+            a[index] = kept + step
+            values.append(f())
+        a[index] = kept
+        slopes.append((values[0] - values[1]) / (2 * eps))
+    return np.array(slopes).reshape(a.shape)
+
+# %% task="gradients-numeric" right="copies"
+def numeric_gradient(f, a, eps=1e-5):
+    original, grad = a.copy(), np.empty(a.shape)
+    for index in np.ndindex(*a.shape):
+        step = np.zeros(a.shape)
+        step[index] = eps
+        a[...] = original + step
+        above = f()
+        a[...] = original - step
+        grad[index] = (above - f()) / eps / 2
+        a[...] = original
+    return grad
+
+# %% task="gradients-numeric" right="finer"
+def numeric_gradient(f, a, eps=1e-5):
+    grad = np.zeros_like(a)
+    it = np.nditer(a, flags=["multi_index"])
+    for _ in it:
+        i = it.multi_index
+        kept = a[i].copy()
+        a[i] = kept + eps
+        grad[i] += f()
+        a[i] = kept - eps
+        grad[i] -= f()
+        a[i] = kept
+    return grad / 2 / eps
+
+# %% task="gradients-numeric" reject="nearly-back"
+def numeric_gradient(f, a, eps=1e-5):
+    grad = np.zeros_like(a)
+    for index in np.ndindex(a.shape):
+        a[index] += eps
+        above = f()
+        a[index] -= 2 * eps
+        below = f()
+        a[index] += eps * (1 + 1e-9)
+        grad[index] = (above - below) / (2 * eps)
+    return grad
+
+# %% task="gradients-broadcast" cases=true
+def cases(rng):
+    for B, T, C in [(2, 3, 5), (1, 4, 2), (3, 1, 1), (2, 2, 2), (1, 1, 7), (3, 3, 3)]:
+        for options in OPTIONS:
+            args = {"dy": rng.normal(size=(B, T, C)), "x": rng.normal(size=(B, T, C)), "w": rng.normal(size=C)}
+            yield Case(f"x of shape {(B, T, C)}{named(options)}", [Call(args, returns=("dx", "dw", "db"))], **options)
+
+# %% [markdown] task="gradients-broadcast" hint=1
+# w[c] is used at every position of every sequence: its gradient gathers from all of them.
+
+# %% [markdown] task="gradients-broadcast" hint=2
+# dx is (B, T, C): nothing is summed. dw and db are (C,): the first two axes go.
+
+# %% [markdown] task="gradients-broadcast" hint=3
+# dx is dy times w; dw is the sum of dy times x over the first two axes; db is the sum of dy over
+# them.
+
+# %% task="gradients-broadcast" mistake="means"
+# is a mean: what was broadcast is summed
+def scale_shift_backward(dy, x, w):
+    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
+    return dy * w, (dy * x).mean(axis=(0, 1)), dy.mean(axis=(0, 1))
+
+# %% task="gradients-broadcast" mistake="first-axis"
+# is summed over the first axis only: every axis along which it was repeated must go
+def scale_shift_backward(dy, x, w):
+    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
+    return dy * w, (dy * x).sum(axis=0), dy.sum(axis=0)
+
+# %% task="gradients-broadcast" mistake="not-summed"
+# has the shape of x: sum over the axes along which w and b were repeated
+def scale_shift_backward(dy, x, w):
+    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
+    return dy * w, dy * x, dy
+
+# %% task="gradients-broadcast" mistake="dw-no-x"
+# lacks x: the slope of x w with respect to w is x
+def scale_shift_backward(dy, x, w):
+    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
+    return dy * w, dy.sum(axis=(0, 1)), dy.sum(axis=(0, 1))
+
+# %% task="gradients-broadcast" mistake="dx-no-w"
+# lacks w: the slope of x w with respect to x is w
+def scale_shift_backward(dy, x, w):
+    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
+    return dy * 1.0, (dy * x).sum(axis=(0, 1)), dy.sum(axis=(0, 1))
+
+# %% task="gradients-broadcast" mistake="db-with-x"
+# has x in it: the slope with respect to b is 1
+def scale_shift_backward(dy, x, w):
+    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
+    return dy * w, (dy * x).sum(axis=(0, 1)), (dy * x).sum(axis=(0, 1))
+
+# %% task="gradients-broadcast" mistake="swapped"
+# is exchanged with another: the order is dx, dw, db
+def scale_shift_backward(dy, x, w):
+    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
+    return dy * w, dy.sum(axis=(0, 1)), (dy * x).sum(axis=(0, 1))
+
+# %% task="gradients-broadcast" mistake="last-axis"
+# is summed over the wrong axes: the last one stays
+def scale_shift_backward(dy, x, w):
+    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
+    return dy * w, (dy * x).sum(axis=(1, 2)).repeat(w.size)[: w.size], dy.sum(axis=(1, 2)).repeat(w.size)[: w.size]
+
+# %% task="gradients-broadcast" mistake="product-of-sums"
+# is a product of sums: multiply entry by entry first, then sum
+def scale_shift_backward(dy, x, w):
+    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
+    return dy * w, dy.sum(axis=(0, 1)) * x.sum(axis=(0, 1)), dy.sum(axis=(0, 1))
+
+# %% task="gradients-broadcast" right="einsum"
+def scale_shift_backward(dy, x, w):
+    return np.einsum("btc,c->btc", dy, w), np.einsum("btc,btc->c", dy, x), np.einsum("btc->c", dy)
+
+# %% task="gradients-broadcast" right="loop"
+def scale_shift_backward(dy, x, w):
+    dx, dw, db = np.zeros(x.shape), np.zeros(w.shape), np.zeros(w.shape)
+    for b, t, c in np.ndindex(x.shape):
+        dx[b, t, c] = dy[b, t, c] * w[c]
+        dw[c] += dy[b, t, c] * x[b, t, c]
+        db[c] += dy[b, t, c]
+    return dx, dw, db
+
+# %% task="gradients-broadcast" right="flat"
+def scale_shift_backward(dy, x, w):
+    rows, xs = dy.reshape(-1, len(w)), x.reshape(-1, len(w))
+    return [w * dy, (rows * xs).sum(0), np.ones(len(rows)) @ rows]
+
+# %% task="gradients-broadcast" reject="kept-axes"
+def scale_shift_backward(dy, x, w):
+    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
+    return dy * w, (dy * x).sum(axis=(0, 1), keepdims=True), dy.sum(axis=(0, 1), keepdims=True)
+
+# %% task="gradients-broadcast" reject="first-batch"
+def scale_shift_backward(dy, x, w):
+    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
+    return dy * w, (dy * x)[:2].sum(axis=(0, 1)), dy.sum(axis=(0, 1))
+
+# %% task="gradients-matmul" cases=true
+def cases(rng):
+    for N, I, O in [(5, 3, 2), (1, 4, 3), (2, 1, 5), (3, 3, 3), (4, 2, 1), (2, 2, 2)]:
+        for options in OPTIONS:
+            args = {"dy": rng.normal(size=(N, O)), "x": rng.normal(size=(N, I)), "w": rng.normal(size=(I, O))}
+            yield Case(f"x of shape {(N, I)}, w of shape {(I, O)}{named(options)}", [Call(args, returns=("dx", "dw"))], **options)
+
+# %% [markdown] task="gradients-matmul" hint=1
+# which y does x[n, i] reach, and with what slope? Which does w[i, o] reach?
+
+# %% [markdown] task="gradients-matmul" hint=2
+# x[n, i] reaches y[n, o] for every o: sum over o. w[i, o] reaches y[n, o] for every n: sum over
+# n.
+
+# %% [markdown] task="gradients-matmul" hint=3
+# dx is dy times w transposed; dw is x transposed times dy.
+
+# %% task="gradients-matmul" mistake="dw-turned"
+# is made from dyᵀ x: dw[i, o] sums x[n, i] dy[n, o] over n
+def matmul_backward(dy, x, w):
+    """Return dx (N, I) and dw (I, O) of y = x @ w."""
+    return dy @ w.T, (dy.T @ x).reshape(w.shape)
+
+# %% task="gradients-matmul" mistake="dx-untransposed"
+# uses w where wᵀ is due: dx[n, i] sums dy[n, o] w[i, o] over o
+def matmul_backward(dy, x, w):
+    """Return dx (N, I) and dw (I, O) of y = x @ w."""
+    return dy @ w.reshape(w.T.shape), x.T @ dy
+
+# %% task="gradients-matmul" mistake="mean"
+# is divided by N: nothing here takes a mean
+def matmul_backward(dy, x, w):
+    """Return dx (N, I) and dw (I, O) of y = x @ w."""
+    return dy @ w.T, x.T @ dy / len(x)
+
+# %% task="gradients-matmul" mistake="swapped"
+# is exchanged with the other: first dx, then dw
+def matmul_backward(dy, x, w):
+    """Return dx (N, I) and dw (I, O) of y = x @ w."""
+    return x.T @ dy, dy @ w.T
+
+# %% task="gradients-matmul" mistake="no-w"
+# lacks w: the slope of y[n, o] with respect to x[n, i] is w[i, o]
+def matmul_backward(dy, x, w):
+    """Return dx (N, I) and dw (I, O) of y = x @ w."""
+    return dy.sum(axis=1, keepdims=True) * np.ones(len(w)), x.T @ dy
+
+# %% task="gradients-matmul" mistake="no-x"
+# lacks x: the slope with respect to w[i, o] is x[n, i]
+def matmul_backward(dy, x, w):
+    """Return dx (N, I) and dw (I, O) of y = x @ w."""
+    return dy @ w.T, np.ones(x.T.shape) @ dy
+
+# %% task="gradients-matmul" mistake="minus"
+# has the opposite sign
+def matmul_backward(dy, x, w):
+    """Return dx (N, I) and dw (I, O) of y = x @ w."""
+    return dy @ w.T, -(x.T @ dy)
+
+# %% task="gradients-matmul" mistake="one-row"
+# counts the first row of x only: every row used w
+def matmul_backward(dy, x, w):
+    """Return dx (N, I) and dw (I, O) of y = x @ w."""
+    return dy @ w.T, np.outer(x[0], dy[0])
+
+# %% task="gradients-matmul" right="einsum"
+def matmul_backward(dy, x, w):
+    return np.einsum("no,io->ni", dy, w), np.einsum("ni,no->io", x, dy)
+
+# %% task="gradients-matmul" right="loop"
+def matmul_backward(dy, x, w):
+    dx, dw = np.zeros(x.shape), np.zeros(w.shape)
+    for n in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            for o in range(w.shape[1]):
+                dx[n, i] += dy[n, o] * w[i, o]
+                dw[i, o] += x[n, i] * dy[n, o]
+    return dx, dw
+
+# %% task="gradients-matmul" right="outer"
+def matmul_backward(dy, x, w):
+    dw = sum(np.outer(x_row, dy_row) for x_row, dy_row in zip(x, dy))
+    return (w @ dy.T).T, dw
+
+# %% task="gradients-matmul" reject="float16"
+def matmul_backward(dy, x, w):
+    """Return dx (N, I) and dw (I, O) of y = x @ w."""
+    return dy @ w.T, (x.T.astype(np.float16) @ dy.astype(np.float16)).astype(float)
+
+# %% task="gradients-matmul" reject="last-output"
+def matmul_backward(dy, x, w):
+    """Return dx (N, I) and dw (I, O) of y = x @ w."""
+    return dy[:, :2] @ w[:, :2].T, x.T @ dy
+
+# %% task="gradients-centre" cases=true
+def cases(rng):
+    for shape in [(5,), (3, 4), (2, 3, 5), (1, 1), (4, 1), (3, 3), (1, 6)]:
+        for options in OPTIONS[: 1 + 2 * (len(shape) > 1)]:
+            yield Case(f"dy of shape {shape}{named(options)}", [Call({"dy": rng.normal(0.5, 1, shape)}, returns="dx")], **options)
+
+# %% [markdown] task="gradients-centre" hint=1
+# raise one x_j a little: its own y_j goes up, and all y of the row, that one too, go down by a
+# C-th.
+
+# %% [markdown] task="gradients-centre" hint=2
+# dx and dy are (..., C); the slope of y_i with respect to x_j is δᵢⱼ - 1/C; the sum over i runs
+# along the last axis.
+
+# %% [markdown] task="gradients-centre" hint=3
+# dx is dy less the mean of dy along the last axis, which keeps its axis.
+
+# %% task="gradients-centre" mistake="identity"
+# is dy: the mean depends on x, too
+def centre_backward(dy):
+    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
+    return dy
+
+# %% task="gradients-centre" mistake="sum"
+# subtracts the sum: the mean has a 1/C in it
+def centre_backward(dy):
+    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
+    return dy - dy.sum(axis=-1, keepdims=True)
+
+# %% task="gradients-centre" mistake="whole-array"
+# subtracts the mean of the whole array: each row has its own
+def centre_backward(dy):
+    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
+    return dy - dy.mean()
+
+# %% task="gradients-centre" mistake="first-axis"
+# takes the mean along the first axis: the rows run along the last
+def centre_backward(dy):
+    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
+    return dy - dy.mean(axis=0, keepdims=True)
+
+# %% task="gradients-centre" mistake="plus"
+# adds the mean: raising x_j lowers the others
+def centre_backward(dy):
+    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
+    return dy + dy.mean(axis=-1, keepdims=True)
+
+# %% task="gradients-centre" mistake="diagonal"
+# has the Jacobian's diagonal only: every x reaches every y of its row
+def centre_backward(dy):
+    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
+    return dy * (1 - 1 / dy.shape[-1])
+
+# %% task="gradients-centre" mistake="off-diagonal"
+# leaves x_j's own share out of the mean: the mean holds all C entries
+def centre_backward(dy):
+    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
+    return dy - (dy.sum(axis=-1, keepdims=True) - dy) / dy.shape[-1]
+
+# %% task="gradients-centre" mistake="unbiased"
+# divides by C - 1: the mean divides by C
+def centre_backward(dy):
+    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
+    return dy - dy.sum(axis=-1, keepdims=True) / max(dy.shape[-1] - 1, 1)
+
+# %% task="gradients-centre" right="jacobian"
+def centre_backward(dy):
+    C = dy.shape[-1]
+    return dy @ (np.eye(C) - np.ones((C, C)) / C)
+
+# %% task="gradients-centre" right="loop"
+def centre_backward(dy):
+    dx = np.zeros(dy.shape)
+    for n in np.ndindex(dy.shape[:-1]):
+        for j in range(dy.shape[-1]):
+            for i in range(dy.shape[-1]):
+                dx[(*n, j)] += dy[(*n, i)] * ((i == j) - 1 / dy.shape[-1])
+    return dx
+
+# %% task="gradients-centre" right="einsum"
+def centre_backward(dy):
+    return dy - np.einsum("...c->...", dy)[..., None] / dy.shape[-1]
+
+# %% task="gradients-centre" reject="in-place"
+def centre_backward(dy):
+    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
+    dy -= dy.mean(axis=-1, keepdims=True)
+    return dy
+
+# %% task="gradients-reused" cases=true
+def cases(rng):
+    for C in (1, 2, 3, 5, 7, 11):
+        for options in OPTIONS:
+            args = {"dy": rng.normal(0.5, 1, C), "x": rng.normal(0.3, 1, C)}
+            yield Case(f"{C} entries{named(options)}", [Call(args, returns="dx")], **options)
+
+# %% [markdown] task="gradients-reused" hint=1
+# treat s as a step of its own: y = x s, then s = Σ x². Go backwards through both, and add what x
+# gets.
+
+# %% [markdown] task="gradients-reused" hint=2
+# ds is one number: s is used for every y_i. dx is (C,), a sum of two parts.
+
+# %% [markdown] task="gradients-reused" hint=3
+# ds is the sum of dy times x; dx is dy times s, plus ds times two x.
+
+# %% task="gradients-reused" mistake="direct-only"
+# lacks the path through s
+def reused_backward(dy, x):
+    """Return dx (C,) of y = x Σ x²."""
+    s = (x * x).sum()
+    ds = (dy * x).sum()
+    return dy * s
+
+# %% task="gradients-reused" mistake="through-s-only"
+# lacks the direct path from x to y
+def reused_backward(dy, x):
+    """Return dx (C,) of y = x Σ x²."""
+    s = (x * x).sum()
+    ds = (dy * x).sum()
+    return ds * 2 * x
+
+# %% task="gradients-reused" mistake="no-two"
+# lacks the 2 of the power rule
+def reused_backward(dy, x):
+    """Return dx (C,) of y = x Σ x²."""
+    s = (x * x).sum()
+    ds = (dy * x).sum()
+    return dy * s + ds * x
+
+# %% task="gradients-reused" mistake="ds-not-summed"
+# does not sum for ds: s reaches every y
+def reused_backward(dy, x):
+    """Return dx (C,) of y = x Σ x²."""
+    s = (x * x).sum()
+    ds = dy * x
+    return dy * s + ds * 2 * x
+
+# %% task="gradients-reused" mistake="ds-no-x"
+# lacks x in ds: the slope of x s with respect to s is x
+def reused_backward(dy, x):
+    """Return dx (C,) of y = x Σ x²."""
+    s = (x * x).sum()
+    ds = dy.sum()
+    return dy * s + ds * 2 * x
+
+# %% task="gradients-reused" mistake="no-last-x"
+# lacks the factor x: the slope of s with respect to x_j is 2 x_j
+def reused_backward(dy, x):
+    """Return dx (C,) of y = x Σ x²."""
+    s = (x * x).sum()
+    ds = (dy * x).sum()
+    return dy * s + ds * 2
+
+# %% task="gradients-reused" mistake="s-not-squared"
+# has s = Σ x: it is the sum of the squares
+def reused_backward(dy, x):
+    """Return dx (C,) of y = x Σ x²."""
+    s = x.sum()
+    ds = (dy * x).sum()
+    return dy * s + ds * 2 * x
+
+# %% task="gradients-reused" mistake="mean"
+# has a mean where a sum is due
+def reused_backward(dy, x):
+    """Return dx (C,) of y = x Σ x²."""
+    s = (x * x).mean()
+    ds = (dy * x).sum()
+    return dy * s + ds * 2 * x
+
+# %% task="gradients-reused" right="jacobian"
+def reused_backward(dy, x):
+    return dy @ (np.eye(len(x)) * (x @ x) + 2 * np.outer(x, x))
+
+# %% task="gradients-reused" right="loop"
+def reused_backward(dy, x):
+    dx = np.zeros(len(x))
+    for j in range(len(x)):
+        for i in range(len(x)):
+            dx[j] += dy[i] * ((i == j) * (x**2).sum() + x[i] * 2 * x[j])
+    return dx
+
+# %% task="gradients-reused" right="dots"
+def reused_backward(dy, x):
+    return np.dot(x, x) * dy + 2 * np.dot(dy, x) * x
+
+# %% task="gradients-reused" reject="entrywise-cube"
+def reused_backward(dy, x):
+    return dy * 3 * x**2

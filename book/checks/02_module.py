@@ -1,0 +1,882 @@
+# %%
+OPTIONS = [{}, {"strided": True}, {"float32": True}]
+RETURNS = ("y", "dx", "ds", "db")
+
+def stacks(rng, counts):
+    """Numbers for a few layers, x and dy."""
+    for number, count in enumerate(counts):
+        N, C = [(3, 4), (1, 5), (4, 1), (3, 3)][number % 4]
+        for options in OPTIONS:
+            args = {"s": [rng.normal(1, 0.5, C) for _ in range(count)],
+                    "b": [rng.normal(0, 0.5, C) for _ in range(count)],
+                    "x": rng.normal(size=(N, C)), "dy": rng.normal(size=(N, C))}
+            title = f"{count} layers, x of shape {(N, C)}" + "".join(f", {name}" for name in options)
+            yield Case(title, [Call(args, returns=RETURNS)], **options)
+
+# %% task="module-sequential" cases=true
+def cases(rng):
+    yield from stacks(rng, [3, 2, 1, 4, 0])
+
+# %% [markdown] task="module-sequential" hint=1
+# what the last layer's backward pass returns is the upstream gradient of the one before it.
+
+# %% [markdown] task="module-sequential" hint=2
+# every layer here keeps the shape; with other layers, only the order of the list makes the shapes
+# fit.
+
+# %% [markdown] task="module-sequential" hint=3
+# go through the layers from last to first, hand each the gradient so far, and keep what it
+# returns.
+
+# %% task="module-sequential" mistake="in-order"
+# goes through the layers from first to last: the way back is the other way
+@add_to_class(Sequential)
+def backward(self, dy):
+    for layer in self.layers:
+        dy = layer.backward(dy)
+    return dy
+
+# %% task="module-sequential" mistake="dy-to-all"
+# hands dy to every layer: each wants what the layer after it returned
+@add_to_class(Sequential)
+def backward(self, dy):
+    for layer in reversed(self.layers):
+        dx = layer.backward(dy)
+    return dx if self.layers else dy
+
+# %% task="module-sequential" mistake="last-only"
+# goes through the last layer only
+@add_to_class(Sequential)
+def backward(self, dy):
+    for layer in self.layers[-1:]:
+        dy = layer.backward(dy)
+    return dy
+
+# %% task="module-sequential" mistake="first-left-out"
+# stops before the first layer
+@add_to_class(Sequential)
+def backward(self, dy):
+    for layer in reversed(self.layers[1:]):
+        dy = layer.backward(dy)
+    return dy
+
+# %% task="module-sequential" mistake="last-left-out"
+# begins at the last layer but one
+@add_to_class(Sequential)
+def backward(self, dy):
+    for layer in reversed(self.layers[:-1]):
+        dy = layer.backward(dy)
+    return dy
+
+# %% task="module-sequential" mistake="summed"
+# adds what the layers return: they are in a row, not side by side
+@add_to_class(Sequential)
+def backward(self, dy):
+    if not self.layers:
+        return dy
+    return sum(layer.backward(dy) for layer in self.layers)
+
+# %% task="module-sequential" mistake="residual"
+# adds dy at each layer: there is no way around them here
+@add_to_class(Sequential)
+def backward(self, dy):
+    for layer in reversed(self.layers):
+        dy = dy + layer.backward(dy)
+    return dy
+
+# %% task="module-sequential" mistake="list-reversed"
+# turns the list itself around: the next forward pass then runs the wrong way
+@add_to_class(Sequential)
+def backward(self, dy):
+    self.layers.reverse()
+    for layer in self.layers:
+        dy = layer.backward(dy)
+    return dy
+
+# %% task="module-sequential" mistake="twice"
+# calls each backward pass twice: the gradients count twice
+@add_to_class(Sequential)
+def backward(self, dy):
+    for layer in reversed(self.layers):
+        layer.backward(dy)
+        dy = layer.backward(dy)
+    return dy
+
+# %% task="module-sequential" right="index"
+@add_to_class(Sequential)
+def backward(self, dy):
+    for i in range(len(self.layers) - 1, -1, -1):
+        dy = self.layers[i].backward(dy)
+    return dy
+
+# %% task="module-sequential" right="recursion"
+@add_to_class(Sequential)
+def backward(self, dy):
+    def back(layers, dy):
+        return back(layers[:-1], layers[-1].backward(dy)) if layers else dy
+    return back(self.layers, dy)
+
+# %% task="module-sequential" right="reduce"
+@add_to_class(Sequential)
+def backward(self, dy):
+    from functools import reduce
+    return reduce(lambda d, layer: layer.backward(d), self.layers[::-1], dy)
+
+# %% task="module-sequential" reject="at-most-three"
+@add_to_class(Sequential)
+def backward(self, dy):
+    for layer in reversed(self.layers[:3]):
+        dy = layer.backward(dy)
+    return dy
+
+# %% task="module-residual" cases=true
+def cases(rng):
+    yield from stacks(rng, [1, 2, 3, 4])
+
+# %% [markdown] task="module-residual" hint=1
+# x reaches y on two ways; a sum passes its gradient on to both.
+
+# %% [markdown] task="module-residual" hint=2
+# x, y, dy and dx have one shape.
+
+# %% [markdown] task="module-residual" hint=3
+# forward: x plus what the layer makes of it. Backward: dy plus what the layer's backward pass
+# makes of it.
+
+# %% task="module-residual" mistake="no-way-around"
+# lacks the straight way: x is a term of y
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        return self.layer.backward(dy)
+
+# %% task="module-residual" mistake="way-around-only"
+# lacks the way through the layer
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        return dy.copy()
+
+# %% task="module-residual" mistake="forward-plain"
+# lacks x: y = x + layer(x)
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)
+
+    def backward(self, dy):
+        return dy + self.layer.backward(dy)
+
+# %% task="module-residual" mistake="product"
+# multiplies the two gradients: they add up
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        return dy * self.layer.backward(dy)
+
+# %% task="module-residual" mistake="dy-twice"
+# counts dy twice
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        return 2 * dy + self.layer.backward(dy)
+
+# %% task="module-residual" mistake="halved"
+# halves the gradient: a sum passes all of it to each of its terms
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        return 0.5 * (dy + self.layer.backward(dy))
+
+# %% task="module-residual" mistake="nested"
+# sends the sum through the layer: the straight way does not go through it
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        return self.layer.backward(2 * dy)
+
+# %% task="module-residual" mistake="minus"
+# subtracts the straight way
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        return self.layer.backward(dy) - dy
+
+# %% task="module-residual" right="copied"
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        dx = dy.copy()
+        dx += self.layer.backward(dy)
+        return dx
+
+# %% task="module-residual" right="numpy"
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return np.add(x, self.layer.forward(x))
+
+    def backward(self, dy):
+        return np.add(self.layer.backward(dy), dy)
+
+# %% task="module-residual" right="sum-of-list"
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        return sum([self.layer.backward(dy), dy])
+
+# %% task="module-residual" reject="dy-in-place"
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        dy += self.layer.backward(dy)
+        return dy
+
+# %% task="module-residual" reject="scaled-way"
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        return 0.9995 * dy + self.layer.backward(dy)
+
+# %% task="module-product" cases=true
+def cases(rng):
+    yield from stacks(rng, [2, 3, 4, 2])
+
+# %% [markdown] task="module-product" hint=1
+# the slope of a product with respect to one factor is the product of the others; x was used by
+# every layer.
+
+# %% [markdown] task="module-product" hint=2
+# keep the results of all layers, each (N, C). What a layer's backward pass returns is (N, C);
+# those add up.
+
+# %% [markdown] task="module-product" hint=3
+# for each layer, hand dy times the product of the other results to its backward pass, and add up
+# what comes back.
+
+# %% task="module-product" mistake="no-others"
+# hands dy to each layer: a product passes to each factor the gradient times the others
+class Product(Module):
+    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.results = [layer(x) for layer in self.layers]
+        return np.prod(self.results, axis=0)
+
+    def backward(self, dy):
+        dx = 0
+        for i, layer in enumerate(self.layers):
+            others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+            dx = dx + layer.backward(dy)
+        return dx
+
+# %% task="module-product" mistake="all-results"
+# multiplies by all results: the factor itself is not among the others
+class Product(Module):
+    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.results = [layer(x) for layer in self.layers]
+        return np.prod(self.results, axis=0)
+
+    def backward(self, dy):
+        dx = 0
+        for i, layer in enumerate(self.layers):
+            others = np.prod(self.results, axis=0)
+            dx = dx + layer.backward(dy * others)
+        return dx
+
+# %% task="module-product" mistake="first-only"
+# returns what the first layer gives: x was used by all
+class Product(Module):
+    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.results = [layer(x) for layer in self.layers]
+        return np.prod(self.results, axis=0)
+
+    def backward(self, dy):
+        dx = 0
+        for i, layer in enumerate(self.layers):
+            others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+            d = layer.backward(dy * others)
+            dx = d if i == 0 else dx
+        return dx
+
+# %% task="module-product" mistake="last-only"
+# returns what the last layer gives: x was used by all
+class Product(Module):
+    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.results = [layer(x) for layer in self.layers]
+        return np.prod(self.results, axis=0)
+
+    def backward(self, dy):
+        dx = 0
+        for i, layer in enumerate(self.layers):
+            others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+            dx = layer.backward(dy * others)
+        return dx
+
+# %% task="module-product" mistake="own-result"
+# multiplies by the layer's own result
+class Product(Module):
+    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.results = [layer(x) for layer in self.layers]
+        return np.prod(self.results, axis=0)
+
+    def backward(self, dy):
+        dx = 0
+        for i, layer in enumerate(self.layers):
+            others = self.results[i]
+            dx = dx + layer.backward(dy * others)
+        return dx
+
+# %% task="module-product" mistake="sum-of-others"
+# adds the other results: they are multiplied
+class Product(Module):
+    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.results = [layer(x) for layer in self.layers]
+        return np.prod(self.results, axis=0)
+
+    def backward(self, dy):
+        dx = 0
+        for i, layer in enumerate(self.layers):
+            others = np.sum(self.results[:i] + self.results[i + 1 :], axis=0)
+            dx = dx + layer.backward(dy * others)
+        return dx
+
+# %% task="module-product" mistake="forward-sum"
+# adds the results: y is their product
+class Product(Module):
+    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.results = [layer(x) for layer in self.layers]
+        return np.sum(self.results, axis=0)
+
+    def backward(self, dy):
+        dx = 0
+        for i, layer in enumerate(self.layers):
+            others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+            dx = dx + layer.backward(dy * others)
+        return dx
+
+# %% task="module-product" mistake="chained"
+# puts the layers in a row: each gets the same x
+class Product(Module):
+    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.results = []
+        for layer in self.layers:
+            x = layer(x)
+            self.results.append(x)
+        return np.prod(self.results, axis=0)
+
+    def backward(self, dy):
+        dx = 0
+        for i, layer in enumerate(self.layers):
+            others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+            dx = dx + layer.backward(dy * others)
+        return dx
+
+# %% task="module-product" mistake="next-only"
+# multiplies by the next result only: all the others are factors
+class Product(Module):
+    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.results = [layer(x) for layer in self.layers]
+        return np.prod(self.results, axis=0)
+
+    def backward(self, dy):
+        dx = 0
+        for i, layer in enumerate(self.layers):
+            others = self.results[(i + 1) % len(self.results)]
+            dx = dx + layer.backward(dy * others)
+        return dx
+
+# %% task="module-product" right="loop"
+class Product(Module):
+    def __init__(self, *layers):
+        self.layers = layers
+
+    def forward(self, x):
+        y = np.ones_like(x)
+        self.results = []
+        for layer in self.layers:
+            self.results.append(layer(x))
+            y = y * self.results[-1]
+        return y
+
+    def backward(self, dy):
+        dx = np.zeros_like(dy)
+        for i in range(len(self.layers)):
+            d = dy
+            for j in range(len(self.layers)):
+                if j != i:
+                    d = d * self.results[j]
+            dx += self.layers[i].backward(d)
+        return dx
+
+# %% task="module-product" right="prefix-suffix"
+class Product(Module):
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.left = [np.ones_like(x)]
+        self.results = [layer(x) for layer in self.layers]
+        for r in self.results:
+            self.left.append(self.left[-1] * r)
+        return self.left[-1].copy()
+
+    def backward(self, dy):
+        right, parts = dy, []
+        for layer, left, r in zip(self.layers[::-1], self.left[-2::-1], self.results[::-1]):
+            parts.append(layer.backward(right * left))
+            right = right * r
+        return sum(parts)
+
+# %% task="module-product" right="stacked"
+class Product(Module):
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.stack = np.array([layer.forward(x) for layer in self.layers])
+        return self.stack.prod(axis=0)
+
+    def backward(self, dy):
+        others = [np.delete(self.stack, i, axis=0).prod(axis=0) for i in range(len(self.stack))]
+        return np.sum([layer.backward(dy * o) for layer, o in zip(self.layers, others)], axis=0)
+
+# %% task="module-product" reject="two-factors"
+class Product(Module):
+    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        self.results = [layer(x) for layer in self.layers]
+        return np.prod(self.results, axis=0)
+
+    def backward(self, dy):
+        dx = 0
+        for i, layer in enumerate(self.layers):
+            others = self.results[1 - i] if i < 2 else self.results[0]
+            dx = dx + layer.backward(dy * others)
+        return dx
+
+# %% task="module-params" cases=true
+def cases(rng):
+    def array(*shape):
+        return rng.normal(size=shape)
+
+    def leaf(C):
+        return {"W": array(C, 2), "dW": array(C, 2), "b": array(C), "db": array(C), "x": array(C)}
+
+    trees = [
+        leaf(3),
+        {"second": leaf(2), "first": leaf(3)},
+        {"layers": [leaf(2), leaf(1), leaf(3)]},
+        {"blocks": [{"ln": leaf(2), "parts": [leaf(1)]}, {"ln": leaf(3), "parts": []}], "head": leaf(2)},
+        {"W": array(2), "dW": array(2), "inner": {"V": array(1), "eps": 0.1, "dy": array(3)}},
+        {"wte": {"W": 0, "dW": 1}, "head": {"W": 0, "dW": 1}, "mask": array(2), "name": "gpt"},
+        {"alone": [leaf(2)], "numbers": [0.5, 0.25], "none": None, "deep": {"deep": {"deep": leaf(1)}}},
+        {},
+    ]
+    for number, tree in enumerate(trees):
+        shared = [np.arange(3.0), np.zeros(3)]
+        yield Case(f"tree {number + 1} of {len(trees)}", [Call({"tree": tree, "shared": shared}, returns="the list")])
+
+# %% [markdown] task="module-params" hint=1
+# walk through the attributes; where one is a module, or a list with modules in it, walk on inside
+# it.
+
+# %% [markdown] task="module-params" hint=2
+# a name is the path: attribute names and places in lists, with dots between. Only arrays with a
+# d-array beside them count.
+
+# %% [markdown] task="module-params" hint=3
+# for each attribute: an array with its gradient goes into the dict; a module is searched with the
+# prefix extended by its name; a list, element by element, with name and number. At the end keep
+# the first of the same arrays.
+
+# %% task="module-params" mistake="no-lists"
+# misses modules that stand in lists
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            found[prefix + name] = value
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.")
+        elif False:
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i}.")
+    once = {}
+    for name, value in found.items():
+        if not any(value is other for other in once.values()):
+            once[name] = value
+    return once
+
+# %% task="module-params" mistake="no-nesting"
+# misses modules inside of modules
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            found[prefix + name] = value
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i}.")
+    once = {}
+    for name, value in found.items():
+        if not any(value is other for other in once.values()):
+            once[name] = value
+    return once
+
+# %% task="module-params" mistake="every-array"
+# lists every array: one without a gradient beside it is no parameter
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray):
+            found[prefix + name] = value
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i}.")
+    once = {}
+    for name, value in found.items():
+        if not any(value is other for other in once.values()):
+            once[name] = value
+    return once
+
+# %% task="module-params" mistake="no-prefix"
+# gives names without the path that leads to them
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            found[name] = value
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i}.")
+    once = {}
+    for name, value in found.items():
+        if not any(value is other for other in once.values()):
+            once[name] = value
+    return once
+
+# %% task="module-params" mistake="shared-twice"
+# lists an array that stands in two places twice
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            found[prefix + name] = value
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i}.")
+    once = {}
+    for name, value in found.items():
+        if True:
+            once[name] = value
+    return once
+
+# %% task="module-params" mistake="last-name"
+# lists a shared array under its last name: the first counts
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            found[prefix + name] = value
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i}.")
+    once = {}
+    for name, value in reversed(found.items()):
+        if not any(value is other for other in once.values()):
+            once[name] = value
+    return dict(reversed(once.items()))
+
+# %% task="module-params" mistake="from-one"
+# counts places in a list from 1
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            found[prefix + name] = value
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i + 1}.")
+    once = {}
+    for name, value in found.items():
+        if not any(value is other for other in once.values()):
+            once[name] = value
+    return once
+
+# %% task="module-params" mistake="gradients"
+# lists the gradients: the parameters are asked for
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            found[prefix + name] = vars(module)[f"d{name}"]
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i}.")
+    once = {}
+    for name, value in found.items():
+        if not any(value is other for other in once.values()):
+            once[name] = value
+    return once
+
+# %% task="module-params" right="generator"
+def params(module, prefix=""):
+    def walk(module, prefix):
+        for name, value in module.__dict__.items():
+            if isinstance(value, np.ndarray):
+                if isinstance(module.__dict__.get("d" + name), np.ndarray):
+                    yield prefix + name, value
+            parts = enumerate(value) if isinstance(value, list) else [("", value)]
+            for i, part in parts:
+                if isinstance(part, Module):
+                    yield from walk(part, f"{prefix}{name}." + (f"{i}." if i != "" else ""))
+
+    seen, found = set(), {}
+    for name, value in walk(module, prefix):
+        if id(value) not in seen:
+            seen.add(id(value))
+            found[name] = value
+    return found
+
+# %% task="module-params" right="stack"
+def params(module, prefix=""):
+    found, work = [], [(prefix, module)]
+    while work:
+        prefix, part = work.pop(0)
+        if isinstance(part, tuple):
+            name, value = part
+            found.append((name, value))
+            continue
+        inside = []
+        for name, value in vars(part).items():
+            if isinstance(value, np.ndarray) and isinstance(getattr(part, "d" + name, None), np.ndarray):
+                inside.append((None, (prefix + name, value)))
+            elif isinstance(value, Module):
+                inside.append((f"{prefix}{name}.", value))
+            elif isinstance(value, list):
+                inside += [(f"{prefix}{name}.{i}.", p) for i, p in enumerate(value) if isinstance(p, Module)]
+        work = inside + work
+    result, ids = {}, []
+    for name, value in found:
+        if id(value) not in ids:
+            ids.append(id(value))
+            result[name] = value
+    return result
+
+# %% task="module-params" right="attributes"
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            found[prefix + name] = value
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.")
+        elif isinstance(value, (list, tuple)):
+            modules = [(i, part) for i, part in enumerate(value) if hasattr(part, '__dict__')]
+            for i, part in modules:
+                found = {**found, **params(part, prefix + name + '.' + str(i) + '.')}
+    once = {}
+    for name, value in found.items():
+        if not any(value is other for other in once.values()):
+            once[name] = value
+    return once
+
+# %% task="module-params" reject="sorted"
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            found[prefix + name] = value
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i}.")
+    once = {}
+    for name, value in found.items():
+        if not any(value is other for other in once.values()):
+            once[name] = value
+    return dict(sorted(once.items()))
+
+# %% task="module-params" reject="first-of-list"
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            found[prefix + name] = value
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            for i, part in enumerate(value[:2]):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i}.")
+    once = {}
+    for name, value in found.items():
+        if not any(value is other for other in once.values()):
+            once[name] = value
+    return once

@@ -1,0 +1,479 @@
+# %%
+SHAPES = [(7,), (3, 5), (2, 3, 4), (1, 1), (1, 6), (5, 1)]
+
+def entrywise(rng, spread=1.5, extreme=False):
+    """Cases of a layer without parameters: all shapes; then strided and float32 arrays."""
+    for shape in SHAPES:
+        for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) > 1)]:
+            x = [away_from_zero(rng.normal(0, spread, shape)) for _ in range(2)]
+            if extreme:
+                x = [np.where(rng.random(shape) < 0.5, a, np.sign(a) * 1000.0) for a in x]
+            dy = [rng.normal(size=shape) for _ in range(2)]
+            yield layer(
+                f"x of shape {shape}" + "".join(f", {name}" for name in options), {}, {},
+                [{"x": a} for a in x], [{"dy": a} for a in dy], **options,
+            )
+
+def away_from_zero(x):
+    """ReLU's slope jumps at 0: keep a distance from it, and both signs in every array."""
+    x = np.where(np.abs(x) < 0.05, 0.3, x)
+    x.flat[0] = -abs(x.flat[0])
+    x.flat[-1] = abs(x.flat[-1])
+    return x
+
+# %% task="relu-backward" cases=true
+def cases(rng):
+    yield from entrywise(rng)
+
+# %% [markdown] task="relu-backward" hint=1
+# what is the slope of max(x, 0) where x is positive, and what is it elsewhere?
+
+# %% [markdown] task="relu-backward" hint=2
+# dy, self.positive and dx all have the shape of x: nothing is summed.
+
+# %% [markdown] task="relu-backward" hint=3
+# let dy through where x was positive, and put zero elsewhere; True counts as 1 in a product.
+
+# %% task="relu-backward" mistake="gated-by-dy"
+# it lets through where dy is positive: the gate is set by x, in the forward pass
+@add_to_class(ReLU)
+def backward(self, dy):
+    return dy * (dy > 0)
+
+# %% task="relu-backward" mistake="relu-of-dy"
+# it gates by x and then cuts off the negative dy as well: gradients may be negative
+@add_to_class(ReLU)
+def backward(self, dy):
+    return np.maximum(dy, 0) * self.positive
+
+# %% task="relu-backward" mistake="through"
+# it is dy everywhere: where x was negative, y does not depend on x
+@add_to_class(ReLU)
+def backward(self, dy):
+    return dy.copy()
+
+# %% task="relu-backward" mistake="inverted"
+# it is let through where x was negative, and stopped where it was positive
+@add_to_class(ReLU)
+def backward(self, dy):
+    return dy * ~self.positive
+
+# %% task="relu-backward" mistake="slope-only"
+# it is the slope, without dy: the chain rule multiplies the two
+@add_to_class(ReLU)
+def backward(self, dy):
+    return self.positive * 1.0
+
+# %% task="relu-backward" mistake="leaky"
+# it has a slope of 0.01 where x is negative, as Leaky ReLU has: here the slope is 0
+@add_to_class(ReLU)
+def backward(self, dy):
+    return dy * np.where(self.positive, 1.0, 0.01)
+
+# %% task="relu-backward" mistake="sign"
+# it has slope -1 where x is negative: that is the slope of |x|
+@add_to_class(ReLU)
+def backward(self, dy):
+    return dy * np.where(self.positive, 1.0, -1.0)
+
+# %% task="relu-backward" mistake="in-place"
+# is changed in place: in a residual block, the other branch still needs the same dy
+@add_to_class(ReLU)
+def backward(self, dy):
+    dy[~self.positive] = 0
+    return dy
+
+# %% task="relu-backward" mistake="summed"
+# it is dy times the mean of the gate: entry by entry, each has its own slope
+@add_to_class(ReLU)
+def backward(self, dy):
+    return dy * self.positive.mean()
+
+# %% task="relu-backward" right="where"
+@add_to_class(ReLU)
+def backward(self, dy):
+    return np.where(self.positive, dy, 0)
+
+# %% task="relu-backward" right="copy-and-clear"
+@add_to_class(ReLU)
+def backward(self, dy):
+    dx = dy.copy()
+    dx[~self.positive] = 0
+    return dx
+
+# %% task="relu-backward" right="loop"
+@add_to_class(ReLU)
+def backward(self, dy):
+    dx = np.zeros(dy.shape)
+    for index in np.ndindex(dy.shape):
+        if self.positive[index]:
+            dx[index] = dy[index]
+    return dx
+
+# %% task="relu-backward" reject="gate-flipped-once"
+@add_to_class(ReLU)
+def backward(self, dy):
+    self.positive = self.positive.copy()
+    self.positive.flat[-1] = False
+    return dy * self.positive
+
+# %% task="relu-backward" reject="flattened"
+@add_to_class(ReLU)
+def backward(self, dy):
+    return (dy * self.positive).ravel()
+
+# %% task="sigmoid-tanh" cases=true
+def cases(rng):
+    for shape in SHAPES:
+        for options in [{}, {"strided": True}, {"float32": True}]:
+            x, z = rng.normal(0, 1.5, (2, *shape))
+            args = {"dy": rng.normal(size=shape), "y": 1 / (1 + np.exp(-x)),
+                    "dt": rng.normal(size=shape), "t": np.tanh(z)}
+            yield Case(
+                f"arrays of shape {shape}" + "".join(f", {name}" for name in options),
+                [Call(args, returns=("dx of sigmoid", "dx of tanh"))], **options,
+            )
+
+# %% [markdown] task="sigmoid-tanh" hint=1
+# write the derivative with x first, and then look for y, or t, in what you have.
+
+# %% [markdown] task="sigmoid-tanh" hint=2
+# everything has one shape. At x = 0 the slope of sigmoid is 1/4 (there y = 1/2), and that of tanh
+# is 1 (there t = 0): try your formulas on that.
+
+# %% [markdown] task="sigmoid-tanh" hint=3
+# sigmoid: dy times y times what y lacks to 1. tanh: dt times what the square of t lacks to 1.
+
+# %% task="sigmoid-tanh" mistake="slope-of-slope"
+# applies the function to y once more: y is the output already
+def both(dy, y, dt, t):
+    s, u = 1 / (1 + np.exp(-y)), np.tanh(t)
+    return dy * s * (1 - s), dt * (1 - u * u)
+
+# %% task="sigmoid-tanh" mistake="no-dy"
+# is the slope alone: multiply it by what comes from above
+def both(dy, y, dt, t):
+    return y * (1 - y), 1 - t * t
+
+# %% task="sigmoid-tanh" mistake="exchanged"
+# has the slope of the other function
+def both(dy, y, dt, t):
+    return dy * (1 - y * y), dt * t * (1 - t)
+
+# %% task="sigmoid-tanh" mistake="one-minus"
+# lacks a factor: at the output 1/2 of sigmoid its slope is 1/4, and at the output 0 of tanh it is 1
+def both(dy, y, dt, t):
+    return dy * (1 - y), dt * (1 - t)
+
+# %% task="sigmoid-tanh" mistake="plus"
+# has a plus where a minus belongs: where the function is flat, the slope goes to 0
+def both(dy, y, dt, t):
+    return dy * y * (1 + y), dt * (1 + t * t)
+
+# %% task="sigmoid-tanh" mistake="divided"
+# divides by the slope: that is the slope of the inverse function
+def both(dy, y, dt, t):
+    return dy / (y * (1 - y)), dt / (1 - t * t)
+
+# %% task="sigmoid-tanh" right="expanded"
+def both(dy, y, dt, t):
+    return dy * (y - y**2), dt - dt * t**2
+
+# %% task="sigmoid-tanh" right="through-x"
+def both(dy, y, dt, t):
+    x, z = np.log(y / (1 - y)), np.arctanh(t)
+    return dy * np.exp(-x) / (1 + np.exp(-x)) ** 2, dt / np.cosh(z) ** 2
+
+# %% task="sigmoid-tanh" right="factored"
+def both(dy, y, dt, t):
+    return np.multiply(dy, np.multiply(y, 1 - y)), dt * (1 - t) * (1 + t)
+
+# %% task="sigmoid-tanh" reject="rounded-slope"
+def both(dy, y, dt, t):
+    return dy * np.round(y * (1 - y), 3), dt * (1 - t * t)
+
+# %% task="sigmoid-tanh" reject="in-place"
+def both(dy, y, dt, t):
+    dy *= y * (1 - y)
+    return dy, dt * (1 - t * t)
+
+# %% task="gelu-backward" cases=true
+def cases(rng):
+    yield from entrywise(rng)
+
+# %% [markdown] task="gelu-backward" hint=1
+# use the product rule on x/2 and 1 + t, and the chain rule on t = tanh(u).
+
+# %% [markdown] task="gelu-backward" hint=2
+# all arrays have the shape of x. There are two terms: one where x/2 is differentiated, one where t
+# is; the second has three factors besides x/2... the slope of tanh, and the slope of u.
+
+# %% [markdown] task="gelu-backward" hint=3
+# half of 1 + t, plus half of x times the slope of tanh (one minus t squared) times the slope of u
+# (a times one plus three c x squared); all of that times dy.
+
+# %% task="gelu-backward" mistake="first-term"
+# it is the product rule's first term only: t depends on x, too
+@add_to_class(GELU)
+def backward(self, dy):
+    return dy * 0.5 * (1 + self.t)
+
+# %% task="gelu-backward" mistake="second-term"
+# it is the product rule's second term only: the factor x/2 has a slope, too
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    return dy * 0.5 * x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x)
+
+# %% task="gelu-backward" mistake="no-inner"
+# it lacks the slope of u: tanh(u) is differentiated with respect to u, and then u to x
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t))
+
+# %% task="gelu-backward" mistake="no-cubic"
+# it lacks the slope of the cubic term of u
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * self.a)
+
+# %% task="gelu-backward" mistake="no-three"
+# it lacks the 3 of the power rule: the slope of x³ is 3 x²
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * self.a * (1 + self.c * x * x))
+
+# %% task="gelu-backward" mistake="no-a"
+# it lacks the factor a in the slope of u
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (1 + 3 * self.c * x * x))
+
+# %% task="gelu-backward" mistake="tanh-slope"
+# it has 1 - t as the slope of tanh: it is 1 - t²
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t) * self.a * (1 + 3 * self.c * x * x))
+
+# %% task="gelu-backward" mistake="no-half"
+# it lacks the 1/2 in the second term
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    return dy * (0.5 * (1 + t) + x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x))
+
+# %% task="gelu-backward" mistake="at-dy"
+# it takes the slope at dy: the slope belongs to x, which forward has kept
+@add_to_class(GELU)
+def backward(self, dy):
+    x = dy
+    t = np.tanh(self.a * x * (1 + self.c * x * x))
+    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x))
+
+# %% task="gelu-backward" mistake="no-dy"
+# it is the slope, without dy
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x)
+
+# %% task="gelu-backward" right="step-by-step"
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    dt = dy * 0.5 * x
+    du = dt * (1 - t**2)
+    dx = dy * 0.5 * (1 + t)
+    dx = dx + du * self.a
+    dx = dx + du * self.a * self.c * 3 * x**2
+    return dx
+
+# %% task="gelu-backward" right="cosh"
+@add_to_class(GELU)
+def backward(self, dy):
+    x = self.x
+    u = self.a * (x + self.c * x**3)
+    return dy * 0.5 * (1 + np.tanh(u) + x / np.cosh(u) ** 2 * self.a * (1 + 3 * self.c * x**2))
+
+# %% task="gelu-backward" right="loop"
+@add_to_class(GELU)
+def backward(self, dy):
+    dx = np.empty(dy.shape)
+    for i in np.ndindex(dy.shape):
+        x, t = float(self.x[i]), float(self.t[i])
+        dx[i] = dy[i] * (0.5 + 0.5 * t + 0.5 * x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x))
+    return dx
+
+# %% task="gelu-backward" reject="erf-form"
+@add_to_class(GELU)
+def backward(self, dy):
+    x = self.x
+    cdf = 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    return dy * (cdf + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi))
+
+# %% task="gelu-backward" reject="spoils-the-cache"
+@add_to_class(GELU)
+def backward(self, dy):
+    x = self.x
+    self.t *= self.t
+    x *= 0.5
+    return dy * (0.5 * (1 + np.sqrt(self.t)) + x * (1 - self.t) * self.a)
+
+# %% task="gelu-backward" reject="sigmoid-form"
+@add_to_class(GELU)
+def backward(self, dy):
+    s = 1 / (1 + np.exp(-1.702 * self.x))
+    return dy * (s + 1.702 * self.x * s * (1 - s))
+
+# %% task="silu" cases=true
+def cases(rng):
+    yield from list(entrywise(rng))[:9]
+    yield from list(entrywise(rng, extreme=True))[:9]
+
+# %% [markdown] task="silu" hint=1
+# y is a product of x and σ(x); the slope of σ can be written with σ itself.
+
+# %% [markdown] task="silu" hint=2
+# keep x and s = σ(x) in forward, both of the shape of x; nothing is summed.
+
+# %% [markdown] task="silu" hint=3
+# the slope is s plus x times s times what s lacks to 1; multiply it by dy.
+
+# %% task="silu" mistake="first-term"
+# it lacks the term in which σ is differentiated: σ depends on x, too
+class SiLU(Module):
+    def forward(self, x):
+        self.s = 0.5 * (1 + np.tanh(x / 2))
+        return x * self.s
+
+    def backward(self, dy):
+        return dy * self.s
+
+# %% task="silu" mistake="second-term"
+# it lacks the term in which the factor x is differentiated
+class SiLU(Module):
+    def forward(self, x):
+        self.x, self.s = x, 0.5 * (1 + np.tanh(x / 2))
+        return x * self.s
+
+    def backward(self, dy):
+        return dy * self.x * self.s * (1 - self.s)
+
+# %% task="silu" mistake="no-x"
+# it lacks the factor x in the term in which σ is differentiated
+class SiLU(Module):
+    def forward(self, x):
+        self.x, self.s = x, 0.5 * (1 + np.tanh(x / 2))
+        return x * self.s
+
+    def backward(self, dy):
+        return dy * (self.s + self.s * (1 - self.s))
+
+# %% task="silu" mistake="overflows"
+# it is nan or wrong for large scores: e to the 1000 overflows; use np.tanh
+class SiLU(Module):
+    def forward(self, x):
+        e = np.exp(x)
+        self.x, self.s = x, e / (1 + e)
+        return x * self.s
+
+    def backward(self, dy):
+        return dy * (self.s + self.x * self.s * (1 - self.s))
+
+# %% task="silu" mistake="tanh-of-x"
+# it uses tanh(x) where tanh(x/2) is due
+class SiLU(Module):
+    def forward(self, x):
+        self.x, self.s = x, 0.5 * (1 + np.tanh(x))
+        return x * self.s
+
+    def backward(self, dy):
+        return dy * (self.s + self.x * self.s * (1 - self.s))
+
+# %% task="silu" mistake="sigmoid"
+# it is the sigmoid itself: SiLU multiplies it by x
+class SiLU(Module):
+    def forward(self, x):
+        self.s = 0.5 * (1 + np.tanh(x / 2))
+        return self.s + 0
+
+    def backward(self, dy):
+        return dy * self.s * (1 - self.s)
+
+# %% task="silu" mistake="y-for-s"
+# it uses y for σ(x): y = x σ(x)
+class SiLU(Module):
+    def forward(self, x):
+        self.x = x
+        self.y = x * 0.5 * (1 + np.tanh(x / 2))
+        return self.y.copy()
+
+    def backward(self, dy):
+        return dy * (self.y + self.x * self.y * (1 - self.y))
+
+# %% task="silu" mistake="gelu-scale"
+# it has σ(1.702 x), which is an approximation of GELU: SiLU has σ(x)
+class SiLU(Module):
+    def forward(self, x):
+        self.x, self.s = x, 0.5 * (1 + np.tanh(1.702 * x / 2))
+        return x * self.s
+
+    def backward(self, dy):
+        return dy * (self.s + 1.702 * self.x * self.s * (1 - self.s))
+
+# %% task="silu" right="from-y"
+class SiLU(Module):
+    def forward(self, x):
+        self.s = 0.5 + 0.5 * np.tanh(0.5 * x)
+        self.y = x * self.s
+        return self.y.copy()
+
+    def backward(self, dy):
+        return dy * (self.y + self.s * (1 - self.y))
+
+# %% task="silu" right="two-branches"
+class SiLU(Module):
+    def forward(self, x):
+        small = np.exp(-np.abs(x))
+        self.x, self.s = x, np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+        return x * self.s
+
+    def backward(self, dy):
+        ds = dy * self.x
+        return dy * self.s + ds * self.s * (1 - self.s)
+
+# %% task="silu" right="recomputed"
+class SiLU(Module):
+    def forward(self, x):
+        self.x = x.copy()
+        return x / 2 * (1 + np.tanh(x / 2))
+
+    def backward(self, dy):
+        t = np.tanh(self.x / 2)
+        return dy / 2 * (1 + t + self.x / 2 * (1 - t * t))
+
+# %% task="silu" reject="clipped"
+class SiLU(Module):
+    def forward(self, x):
+        self.x = np.clip(x, -20, 20)
+        self.s = 1 / (1 + np.exp(-self.x))
+        return self.x * self.s
+
+    def backward(self, dy):
+        return dy * (self.s + self.x * self.s * (1 - self.s))
+
+# %% task="silu" reject="first-input-kept"
+class SiLU(Module):
+    def forward(self, x):
+        if not hasattr(self, "x"):
+            self.x = x
+        return x * 0.5 * (1 + np.tanh(x / 2))
+
+    def backward(self, dy):
+        s = 0.5 * (1 + np.tanh(self.x / 2))
+        return dy * (s + self.x * s * (1 - s))

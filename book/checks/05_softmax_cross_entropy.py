@@ -1,0 +1,621 @@
+# %%
+SHAPES = [((5,), -1), ((3, 4), -1), ((4, 3), 0), ((2, 3, 5), 1), ((2, 5, 3), -1), ((1, 7), -1), ((3, 3), 0), ((4, 4), -1)]
+
+def softmax_of(x, axis):
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+def named(options):
+    return "".join(f", {name}" for name in options)
+
+def logits_and_targets(rng, count=2):
+    """Shapes, logits of ordinary and of huge size, targets of which some repeat."""
+    for leading, V in [((4,), 3), ((7,), 5), ((2, 3), 7), ((1, 1), 4), ((3,), 3), ((2, 2, 2), 5)]:
+        for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(leading) > 1)]:
+            for scale in (1.5, 400.0)[: 2 if not options else 1]:
+                rounds = []
+                for _ in range(count):
+                    targets = rng.integers(0, V, leading)
+                    targets.flat[-1] = targets.flat[0]
+                    rounds.append({"logits": rng.normal(0, scale, (*leading, V)), "targets": targets})
+                size = "" if scale < 10 else ", huge"
+                yield f"logits of shape {(*leading, V)}{size}{named(options)}", rounds, options
+
+# %% task="softmax-backward" cases=true
+def cases(rng):
+    for shape, axis in SHAPES:
+        for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) == 3)]:
+            p = softmax_of(rng.normal(0, 1.5, shape), axis)
+            yield Case(
+                f"p of shape {shape}, axis {axis}{named(options)}",
+                [Call({"dp": rng.normal(size=shape), "p": p, "axis": axis}, returns="dx")], **options,
+            )
+    p = softmax_of(rng.normal(size=(3, 5)), -1)
+    yield Case("axis not given", [Call({"dp": rng.normal(size=(3, 5)), "p": p}, returns="dx")])
+
+# %% [markdown] task="softmax-backward" hint=1
+# raising one x lifts its own p and lowers all others, so each dx gathers from all dp of its row.
+
+# %% [markdown] task="softmax-backward" hint=2
+# the slope of p[i] with respect to x[j] is p[i] (δᵢⱼ - p[j]). Summed over i with dp[i], the second
+# part is one number for each row: keep its axis, so that it broadcasts.
+
+# %% [markdown] task="softmax-backward" hint=3
+# p times what dp exceeds its average by, where the average weighs each dp with its p; sum along
+# `axis`, with keepdims.
+
+# %% task="softmax-backward" mistake="diagonal"
+# it has the Jacobian's diagonal only: every x reaches every p of its row
+def softmax_backward(dp, p, axis=-1):
+    return dp * p * (1 - p)
+
+# %% task="softmax-backward" mistake="no-sum"
+# it lacks the term that keeps the sum of p at 1: raising one x lowers the other p
+def softmax_backward(dp, p, axis=-1):
+    return p * dp
+
+# %% task="softmax-backward" mistake="last-axis"
+# it sums along the last axis: the axis of the softmax is an argument
+def softmax_backward(dp, p, axis=-1):
+    return p * (dp - (dp * p).sum(axis=-1, keepdims=True))
+
+# %% task="softmax-backward" mistake="all-axes"
+# it sums over the whole array: each row has a softmax of its own
+def softmax_backward(dp, p, axis=-1):
+    return p * (dp - (dp * p).sum())
+
+# %% task="softmax-backward" mistake="unweighted"
+# it subtracts the sum of dp: each dp[i] enters with its weight p[i]
+def softmax_backward(dp, p, axis=-1):
+    return p * (dp - dp.sum(axis=axis, keepdims=True))
+
+# %% task="softmax-backward" mistake="mean"
+# it subtracts a plain mean over the axis: the weights p add up to 1 already
+def softmax_backward(dp, p, axis=-1):
+    return p * (dp - (dp * p).mean(axis=axis, keepdims=True))
+
+# %% task="softmax-backward" mistake="plus"
+# it adds the second term: the slope of p[i] with respect to another x[j] is negative
+def softmax_backward(dp, p, axis=-1):
+    return p * (dp + (dp * p).sum(axis=axis, keepdims=True))
+
+# %% task="softmax-backward" mistake="no-outer-p"
+# it lacks the factor p in front: a p near 0 hardly moves
+def softmax_backward(dp, p, axis=-1):
+    return dp - (dp * p).sum(axis=axis, keepdims=True)
+
+# %% task="softmax-backward" mistake="p-inside-only"
+# it has p at one of the two terms only: both dp and the sum are multiplied by p
+def softmax_backward(dp, p, axis=-1):
+    return p * dp - (dp * p).sum(axis=axis, keepdims=True)
+
+# %% task="softmax-backward" right="jacobian"
+def softmax_backward(dp, p, axis=-1):
+    rows_dp, rows_p = np.moveaxis(dp, axis, -1), np.moveaxis(p, axis, -1)
+    jacobian = rows_p[..., :, None] * (np.eye(p.shape[axis]) - rows_p[..., None, :])
+    return np.moveaxis(np.einsum("...i,...ij->...j", rows_dp, jacobian), -1, axis)
+
+# %% task="softmax-backward" right="expanded"
+def softmax_backward(dp, p, axis=-1):
+    weighted = dp * p
+    return weighted - p * np.sum(weighted, axis=axis, keepdims=True)
+
+# %% task="softmax-backward" right="loop"
+def softmax_backward(dp, p, axis=-1):
+    dx = np.zeros(p.shape)
+    out, dps, ps = (np.moveaxis(a, axis, -1) for a in (dx, dp, p))
+    for row in np.ndindex(ps.shape[:-1]):
+        for j in range(ps.shape[-1]):
+            for i in range(ps.shape[-1]):
+                out[(*row, j)] += dps[(*row, i)] * ps[(*row, i)] * ((i == j) - ps[(*row, j)])
+    return dx
+
+# %% task="softmax-backward" reject="in-place"
+def softmax_backward(dp, p, axis=-1):
+    dp -= (dp * p).sum(axis=axis, keepdims=True)
+    return p * dp
+
+# %% task="softmax-backward" reject="no-keepdims-square"
+def softmax_backward(dp, p, axis=-1):
+    s = (dp * p).sum(axis=axis)
+    return p * (dp - (s if p.ndim == 2 and p.shape[0] == p.shape[1] else np.expand_dims(s, axis)))[...]
+
+# %% task="softmax-layer-backward" cases=true
+def cases(rng):
+    for shape, axis in SHAPES:
+        for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) == 3)]:
+            x = [{"x": rng.normal(0, 1.5, shape)} for _ in range(2)]
+            dp = [{"dp": rng.normal(size=shape)} for _ in range(2)]
+            title = f"x of shape {shape}, axis {axis}{named(options)}"
+            yield layer(title, {"axis": axis}, {}, x, dp, returns=("p", "dx"), **options)
+
+# %% [markdown] task="softmax-layer-backward" hint=1
+# all that the function of task 1 wants is here: the gradient, what forward kept, the axis.
+
+# %% [markdown] task="softmax-layer-backward" hint=2
+# dp, self.p and dx have the shape of x; self.axis may be 0, 1 or -1.
+
+# %% [markdown] task="softmax-layer-backward" hint=3
+# return what your softmax_backward gives for dp, self.p and self.axis.
+
+# %% task="softmax-layer-backward" mistake="axis-forgotten"
+# it is for the last axis: pass self.axis on
+@add_to_class(Softmax)
+def backward(self, dp):
+    return softmax_backward(dp, self.p)
+
+# %% task="softmax-layer-backward" mistake="softmax-twice"
+# it takes the softmax of p: self.p is the softmax already
+@add_to_class(Softmax)
+def backward(self, dp):
+    return softmax_backward(dp, softmax(self.p, self.axis), self.axis)
+
+# %% task="softmax-layer-backward" mistake="swapped"
+# it has dp and p exchanged
+@add_to_class(Softmax)
+def backward(self, dp):
+    return softmax_backward(self.p, dp, self.axis)
+
+# %% task="softmax-layer-backward" mistake="diagonal"
+# it has the Jacobian's diagonal only: every x reaches every p of its row
+@add_to_class(Softmax)
+def backward(self, dp):
+    return dp * self.p * (1 - self.p)
+
+# %% task="softmax-layer-backward" mistake="no-sum"
+# it lacks the term that keeps the sum of p at 1
+@add_to_class(Softmax)
+def backward(self, dp):
+    return dp * self.p
+
+# %% task="softmax-layer-backward" mistake="identity"
+# it is dp: softmax has slopes of its own
+@add_to_class(Softmax)
+def backward(self, dp):
+    return dp.copy()
+
+# %% task="softmax-layer-backward" mistake="fused"
+# it is p - dp, from the fused loss: there is no target here
+@add_to_class(Softmax)
+def backward(self, dp):
+    return self.p - dp
+
+# %% task="softmax-layer-backward" mistake="first-axis"
+# it is for the first axis, whatever the layer's axis is
+@add_to_class(Softmax)
+def backward(self, dp):
+    return softmax_backward(dp, self.p, 0)
+
+# %% task="softmax-layer-backward" right="written-out"
+@add_to_class(Softmax)
+def backward(self, dp):
+    return self.p * (dp - np.sum(dp * self.p, axis=self.axis, keepdims=True))
+
+# %% task="softmax-layer-backward" right="keywords"
+@add_to_class(Softmax)
+def backward(self, dp):
+    return softmax_backward(dp=dp, p=self.p, axis=self.axis)
+
+# %% task="softmax-layer-backward" right="by-rows"
+@add_to_class(Softmax)
+def backward(self, dp):
+    p, d = np.moveaxis(self.p, self.axis, -1), np.moveaxis(dp, self.axis, -1)
+    dx = p * d - p * np.einsum("...i,...i->...", p, d)[..., None]
+    return np.moveaxis(dx, -1, self.axis)
+
+# %% task="softmax-layer-backward" reject="spoils-p"
+@add_to_class(Softmax)
+def backward(self, dp):
+    self.p *= dp
+    return self.p - self.p.sum(axis=self.axis, keepdims=True)
+
+# %% task="cross-entropy-backward" cases=true
+def cases(rng):
+    for number, (title, rounds, options) in enumerate(logits_and_targets(rng)):
+        dloss = float(rng.normal(1, 0.3)) if number else 1.0
+        calls = [Call(args | {"dloss": dloss}, returns="dlogits") for args in rounds]
+        yield Case(title, calls, **options)
+    yield Case("dloss not given", [Call(rounds[0], returns="dlogits")])
+
+# %% [markdown] task="cross-entropy-backward" hint=1
+# for one target the gradient is p - y: the softmax of the logits, less 1 at the target.
+
+# %% [markdown] task="cross-entropy-backward" hint=2
+# p and the one-hot y are (..., V). N is the number of targets: the product of all axes of
+# `targets`, not only the first.
+
+# %% [markdown] task="cross-entropy-backward" hint=3
+# subtract the one-hot of the targets from softmax(logits), divide by the number of targets,
+# multiply by dloss.
+
+# %% task="cross-entropy-backward" mistake="sum"
+# it is N times too large: the loss is a mean over the targets; where does the 1/N enter?
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    return (softmax(logits) - np.eye(logits.shape[-1])[targets]) * dloss
+
+# %% task="cross-entropy-backward" mistake="first-axis"
+# it is divided by the first axis only: N counts all targets, B times T of them
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    return (softmax(logits) - np.eye(logits.shape[-1])[targets]) * dloss / len(targets)
+
+# %% task="cross-entropy-backward" mistake="by-v"
+# it is divided by all entries of the logits: the mean runs over targets, not over classes
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    return (softmax(logits) - np.eye(logits.shape[-1])[targets]) * dloss / logits.size
+
+# %% task="cross-entropy-backward" mistake="ignores-dloss"
+# it forgets dloss: whoever scales the loss scales its gradient
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    return (softmax(logits) - np.eye(logits.shape[-1])[targets]) / targets.size
+
+# %% task="cross-entropy-backward" mistake="sign"
+# it has the opposite sign: raising the target's logit lowers the loss
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    return (np.eye(logits.shape[-1])[targets] - softmax(logits)) * dloss / targets.size
+
+# %% task="cross-entropy-backward" mistake="only-target"
+# it is zero but at the targets: all logits of a row enter through the normalisation
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    one_hot = np.eye(logits.shape[-1])[targets]
+    return (softmax(logits) - 1) * one_hot * dloss / targets.size
+
+# %% task="cross-entropy-backward" mistake="logits-minus-y"
+# it has the logits where their softmax is due
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    return (logits - np.eye(logits.shape[-1])[targets]) * dloss / targets.size
+
+# %% task="cross-entropy-backward" mistake="overflow"
+# it is nan for huge logits: exp(1000) overflows, so the largest must be subtracted first
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    e = np.exp(logits)
+    p = e / e.sum(axis=-1, keepdims=True)
+    return (p - np.eye(logits.shape[-1])[targets]) * dloss / targets.size
+
+# %% task="cross-entropy-backward" mistake="p-only"
+# it lacks the -1 at the target
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    return softmax(logits) * dloss / targets.size
+
+# %% task="cross-entropy-backward" right="put-along-axis"
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    p, at = softmax(logits), targets[..., None]
+    np.put_along_axis(p, at, np.take_along_axis(p, at, -1) - 1, -1)
+    return p * dloss / targets.size
+
+# %% task="cross-entropy-backward" right="flat-rows"
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    p = softmax(logits).reshape(-1, logits.shape[-1]).copy()
+    p[np.arange(len(p)), targets.ravel()] -= 1
+    return (dloss * p / len(p)).reshape(logits.shape)
+
+# %% task="cross-entropy-backward" right="long-way"
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    dlog_p = np.zeros(logits.shape)
+    np.put_along_axis(dlog_p, targets[..., None], -dloss / targets.size, axis=-1)
+    return dlog_p - np.exp(log_softmax(logits)) * dlog_p.sum(axis=-1, keepdims=True)
+
+# %% task="cross-entropy-backward" right="loop"
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    dlogits = np.zeros(logits.shape)
+    for n in np.ndindex(targets.shape):
+        dlogits[n] = softmax(logits[n])
+        dlogits[n][targets[n]] -= 1
+    return dlogits * dloss / targets.size
+
+# %% task="cross-entropy-backward" reject="first-of-repeated"
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    p = softmax(logits)
+    flat, ids = p.reshape(-1, p.shape[-1]), targets.ravel()
+    for v, n in zip(*np.unique(ids, return_index=True)):
+        flat[n, v] -= 1
+    return flat.reshape(logits.shape) * dloss / targets.size
+
+# %% task="cross-entropy-backward" reject="epsilon"
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    p = softmax(logits)
+    q = np.eye(logits.shape[-1])[targets]
+    return p * (1 - q / (np.take_along_axis(p, targets[..., None], -1) + 1e-6)) * dloss / targets.size
+
+# %% task="cross-entropy-layer-backward" cases=true
+def cases(rng):
+    for title, rounds, options in logits_and_targets(rng):
+        dloss = [{"dloss": float(rng.normal(1, 0.3))} for _ in rounds]
+        yield layer(title, {}, {}, rounds, dloss, returns=("loss", "dlogits"), **options)
+
+# %% [markdown] task="cross-entropy-layer-backward" hint=1
+# the function of task 3 does the work; the layer has kept two of its arguments.
+
+# %% [markdown] task="cross-entropy-layer-backward" hint=2
+# dloss is one number; what you return has the shape of self.logits.
+
+# %% [markdown] task="cross-entropy-layer-backward" hint=3
+# return what your cross_entropy_backward gives for the logits, the targets and dloss.
+
+# %% task="cross-entropy-layer-backward" mistake="ignores-dloss"
+# it forgets dloss: a mean of three batches would count three times
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    return cross_entropy_backward(self.logits, self.targets)
+
+# %% task="cross-entropy-layer-backward" mistake="sum"
+# it is N times too large: the loss is a mean over the targets
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    return dloss * self.targets.size * cross_entropy_backward(self.logits, self.targets)
+
+# %% task="cross-entropy-layer-backward" mistake="twice-divided"
+# it is divided by N twice: the function has done that already
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    return cross_entropy_backward(self.logits, self.targets, dloss / self.targets.size)
+
+# %% task="cross-entropy-layer-backward" mistake="dloss-squared"
+# it has dloss in it twice
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    return dloss * cross_entropy_backward(self.logits, self.targets, dloss)
+
+# %% task="cross-entropy-layer-backward" mistake="sign"
+# it has the opposite sign: the loss is minus a mean, and that is in the function already
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    return -cross_entropy_backward(self.logits, self.targets, dloss)
+
+# %% task="cross-entropy-layer-backward" mistake="probabilities-as-logits"
+# it hands on probabilities: the function wants logits, and takes their softmax itself
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    return cross_entropy_backward(softmax(self.logits), self.targets, dloss)
+
+# %% task="cross-entropy-layer-backward" mistake="through-softmax-again"
+# it goes through softmax's backward pass once more: p - y has it in it
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    d = cross_entropy_backward(self.logits, self.targets, dloss)
+    return softmax_backward(d, softmax(self.logits))
+
+# %% task="cross-entropy-layer-backward" mistake="added"
+# it adds dloss: the chain rule multiplies
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    return cross_entropy_backward(self.logits, self.targets) + dloss
+
+# %% task="cross-entropy-layer-backward" right="scaled"
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    return dloss * cross_entropy_backward(self.logits, self.targets)
+
+# %% task="cross-entropy-layer-backward" right="written-out"
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    y = np.eye(self.logits.shape[-1])[self.targets]
+    return dloss * (softmax(self.logits) - y) / y[..., 0].size
+
+# %% task="cross-entropy-layer-backward" right="long-way"
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    dlog_p = -dloss / self.targets.size * np.eye(self.logits.shape[-1])[self.targets]
+    return dlog_p - softmax(self.logits) * dlog_p.sum(axis=-1, keepdims=True)
+
+# %% task="cross-entropy-layer-backward" reject="first-targets-kept"
+@add_to_class(CrossEntropyLoss)
+def backward(self, dloss=1.0):
+    self.first = getattr(self, "first", self.targets)
+    return cross_entropy_backward(self.logits, self.first, dloss)
+
+# %% task="label-smoothing" cases=true
+def cases(rng):
+    for number, (title, rounds, options) in enumerate(logits_and_targets(rng)):
+        smoothing = [0.1, 0.25, 0.0][number % 3] if number else 0.2
+        dloss = [{"dloss": float(rng.normal(1, 0.3))} for _ in rounds]
+        yield layer(f"{title}, smoothing {smoothing}", {"smoothing": smoothing}, {}, rounds, dloss,
+                    returns=("loss", "dlogits"), **options)
+
+# %% [markdown] task="label-smoothing" hint=1
+# the derivation of p - y used only that the entries of y add up to 1. Do those of q?
+
+# %% [markdown] task="label-smoothing" hint=2
+# q and log p are (..., V); the loss sums over V and takes the mean over the N targets. Keep q, p
+# and N for the way back.
+
+# %% [markdown] task="label-smoothing" hint=3
+# build q from the one-hot rows; the loss is minus the sum of q times log p, divided by N; the
+# gradient is p minus q, times dloss, divided by N.
+
+# %% task="label-smoothing" mistake="backward-unsmoothed"
+# it aims at the one-hot y: the loss aims at q
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        V, log_p = logits.shape[-1], log_softmax(logits)
+        self.y = np.eye(V)[targets]
+        q = (1 - self.smoothing) * self.y + self.smoothing / V
+        self.p, self.N = np.exp(log_p), targets.size
+        return -float((q * log_p).sum()) / self.N
+
+    def backward(self, dloss=1.0):
+        return (self.p - self.y) * dloss / self.N
+
+# %% task="label-smoothing" mistake="not-smoothed"
+# it is the plain cross-entropy: q gives every class a share of s/V
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        log_p = log_softmax(logits)
+        self.q, self.p, self.N = np.eye(logits.shape[-1])[targets], np.exp(log_p), targets.size
+        return -float((self.q * log_p).sum()) / self.N
+
+    def backward(self, dloss=1.0):
+        return (self.p - self.q) * dloss / self.N
+
+# %% task="label-smoothing" mistake="others-only"
+# it spreads s over the other classes, s/(V - 1) each: here all V classes, the target too, get s/V
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        V, log_p = logits.shape[-1], log_softmax(logits)
+        y = np.eye(V)[targets]
+        self.q = (1 - self.smoothing) * y + self.smoothing / (V - 1) * (1 - y)
+        self.p, self.N = np.exp(log_p), targets.size
+        return -float((self.q * log_p).sum()) / self.N
+
+    def backward(self, dloss=1.0):
+        return (self.p - self.q) * dloss / self.N
+
+# %% task="label-smoothing" mistake="not-one"
+# it has aims that add up to more than 1: the target's share goes down by s
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        V, log_p = logits.shape[-1], log_softmax(logits)
+        self.q = np.eye(V)[targets] + self.smoothing / V
+        self.p, self.N = np.exp(log_p), targets.size
+        return -float((self.q * log_p).sum()) / self.N
+
+    def backward(self, dloss=1.0):
+        return (self.p - self.q) * dloss / self.N
+
+# %% task="label-smoothing" mistake="no-v"
+# it gives every class s: it is s/V, so that q adds up to 1
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        V, log_p = logits.shape[-1], log_softmax(logits)
+        self.q = (1 - self.smoothing) * np.eye(V)[targets] + self.smoothing
+        self.p, self.N = np.exp(log_p), targets.size
+        return -float((self.q * log_p).sum()) / self.N
+
+    def backward(self, dloss=1.0):
+        return (self.p - self.q) * dloss / self.N
+
+# %% task="label-smoothing" mistake="mean-over-all"
+# it is divided by V as well: the mean runs over the N targets, over V there is a sum
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        V, log_p = logits.shape[-1], log_softmax(logits)
+        self.q = (1 - self.smoothing) * np.eye(V)[targets] + self.smoothing / V
+        self.p = np.exp(log_p)
+        return -float((self.q * log_p).mean())
+
+    def backward(self, dloss=1.0):
+        return (self.p - self.q) * dloss / self.p.size
+
+# %% task="label-smoothing" mistake="gradient-of-sum"
+# it is N times too large: the loss is a mean over the targets
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        V, log_p = logits.shape[-1], log_softmax(logits)
+        self.q = (1 - self.smoothing) * np.eye(V)[targets] + self.smoothing / V
+        self.p = np.exp(log_p)
+        return -float((self.q * log_p).sum()) / targets.size
+
+    def backward(self, dloss=1.0):
+        return (self.p - self.q) * dloss
+
+# %% task="label-smoothing" mistake="log-of-softmax"
+# it takes the log of a probability that has become 0: use log_softmax
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        V, self.p = logits.shape[-1], softmax(logits)
+        self.q = (1 - self.smoothing) * np.eye(V)[targets] + self.smoothing / V
+        return -float((self.q * np.log(self.p)).sum()) / targets.size
+
+    def backward(self, dloss=1.0):
+        return (self.p - self.q) * dloss / self.p[..., 0].size
+
+# %% task="label-smoothing" right="two-losses"
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        self.logits, self.targets = logits, targets
+        log_p = log_softmax(logits)
+        hard = -np.take_along_axis(log_p, targets[..., None], axis=-1).mean()
+        even = -log_p.mean(axis=-1).mean()
+        return float((1 - self.smoothing) * hard + self.smoothing * even)
+
+    def backward(self, dloss=1.0):
+        p, V = softmax(self.logits), self.logits.shape[-1]
+        hard, even = p - np.eye(V)[self.targets], p - 1 / V
+        return dloss * ((1 - self.smoothing) * hard + self.smoothing * even) / self.targets.size
+
+# %% task="label-smoothing" right="long-way"
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        V = logits.shape[-1]
+        self.p = softmax(logits)
+        self.q = np.full(logits.shape, self.smoothing / V)
+        for n in np.ndindex(targets.shape):
+            self.q[n][targets[n]] += 1 - self.smoothing
+        return -float(np.vdot(self.q, log_softmax(logits))) / targets.size
+
+    def backward(self, dloss=1.0):
+        dlog_p = -dloss * self.q / self.q[..., 0].size
+        return dlog_p - self.p * dlog_p.sum(axis=-1, keepdims=True)
+
+# %% task="label-smoothing" right="put-along-axis"
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        V = logits.shape[-1]
+        log_p = log_softmax(logits)
+        q = np.ones(logits.shape) * self.smoothing / V
+        np.put_along_axis(q, targets[..., None], 1 - self.smoothing + self.smoothing / V, axis=-1)
+        self.gradient = (np.exp(log_p) - q) / targets.size
+        return float(-(q * log_p).sum(axis=-1).mean())
+
+    def backward(self, dloss=1.0):
+        return dloss * self.gradient
+
+# %% task="label-smoothing" reject="smoothing-fixed"
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = 0.1
+
+    def forward(self, logits, targets):
+        V, log_p = logits.shape[-1], log_softmax(logits)
+        self.q = (1 - self.smoothing) * np.eye(V)[targets] + self.smoothing / V
+        self.p, self.N = np.exp(log_p), targets.size
+        return -float((self.q * log_p).sum()) / self.N
+
+    def backward(self, dloss=1.0):
+        return (self.p - self.q) * dloss / self.N
+
+# %% task="label-smoothing" reject="entropy-subtracted"
+class SmoothedCrossEntropy(Module):
+    def __init__(self, smoothing):
+        self.smoothing = smoothing
+
+    def forward(self, logits, targets):
+        V, log_p = logits.shape[-1], log_softmax(logits)
+        self.q = (1 - self.smoothing) * np.eye(V)[targets] + self.smoothing / V
+        self.p, self.N = np.exp(log_p), targets.size
+        return float((self.q * (np.log(self.q + 1e-12) - log_p)).sum()) / self.N
+
+    def backward(self, dloss=1.0):
+        return (self.p - self.q) * dloss / self.N

@@ -1,0 +1,433 @@
+# %%
+SIZES = [((5,), 7, 3), ((2, 3), 5, 4), ((3, 4), 2, 1), ((1, 1), 3, 5), ((2, 2, 3), 11, 2), ((4, 4), 4, 4)]
+
+def some_ids(rng, leading, V):
+    """Ids of which at least one stands twice, where there is room, and the first and last row."""
+    ids = rng.integers(0, V, leading)
+    if ids.size > 1:
+        ids.flat[-1] = ids.flat[0]
+    if ids.size > 2:
+        ids.flat[1] = V - 1
+    return ids
+
+def named(options):
+    return "".join(f", {name}" for name in options)
+
+def options_of(number):
+    return [{}] + [[{"strided": True}], [{"float32": True}]][number % 2]
+
+# %% task="embedding-backward" cases=true
+def cases(rng):
+    for number, (leading, V, dim) in enumerate(SIZES):
+        for options in options_of(number):
+            ids = [{"ids": some_ids(rng, leading, V)} for _ in range(2)]
+            dy = [{"dy": rng.normal(size=(*leading, dim))} for _ in range(2)]
+            yield layer(f"ids of shape {leading} in {V} rows of {dim}{named(options)}",
+                        {"num_embeddings": V, "dim": dim, "rng": Rng(1), "dtype": "float64"},
+                        {"W": rng.normal(0, 0.5, (V, dim))}, ids, dy, returns=("y", None),
+                        **options)
+
+# %% [markdown] task="embedding-backward" hint=1
+# row i of W is copied to every place where ids is i: its gradient is the sum of dy over those places.
+
+# %% [markdown] task="embedding-backward" hint=2
+# dW is (num_embeddings, dim), dy is (..., dim): the leading axes of dy are those of ids.
+
+# %% [markdown] task="embedding-backward" hint=3
+# NumPy has a ufunc method that adds at indices and counts repeated ones each time; an assignment
+# with += at an array of indices does not.
+
+# %% task="embedding-backward" mistake="repeats-once"
+# it counts a repeated id only once: `dW[ids] += dy` reads, adds and writes, and the last write wins
+@add_to_class(Embedding)
+def backward(self, dy):
+    self.dW[self.ids] += dy
+
+# %% task="embedding-backward" mistake="overwritten"
+# it is overwritten: gradients of several passes add up
+@add_to_class(Embedding)
+def backward(self, dy):
+    self.dW[...] = 0
+    np.add.at(self.dW, self.ids, dy)
+
+# %% task="embedding-backward" mistake="averaged"
+# it is a mean over the places of an id: they add up
+@add_to_class(Embedding)
+def backward(self, dy):
+    total = np.zeros_like(self.W)
+    np.add.at(total, self.ids, dy)
+    count = np.bincount(self.ids.ravel(), minlength=len(self.W))
+    self.dW += total / np.maximum(count, 1)[:, None]
+
+# %% task="embedding-backward" mistake="divided-by-n"
+# it is divided by the number of ids: whoever takes a mean divides, and dy has that in it
+@add_to_class(Embedding)
+def backward(self, dy):
+    np.add.at(self.dW, self.ids, dy / self.ids.size)
+
+# %% task="embedding-backward" mistake="in-order"
+# it goes to the first rows, in order: the row is given by the id
+@add_to_class(Embedding)
+def backward(self, dy):
+    rows = dy.reshape(-1, dy.shape[-1])
+    np.add.at(self.dW, np.arange(len(rows)) % len(self.dW), rows)
+
+# %% task="embedding-backward" mistake="times-w"
+# it is multiplied by the row itself: a copy has the slope 1
+@add_to_class(Embedding)
+def backward(self, dy):
+    np.add.at(self.dW, self.ids, dy * self.W[self.ids])
+
+# %% task="embedding-backward" mistake="every-row"
+# it goes to every row: rows that were not read have no gradient
+@add_to_class(Embedding)
+def backward(self, dy):
+    self.dW += dy.reshape(-1, dy.shape[-1]).sum(axis=0)
+
+# %% task="embedding-backward" mistake="first-sequence"
+# it counts the first entry of the leading axis only
+@add_to_class(Embedding)
+def backward(self, dy):
+    np.add.at(self.dW, self.ids[:1], dy[:1])
+
+# %% task="embedding-backward" right="loop"
+@add_to_class(Embedding)
+def backward(self, dy):
+    for place in np.ndindex(self.ids.shape):
+        self.dW[self.ids[place]] += dy[place]
+
+# %% task="embedding-backward" right="one-hot"
+@add_to_class(Embedding)
+def backward(self, dy):
+    X = np.eye(len(self.W))[self.ids.ravel()]
+    self.dW += X.T @ dy.reshape(len(X), -1)
+
+# %% task="embedding-backward" right="sorted"
+@add_to_class(Embedding)
+def backward(self, dy):
+    ids, rows = self.ids.ravel(), dy.reshape(-1, dy.shape[-1])
+    order = np.argsort(ids, kind="stable")
+    unique, start = np.unique(ids[order], return_index=True)
+    self.dW[unique] += np.add.reduceat(rows[order], start, axis=0)
+
+# %% task="embedding-backward" reject="row-zero-is-padding"
+@add_to_class(Embedding)
+def backward(self, dy):
+    np.add.at(self.dW, self.ids, dy)
+    self.dW[len(self.dW) - 1] = 0
+
+# %% task="embedding-backward" reject="new-array"
+@add_to_class(Embedding)
+def backward(self, dy):
+    X = np.eye(len(self.W))[self.ids.ravel()]
+    self.dW = self.dW + X.T @ dy.reshape(len(X), -1)
+
+# %% task="embedding-one-hot" cases=true
+def cases(rng):
+    for number, (leading, V, dim) in enumerate(SIZES):
+        for options in options_of(number):
+            args = {"ids": some_ids(rng, leading, V), "dy": rng.normal(size=(*leading, dim)),
+                    "num_embeddings": V}
+            yield Case(f"ids of shape {leading} in {V} rows of {dim}{named(options)}",
+                       [Call(args, returns=("X", "dW"))], **options)
+
+# %% [markdown] task="embedding-one-hot" hint=1
+# a row of X that is 1 at i and 0 elsewhere picks row i of W.
+
+# %% [markdown] task="embedding-one-hot" hint=2
+# X is (N, num_embeddings), dy flattened is (N, dim), dW is (num_embeddings, dim): N goes.
+
+# %% [markdown] task="embedding-one-hot" hint=3
+# the rows of X are rows of the identity matrix, chosen by the ids; dW is X transposed times dy.
+
+# %% task="embedding-one-hot" mistake="transposed"
+# is the transpose of what it should be, or made from it: X has a row for each id
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.eye(num_embeddings)[ids.reshape(-1)]
+    return X.T.reshape(X.shape), X.T @ dy.reshape(len(X), -1)
+
+# %% task="embedding-one-hot" mistake="repeats-once"
+# counts a repeated id once
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.eye(num_embeddings)[ids.reshape(-1)]
+    dW = np.zeros((num_embeddings, dy.shape[-1]))
+    dW[ids] = dy
+    return X, dW
+
+# %% task="embedding-one-hot" mistake="counts"
+# holds counts in every row: each row of X has a single 1
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.eye(num_embeddings)[ids.reshape(-1)]
+    return np.tile(X.sum(axis=0), (len(X), 1)), X.T @ dy.reshape(len(X), -1)
+
+# %% task="embedding-one-hot" mistake="off-by-one"
+# has its 1 one column too far: ids count from 0
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.eye(num_embeddings)[(ids.reshape(-1) + 1) % num_embeddings]
+    return X, X.T @ dy.reshape(len(X), -1)
+
+# %% task="embedding-one-hot" mistake="mean"
+# is divided by N: the product sums over the rows
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.eye(num_embeddings)[ids.reshape(-1)]
+    return X, X.T @ dy.reshape(len(X), -1) / len(X)
+
+# %% task="embedding-one-hot" mistake="not-flat"
+# keeps the leading axes of ids: X is (N, num_embeddings)
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.eye(num_embeddings)[ids]
+    return X, X.reshape(-1, num_embeddings).T @ dy.reshape(-1, dy.shape[-1])
+
+# %% task="embedding-one-hot" right="compared"
+def one_hot_backward(ids, dy, num_embeddings):
+    X = (ids.reshape(-1, 1) == np.arange(num_embeddings)).astype(float)
+    return X, np.einsum("nv,nd->vd", X, dy.reshape(-1, dy.shape[-1]))
+
+# %% task="embedding-one-hot" right="loop"
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.zeros((ids.size, num_embeddings))
+    dW = np.zeros((num_embeddings, dy.shape[-1]))
+    for n, (i, row) in enumerate(zip(ids.ravel(), dy.reshape(-1, dy.shape[-1]))):
+        X[n, i] = 1
+        dW[i] += row
+    return X, dW
+
+# %% task="embedding-one-hot" right="add-at"
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.zeros((ids.size, num_embeddings))
+    np.put_along_axis(X, ids.reshape(-1, 1), 1, axis=1)
+    dW = np.zeros((num_embeddings, dy.shape[-1]))
+    np.add.at(dW, ids, dy)
+    return X, dW
+
+# %% task="embedding-one-hot" reject="last-id-left-out"
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.eye(num_embeddings)[ids.reshape(-1)]
+    rows = dy.reshape(len(X), -1)
+    return X, X[:-1].T @ rows[:-1]
+
+# %% task="embedding-positions-backward" cases=true
+def cases(rng):
+    for number, (B, T, V, block_size, dim) in enumerate(
+        [(2, 3, 7, 5, 4), (1, 4, 3, 4, 2), (3, 1, 5, 6, 3), (4, 4, 4, 4, 4), (3, 5, 2, 7, 1)]
+    ):
+        for options in [{}, *options_of(number)[1:]]:
+            ids = [{"ids": some_ids(rng, (B, T), V)} for _ in range(2)]
+            dy = [{"dy": rng.normal(size=(B, T, dim))} for _ in range(2)]
+            new = {"num_embeddings": V, "block_size": block_size, "dim": dim, "rng": Rng(1)}
+            params = {"wte.W": rng.normal(0, 0.5, (V, dim)),
+                      "wpe.W": rng.normal(0, 0.5, (block_size, dim))}
+            yield layer(f"ids of shape {(B, T)}, block_size {block_size}{named(options)}",
+                        new | {"dtype": "float64"}, params, ids, dy, returns=("y", None),
+                        **options)
+
+# %% [markdown] task="embedding-positions-backward" hint=1
+# a sum passes dy on to both of its terms. What does broadcasting over the batch mean on the way back?
+
+# %% [markdown] task="embedding-positions-backward" hint=2
+# wte's gradient is that of task 1. wpe was read once for each position, and used by B sequences:
+# (B, T, dim) must become (T, dim).
+
+# %% [markdown] task="embedding-positions-backward" hint=3
+# add dy at the ids; and add the sum of dy over the batch to the first T rows of wpe's gradient.
+
+# %% task="embedding-positions-backward" mistake="positions-mean"
+# it is a mean over the batch: every sequence read the same position, and all their gradients add up
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    np.add.at(self.wte.dW, self.wte.ids, dy)
+    self.wpe.dW[: dy.shape[1]] += dy.mean(axis=0)
+
+# %% task="embedding-positions-backward" mistake="first-sequence"
+# it comes from the first sequence only: the vectors were added to every sequence of the batch
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    np.add.at(self.wte.dW, self.wte.ids, dy)
+    self.wpe.dW[: dy.shape[1]] += dy[0]
+
+# %% task="embedding-positions-backward" mistake="last-sequence"
+# it comes from the last sequence only: += at repeated indices keeps one of them
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    np.add.at(self.wte.dW, self.wte.ids, dy)
+    B, T = dy.shape[:2]
+    self.wpe.dW[np.tile(np.arange(T), (B, 1))] += dy
+
+# %% task="embedding-positions-backward" mistake="no-positions"
+# it stays as it was: positions are learnt, too
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    np.add.at(self.wte.dW, self.wte.ids, dy)
+
+# %% task="embedding-positions-backward" mistake="no-tokens"
+# it stays as it was: the sum passes dy on to both tables
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+
+# %% task="embedding-positions-backward" mistake="repeats-once"
+# it counts a repeated id only once
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    self.wte.dW[self.wte.ids] += dy
+    self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+
+# %% task="embedding-positions-backward" mistake="halved"
+# it is half of dy: a sum passes all of dy on to each of its terms
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    np.add.at(self.wte.dW, self.wte.ids, dy / 2)
+    self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0) / 2
+
+# %% task="embedding-positions-backward" mistake="at-the-end"
+# it is added to the last rows: the positions read were 0 to T - 1
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    np.add.at(self.wte.dW, self.wte.ids, dy)
+    self.wpe.dW[-dy.shape[1] :] += dy.sum(axis=0)
+
+# %% task="embedding-positions-backward" mistake="summed-over-time"
+# it is summed over the positions: that axis stays, the batch goes
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    np.add.at(self.wte.dW, self.wte.ids, dy)
+    self.wpe.dW[: dy.shape[1]] += dy.sum(axis=(0, 1))
+
+# %% task="embedding-positions-backward" right="loop"
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    for b in range(dy.shape[0]):
+        for t in range(dy.shape[1]):
+            self.wte.dW[self.wte.ids[b, t]] += dy[b, t]
+            self.wpe.dW[t] += dy[b, t]
+
+# %% task="embedding-positions-backward" right="add-at-both"
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    np.add.at(self.wte.dW, self.wte.ids, dy)
+    np.add.at(self.wpe.dW, np.broadcast_to(np.arange(dy.shape[1]), dy.shape[:2]), dy)
+
+# %% task="embedding-positions-backward" right="einsum"
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    X = np.eye(len(self.wte.W))[self.wte.ids]
+    self.wte.dW += np.einsum("btv,btd->vd", X, dy)
+    self.wpe.dW[self.wpe.ids] += np.einsum("btd->td", dy)
+
+# %% task="embedding-positions-backward" reject="last-position-left-out"
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    np.add.at(self.wte.dW, self.wte.ids, dy)
+    self.wpe.dW[: dy.shape[1] - 1] += dy[:, :-1].sum(axis=0)
+
+# %% task="embedding-tied-backward" cases=true
+def cases(rng):
+    for number, (B, T, V, dim) in enumerate([(2, 3, 7, 4), (1, 4, 3, 2), (3, 2, 5, 5), (2, 5, 4, 4), (1, 1, 2, 3)]):
+        for options in [{}, *options_of(number)[1:]]:
+            ids = [{"ids": some_ids(rng, (B, T), V)} for _ in range(2)]
+            dy = [{"dlogits": rng.normal(size=(B, T, V))} for _ in range(2)]
+            yield layer(f"ids of shape {(B, T)}, W of shape {(V, dim)}{named(options)}",
+                        {"num_embeddings": V, "dim": dim, "rng": Rng(1), "dtype": "float64"},
+                        {"W": rng.normal(0, 0.5, (V, dim))}, ids, dy,
+                        returns=("logits", None), **options)
+
+# %% [markdown] task="embedding-tied-backward" hint=1
+# pretend that reading and writing have tables of their own, find both gradients, and add them.
+
+# %% [markdown] task="embedding-tied-backward" hint=2
+# writing: dlogits is (N, V), h is (N, dim), dW is (V, dim). Reading: dh is (B, T, dim), goes through
+# tanh, and is added at the ids.
+
+# %% [markdown] task="embedding-tied-backward" hint=3
+# add dlogits transposed times h; then take dh, dlogits times W; multiply it by one minus h squared;
+# add that at the ids, repeated ones each time.
+
+# %% task="embedding-tied-backward" mistake="reading-only"
+# it lacks what writing gives: logits = h Wᵀ depends on W directly
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    np.add.at(self.dW, self.ids, dlogits @ self.W * (1 - self.h**2))
+
+# %% task="embedding-tied-backward" mistake="writing-only"
+# it lacks what reading gives: h depends on W, too
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    V, dim = self.W.shape
+    self.dW += dlogits.reshape(-1, V).T @ self.h.reshape(-1, dim)
+
+# %% task="embedding-tied-backward" mistake="no-tanh"
+# it goes past tanh: its slope is 1 - h²
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    V, dim = self.W.shape
+    self.dW += dlogits.reshape(-1, V).T @ self.h.reshape(-1, dim)
+    np.add.at(self.dW, self.ids, dlogits @ self.W)
+
+# %% task="embedding-tied-backward" mistake="repeats-once"
+# it counts a repeated id only once when reading
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    V, dim = self.W.shape
+    self.dW += dlogits.reshape(-1, V).T @ self.h.reshape(-1, dim)
+    self.dW[self.ids] += dlogits @ self.W * (1 - self.h**2)
+
+# %% task="embedding-tied-backward" mistake="before-tanh"
+# it has W[ids] where h is due: what is written with is the output of tanh
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    V, dim = self.W.shape
+    self.dW += dlogits.reshape(-1, V).T @ self.W[self.ids].reshape(-1, dim)
+    np.add.at(self.dW, self.ids, dlogits @ self.W * (1 - self.h**2))
+
+# %% task="embedding-tied-backward" mistake="overwritten"
+# it has lost what came first: the second gradient must be added to the first
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    V, dim = self.W.shape
+    self.dW += dlogits.reshape(-1, V).T @ self.h.reshape(-1, dim)
+    self.dW[self.ids] = dlogits @ self.W * (1 - self.h**2)
+
+# %% task="embedding-tied-backward" mistake="averaged"
+# it is the mean of the two gradients: they add up
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    V, dim = self.W.shape
+    self.dW += dlogits.reshape(-1, V).T @ self.h.reshape(-1, dim) / 2
+    np.add.at(self.dW, self.ids, dlogits @ self.W * (1 - self.h**2) / 2)
+
+# %% task="embedding-tied-backward" mistake="slope-at-input"
+# it has the slope of tanh at h: 1 - h² is already written with the output
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    V, dim = self.W.shape
+    self.dW += dlogits.reshape(-1, V).T @ self.h.reshape(-1, dim)
+    np.add.at(self.dW, self.ids, dlogits @ self.W * (1 - np.tanh(self.h) ** 2))
+
+# %% task="embedding-tied-backward" right="one-hot"
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    X = np.eye(len(self.W))[self.ids]
+    da = np.einsum("btv,vd->btd", dlogits, self.W) * (1 - self.h * self.h)
+    self.dW += np.einsum("btv,btd->vd", dlogits, self.h) + np.einsum("btv,btd->vd", X, da)
+
+# %% task="embedding-tied-backward" right="loop"
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    for place in np.ndindex(self.ids.shape):
+        self.dW += np.outer(dlogits[place], self.h[place])
+        self.dW[self.ids[place]] += (self.W.T @ dlogits[place]) * (1 - self.h[place] ** 2)
+
+# %% task="embedding-tied-backward" right="reading-first"
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    dh = np.dot(dlogits, self.W)
+    np.add.at(self.dW, self.ids, dh - dh * self.h**2)
+    self.dW += np.tensordot(dlogits, self.h, axes=([0, 1], [0, 1]))
+
+# %% task="embedding-tied-backward" reject="w-changed-between"
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    V, dim = self.W.shape
+    self.dW += dlogits.reshape(-1, V).T @ self.h.reshape(-1, dim)
+    dh = dlogits @ (self.W - 0.001 * self.dW)
+    np.add.at(self.dW, self.ids, dh * (1 - self.h**2))

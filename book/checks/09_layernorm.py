@@ -1,0 +1,748 @@
+# %%
+SHAPES = [(5,), (3, 4), (2, 3, 5), (4, 2), (1, 7), (4, 4), (2, 1, 3)]
+
+def named(options):
+    return "".join(f", {name}" for name in options)
+
+def norm_cases(rng, with_bias):
+    """All shapes, with and without bias; a large and a small eps, so that eps counts.
+
+    With two entries a row and a small eps, dx is nearly zero, and float32 has no digits left of it.
+    """
+    for number, shape in enumerate(SHAPES):
+        for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) > 1)]:
+            bias = with_bias and not (number + len(options)) % 3 == 0
+            eps = [0.3, 1e-5, 1e-2][number % 3]
+            params = {"gamma": rng.normal(1, 0.5, shape[-1])}
+            if bias:
+                params["beta"] = rng.normal(0, 0.5, shape[-1])
+            new = {"dim": shape[-1], "eps": eps, "dtype": "float64"}
+            x = [{"x": rng.normal(0.7, 1.5, shape)} for _ in range(2)]
+            dy = [{"dy": rng.normal(size=shape)} for _ in range(2)]
+            title = f"x of shape {shape}, eps {eps}{named(options)}"
+            if with_bias:
+                title += ", with bias" if bias else ", no bias"
+            yield layer(title, new | ({"bias": bias} if with_bias else {}), params, x, dy, **options)
+
+# %% task="variance-backward" cases=true
+def cases(rng):
+    for shape in SHAPES:
+        for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) > 1)]:
+            args = {"dvar": rng.normal(size=(*shape[:-1], 1)), "x": rng.normal(0.7, 1.5, shape)}
+            yield Case(f"x of shape {shape}{named(options)}", [Call(args, returns="dx")], **options)
+
+# %% [markdown] task="variance-backward" hint=1
+# x enters twice: as itself, and through the mean. Take both, and see what the second adds up to.
+
+# %% [markdown] task="variance-backward" hint=2
+# dvar is (..., 1) and broadcasts over the row; dx is (..., dim). The sum of the centred entries
+# of a row is 0.
+
+# %% [markdown] task="variance-backward" hint=3
+# twice the centred x, divided by dim, times dvar: the path through the mean adds nothing.
+
+# %% task="variance-backward" mistake="not-centred"
+# it has x where x - μ is due
+def variance_backward(dvar, x):
+    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
+    xc = x
+    return dvar * 2 * xc / x.shape[-1]
+
+# %% task="variance-backward" mistake="no-two"
+# it lacks the 2 of the power rule
+def variance_backward(dvar, x):
+    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
+    xc = x - x.mean(axis=-1, keepdims=True)
+    return dvar * xc / x.shape[-1]
+
+# %% task="variance-backward" mistake="no-mean"
+# it is dim times too large: the variance is a mean, where does the 1/dim enter?
+def variance_backward(dvar, x):
+    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
+    xc = x - x.mean(axis=-1, keepdims=True)
+    return dvar * 2 * xc
+
+# %% task="variance-backward" mistake="unbiased"
+# it is divided by dim - 1: this variance is a plain mean over dim
+def variance_backward(dvar, x):
+    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
+    xc = x - x.mean(axis=-1, keepdims=True)
+    return dvar * 2 * xc / (x.shape[-1] - 1)
+
+# %% task="variance-backward" mistake="by-std"
+# it is divided by the standard deviation: this is the gradient of the variance, not of its root
+def variance_backward(dvar, x):
+    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
+    xc = x - x.mean(axis=-1, keepdims=True)
+    return dvar * 2 * xc / x.shape[-1] / np.sqrt((xc * xc).mean(axis=-1, keepdims=True) + 1e-12)
+
+# %% task="variance-backward" mistake="mean-term"
+# it has a term too much for the mean: the path through μ adds up to 0
+def variance_backward(dvar, x):
+    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
+    xc = x - x.mean(axis=-1, keepdims=True)
+    dx = dvar * 2 * xc / x.shape[-1]
+    return dx - 2 * dvar * x.mean(axis=-1, keepdims=True) / x.shape[-1]
+
+# %% task="variance-backward" mistake="whole-array"
+# it is centred with the mean of the whole array: each row has its own
+def variance_backward(dvar, x):
+    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
+    xc = x - x.mean()
+    return dvar * 2 * xc / x.shape[-1]
+
+# %% task="variance-backward" mistake="all-entries"
+# it is divided by the number of all entries: the mean runs over the last axis
+def variance_backward(dvar, x):
+    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
+    xc = x - x.mean(axis=-1, keepdims=True)
+    return dvar * 2 * xc / x.size
+
+# %% task="variance-backward" mistake="no-dvar"
+# it is the slope without dvar
+def variance_backward(dvar, x):
+    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
+    xc = x - x.mean(axis=-1, keepdims=True)
+    return np.ones_like(dvar) * 2 * xc / x.shape[-1]
+
+# %% task="variance-backward" right="long-way"
+def variance_backward(dvar, x):
+    dim = x.shape[-1]
+    xc = x - x.mean(axis=-1, keepdims=True)
+    dxc = 2 * xc * dvar / dim
+    dmu = -dxc.sum(axis=-1, keepdims=True)
+    return dxc + dmu / dim
+
+# %% task="variance-backward" right="loop"
+def variance_backward(dvar, x):
+    dx = np.zeros(x.shape)
+    for n in np.ndindex(x.shape[:-1]):
+        mu = x[n].sum() / len(x[n])
+        for i in range(len(x[n])):
+            dx[(*n, i)] = 2 * (x[(*n, i)] - mu) * dvar[(*n, 0)] / len(x[n])
+    return dx
+
+# %% task="variance-backward" right="matrix"
+def variance_backward(dvar, x):
+    dim = x.shape[-1]
+    centre = np.eye(dim) - 1 / dim
+    return np.einsum("...i,ij->...j", x, centre) * (dvar * 2 / dim)
+
+# %% task="variance-backward" reject="x-changed"
+def variance_backward(dvar, x):
+    x -= x.mean(axis=-1, keepdims=True)
+    return dvar * 2 * x / x.shape[-1]
+
+# %% task="variance-backward" reject="squares-only"
+def variance_backward(dvar, x):
+    return dvar * 2 * x / x.shape[-1] - 2 * dvar * x.mean(axis=-1, keepdims=True) / x.shape[-1] ** 2
+
+# %% task="layernorm-backward" cases=true
+def cases(rng):
+    yield from norm_cases(rng, with_bias=True)
+
+# %% [markdown] task="layernorm-backward" hint=1
+# gamma and beta are used in every row, so their gradients sum over all rows. For dx, go through
+# x̂: what do μ and σ² undo?
+
+# %% [markdown] task="layernorm-backward" hint=2
+# dbeta and dgamma are (dim,): every axis but the last goes. The two means for dx run along the
+# last axis and keep it.
+
+# %% [markdown] task="layernorm-backward" hint=3
+# with dxhat = dy times gamma: take away its mean, and xhat times the mean of dxhat times xhat;
+# multiply what is left by r.
+
+# %% task="layernorm-backward" mistake="no-mean-term"
+# it lacks the term of μ: μ depends on every x of the row
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - xhat * along_xhat)
+
+# %% task="layernorm-backward" mistake="no-variance-term"
+# it lacks the term of σ²: σ² depends on every x of the row
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one)
+
+# %% task="layernorm-backward" mistake="no-gamma"
+# it uses dy where dx̂ = dy γ is due: γ stands between x̂ and y
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" mistake="no-r"
+# it lacks the factor r: x̂ is the centred x times r
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" mistake="dgamma-no-xhat"
+# it is Σ dy, which is dβ: γ multiplies x̂
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += dy.sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" mistake="dgamma-y"
+# it has y where x̂ is due: γ multiplies x̂
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat * self.gamma).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" mistake="rows-mean"
+# it is a mean over the rows: γ and β were used in every row, and all their gradients add up
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.mean(axis=rows)
+    self.dgamma += (dy * xhat).mean(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" mistake="overwritten"
+# it is overwritten: gradients of several passes add up
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta[...] = dy.sum(axis=rows)
+    self.dgamma[...] = (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" mistake="sums-for-means"
+# it has sums where means are due: μ and σ² are means over dim
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.sum(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).sum(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" mistake="whole-array"
+# it takes its means over the whole array: each row has its own μ and σ²
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean()
+    along_xhat = (dxhat * xhat).mean()
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" mistake="plus"
+# it adds what μ and σ² undo: both terms are subtracted
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat + along_one + xhat * along_xhat)
+
+# %% task="layernorm-backward" mistake="no-xhat"
+# it lacks x̂ in the last term: what σ² undoes lies along x̂
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - along_xhat)
+
+# %% task="layernorm-backward" mistake="bias-required"
+# a layer without bias has self.dbeta = None: add to it only if it is there
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" right="long-way"
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    dim, rows = dy.shape[-1], tuple(range(dy.ndim - 1))
+    xc = self.xhat / self.r
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * self.xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    dr = (dxhat * xc).sum(axis=-1, keepdims=True)
+    dvar = dr * -0.5 * self.r**3
+    dxc = dxhat * self.r + dvar * 2 * xc / dim
+    return dxc - dxc.sum(axis=-1, keepdims=True) / dim
+
+# %% task="layernorm-backward" right="jacobian-loop"
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    dim, dx = dy.shape[-1], np.zeros(dy.shape)
+    for n in np.ndindex(dy.shape[:-1]):
+        xhat = self.xhat[n]
+        if self.beta is not None:
+            self.dbeta += dy[n]
+        self.dgamma += dy[n] * xhat
+        jacobian = self.r[(*n, 0)] * (np.eye(dim) - 1 / dim - np.outer(xhat, xhat) / dim)
+        dx[n] = jacobian @ (dy[n] * self.gamma)
+    return dx
+
+# %% task="layernorm-backward" right="einsum"
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    flat, xhat = dy.reshape(-1, dy.shape[-1]), self.xhat.reshape(-1, dy.shape[-1])
+    if self.beta is not None:
+        self.dbeta += np.einsum("nd->d", flat)
+    self.dgamma += np.einsum("nd,nd->d", flat, xhat)
+    d = flat * self.gamma
+    dim = d.shape[-1]
+    d = d - np.einsum("nd->n", d)[:, None] / dim - xhat * np.einsum("nd,nd->n", d, xhat)[:, None] / dim
+    return d.reshape(dy.shape) * self.r
+
+# %% task="layernorm-backward" reject="eps-forgotten"
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, 1 / np.sqrt(1 / self.r**2 - self.eps + 1e-30)
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" reject="unit-length"
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).sum(axis=-1, keepdims=True) / (xhat * xhat).sum(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" reject="one-row-short"
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).reshape(-1, dy.shape[-1])[1:].sum(axis=0)
+    dxhat = dy * self.gamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="layernorm-backward" reject="gamma-changed"
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    xhat, r = self.xhat, self.r
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * xhat).sum(axis=rows)
+    dxhat = dy * self.gamma
+    self.gamma -= 0.001 * self.dgamma
+    along_one = dxhat.mean(axis=-1, keepdims=True)
+    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
+    return r * (dxhat - along_one - xhat * along_xhat)
+
+# %% task="rmsnorm" cases=true
+def cases(rng):
+    yield from norm_cases(rng, with_bias=False)
+
+# %% [markdown] task="rmsnorm" hint=1
+# there is no mean to undo, so one of LayerNorm's two terms is gone; r still depends on every x of
+# its row.
+
+# %% [markdown] task="rmsnorm" hint=2
+# keep r, (..., 1), and x times r, (..., dim). dgamma is (dim,): every axis but the last goes.
+
+# %% [markdown] task="rmsnorm" hint=3
+# with dxhat = dy times gamma: take away xhat times the mean of dxhat times xhat, and multiply by
+# r.
+
+# %% task="rmsnorm" mistake="mean-term"
+# it subtracts the mean of dx̂: RMSNorm subtracts no mean
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy * self.gamma
+        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+        return self.r * (dxhat - dxhat.mean(axis=-1, keepdims=True) - self.xhat * along_xhat)
+
+# %% task="rmsnorm" mistake="no-r-term"
+# it lacks the term of r: r depends on every x of the row
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy * self.gamma
+        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+        return self.r * (dxhat)
+
+# %% task="rmsnorm" mistake="centred"
+# it subtracts the mean first: that is LayerNorm
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        x = x - x.mean(axis=-1, keepdims=True)
+        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy * self.gamma
+        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+        return self.r * (dxhat - self.xhat * along_xhat)
+
+# %% task="rmsnorm" mistake="no-gamma"
+# it uses dy where dy γ is due
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy
+        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+        return self.r * (dxhat - self.xhat * along_xhat)
+
+# %% task="rmsnorm" mistake="no-r"
+# it lacks the factor r
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy * self.gamma
+        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+        return (dxhat - self.xhat * along_xhat)
+
+# %% task="rmsnorm" mistake="sum-for-mean"
+# it has a sum where a mean is due: r holds the mean of the squares
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy * self.gamma
+        along_xhat = (dxhat * self.xhat).sum(axis=-1, keepdims=True)
+        return self.r * (dxhat - self.xhat * along_xhat)
+
+# %% task="rmsnorm" mistake="dgamma-no-xhat"
+# it is Σ dy: γ multiplies x r
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma += dy.sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy * self.gamma
+        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+        return self.r * (dxhat - self.xhat * along_xhat)
+
+# %% task="rmsnorm" mistake="overwritten"
+# it is overwritten: gradients of several passes add up
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma[...] = (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy * self.gamma
+        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+        return self.r * (dxhat - self.xhat * along_xhat)
+
+# %% task="rmsnorm" mistake="eps-outside"
+# eps is added outside the root: it belongs under it
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        self.r = 1 / (np.sqrt((x * x).mean(axis=-1, keepdims=True)) + self.eps)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy * self.gamma
+        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+        return self.r * (dxhat - self.xhat * along_xhat)
+
+# %% task="rmsnorm" mistake="sum-of-squares"
+# it divides by the length of x: the root is of the mean of the squares, not of their sum
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        self.r = 1 / np.sqrt((x * x).sum(axis=-1, keepdims=True) + self.eps)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy * self.gamma
+        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+        return self.r * (dxhat - self.xhat * along_xhat)
+
+# %% task="rmsnorm" right="long-way"
+class RMSNorm(Module):
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma, self.dgamma, self.eps = np.ones(dim, dtype), np.zeros(dim, dtype), eps
+
+    def forward(self, x):
+        self.x, self.ms = x, np.mean(x**2, axis=-1, keepdims=True)
+        return x / np.sqrt(self.ms + self.eps) * self.gamma
+
+    def backward(self, dy):
+        x, dim = self.x, dy.shape[-1]
+        r = (self.ms + self.eps) ** -0.5
+        self.dgamma += (dy * x * r).reshape(-1, dim).sum(axis=0)
+        dr = (dy * self.gamma * x).sum(axis=-1, keepdims=True)
+        dms = dr * -0.5 * r**3
+        return dy * self.gamma * r + dms * 2 * x / dim
+
+# %% task="rmsnorm" right="jacobian-loop"
+class RMSNorm(Module):
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma, self.dgamma, self.eps = np.ones(dim, dtype), np.zeros(dim, dtype), eps
+
+    def forward(self, x):
+        self.x = x
+        return x * self.gamma / np.sqrt(np.square(x).mean(-1, keepdims=True) + self.eps)
+
+    def backward(self, dy):
+        dx, dim = np.zeros(dy.shape), dy.shape[-1]
+        for n in np.ndindex(dy.shape[:-1]):
+            x = self.x[n]
+            r = 1 / np.sqrt(x @ x / dim + self.eps)
+            self.dgamma += dy[n] * x * r
+            dx[n] = (r * np.eye(dim) - r**3 / dim * np.outer(x, x)) @ (dy[n] * self.gamma)
+        return dx
+
+# %% task="rmsnorm" right="einsum"
+class RMSNorm(Module):
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma, self.dgamma, self.eps = np.ones(dim, dtype), np.zeros(dim, dtype), eps
+
+    def forward(self, x):
+        self.r = (np.einsum("...d,...d->...", x, x)[..., None] / x.shape[-1] + self.eps) ** -0.5
+        self.x = x
+        return x * self.r * self.gamma
+
+    def backward(self, dy):
+        dim = dy.shape[-1]
+        xr = (self.x * self.r).reshape(-1, dim)
+        d = dy.reshape(-1, dim)
+        self.dgamma += np.einsum("nd,nd->d", d, xr)
+        d = d * self.gamma
+        d = d - xr * (np.einsum("nd,nd->n", d, xr) / dim)[:, None]
+        return d.reshape(dy.shape) * self.r
+
+# %% task="rmsnorm" reject="xhat-changed"
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy * self.gamma
+        self.xhat *= 1.0001
+        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+        return self.r * (dxhat - self.xhat * along_xhat)
+
+# %% task="rmsnorm" reject="float-eps"
+class RMSNorm(Module):
+    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+
+    def forward(self, x):
+        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + 1e-5)
+        self.xhat = x * self.r
+        return self.xhat * self.gamma
+
+    def backward(self, dy):
+        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+        dxhat = dy * self.gamma
+        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+        return self.r * (dxhat - self.xhat * along_xhat)

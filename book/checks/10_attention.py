@@ -1,0 +1,957 @@
+# %%
+def softmax_of(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+def named(options):
+    return "".join(f", {name}" for name in options)
+
+OPTIONS = [{}, {"strided": True}, {"float32": True}]
+
+# %% task="attention-core-backward" cases=true
+def cases(rng):
+    for Tq, Tk, D in [(3, 5, 2), (4, 4, 4), (1, 3, 5), (5, 1, 3), (7, 2, 1), (3, 3, 2)]:
+        for options in OPTIONS:
+            q, k, v = (rng.normal(size=(T, D)) for T in (Tq, Tk, Tk))
+            args = {"dout": rng.normal(size=(Tq, D)), "q": q, "k": k, "v": v}
+            args["p"] = softmax_of(q @ k.T / D**0.5)
+            yield Case(f"{Tq} queries, {Tk} keys, D = {D}{named(options)}",
+                       [Call(args, returns=("dq", "dk", "dv"))], **options)
+
+# %% [markdown] task="attention-core-backward" hint=1
+# go backwards line by line: out = p v, then the softmax, then the scores. Each line is a matrix
+# product or known from chapter 5.
+
+# %% [markdown] task="attention-core-backward" hint=2
+# dv is (Tk, D), dp and dscores are (Tq, Tk), dq is (Tq, D), dk is (Tk, D). A transpose puts the
+# axis that goes in the middle.
+
+# %% [markdown] task="attention-core-backward" hint=3
+# dv is p transposed times dout; dp is dout times v transposed; dscores is the softmax's backward
+# pass, scaled; dq is dscores times k; dk is dscores transposed times q.
+
+# %% task="attention-core-backward" mistake="no-scale"
+# it lacks the 1/√D: the scores are divided by it on the way forward, and so are their gradients
+# on the way back
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.T
+    dv = p.T @ dout
+    dscores = softmax_backward(dp, p)
+    return dscores @ k, dscores.T @ q, dv
+
+# %% task="attention-core-backward" mistake="scale-squared"
+# it has 1/D where 1/√D is due
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / q.shape[-1]
+    dp = dout @ v.T
+    dv = p.T @ dout
+    dscores = softmax_backward(dp, p) * scale
+    return dscores @ k, dscores.T @ q, dv
+
+# %% task="attention-core-backward" mistake="scaled-by-keys"
+# it is scaled by the number of keys: √D belongs to the size of a head
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(k.shape[0])
+    dp = dout @ v.T
+    dv = p.T @ dout
+    dscores = softmax_backward(dp, p) * scale
+    return dscores @ k, dscores.T @ q, dv
+
+# %% task="attention-core-backward" mistake="dk-reshaped"
+# it is qᵀ dscores in another shape: dk is dscoresᵀ q, and a reshape is no transpose
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.T
+    dv = p.T @ dout
+    dscores = softmax_backward(dp, p) * scale
+    return dscores @ k, (q.T @ dscores).reshape(k.shape), dv
+
+# %% task="attention-core-backward" mistake="no-softmax"
+# it goes past the softmax: dp is the gradient of p, the scores come before
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.T
+    dv = p.T @ dout
+    dscores = dp * scale
+    return dscores @ k, dscores.T @ q, dv
+
+# %% task="attention-core-backward" mistake="diagonal"
+# it has the diagonal of softmax's Jacobian only: raising one score lowers the other p of its row
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.T
+    dv = p.T @ dout
+    dscores = dp * p * (1 - p) * scale
+    return dscores @ k, dscores.T @ q, dv
+
+# %% task="attention-core-backward" mistake="dv-untransposed"
+# it uses p where pᵀ is due: dv[j] gathers over the queries i, p[i, j] dout[i]
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.T
+    dv = (p.reshape(p.shape[::-1]) @ dout)
+    dscores = softmax_backward(dp, p) * scale
+    return dscores @ k, dscores.T @ q, dv
+
+# %% task="attention-core-backward" mistake="dv-scaled"
+# it is scaled by 1/√D: the values are not
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.T
+    dv = p.T @ dout * scale
+    dscores = softmax_backward(dp, p) * scale
+    return dscores @ k, dscores.T @ q, dv
+
+# %% task="attention-core-backward" mistake="dv-uniform"
+# it gives every value the same share: p says how much each query took of it
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.T
+    dv = np.ones_like(p).T @ dout / len(k)
+    dscores = softmax_backward(dp, p) * scale
+    return dscores @ k, dscores.T @ q, dv
+
+# %% task="attention-core-backward" mistake="q-k-swapped"
+# it has q and k exchanged: dq is made from the keys, dk from the queries
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.T
+    dv = p.T @ dout
+    dscores = softmax_backward(dp, p) * scale
+    swapped = np.resize(q, k.shape), np.resize(k, q.shape)
+    return dscores @ swapped[0], dscores.T @ swapped[1], dv
+
+# %% task="attention-core-backward" mistake="wrong-axis"
+# it has the softmax's backward pass along the queries: each row of p, one query, has a softmax of
+# its own
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.T
+    dv = p.T @ dout
+    dscores = softmax_backward(dp, p, axis=0) * scale
+    return dscores @ k, dscores.T @ q, dv
+
+# %% task="attention-core-backward" right="einsum"
+def attention_backward(dout, q, k, v, p):
+    dp = np.einsum("id,jd->ij", dout, v)
+    ds = p * (dp - np.einsum("ij,ij->i", dp, p)[:, None]) / math.sqrt(q.shape[1])
+    return (np.einsum("ij,jd->id", ds, k), np.einsum("ij,id->jd", ds, q),
+            np.einsum("ij,id->jd", p, dout))
+
+# %% task="attention-core-backward" right="loop"
+def attention_backward(dout, q, k, v, p):
+    dq, dk, dv = np.zeros(q.shape), np.zeros(k.shape), np.zeros(v.shape)
+    for i in range(len(q)):
+        dp = v @ dout[i]
+        ds = (np.diag(p[i]) - np.outer(p[i], p[i])) @ dp / len(q[i]) ** 0.5
+        for j in range(len(k)):
+            dv[j] += p[i, j] * dout[i]
+            dq[i] += ds[j] * k[j]
+            dk[j] += ds[j] * q[i]
+    return dq, dk, dv
+
+# %% task="attention-core-backward" right="output-trick"
+def attention_backward(dout, q, k, v, p):
+    row = (dout * (p @ v)).sum(axis=-1, keepdims=True)    # as FlashAttention does
+    ds = p * (dout @ v.T - row) / math.sqrt(q.shape[-1])
+    return ds @ k, (q.T @ ds).T, (dout.T @ p).T
+
+# %% task="attention-core-backward" reject="p-changed"
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.T
+    dv = p.T @ dout
+    dscores = softmax_backward(dp, p) * scale
+    p *= scale
+    return dscores @ k, dscores.T @ q, dv
+
+# %% task="attention-core-backward" reject="scores-centred"
+def attention_backward(dout, q, k, v, p):
+    """Return dq, dk, dv."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.T
+    dv = p.T @ dout
+    dscores = softmax_backward(dp, p) * scale
+    dscores = dscores - dscores.mean(axis=0)
+    return dscores @ k, dscores.T @ q, dv
+
+# %% task="attention-backward" cases=true
+def cases(rng):
+    sizes = [(2, 5, 6, 3), (1, 3, 4, 1), (3, 4, 8, 2), (2, 1, 6, 2), (2, 4, 4, 4), (1, 2, 10, 5)]
+    for number, (B, T, C, H) in enumerate(sizes):
+        for options in [OPTIONS[0], OPTIONS[1 + number % 2]]:
+            for causal in (True, False):
+                bias = (number + causal) % 3 != 0
+                params = {"qkv.W": rng.normal(0, 0.5, (C, 3 * C)), "proj.W": rng.normal(0, 0.5, (C, C))}
+                if bias:
+                    params |= {"qkv.b": rng.normal(0, 0.5, 3 * C), "proj.b": rng.normal(0, 0.5, C)}
+                new = {"dim": C, "n_heads": H, "causal": causal, "bias": bias, "rng": Rng(1)}
+                x = [{"x": rng.normal(size=(B, T, C))} for _ in range(2)]
+                dy = [{"dy": rng.normal(size=(B, T, C))} for _ in range(2)]
+                title = f"x of shape {(B, T, C)}, {H} heads, {'causal' if causal else 'no mask'}"
+                yield layer(title + named(options), new | {"dtype": "float64"}, params, x, dy, **options)
+
+# %% [markdown] task="attention-backward" hint=1
+# go through forward backwards, line by line: proj, the heads put together, p v, the softmax, the
+# scores, the split, qkv. Mirror each reshape and swap.
+
+# %% [markdown] task="attention-backward" hint=2
+# proj.backward gives (B, T, C): reshape to (B, T, H, D), then swap to (B, H, T, D). From there it
+# is task 1 with two more axes in front. dqkv goes back to (B, T, 3, H, D) before it is flattened.
+
+# %% [markdown] task="attention-backward" hint=3
+# split what proj.backward returns into heads; do task 1 with swapaxes(-1, -2) for each transpose;
+# stack dq, dk, dv, put the axes in the order of forward's reshape, flatten, and hand it to
+# qkv.backward.
+
+# %% task="attention-backward" mistake="dk-reshaped"
+# it is made from a dk that is qᵀ dscores in another shape: dk is dscoresᵀ q, and a reshape is no
+# transpose
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = (self.q.swapaxes(-1, -2) @ dscores).reshape(self.k.shape)
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" mistake="dk-untransposed"
+# it is made from a dk that uses dscores where dscoresᵀ is due
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = dscores @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" mistake="no-scale"
+# it is made from dscores without the 1/√D
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p)
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" mistake="dv-untransposed"
+# it is made from a dv that uses p where pᵀ is due
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" mistake="no-softmax"
+# it goes past the softmax: dp is the gradient of p, the scores come before
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = dp * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" mistake="unmasked"
+# it uses probabilities without the mask: self.p has it in it
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, softmax(self.q @ self.k.swapaxes(-1, -2) * self.scale)) * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" mistake="heads-mixed"
+# it splits the heads by a reshape alone: (B, T, C) goes to (B, T, H, D) first, and then two axes
+# change places
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, H, T, D)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" mistake="merge-mixed"
+# it puts the heads together in the wrong order of axes: mirror the transpose of forward before
+# you flatten
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 0, 2, 3, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" mistake="qkv-order"
+# it has dq, dk and dv in the wrong order: forward splits into q, k, v
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dk, dq, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" mistake="proj-not-counted"
+# it stays as it was: proj's own gradients come from proj.backward
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = (dy @ self.proj.W.T).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" mistake="proj-skipped"
+# it goes past proj: call its backward pass first
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = dy.reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" mistake="qkv-not-counted"
+# it stays as it was: qkv's own gradients come from qkv.backward
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return dqkv.reshape(B, T, 3 * C) @ self.qkv.W.T
+
+# %% task="attention-backward" right="fill-in"
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).transpose(0, 2, 1, 3)
+    dscores = softmax_backward(dout @ self.v.swapaxes(-1, -2), self.p) * self.scale
+    dqkv = np.empty((B, T, 3, H, D), dy.dtype)
+    dq, dk, dv = dqkv.transpose(2, 0, 3, 1, 4)
+    dq[...] = dscores @ self.k
+    dk[...] = dscores.swapaxes(-1, -2) @ self.q
+    dv[...] = self.p.swapaxes(-1, -2) @ dout
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" right="einsum"
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H = self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, C // H)
+    dp = np.einsum("bihd,bhjd->bhij", dout, self.v)
+    ds = self.p * (dp - (dp * self.p).sum(-1, keepdims=True)) / math.sqrt(C // H)
+    dq = np.einsum("bhij,bhjd->bihd", ds, self.k).reshape(B, T, C)
+    dk = np.einsum("bhij,bhid->bjhd", ds, self.q).reshape(B, T, C)
+    dv = np.einsum("bhij,bihd->bjhd", self.p, dout).reshape(B, T, C)
+    return self.qkv.backward(np.concatenate([dq, dk, dv], axis=-1))
+
+# %% task="attention-backward" right="loop"
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dmerged = self.proj.backward(dy)
+    dqkv = np.zeros((B, T, 3 * C))
+    for b in range(B):
+        for h in range(H):
+            q, k, v, p = self.q[b, h], self.k[b, h], self.v[b, h], self.p[b, h]
+            here = slice(h * D, (h + 1) * D)
+            dout = dmerged[b, :, here]
+            ds = softmax_backward(dout @ v.T, p) * self.scale
+            for number, part in enumerate([ds @ k, ds.T @ q, p.T @ dout]):
+                dqkv[b, :, number * C + h * D : number * C + (h + 1) * D] = part
+    return self.qkv.backward(dqkv.astype(dy.dtype))
+
+# %% task="attention-backward" reject="first-batch-only"
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dk[1:] = dk[:1] if len(dk) > 1 else dk[1:]
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" reject="backward-twice"
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    self.proj.backward(dy)
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-backward" reject="p-spoilt"
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, self.p) * self.scale
+    dq = dscores @ self.k
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dv = self.p.swapaxes(-1, -2) @ dout
+    self.q *= self.scale
+    dk = dscores.swapaxes(-1, -2) @ self.q
+    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
+    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+
+# %% task="attention-find-the-bug" cases=true
+def cases(rng):
+    for B, H, T, D in [(2, 3, 5, 7), (1, 1, 3, 2), (2, 2, 4, 4), (1, 3, 1, 5), (3, 1, 6, 1), (2, 2, 3, 3)]:
+        for options in OPTIONS:
+            q, k, v, dout = rng.normal(size=(4, B, H, T, D))
+            p = softmax_of(q @ k.swapaxes(-1, -2) / D**0.5)
+            args = {"dout": dout, "q": q, "k": k, "v": v, "p": p}
+            yield Case(f"q of shape {(B, H, T, D)}{named(options)}",
+                       [Call(args, returns=("dq", "dk", "dv"))], **options)
+
+# %% [markdown] task="attention-find-the-bug" hint=1
+# go through the lines and ask of each gradient which index it gathers over. A reshape right after
+# a product is a sign of trouble.
+
+# %% [markdown] task="attention-find-the-bug" hint=2
+# scores[i, j] is the sum over d of q[i, d] k[j, d]. So dk[j, d] sums over i; what are the axes of
+# each factor?
+
+# %% [markdown] task="attention-find-the-bug" hint=3
+# in the line of dk, dscores must stand first, with its last two axes exchanged, and q second; the
+# reshape goes.
+
+# %% task="attention-find-the-bug" mistake="as-it-was"
+# it is as it was: qᵀ dscores is (D, T), and the reshape makes (T, D) of it without a transpose
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores @ k
+    dk = (q.swapaxes(-1, -2) @ dscores).reshape(k.shape)
+    dv = p.swapaxes(-1, -2) @ dout
+    return dq, dk, dv
+
+# %% task="attention-find-the-bug" mistake="untransposed"
+# it gathers over the keys: dk[j] is a sum over the queries i, so dscores must be transposed
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores @ k
+    dk = dscores @ q
+    dv = p.swapaxes(-1, -2) @ dout
+    return dq, dk, dv
+
+# %% task="attention-find-the-bug" mistake="with-k"
+# it is made from k: the other factor of the product q kᵀ is q
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores @ k
+    dk = dscores.swapaxes(-1, -2) @ k
+    dv = p.swapaxes(-1, -2) @ dout
+    return dq, dk, dv
+
+# %% task="attention-find-the-bug" mistake="unscaled"
+# it has lost its 1/√D
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores @ k
+    dk = dscores.swapaxes(-1, -2) @ q / scale
+    dv = p.swapaxes(-1, -2) @ dout
+    return dq, dk, dv
+
+# %% task="attention-find-the-bug" mistake="dq-broken"
+# it was right before: only one line is wrong
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores.swapaxes(-1, -2) @ k
+    dk = dscores.swapaxes(-1, -2) @ q
+    dv = p.swapaxes(-1, -2) @ dout
+    return dq, dk, dv
+
+# %% task="attention-find-the-bug" mistake="dv-broken"
+# it was right before: only one line is wrong, and it is not this one
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores @ k
+    dk = dscores.swapaxes(-1, -2) @ q
+    dv = p @ dout
+    return dq, dk, dv
+
+# %% task="attention-find-the-bug" mistake="wrong-axes"
+# it has the wrong axes exchanged: heads and positions
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores @ k
+    dk = (dscores.transpose(0, 1, 3, 2) @ q).swapaxes(1, 2).reshape(k.shape)
+    dv = p.swapaxes(-1, -2) @ dout
+    return dq, dk, dv
+
+# %% task="attention-find-the-bug" mistake="dp-for-dscores"
+# it is made from dp: the gradient has to go through the softmax first
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores @ k
+    dk = dp.swapaxes(-1, -2) @ q * scale
+    dv = p.swapaxes(-1, -2) @ dout
+    return dq, dk, dv
+
+# %% task="attention-find-the-bug" right="turned-back"
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores @ k
+    dk = (q.swapaxes(-1, -2) @ dscores).swapaxes(-1, -2)
+    dv = p.swapaxes(-1, -2) @ dout
+    return dq, dk, dv
+
+# %% task="attention-find-the-bug" right="einsum"
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores @ k
+    dk = np.einsum("bhij,bhid->bhjd", dscores, q)
+    dv = p.swapaxes(-1, -2) @ dout
+    return dq, dk, dv
+
+# %% task="attention-find-the-bug" right="loop"
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores @ k
+    dk = np.zeros_like(k)
+    for i in range(q.shape[2]):
+        dk += dscores[:, :, i, :, None] * q[:, :, i, None, :]
+    dv = p.swapaxes(-1, -2) @ dout
+    return dq, dk, dv
+
+# %% task="attention-find-the-bug" reject="order-f"
+def mended_backward(dout, q, k, v, p):
+    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
+    scale = 1 / math.sqrt(q.shape[-1])
+    dp = dout @ v.swapaxes(-1, -2)
+    dscores = softmax_backward(dp, p) * scale
+    dq = dscores @ k
+    dk = (q.swapaxes(-1, -2) @ dscores).reshape(k.shape, order='F')
+    dv = p.swapaxes(-1, -2) @ dout
+    return dq, dk, dv
+
+# %% task="rotary" cases=true
+def cases(rng):
+    for shape in [(5, 4), (2, 3, 6), (1, 2, 3, 2), (2, 1, 4), (7, 2), (2, 2, 5, 8)]:
+        for options in [OPTIONS[0], OPTIONS[1 + len(shape) % 2]]:
+            x = [{"x": rng.normal(size=shape)} for _ in range(2)]
+            dy = [{"dy": rng.normal(size=shape)} for _ in range(2)]
+            yield layer(f"x of shape {shape}{named(options)}", {}, {}, x, dy, **options)
+
+# %% [markdown] task="rotary" hint=1
+# a turn is a matrix with cos and sin; its backward pass is the transposed matrix. What does the
+# transpose of a turn do?
+
+# %% [markdown] task="rotary" hint=2
+# theta is (T, D/2): an outer product of the positions and the D/2 speeds. Even and odd entries of
+# x are (..., T, D/2).
+
+# %% [markdown] task="rotary" hint=3
+# compute cos and sin of theta; even and odd parts of y by the two formulas; backward does the
+# same to dy with the angle's sign changed.
+
+# %% task="rotary" mistake="forward-again"
+# it turns the gradient forward: the way back turns the other way
+class Rotary(Module):
+    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
+        cos, sin = np.cos(theta), sign * np.sin(theta)
+        even, odd = x[..., 0::2], x[..., 1::2]
+        y = np.empty_like(x)
+        y[..., 0::2] = even * cos - odd * sin
+        y[..., 1::2] = even * sin + odd * cos
+        return y
+
+    def forward(self, x):
+        return self.turned(x, 1)
+
+    def backward(self, dy):
+        return self.turned(dy, 1)    # the transpose of a rotation turns back
+
+# %% task="rotary" mistake="identity"
+# it is dy: y is not x
+class Rotary(Module):
+    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
+        cos, sin = np.cos(theta), sign * np.sin(theta)
+        even, odd = x[..., 0::2], x[..., 1::2]
+        y = np.empty_like(x)
+        y[..., 0::2] = even * cos - odd * sin
+        y[..., 1::2] = even * sin + odd * cos
+        return y
+
+    def forward(self, x):
+        return self.turned(x, 1)
+
+    def backward(self, dy):
+        return dy.copy()    # the transpose of a rotation turns back
+
+# %% task="rotary" mistake="halves"
+# it pairs entry i with entry i + D/2, as some programs do: here pair i is 2 i and 2 i + 1
+class Rotary(Module):
+    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
+        cos, sin = np.cos(theta), sign * np.sin(theta)
+        even, odd = x[..., : D // 2], x[..., D // 2 :]
+        y = np.empty_like(x)
+        y[..., 0::2] = even * cos - odd * sin
+        y[..., 1::2] = even * sin + odd * cos
+        return y
+
+    def forward(self, x):
+        return self.turned(x, 1)
+
+    def backward(self, dy):
+        return self.turned(dy, -1)    # the transpose of a rotation turns back
+
+# %% task="rotary" mistake="from-one"
+# it counts positions from 1: the first is 0, and is not turned
+class Rotary(Module):
+    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(1, T + 1), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
+        cos, sin = np.cos(theta), sign * np.sin(theta)
+        even, odd = x[..., 0::2], x[..., 1::2]
+        y = np.empty_like(x)
+        y[..., 0::2] = even * cos - odd * sin
+        y[..., 1::2] = even * sin + odd * cos
+        return y
+
+    def forward(self, x):
+        return self.turned(x, 1)
+
+    def backward(self, dy):
+        return self.turned(dy, -1)    # the transpose of a rotation turns back
+
+# %% task="rotary" mistake="no-two"
+# its speeds fall too slowly: the exponent is -2 i / D
+class Rotary(Module):
+    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (-np.arange(D // 2) / D))    # (T, D/2)
+        cos, sin = np.cos(theta), sign * np.sin(theta)
+        even, odd = x[..., 0::2], x[..., 1::2]
+        y = np.empty_like(x)
+        y[..., 0::2] = even * cos - odd * sin
+        y[..., 1::2] = even * sin + odd * cos
+        return y
+
+    def forward(self, x):
+        return self.turned(x, 1)
+
+    def backward(self, dy):
+        return self.turned(dy, -1)    # the transpose of a rotation turns back
+
+# %% task="rotary" mistake="rising"
+# its speeds rise with i: the exponent is negative
+class Rotary(Module):
+    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (2 * np.arange(D // 2) / D))    # (T, D/2)
+        cos, sin = np.cos(theta), sign * np.sin(theta)
+        even, odd = x[..., 0::2], x[..., 1::2]
+        y = np.empty_like(x)
+        y[..., 0::2] = even * cos - odd * sin
+        y[..., 1::2] = even * sin + odd * cos
+        return y
+
+    def forward(self, x):
+        return self.turned(x, 1)
+
+    def backward(self, dy):
+        return self.turned(dy, -1)    # the transpose of a rotation turns back
+
+# %% task="rotary" mistake="sign"
+# it turns the other way: look at the two signs of sin
+class Rotary(Module):
+    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
+        cos, sin = np.cos(theta), sign * np.sin(theta)
+        even, odd = x[..., 0::2], x[..., 1::2]
+        y = np.empty_like(x)
+        y[..., 0::2] = even * cos + odd * sin
+        y[..., 1::2] = odd * cos - even * sin
+        return y
+
+    def forward(self, x):
+        return self.turned(x, 1)
+
+    def backward(self, dy):
+        return self.turned(dy, -1)    # the transpose of a rotation turns back
+
+# %% task="rotary" mistake="mirror"
+# it is a mirror and no turn: one of the two sines has a minus
+class Rotary(Module):
+    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
+        cos, sin = np.cos(theta), sign * np.sin(theta)
+        even, odd = x[..., 0::2], x[..., 1::2]
+        y = np.empty_like(x)
+        y[..., 0::2] = even * cos + odd * sin
+        y[..., 1::2] = even * sin + odd * cos
+        return y
+
+    def forward(self, x):
+        return self.turned(x, 1)
+
+    def backward(self, dy):
+        return self.turned(dy, -1)    # the transpose of a rotation turns back
+
+# %% task="rotary" mistake="same-speed"
+# it turns all pairs at the same speed: pair i has 10000^(-2i/D)
+class Rotary(Module):
+    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), np.ones(D // 2))    # (T, D/2)
+        cos, sin = np.cos(theta), sign * np.sin(theta)
+        even, odd = x[..., 0::2], x[..., 1::2]
+        y = np.empty_like(x)
+        y[..., 0::2] = even * cos - odd * sin
+        y[..., 1::2] = even * sin + odd * cos
+        return y
+
+    def forward(self, x):
+        return self.turned(x, 1)
+
+    def backward(self, dy):
+        return self.turned(dy, -1)    # the transpose of a rotation turns back
+
+# %% task="rotary" right="complex"
+class Rotary(Module):
+    def turn(self, x):
+        T, D = x.shape[-2:]
+        speed = 10000.0 ** (-2 * np.arange(D // 2) / D)
+        return np.exp(1j * np.arange(T)[:, None] * speed)
+
+    def pairs(self, x):
+        return x[..., 0::2] + 1j * x[..., 1::2]
+
+    def flat(self, z):
+        return np.stack([z.real, z.imag], axis=-1).reshape(*z.shape[:-1], -1)
+
+    def forward(self, x):
+        return self.flat(self.pairs(x) * self.turn(x))
+
+    def backward(self, dy):
+        return self.flat(self.pairs(dy) * self.turn(dy).conj())
+
+# %% task="rotary" right="matrices"
+class Rotary(Module):
+    def matrix(self, T, D):
+        R = np.zeros((T, D, D))
+        for t in range(T):
+            for i in range(D // 2):
+                a = t * 10000.0 ** (-2 * i / D)
+                R[t, 2 * i, 2 * i], R[t, 2 * i, 2 * i + 1] = np.cos(a), -np.sin(a)
+                R[t, 2 * i + 1, 2 * i], R[t, 2 * i + 1, 2 * i + 1] = np.sin(a), np.cos(a)
+        return R
+
+    def forward(self, x):
+        return np.einsum("tij,...tj->...ti", self.matrix(*x.shape[-2:]), x)
+
+    def backward(self, dy):
+        return np.einsum("tij,...ti->...tj", self.matrix(*dy.shape[-2:]), dy)
+
+# %% task="rotary" right="kept"
+class Rotary(Module):
+    def forward(self, x):
+        T, D = x.shape[-2:]
+        angle = np.arange(T)[:, None] / 10000 ** (np.arange(0, D, 2) / D)
+        self.cos, self.sin = np.cos(angle), np.sin(angle)
+        a, b = x.reshape(*x.shape[:-1], -1, 2).transpose(-1, *range(x.ndim))
+        y = np.stack([a * self.cos - b * self.sin, a * self.sin + b * self.cos], axis=-1)
+        return y.reshape(x.shape)
+
+    def backward(self, dy):
+        a, b = dy[..., ::2], dy[..., 1::2]
+        dx = np.stack([a * self.cos + b * self.sin, b * self.cos - a * self.sin], axis=-1)
+        return dx.reshape(dy.shape)
+
+# %% task="rotary" reject="half-turned"
+class Rotary(Module):
+    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
+        cos, sin = np.cos(theta), sign * np.sin(theta)
+        even, odd = x[..., 0::2], x[..., 1::2]
+        y = np.empty_like(x)
+        y[..., 0::2] = even * cos - odd * sin
+        y[..., 1::2] = even * sin + odd * cos
+        return y
+
+    def forward(self, x):
+        return self.turned(x, 1)
+
+    def backward(self, dy):
+        dx = self.turned(dy, -1)
+        dx[..., -1:, :] = dy[..., -1:, :]
+        return dx    # the transpose of a rotation turns back
+
+# %% task="rotary" reject="in-place"
+class Rotary(Module):
+    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
+        cos, sin = np.cos(theta), sign * np.sin(theta)
+        even, odd = x[..., 0::2], x[..., 1::2]
+        y = x
+        y[..., 0::2] = even * cos - odd * sin
+        y[..., 1::2] = even * sin + odd * cos
+        return y
+
+    def forward(self, x):
+        return self.turned(x, 1)
+
+    def backward(self, dy):
+        return self.turned(dy, -1)    # the transpose of a rotation turns back

@@ -1,0 +1,811 @@
+# %%
+OPTIONS = [{}, {"strided": True}, {"float32": True}]
+
+def named(options):
+    return "".join(f", {name}" for name in options)
+
+def linear(rng, name, n_in, n_out, bias=True):
+    params = {f"{name}.W": rng.normal(0, 0.5, (n_in, n_out))}
+    return params | ({f"{name}.b": rng.normal(0, 0.5, n_out)} if bias else {})
+
+def rounds(rng, shape, name):
+    return [{name: rng.normal(size=shape)} for _ in range(2)]
+
+# %% task="feedforward-backward" cases=true
+def cases(rng):
+    for number, (leading, dim, hidden) in enumerate([((5,), 3, 7), ((2, 3), 4, 4), ((1, 1), 5, 2), ((), 3, 3), ((2, 2, 2), 2, 5)]):
+        for options in OPTIONS if len(leading) == 2 else OPTIONS[:2]:
+            activation, bias = ["gelu", "relu"][number % 2 and not options], number % 3 != 2
+            new = {"dim": dim, "hidden": hidden, "activation": activation, "bias": bias, "rng": Rng(1)}
+            params = linear(rng, "fc1", dim, hidden, bias) | linear(rng, "fc2", hidden, dim, bias)
+            shape = (*leading, dim)
+            yield layer(f"x of shape {shape}, hidden {hidden}, {activation}{named(options)}",
+                        new | {"dtype": "float64"}, params, rounds(rng, shape, "x"),
+                        rounds(rng, shape, "dy"), **options)
+
+# %% [markdown] task="feedforward-backward" hint=1
+# the forward pass calls three layers; the way back calls them in reverse, each with what the one
+# after it returned.
+
+# %% [markdown] task="feedforward-backward" hint=2
+# fc2.backward turns (..., dim) into (..., hidden), the activation keeps it, fc1.backward turns it
+# into (..., dim).
+
+# %% [markdown] task="feedforward-backward" hint=3
+# hand dy to fc2's backward pass, the result to the activation's, that result to fc1's, and return
+# what comes out.
+
+# %% task="feedforward-backward" mistake="no-activation"
+# it goes past the activation, which has a slope of its own
+@add_to_class(FeedForward)
+def backward(self, dy):
+    return self.fc1.backward(self.fc2.backward(dy))
+
+# %% task="feedforward-backward" mistake="fc1-only-dx"
+# it stays as it was: fc1's gradients come from fc1.backward
+@add_to_class(FeedForward)
+def backward(self, dy):
+    return self.act.backward(self.fc2.backward(dy)) @ self.fc1.W.T
+
+# %% task="feedforward-backward" mistake="fc2-only-dx"
+# it stays as it was: fc2's gradients come from fc2.backward
+@add_to_class(FeedForward)
+def backward(self, dy):
+    return self.fc1.backward(self.act.backward(dy @ self.fc2.W.T))
+
+# %% task="feedforward-backward" mistake="residual"
+# it adds dy: the residual connection is in the block, not in this layer
+@add_to_class(FeedForward)
+def backward(self, dy):
+    return dy + self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+
+# %% task="feedforward-backward" mistake="fc2-twice"
+# it is counted twice: each backward pass adds to the gradients, so call it once
+@add_to_class(FeedForward)
+def backward(self, dy):
+    self.fc2.backward(dy)
+    return self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+
+# %% task="feedforward-backward" mistake="hidden-returned"
+# it is the gradient of the hidden layer: fc1 is still to come
+@add_to_class(FeedForward)
+def backward(self, dy):
+    dh = self.act.backward(self.fc2.backward(dy))
+    self.fc1.backward(dh)
+    return dh
+
+# %% task="feedforward-backward" mistake="nothing-returned"
+# it is None: return what fc1's backward pass gives
+@add_to_class(FeedForward)
+def backward(self, dy):
+    self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+
+# %% task="feedforward-backward" mistake="activation-twice"
+# it goes through the activation twice
+@add_to_class(FeedForward)
+def backward(self, dy):
+    return self.fc1.backward(self.act.backward(self.act.backward(self.fc2.backward(dy))))
+
+# %% task="feedforward-backward" mistake="negative"
+# it has the opposite sign
+@add_to_class(FeedForward)
+def backward(self, dy):
+    return -self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+
+# %% task="feedforward-backward" right="by-steps"
+@add_to_class(FeedForward)
+def backward(self, dy):
+    dh = self.fc2.backward(dy)
+    da = self.act.backward(dh)
+    dx = self.fc1.backward(da)
+    return dx
+
+# %% task="feedforward-backward" right="loop"
+@add_to_class(FeedForward)
+def backward(self, dy):
+    for part in (self.fc2, self.act, self.fc1):
+        dy = part.backward(dy)
+    return dy
+
+# %% task="feedforward-backward" right="written-out"
+@add_to_class(FeedForward)
+def backward(self, dy):
+    rows, h = dy.reshape(-1, dy.shape[-1]), self.fc2.x.reshape(-1, self.fc2.x.shape[-1])
+    self.fc2.dW += h.T @ rows
+    if self.fc2.b is not None:
+        self.fc2.db += rows.sum(axis=0)
+    da = self.act.backward((rows @ self.fc2.W.T).reshape(self.fc2.x.shape))
+    return self.fc1.backward(da)
+
+# %% task="feedforward-backward" reject="dy-changed"
+@add_to_class(FeedForward)
+def backward(self, dy):
+    dy *= 1.0 + 1e-3
+    return self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+
+# %% task="block-backward" cases=true
+def cases(rng):
+    for number, (B, T, C, H, hidden) in enumerate([(2, 3, 4, 2, 5), (1, 4, 6, 3, 7), (3, 2, 3, 1, 4), (2, 1, 4, 4, 3)]):
+        for options in OPTIONS:
+            activation, bias = ["relu", "gelu"][number % 2 or bool(options)], number % 3 != 2
+            new = {"dim": C, "n_heads": H, "hidden": hidden, "activation": activation, "bias": bias}
+            params = {"ln1.gamma": rng.normal(1, 0.5, C), "ln2.gamma": rng.normal(1, 0.5, C)}
+            if bias:
+                params |= {"ln1.beta": rng.normal(0, 0.5, C), "ln2.beta": rng.normal(0, 0.5, C)}
+            params |= linear(rng, "attn.qkv", C, 3 * C, bias) | linear(rng, "attn.proj", C, C, bias)
+            params |= linear(rng, "ffn.fc1", C, hidden, bias) | linear(rng, "ffn.fc2", hidden, C, bias)
+            yield layer(f"x of shape {(B, T, C)}, {H} heads, {activation}{named(options)}",
+                        new | {"rng": Rng(1), "dtype": "float64"}, params,
+                        rounds(rng, (B, T, C), "x"), rounds(rng, (B, T, C), "dy"), **options)
+
+# %% [markdown] task="block-backward" hint=1
+# a sum passes its gradient on to both of its terms: straight along the stream, and down the
+# branch.
+
+# %% [markdown] task="block-backward" hint=2
+# everything is (B, T, dim). Begin at y: its two terms are x₁ and the branch through ffn and ln2,
+# both of which lead to x₁.
+
+# %% [markdown] task="block-backward" hint=3
+# dx₁ is dy plus what ln2 gives for what ffn gives for dy; dx is dx₁ plus what ln1 gives for what
+# attn gives for dx₁.
+
+# %% task="block-backward" mistake="no-first-residual"
+# it has lost the straight path around attention: x is a term of x₁
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+    return self.ln1.backward(self.attn.backward(dx1))
+
+# %% task="block-backward" mistake="no-second-residual"
+# it has lost the straight path around the feed-forward layer: x₁ is a term of y
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx1 = self.ln2.backward(self.ffn.backward(dy))
+    return dx1 + self.ln1.backward(self.attn.backward(dx1))
+
+# %% task="block-backward" mistake="branch-from-dy"
+# it sends dy into attention: what flows into x₁ is the gradient after the second branch
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+    return dx1 + self.ln1.backward(self.attn.backward(dy))
+
+# %% task="block-backward" mistake="dy-at-the-end"
+# it adds dy at the end where dx₁ is due
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+    return dy + self.ln1.backward(self.attn.backward(dx1))
+
+# %% task="block-backward" mistake="no-ln1"
+# it goes past ln1
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+    return dx1 + self.attn.backward(dx1)
+
+# %% task="block-backward" mistake="no-ln2"
+# it goes past ln2
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx1 = dy + self.ffn.backward(dy)
+    return dx1 + self.ln1.backward(self.attn.backward(dx1))
+
+# %% task="block-backward" mistake="norms-swapped"
+# it has ln1 and ln2 exchanged
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx1 = dy + self.ln1.backward(self.ffn.backward(dy))
+    return dx1 + self.ln2.backward(self.attn.backward(dx1))
+
+# %% task="block-backward" mistake="dy-twice"
+# it adds dy twice: x₁ has taken it in
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+    return dy + dx1 + self.ln1.backward(self.attn.backward(dx1))
+
+# %% task="block-backward" mistake="ffn-twice"
+# it is counted twice: call each backward pass once
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+    self.ffn.backward(dy)
+    return dx1 + self.ln1.backward(self.attn.backward(dx1))
+
+# %% task="block-backward" mistake="halved"
+# it halves the gradient at each sum: a sum passes all of it to each term
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx1 = 0.5 * dy + 0.5 * self.ln2.backward(self.ffn.backward(dy))
+    return dx1 + self.ln1.backward(self.attn.backward(dx1))
+
+# %% task="block-backward" right="by-steps"
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dbranch = self.ffn.backward(dy)
+    dbranch = self.ln2.backward(dbranch)
+    dx1 = dy + dbranch
+    dbranch = self.attn.backward(dx1)
+    dbranch = self.ln1.backward(dbranch)
+    return dx1 + dbranch
+
+# %% task="block-backward" right="loop"
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    for norm, branch in [(self.ln2, self.ffn), (self.ln1, self.attn)]:
+        dy = dy + norm.backward(branch.backward(dy))
+    return dy
+
+# %% task="block-backward" right="in-place-copy"
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx = dy.copy()
+    dx += self.ln2.backward(self.ffn.backward(dy))
+    dx += self.ln1.backward(self.attn.backward(dx.copy()))
+    return dx
+
+# %% task="block-backward" reject="dy-in-place"
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dy += self.ln2.backward(self.ffn.backward(dy))
+    dx1 = dy
+    return dx1 + self.ln1.backward(self.attn.backward(dx1))
+
+# %% task="block-backward" reject="scaled-residual"
+@add_to_class(TransformerBlock)
+def backward(self, dy):
+    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+    return 0.999 * dx1 + self.ln1.backward(self.attn.backward(dx1))
+
+# %% task="dropout" cases=true
+def cases(rng):
+    for shape in [(5,), (3, 4), (2, 3, 5), (1, 1), (40,)]:
+        for p, options in [(0.1, {}), (0.5, OPTIONS[1]), (0.3, {}), (0.0, {})]:
+            inputs = []
+            for _ in range(2):
+                u = rng.random(shape)
+                u.flat[0], u.flat[-1] = 0.05, 0.95 if u.size > 1 else 0.05
+                if u.size > 2:
+                    u.flat[1] = p    # exactly p: it stays
+                inputs.append({"x": rng.normal(1, 0.5, shape), "u": u})
+            yield layer(f"x of shape {shape}, p = {p}{named(options)}", {"p": p}, {}, inputs,
+                        rounds(rng, shape, "dy"), **options)
+
+# %% [markdown] task="dropout" hint=1
+# an entry that was dropped did not reach y; an entry that stayed was multiplied by a number.
+
+# %% [markdown] task="dropout" hint=2
+# u, x, y and dy have one shape. The same factor belongs to an entry on both ways, so keep it.
+
+# %% [markdown] task="dropout" hint=3
+# the factor is 1/(1 - p) where u is at least p, and 0 elsewhere; both passes multiply by it.
+
+# %% task="dropout" mistake="scale-forward-only"
+# it lacks the factor 1/(1 - p), which forward has
+class Dropout(Module):
+    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.keep = (u >= self.p) / (1 - self.p)
+        return x * self.keep
+
+    def backward(self, dy):
+        return dy * (self.keep > 0)
+
+# %% task="dropout" mistake="no-scale"
+# it lacks the factor 1/(1 - p): the mean would shrink
+class Dropout(Module):
+    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.keep = (u >= self.p)
+        return x * self.keep
+
+    def backward(self, dy):
+        return dy * self.keep
+
+# %% task="dropout" mistake="inverted"
+# it keeps what should be dropped
+class Dropout(Module):
+    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.keep = (u < self.p) / (1 - self.p)
+        return x * self.keep
+
+    def backward(self, dy):
+        return dy * self.keep
+
+# %% task="dropout" mistake="keeps-p"
+# it keeps a share of p: p is the probability to be dropped
+class Dropout(Module):
+    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.keep = (u >= 1 - self.p) / max(self.p, 1e-9)
+        return x * self.keep
+
+    def backward(self, dy):
+        return dy * self.keep
+
+# %% task="dropout" mistake="scale-p"
+# it is divided by p: 1 - p is the share that stays
+class Dropout(Module):
+    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.keep = (u >= self.p) / (self.p or 1)
+        return x * self.keep
+
+    def backward(self, dy):
+        return dy * self.keep
+
+# %% task="dropout" mistake="through"
+# it is dy everywhere: what was dropped has no gradient
+class Dropout(Module):
+    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.keep = (u >= self.p) / (1 - self.p)
+        return x * self.keep
+
+    def backward(self, dy):
+        return dy.copy()
+
+# %% task="dropout" mistake="strictly"
+# it drops an entry whose u is exactly p: it stays if u is at least p
+class Dropout(Module):
+    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.keep = (u > self.p) / (1 - self.p)
+        return x * self.keep
+
+    def backward(self, dy):
+        return dy * self.keep
+
+# %% task="dropout" mistake="multiplied"
+# it multiplies by 1 - p, as is done when nothing is dropped: here, those that stay grow
+class Dropout(Module):
+    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.keep = (u >= self.p) * (1 - self.p)
+        return x * self.keep
+
+    def backward(self, dy):
+        return dy * self.keep
+
+# %% task="dropout" right="where"
+class Dropout(Module):
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.stays = ~(u < self.p)
+        return np.where(self.stays, x / (1 - self.p), 0)
+
+    def backward(self, dy):
+        return np.where(self.stays, dy / (1 - self.p), 0)
+
+# %% task="dropout" right="cleared-copy"
+class Dropout(Module):
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.gone = u < self.p
+        y = x / (1 - self.p)
+        y[self.gone] = 0
+        return y
+
+    def backward(self, dy):
+        dx = dy.copy()
+        dx[self.gone] = 0
+        return dx / (1 - self.p)
+
+# %% task="dropout" right="loop"
+class Dropout(Module):
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.factor = np.zeros(x.shape)
+        for i in np.ndindex(x.shape):
+            if u[i] >= self.p:
+                self.factor[i] = 1 / (1 - self.p)
+        return self.factor * x
+
+    def backward(self, dy):
+        return self.factor * dy
+
+# %% task="dropout" reject="x-changed"
+class Dropout(Module):
+    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.keep = (u >= self.p) / (1 - self.p)
+        x *= self.keep
+        return x
+
+    def backward(self, dy):
+        return dy * self.keep
+
+# %% task="dropout" reject="actual-share"
+class Dropout(Module):
+    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x, u):
+        self.keep = (u >= self.p) / max((u >= self.p).mean(), 1e-9)
+        return x * self.keep
+
+    def backward(self, dy):
+        return dy * self.keep
+
+# %% task="swiglu" cases=true
+def cases(rng):
+    for leading, dim, hidden in [((5,), 3, 7), ((2, 3), 4, 4), ((1, 1), 5, 2), ((2, 2, 2), 2, 5)]:
+        for options in OPTIONS:
+            params = linear(rng, "fc1", dim, hidden, False) | linear(rng, "fc3", dim, hidden, False)
+            params |= linear(rng, "fc2", hidden, dim, False)
+            shape = (*leading, dim)
+            new = {"dim": dim, "hidden": hidden, "rng": Rng(1), "dtype": "float64"}
+            yield layer(f"x of shape {shape}, hidden {hidden}{named(options)}", new, params,
+                        rounds(rng, shape, "x"), rounds(rng, shape, "dy"), **options)
+
+# %% [markdown] task="swiglu" hint=1
+# a product passes to each factor the gradient times the other factor; x was used twice, so two
+# gradients add up.
+
+# %% [markdown] task="swiglu" hint=2
+# fc1(x), fc3(x) and their product are (..., hidden). Keep both, and σ of the first.
+
+# %% [markdown] task="swiglu" hint=3
+# with a from fc1, b from fc3 and dh from fc2's backward pass: a gets dh times b times SiLU's
+# slope, b gets dh times SiLU(a); dx adds what fc1 and fc3 return.
+
+# %% task="swiglu" mistake="one-branch"
+# it lacks the gradient through fc3: x was used twice
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.a, self.b = self.fc1(x), self.fc3(x)
+        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+        return self.fc2(self.a * self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dh = self.fc2.backward(dy)
+        da = dh * b * (s + a * s * (1 - s))
+        db = dh * a * s
+        dx = self.fc1.backward(da)
+        self.fc3.backward(db)
+        return dx
+
+# %% task="swiglu" mistake="no-b"
+# it lacks the factor fc3(x): a product passes to each factor the gradient times the other
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.a, self.b = self.fc1(x), self.fc3(x)
+        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+        return self.fc2(self.a * self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dh = self.fc2.backward(dy)
+        da = dh * (s + a * s * (1 - s))
+        db = dh * a * s
+        return self.fc1.backward(da) + self.fc3.backward(db)
+
+# %% task="swiglu" mistake="no-slope"
+# it lacks the slope of SiLU
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.a, self.b = self.fc1(x), self.fc3(x)
+        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+        return self.fc2(self.a * self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dh = self.fc2.backward(dy)
+        da = dh * b
+        db = dh * a * s
+        return self.fc1.backward(da) + self.fc3.backward(db)
+
+# %% task="swiglu" mistake="sigmoid-slope"
+# it has the slope of σ where that of SiLU is due
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.a, self.b = self.fc1(x), self.fc3(x)
+        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+        return self.fc2(self.a * self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dh = self.fc2.backward(dy)
+        da = dh * b * (s * (1 - s))
+        db = dh * a * s
+        return self.fc1.backward(da) + self.fc3.backward(db)
+
+# %% task="swiglu" mistake="gate-without-a"
+# it has σ(a) for SiLU(a) = a σ(a)
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.a, self.b = self.fc1(x), self.fc3(x)
+        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+        return self.fc2(self.a * self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dh = self.fc2.backward(dy)
+        da = dh * b * (s + a * s * (1 - s))
+        db = dh * s
+        return self.fc1.backward(da) + self.fc3.backward(db)
+
+# %% task="swiglu" mistake="sigmoid-gate"
+# its gate is σ(a): SiLU is a σ(a)
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.a, self.b = self.fc1(x), self.fc3(x)
+        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+        return self.fc2(self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dh = self.fc2.backward(dy)
+        da = dh * b * (s + a * s * (1 - s))
+        db = dh * a * s
+        return self.fc1.backward(da) + self.fc3.backward(db)
+
+# %% task="swiglu" mistake="gate-on-wrong-branch"
+# it has SiLU on the wrong branch: it bends fc1(x), not fc3(x)
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.b, self.a = self.fc1(x), self.fc3(x)
+        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+        return self.fc2(self.a * self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dh = self.fc2.backward(dy)
+        da = dh * b * (s + a * s * (1 - s))
+        db = dh * a * s
+        return self.fc3.backward(da) + self.fc1.backward(db)
+
+# %% task="swiglu" mistake="relu-gate"
+# its gate is a ReLU: SiLU is smooth
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.a, self.b = self.fc1(x), self.fc3(x)
+        self.s = (self.a > 0) * 1.0
+        return self.fc2(self.a * self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dh = self.fc2.backward(dy)
+        da = dh * b * (s + a * s * (1 - s))
+        db = dh * a * s
+        return self.fc1.backward(da) + self.fc3.backward(db)
+
+# %% task="swiglu" mistake="averaged"
+# it is half of the sum: gradients of two uses add up
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.a, self.b = self.fc1(x), self.fc3(x)
+        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+        return self.fc2(self.a * self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dh = self.fc2.backward(dy)
+        da = dh * b * (s + a * s * (1 - s))
+        db = dh * a * s
+        return 0.5 * (self.fc1.backward(da) + self.fc3.backward(db))
+
+# %% task="swiglu" right="written-out"
+class SwiGLU(Module):
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.x, self.a, self.b = x, x @ self.fc1.W, x @ self.fc3.W
+        self.silu = self.a / (1 + np.exp(-self.a))
+        return (self.silu * self.b) @ self.fc2.W
+
+    def backward(self, dy):
+        def flat(array):
+            return array.reshape(-1, array.shape[-1])
+
+        self.fc2.dW += flat(self.silu * self.b).T @ flat(dy)
+        dh = dy @ self.fc2.W.T
+        s = 1 / (1 + np.exp(-self.a))
+        da, db = dh * self.b * (s + self.silu * (1 - s)), dh * self.silu
+        self.fc1.dW += flat(self.x).T @ flat(da)
+        self.fc3.dW += flat(self.x).T @ flat(db)
+        return da @ self.fc1.W.T + db @ self.fc3.W.T
+
+# %% task="swiglu" right="through-layers"
+class SiLU(Module):
+    def forward(self, a):
+        self.a = a
+        return a / (1 + np.exp(-a))
+
+    def backward(self, dy):
+        s = 1 / (1 + np.exp(-self.a))
+        return dy * s * (1 + self.a * (1 - s))
+
+class SwiGLU(Module):
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+        self.act = SiLU()
+
+    def forward(self, x):
+        self.gate, self.value = self.act(self.fc1(x)), self.fc3(x)
+        return self.fc2(self.gate * self.value)
+
+    def backward(self, dy):
+        dh = self.fc2.backward(dy)
+        dx = self.fc3.backward(dh * self.gate)
+        return dx + self.fc1.backward(self.act.backward(dh * self.value))
+
+# %% task="swiglu" right="recomputed"
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.a, self.b = self.fc1(x), self.fc3(x)
+        self.s = np.exp(-np.logaddexp(0, -self.a))
+        return self.fc2(self.a * self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dh = self.fc2.backward(dy)
+        da = dh * b * (s + a * s * (1 - s))
+        db = dh * a * s
+        return self.fc1.backward(da) + self.fc3.backward(db)
+
+# %% task="swiglu" reject="tanh-approximation"
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.a, self.b = self.fc1(x), self.fc3(x)
+        self.s = np.clip(self.a / 6 + 0.5, 0, 1)
+        return self.fc2(self.a * self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dh = self.fc2.backward(dy)
+        da = dh * b * (s + a * s * (1 - s))
+        db = dh * a * s
+        return self.fc1.backward(da) + self.fc3.backward(db)
+
+# %% task="swiglu" reject="dy-scaled"
+class SwiGLU(Module):
+    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+
+    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
+        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+
+    def forward(self, x):
+        self.a, self.b = self.fc1(x), self.fc3(x)
+        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+        return self.fc2(self.a * self.s * self.b)
+
+    def backward(self, dy):
+        a, b, s = self.a, self.b, self.s
+        dy /= 2
+        dh = 2 * self.fc2.backward(dy)
+        da = dh * b * (s + a * s * (1 - s))
+        db = dh * a * s
+        return self.fc1.backward(da) + self.fc3.backward(db)

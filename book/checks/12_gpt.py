@@ -1,0 +1,637 @@
+# %%
+def linear(rng, name, n_in, n_out, bias):
+    params = {f"{name}.W": rng.normal(0, 0.5, (n_in, n_out))}
+    return params | ({f"{name}.b": rng.normal(0, 0.5, n_out)} if bias else {})
+
+def norm(rng, name, C, bias):
+    params = {f"{name}.gamma": rng.normal(1, 0.5, C)}
+    return params | ({f"{name}.beta": rng.normal(0, 0.5, C)} if bias else {})
+
+def gpt_params(rng, V, block_size, n_layer, C, tied, bias):
+    params = {"wte.W": rng.normal(0, 0.5, (V, C)), "wpe.W": rng.normal(0, 0.5, (block_size, C))}
+    for i in range(n_layer):
+        block = f"blocks.{i}"
+        params |= norm(rng, f"{block}.ln1", C, bias) | norm(rng, f"{block}.ln2", C, bias)
+        params |= linear(rng, f"{block}.attn.qkv", C, 3 * C, bias)
+        params |= linear(rng, f"{block}.attn.proj", C, C, bias)
+        params |= linear(rng, f"{block}.ffn.fc1", C, 4 * C, bias)
+        params |= linear(rng, f"{block}.ffn.fc2", 4 * C, C, bias)
+    params |= norm(rng, "ln_f", C, bias)
+    return params if tied else params | linear(rng, "head", C, V, False)
+
+# %% task="gpt-count" cases=true
+def cases(rng):
+    for tied in (True, False):
+        for bias in (True, False):
+            for _ in range(3):
+                V, block_size, C = (int(n) for n in rng.integers(3, 90, 3))
+                n_layer = int(rng.integers(2, 9))
+                args = {"vocab_size": V, "block_size": block_size + 100, "n_layer": n_layer, "n_embd": C}
+                yield Case(f"V {V}, {n_layer} layers, C {C}, tied {tied}, bias {bias}",
+                           [Call(args | {"tie_weights": tied, "bias": bias}, returns="the number")])
+    args = {"vocab_size": 65, "block_size": 64, "n_layer": 4, "n_embd": 128}
+    yield Case("the model of `make train`", [Call(args, returns="the number")])
+
+# %% [markdown] task="gpt-count" hint=1
+# make a list of all arrays with their shapes, and add up.
+
+# %% [markdown] task="gpt-count" hint=2
+# a Linear from n to m has n m weights, and m biases; a LayerNorm has C gains, and C shifts; the
+# tables are V × C and block_size × C.
+
+# %% [markdown] task="gpt-count" hint=3
+# tables, plus n_layer times a block (two norms, qkv, proj, fc1, fc2), plus the last norm, plus
+# the head unless it is tied.
+
+# %% task="gpt-count" mistake="no-positions"
+# the table of positions is missing
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    """Return how many numbers are trained, shared ones counted once."""
+    V, C = vocab_size, n_embd
+    norm = C + C * bias
+    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
+    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
+    blocks = n_layer * (2 * norm + attn + ffn)
+    return V * C + blocks + norm + (0 if tie_weights else C * V)
+
+# %% task="gpt-count" mistake="tied-counted"
+# a tied head is counted: it is the token table, whose numbers are there already
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    """Return how many numbers are trained, shared ones counted once."""
+    V, C = vocab_size, n_embd
+    norm = C + C * bias
+    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
+    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
+    blocks = n_layer * (2 * norm + attn + ffn)
+    return V * C + block_size * C + blocks + norm + C * V
+
+# %% task="gpt-count" mistake="head-never"
+# the head is missing where it is not tied
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    """Return how many numbers are trained, shared ones counted once."""
+    V, C = vocab_size, n_embd
+    norm = C + C * bias
+    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
+    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
+    blocks = n_layer * (2 * norm + attn + ffn)
+    return V * C + block_size * C + blocks + norm + 0
+
+# %% task="gpt-count" mistake="no-final-norm"
+# the LayerNorm after the blocks is missing
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    """Return how many numbers are trained, shared ones counted once."""
+    V, C = vocab_size, n_embd
+    norm = C + C * bias
+    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
+    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
+    blocks = n_layer * (2 * norm + attn + ffn)
+    return V * C + block_size * C + blocks + (0 if tie_weights else C * V)
+
+# %% task="gpt-count" mistake="one-norm"
+# each block has two LayerNorms
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    """Return how many numbers are trained, shared ones counted once."""
+    V, C = vocab_size, n_embd
+    norm = C + C * bias
+    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
+    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
+    blocks = n_layer * (norm + attn + ffn)
+    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+
+# %% task="gpt-count" mistake="qkv-single"
+# qkv has 3 C outputs: queries, keys and values
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    """Return how many numbers are trained, shared ones counted once."""
+    V, C = vocab_size, n_embd
+    norm = C + C * bias
+    attn = C * C + C * bias + C * C + C * bias
+    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
+    blocks = n_layer * (2 * norm + attn + ffn)
+    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+
+# %% task="gpt-count" mistake="biases-always"
+# without bias, there are no biases and no β
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    """Return how many numbers are trained, shared ones counted once."""
+    V, C, bias = vocab_size, n_embd, True
+    norm = C + C * bias
+    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
+    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
+    blocks = n_layer * (2 * norm + attn + ffn)
+    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+
+# %% task="gpt-count" mistake="qkv-bias"
+# the biases of qkv are missing
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    """Return how many numbers are trained, shared ones counted once."""
+    V, C = vocab_size, n_embd
+    norm = C + C * bias
+    attn = C * 3 * C + C * C + C * bias
+    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
+    blocks = n_layer * (2 * norm + attn + ffn)
+    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+
+# %% task="gpt-count" mistake="beta-always"
+# a LayerNorm without bias has gains only
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    """Return how many numbers are trained, shared ones counted once."""
+    V, C = vocab_size, n_embd
+    norm = 2 * C
+    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
+    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
+    blocks = n_layer * (2 * norm + attn + ffn)
+    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+
+# %% task="gpt-count" right="formula"
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    C = n_embd
+    weights = 12 * C * C * n_layer + (2 * n_layer + 1) * C
+    biases = ((3 + 1 + 4 + 1 + 2) * n_layer + 1) * C if bias else 0
+    return weights + biases + (vocab_size * (1 if tie_weights else 2) + block_size) * C
+
+# %% task="gpt-count" right="shapes"
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    C = n_embd
+    shapes = [(vocab_size, C), (block_size, C)] + [(vocab_size, C)] * (not tie_weights)
+    norms = [(C,)] * (2 * n_layer + 1)
+    for _ in range(n_layer):
+        for n_in, n_out in [(C, 3 * C), (C, C), (C, 4 * C), (4 * C, C)]:
+            shapes.append((n_in, n_out))
+            if bias:
+                shapes.append((n_out,))
+    shapes += norms * (2 if bias else 1)
+    return sum(int(np.prod(shape)) for shape in shapes)
+
+# %% task="gpt-count" right="built"
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    rng = np.random.default_rng(0)
+    block = TransformerBlock(n_embd, 1, 4 * n_embd, bias=bias, rng=rng)
+    total = n_layer * block.num_params() + LayerNorm(n_embd, bias=bias).num_params()
+    return total + (vocab_size * (2 - tie_weights) + block_size) * n_embd
+
+# %% task="gpt-count" reject="hidden-two"
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    """Return how many numbers are trained, shared ones counted once."""
+    V, C = vocab_size, n_embd
+    norm = C + C * bias
+    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
+    ffn = C * 2 * C + 2 * C * bias + 2 * C * C + C * bias
+    blocks = n_layer * (2 * norm + attn + ffn)
+    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+
+# %% task="gpt-count" reject="head-bias"
+def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
+    """Return how many numbers are trained, shared ones counted once."""
+    V, C = vocab_size, n_embd
+    norm = C + C * bias
+    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
+    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
+    blocks = n_layer * (2 * norm + attn + ffn)
+    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V + V)
+
+# %% task="gpt-start" cases=true
+def cases(rng):
+    names = ["wte.W", "wpe.W", "head.W"]
+    names += [f"blocks.{i}.{part}.W" for i in (0, 3, 11) for part in
+              ("attn.qkv", "attn.proj", "ffn.fc1", "ffn.fc2")]
+    for name in names:
+        n_layer, V = int(rng.integers(12, 40)), int(rng.integers(30, 60_000))
+        args = {"name": name, "n_layer": n_layer, "vocab_size": V}
+        yield Case(f"{name}, {n_layer} layers, V = {V}",
+                   [Call(args, returns=("the standard deviation", "the loss"))])
+
+# %% [markdown] task="gpt-start" hint=1
+# two kinds of matrices, told by the end of the name. Equal logits give every token the same
+# probability.
+
+# %% [markdown] task="gpt-start" hint=2
+# everything is one number. With V tokens alike, each has the probability 1/V.
+
+# %% [markdown] task="gpt-start" hint=3
+# 0.02, divided by the root of twice the number of layers for names that end with attn.proj.W or
+# ffn.fc2.W; the loss is the logarithm of V.
+
+# %% task="gpt-start" mistake="never-scaled"
+# is 0.02 for all: the matrices that end a branch start smaller
+def start(name, n_layer, vocab_size):
+    """Return (standard deviation of the matrix `name`, first loss in nats)."""
+    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
+    std = 0.02
+    return std, math.log(vocab_size)
+
+# %% task="gpt-start" mistake="all-scaled"
+# is scaled for all: only the matrices that end a branch start smaller
+def start(name, n_layer, vocab_size):
+    """Return (standard deviation of the matrix `name`, first loss in nats)."""
+    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
+    std = 0.02 / math.sqrt(2 * n_layer)
+    return std, math.log(vocab_size)
+
+# %% task="gpt-start" mistake="no-two"
+# has √n_layer: each block adds two branches, so there are 2 n_layer of them
+def start(name, n_layer, vocab_size):
+    """Return (standard deviation of the matrix `name`, first loss in nats)."""
+    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
+    std = 0.02 / math.sqrt(n_layer) if branch else 0.02
+    return std, math.log(vocab_size)
+
+# %% task="gpt-start" mistake="no-root"
+# has no root: variances add up, standard deviations do not
+def start(name, n_layer, vocab_size):
+    """Return (standard deviation of the matrix `name`, first loss in nats)."""
+    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
+    std = 0.02 / (2 * n_layer) if branch else 0.02
+    return std, math.log(vocab_size)
+
+# %% task="gpt-start" mistake="proj-only"
+# is scaled for attn.proj only: ffn.fc2 ends a branch, too
+def start(name, n_layer, vocab_size):
+    """Return (standard deviation of the matrix `name`, first loss in nats)."""
+    branch = name.endswith("attn.proj.W")
+    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
+    return std, math.log(vocab_size)
+
+# %% task="gpt-start" mistake="bits"
+# is in bits: the book's losses are in nats, with the natural logarithm
+def start(name, n_layer, vocab_size):
+    """Return (standard deviation of the matrix `name`, first loss in nats)."""
+    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
+    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
+    return std, math.log2(vocab_size)
+
+# %% task="gpt-start" mistake="probability"
+# is the probability: the loss is minus its logarithm
+def start(name, n_layer, vocab_size):
+    """Return (standard deviation of the matrix `name`, first loss in nats)."""
+    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
+    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
+    return std, 1 / vocab_size
+
+# %% task="gpt-start" mistake="negative"
+# is negative: the logarithm of a probability is, the loss is minus that
+def start(name, n_layer, vocab_size):
+    """Return (standard deviation of the matrix `name`, first loss in nats)."""
+    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
+    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
+    return std, -math.log(vocab_size)
+
+# %% task="gpt-start" right="numpy"
+def start(name, n_layer, vocab_size):
+    """Return (standard deviation of the matrix `name`, first loss in nats)."""
+    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
+    std = 0.02 / np.sqrt(2 * n_layer) if branch else 0.02
+    return std, -np.log(1 / vocab_size)
+
+# %% task="gpt-start" right="split"
+def start(name, n_layer, vocab_size):
+    layer = name.split(".")[-2]
+    std = 0.02
+    if layer in ("proj", "fc2"):
+        std *= (2 * n_layer) ** -0.5
+    return std, math.log(vocab_size)
+
+# %% task="gpt-start" right="loss-by-function"
+def start(name, n_layer, vocab_size):
+    loss = CrossEntropyLoss()(np.zeros((1, vocab_size)), np.zeros(1, int))
+    if "attn.proj" in name or "fc2" in name:
+        return 0.02 / (2 * n_layer) ** 0.5, loss
+    return 0.02, loss
+
+# %% task="gpt-start" reject="first-block-only"
+def start(name, n_layer, vocab_size):
+    """Return (standard deviation of the matrix `name`, first loss in nats)."""
+    branch = name.startswith("blocks.0") and name.endswith(("attn.proj.W", "ffn.fc2.W"))
+    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
+    return std, math.log(vocab_size)
+
+# %% task="gpt-start" reject="rounded-loss"
+def start(name, n_layer, vocab_size):
+    """Return (standard deviation of the matrix `name`, first loss in nats)."""
+    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
+    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
+    return std, round(math.log(vocab_size), 4)
+
+# %% task="gpt-backward" cases=true
+def cases(rng):
+    number = 0
+    for tied in (True, False):
+        for with_loss in (True, False):
+            for options in [{}, {"strided": True}, {"float32": True}]:
+                B, T, V, C, H = [(2, 3, 11, 6, 3), (1, 4, 7, 4, 2), (3, 1, 5, 4, 1), (2, 5, 6, 6, 2)][number % 4]
+                bias, activation = number % 3 != 2, ["relu", "gelu"][bool(options) or number % 2]
+                n_layer, number = 1 + number % 2, number + 1
+                config = {"vocab_size": V, "block_size": T + 2, "n_layer": n_layer, "n_head": H,
+                          "n_embd": C, "activation": activation, "tie_weights": tied, "bias": bias}
+                inputs, dy = [], []
+                for _ in range(2):
+                    ids = rng.integers(0, V, (B, T))
+                    ids.flat[-1] = ids.flat[0]
+                    inputs.append({"ids": ids})
+                    dy.append({"dy": rng.normal(size=(B, T, V))})
+                    if with_loss:
+                        inputs[-1]["targets"] = rng.integers(0, V, (B, T))
+                        dy[-1] = {"dy": float(rng.normal(1, 0.3))}
+                title = f"{'tied' if tied else 'own'} head, {'loss' if with_loss else 'logits'}, ids {(B, T)}"
+                yield layer(
+                    title + "".join(f", {name}" for name in options),
+                    {"config": config, "rng": Rng(1), "dtype": "float64"},
+                    gpt_params(rng, V, T + 2, n_layer, C, tied, bias), inputs, dy,
+                    returns=(("logits", "loss") if with_loss else "logits", None), **options,
+                )
+
+# %% [markdown] task="gpt-backward" hint=1
+# go through forward from its last line to its first; each part has a backward pass, but for the
+# tied head.
+
+# %% [markdown] task="gpt-backward" hint=2
+# dlogits is (B, T, V), everything between is (B, T, C). The tied head is a Linear without bias
+# whose matrix is wteᵀ. wpe was read at (T, C).
+
+# %% [markdown] task="gpt-backward" hint=3
+# loss; then the head (tied: add dlogits transposed times x to the token table's gradient, and go
+# on with dlogits times the table); ln_f; the blocks from last to first; wpe with the sum over the
+# batch; wte with all of it.
+
+# %% task="gpt-backward" mistake="tied-writing-forgotten"
+# it lacks the gradient of writing: logits = x Wᵀ depends on the table directly
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" mistake="reading-forgotten"
+# it lacks the gradient of reading: the table was read at the ids
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    
+
+# %% task="gpt-backward" mistake="positions-mean"
+# it is a mean over the batch: every sequence used the same positions, and their gradients add up
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx.mean(axis=0))
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" mistake="positions-first"
+# it comes from the first sequence only: all of them used the same positions
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx[0])
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" mistake="positions-forgotten"
+# it stays as it was: positions are learnt, too
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" mistake="blocks-in-order"
+# it goes through the blocks from first to last: the way back is the other way
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in self.blocks:
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" mistake="no-ln-f"
+# it goes past ln_f
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" mistake="ignores-dloss"
+# it forgets dy where there is a loss: pass it to the loss
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward() if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" mistake="always-loss"
+# it takes dy for a gradient of the loss, also after a pass without targets
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy)
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" mistake="tied-overwritten"
+# it has lost what was there: the gradients of writing and of reading are added
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW[...] = dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" mistake="last-block-only"
+# it goes through the last block only
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in self.blocks[-1:]:
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" mistake="x-before-norm"
+# it is made from what went into the last LayerNorm: the head reads what came out, self.x
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.ln_f.xhat.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" right="head-method"
+@add_to_class(GPT)
+def _head_backward(self, dlogits):
+    if self.head is not None:
+        return self.head.backward(dlogits)
+    self.wte.dW += np.einsum("btv,btc->vc", dlogits, self.x)
+    return np.einsum("btv,vc->btc", dlogits, self.wte.W)
+
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    dx = self.ln_f.backward(self._head_backward(dlogits))
+    for block in self.blocks[::-1]:
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" right="add-at"
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    np.add.at(self.wte.dW, self.wte.ids, dx)
+    for sequence in dx:
+        self.wpe.dW[: len(sequence)] += sequence
+
+# %% task="gpt-backward" right="tied-loop"
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        for d, x in zip(dlogits.reshape(-1, V), self.x.reshape(-1, C)):
+            self.wte.dW += np.outer(d, x)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.backward(dx)
+
+# %% task="gpt-backward" reject="repeats-once"
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx)
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.dW[self.wte.ids] += dx
+
+# %% task="gpt-backward" reject="dx-scaled"
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    dlogits = self.loss.backward(dy) if self.has_loss else dy
+    if self.head is None:
+        V, C = self.wte.W.shape
+        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+        dx = dlogits @ self.wte.W
+    else:
+        dx = self.head.backward(dlogits)
+    dx = self.ln_f.backward(dx) * 0.9999
+    for block in reversed(self.blocks):
+        dx = block.backward(dx)
+    self.wpe.backward(dx.sum(axis=0))
+    self.wte.backward(dx)

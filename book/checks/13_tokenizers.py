@@ -1,0 +1,714 @@
+# %%
+LETTERS = "aabbcde fgé\nZA.ñ\u4e2d\U0001f642\u0301"
+
+def some_text(rng, length, letters=LETTERS):
+    return "".join(letters[i] for i in rng.integers(0, len(letters), length))
+
+# %% task="tokenizers-chars" cases=true
+def cases(rng):
+    for number in range(10):
+        training = some_text(rng, 30) + LETTERS[: 5 + number] + "Za\n"
+        text = some_text(rng, 3 * number, sorted(set(training)))
+        ids = [int(i) for i in rng.integers(0, len(set(training)), 7)] + [0] if number else []    # 0 is the line break
+        yield Case(f"a training text of {len(training)} characters",
+                   [Call({"training_text": training, "text": text, "ids": ids},
+                         returns=("the vocabulary", "the ids", "the text"))])
+
+# %% [markdown] task="tokenizers-chars" hint=1
+# the vocabulary holds each character once, in a fixed order; everything else is a look-up in one
+# direction or the other.
+
+# %% [markdown] task="tokenizers-chars" hint=2
+# a list goes from id to character; a dict made from it goes from character to id.
+
+# %% [markdown] task="tokenizers-chars" hint=3
+# sort the set of characters; number them; look up each character of text; join the characters of
+# ids.
+
+# %% task="tokenizers-chars" mistake="first-seen"
+# is in the order in which characters appear: sort them
+def characters(training_text, text, ids):
+    """Return (vocabulary, ids of text, text of ids)."""
+    chars = list(dict.fromkeys(training_text))
+    id_of = {c: i for i, c in enumerate(chars)}
+    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+
+# %% task="tokenizers-chars" mistake="of-text"
+# is made from `text`: the vocabulary comes from the training text
+def characters(training_text, text, ids):
+    """Return (vocabulary, ids of text, text of ids)."""
+    chars = sorted(set(training_text + text))[::-1]
+    id_of = {c: i for i, c in enumerate(chars)}
+    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+
+# %% task="tokenizers-chars" mistake="by-frequency"
+# is in the order of frequency: characters are sorted by their code points
+def characters(training_text, text, ids):
+    """Return (vocabulary, ids of text, text of ids)."""
+    chars = [c for c, _ in Counter(training_text).most_common()]
+    id_of = {c: i for i, c in enumerate(chars)}
+    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+
+# %% task="tokenizers-chars" mistake="from-one"
+# counts from 1: the first id is 0
+def characters(training_text, text, ids):
+    """Return (vocabulary, ids of text, text of ids)."""
+    chars = sorted(set(training_text))
+    id_of = {c: i for i, c in enumerate(chars, 1)}
+    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+
+# %% task="tokenizers-chars" mistake="code-points"
+# holds code points: an id is a place in the vocabulary
+def characters(training_text, text, ids):
+    """Return (vocabulary, ids of text, text of ids)."""
+    chars = sorted(set(training_text))
+    id_of = {c: i for i, c in enumerate(chars)}
+    return chars, [ord(c) for c in text], "".join(chars[i] for i in ids)
+
+# %% task="tokenizers-chars" mistake="lower"
+# makes letters small: A and a are two characters
+def characters(training_text, text, ids):
+    """Return (vocabulary, ids of text, text of ids)."""
+    chars = sorted(set(training_text), key=str.lower)
+    id_of = {c: i for i, c in enumerate(chars)}
+    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+
+# %% task="tokenizers-chars" mistake="a-list"
+# is a list: join the characters
+def characters(training_text, text, ids):
+    """Return (vocabulary, ids of text, text of ids)."""
+    chars = sorted(set(training_text))
+    id_of = {c: i for i, c in enumerate(chars)}
+    return chars, [id_of[c] for c in text], [chars[i] for i in ids]
+
+# %% task="tokenizers-chars" mistake="spaces"
+# has spaces between: join with nothing
+def characters(training_text, text, ids):
+    """Return (vocabulary, ids of text, text of ids)."""
+    chars = sorted(set(training_text))
+    id_of = {c: i for i, c in enumerate(chars)}
+    return chars, [id_of[c] for c in text], " ".join(chars[i] for i in ids)
+
+# %% task="tokenizers-chars" right="index"
+def characters(training_text, text, ids):
+    chars = []
+    for c in training_text:
+        if c not in chars:
+            chars.append(c)
+    chars.sort()
+    out = ""
+    for i in ids:
+        out += chars[i]
+    return chars, [chars.index(c) for c in text], out
+
+# %% task="tokenizers-chars" right="dicts"
+def characters(training_text, text, ids):
+    char_of = dict(enumerate(sorted(Counter(training_text))))
+    id_of = {c: i for i, c in char_of.items()}
+    return list(char_of.values()), list(map(id_of.get, text)), "".join(map(char_of.get, ids))
+
+# %% task="tokenizers-chars" right="code-point-sort"
+def characters(training_text, text, ids):
+    """Return (vocabulary, ids of text, text of ids)."""
+    chars = [chr(n) for n in sorted({ord(c) for c in training_text})]
+    id_of = {c: i for i, c in enumerate(chars)}
+    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+
+# %% task="tokenizers-chars" reject="strips-newline"
+def characters(training_text, text, ids):
+    """Return (vocabulary, ids of text, text of ids)."""
+    chars = sorted(set(training_text))
+    id_of = {c: i for i, c in enumerate(chars)}
+    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids).strip()
+
+# %% task="tokenizers-chars" reject="casefold-ids"
+def characters(training_text, text, ids):
+    """Return (vocabulary, ids of text, text of ids)."""
+    chars = sorted(set(training_text))
+    id_of = {c: i for i, c in enumerate(chars)}
+    id_of |= {c: id_of.get(c.lower(), i) for c, i in id_of.items()}
+    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+
+# %% task="tokenizers-words" cases=true
+def cases(rng):
+    names = ["to", "be", "or", "not", "that", "is", "the", "question", "a", "The"]
+    for number in range(12):
+        words = [names[i] for i in rng.integers(0, 10, 12)] + ["zeta", "eta", "zeta", "eta", "once", "twice", "twice", "thrice"]
+        words += ["thrice"] * 2 + ["often"] * 5 + ["also"] * 5
+        words = [words[i] for i in rng.permutation(len(words))]
+        if number == 11:
+            words = words + ["<unk>"] * 0
+        min_freq, max_size = [(1, 100), (2, 100), (3, 100), (1, 4), (2, 6), (9, 50), (1, 1)][number % 7]
+        yield Case(f"{len(words)} words, min_freq {min_freq}, max_size {max_size}",
+                   [Call({"words": words, "min_freq": min_freq, "max_size": max_size},
+                         returns=("the vocabulary", "the ids"))])
+
+# %% [markdown] task="tokenizers-words" hint=1
+# count the words, leave out the rare ones, and put the others in an order that does not depend on
+# chance.
+
+# %% [markdown] task="tokenizers-words" hint=2
+# the vocabulary is a list with <unk> at 0, so <unk> has the id 0 and the most frequent word the
+# id 1.
+
+# %% [markdown] task="tokenizers-words" hint=3
+# keep words whose count is at least min_freq; sort by minus the count, then by the word; put
+# <unk> in front; cut at max_size; look each word up, with 0 for what is missing.
+
+# %% task="tokenizers-words" mistake="unk-last"
+# has <unk> at the end: it comes first, and its id is 0
+def word_vocabulary(words, min_freq, max_size):
+    """Return (vocabulary, ids of words)."""
+    counts = Counter(words)
+    kept = [w for w in counts if counts[w] >= min_freq]
+    kept.sort(key=lambda w: (-counts[w], w))
+    vocabulary = [*kept[: max_size - 1], "<unk>"]
+    id_of = {w: i for i, w in enumerate(vocabulary)}
+    return vocabulary, [id_of.get(w, 0) for w in words]
+
+# %% task="tokenizers-words" mistake="one-too-many"
+# has one entry too many: <unk> counts
+def word_vocabulary(words, min_freq, max_size):
+    """Return (vocabulary, ids of words)."""
+    counts = Counter(words)
+    kept = [w for w in counts if counts[w] >= min_freq]
+    kept.sort(key=lambda w: (-counts[w], w))
+    vocabulary = ["<unk>", *kept[:max_size]]
+    id_of = {w: i for i, w in enumerate(vocabulary)}
+    return vocabulary, [id_of.get(w, 0) for w in words]
+
+# %% task="tokenizers-words" mistake="more-than"
+# leaves out words that occur exactly min_freq times: at least that often is enough
+def word_vocabulary(words, min_freq, max_size):
+    """Return (vocabulary, ids of words)."""
+    counts = Counter(words)
+    kept = [w for w in counts if counts[w] > min_freq]
+    kept.sort(key=lambda w: (-counts[w], w))
+    vocabulary = ["<unk>", *kept][:max_size]
+    id_of = {w: i for i, w in enumerate(vocabulary)}
+    return vocabulary, [id_of.get(w, 0) for w in words]
+
+# %% task="tokenizers-words" mistake="rare-first"
+# has the rarest words first
+def word_vocabulary(words, min_freq, max_size):
+    """Return (vocabulary, ids of words)."""
+    counts = Counter(words)
+    kept = [w for w in counts if counts[w] >= min_freq]
+    kept.sort(key=lambda w: (counts[w], w))
+    vocabulary = ["<unk>", *kept][:max_size]
+    id_of = {w: i for i, w in enumerate(vocabulary)}
+    return vocabulary, [id_of.get(w, 0) for w in words]
+
+# %% task="tokenizers-words" mistake="ties-first-seen"
+# has words of equal count in the order in which they appear: alphabetical order does not depend
+# on the text
+def word_vocabulary(words, min_freq, max_size):
+    """Return (vocabulary, ids of words)."""
+    counts = Counter(words)
+    kept = [w for w in counts if counts[w] >= min_freq]
+    kept.sort(key=lambda w: -counts[w])
+    vocabulary = ["<unk>", *kept][:max_size]
+    id_of = {w: i for i, w in enumerate(vocabulary)}
+    return vocabulary, [id_of.get(w, 0) for w in words]
+
+# %% task="tokenizers-words" mistake="alphabetical"
+# is in alphabetical order: the most frequent come first
+def word_vocabulary(words, min_freq, max_size):
+    """Return (vocabulary, ids of words)."""
+    counts = Counter(words)
+    kept = [w for w in counts if counts[w] >= min_freq]
+    kept.sort(key=lambda w: w)
+    vocabulary = ["<unk>", *kept][:max_size]
+    id_of = {w: i for i, w in enumerate(vocabulary)}
+    return vocabulary, [id_of.get(w, 0) for w in words]
+
+# %% task="tokenizers-words" mistake="no-unk"
+# leaves unknown words out of the ids: each word has an id, 0 if it is not in the vocabulary
+def word_vocabulary(words, min_freq, max_size):
+    """Return (vocabulary, ids of words)."""
+    counts = Counter(words)
+    kept = [w for w in counts if counts[w] >= min_freq]
+    kept.sort(key=lambda w: (-counts[w], w))
+    vocabulary = ["<unk>", *kept][:max_size]
+    id_of = {w: i for i, w in enumerate(vocabulary)}
+    return vocabulary, [id_of[w] for w in words if w in id_of]
+
+# %% task="tokenizers-words" mistake="no-unk-entry"
+# lacks <unk>
+def word_vocabulary(words, min_freq, max_size):
+    """Return (vocabulary, ids of words)."""
+    counts = Counter(words)
+    kept = [w for w in counts if counts[w] >= min_freq]
+    kept.sort(key=lambda w: (-counts[w], w))
+    vocabulary = kept[:max_size]
+    id_of = {w: i for i, w in enumerate(vocabulary)}
+    return vocabulary, [id_of.get(w, 0) for w in words]
+
+# %% task="tokenizers-words" right="most-common"
+def word_vocabulary(words, min_freq, max_size):
+    ordered = sorted(Counter(words).items(), key=lambda item: (-item[1], item[0]))
+    vocabulary = (["<unk>"] + [w for w, n in ordered if n >= min_freq])[:max_size]
+    return vocabulary, [vocabulary.index(w) if w in vocabulary else 0 for w in words]
+
+# %% task="tokenizers-words" right="two-sorts"
+def word_vocabulary(words, min_freq, max_size):
+    unique = sorted(set(words))
+    unique.sort(key=words.count, reverse=True)
+    vocabulary = ["<unk>"]
+    for w in unique:
+        if words.count(w) >= min_freq and len(vocabulary) < max_size:
+            vocabulary.append(w)
+    ids = dict(zip(vocabulary, range(len(vocabulary))))
+    return vocabulary, [ids.get(w, ids["<unk>"]) for w in words]
+
+# %% task="tokenizers-words" right="by-count"
+def word_vocabulary(words, min_freq, max_size):
+    counts, vocabulary = {}, ["<unk>"]
+    for w in words:
+        counts[w] = counts.get(w, 0) + 1
+    for n in sorted(set(counts.values()), reverse=True):
+        vocabulary += sorted(w for w, m in counts.items() if m == n >= min_freq)
+    vocabulary = vocabulary[:max_size]
+    return vocabulary, [next((i for i, v in enumerate(vocabulary) if v == w), 0) for w in words]
+
+# %% task="tokenizers-words" reject="lower-case"
+def word_vocabulary(words, min_freq, max_size):
+    """Return (vocabulary, ids of words)."""
+    words = [w.lower() for w in words]
+    counts = Counter(words)
+    kept = [w for w in counts if counts[w] >= min_freq]
+    kept.sort(key=lambda w: (-counts[w], w))
+    vocabulary = ["<unk>", *kept][:max_size]
+    id_of = {w: i for i, w in enumerate(vocabulary)}
+    return vocabulary, [id_of.get(w, 0) for w in words]
+
+# %% task="tokenizers-words" reject="ties-ignore-case"
+def word_vocabulary(words, min_freq, max_size):
+    """Return (vocabulary, ids of words)."""
+    counts = Counter(words)
+    kept = [w for w in counts if counts[w] >= min_freq]
+    kept.sort(key=lambda w: (-counts[w], w[::-1]))
+    vocabulary = ["<unk>", *kept][:max_size]
+    id_of = {w: i for i, w in enumerate(vocabulary)}
+    return vocabulary, [id_of.get(w, 0) for w in words]
+
+# %% task="tokenizers-bits" cases=true
+def cases(rng):
+    for number in range(8):
+        n_chars = int(rng.integers(1000, 200_000))
+        n_tokens = int(n_chars * rng.uniform(0.2, 1.4))
+        yield Case(f"{n_tokens} tokens, {n_chars} characters",
+                   [Call({"loss": float(rng.uniform(0.4, 7)), "n_tokens": n_tokens, "n_chars": n_chars},
+                         returns=("bits per character", "the perplexity"))])
+
+# %% [markdown] task="tokenizers-bits" hint=1
+# what does the whole text cost, in nats? In bits? Then share it out over the characters.
+
+# %% [markdown] task="tokenizers-bits" hint=2
+# loss times n_tokens is the cost of the text in nats; a bit is ln 2 nats.
+
+# %% [markdown] task="tokenizers-bits" hint=3
+# loss divided by the natural logarithm of 2, times tokens, divided by characters; and e to the
+# loss.
+
+# %% task="tokenizers-bits" mistake="upside-down"
+# has tokens and characters exchanged: more tokens for the same text cost more
+def compare(loss, n_tokens, n_chars):
+    """Return (bits per character, perplexity per token)."""
+    return loss / math.log(2) * n_chars / n_tokens, math.exp(loss)
+
+# %% task="tokenizers-bits" mistake="per-token"
+# is per token: a token may stand for many characters
+def compare(loss, n_tokens, n_chars):
+    """Return (bits per character, perplexity per token)."""
+    return loss / math.log(2), math.exp(loss)
+
+# %% task="tokenizers-bits" mistake="nats"
+# is in nats: divide by ln 2
+def compare(loss, n_tokens, n_chars):
+    """Return (bits per character, perplexity per token)."""
+    return loss * n_tokens / n_chars, math.exp(loss)
+
+# %% task="tokenizers-bits" mistake="times-ln2"
+# is multiplied by ln 2: a nat is more than a bit, so the number of bits is larger
+def compare(loss, n_tokens, n_chars):
+    """Return (bits per character, perplexity per token)."""
+    return loss * math.log(2) * n_tokens / n_chars, math.exp(loss)
+
+# %% task="tokenizers-bits" mistake="two-to-loss"
+# is 2 to the loss: the loss is in nats
+def compare(loss, n_tokens, n_chars):
+    """Return (bits per character, perplexity per token)."""
+    return loss / math.log(2) * n_tokens / n_chars, 2**loss
+
+# %% task="tokenizers-bits" mistake="perplexity-per-char"
+# is taken per character: the perplexity asked for is per token
+def compare(loss, n_tokens, n_chars):
+    """Return (bits per character, perplexity per token)."""
+    return loss / math.log(2) * n_tokens / n_chars, math.exp(loss * n_tokens / n_chars)
+
+# %% task="tokenizers-bits" mistake="log10"
+# uses the decimal logarithm of 2
+def compare(loss, n_tokens, n_chars):
+    """Return (bits per character, perplexity per token)."""
+    return loss / math.log10(2) * n_tokens / n_chars, math.exp(loss)
+
+# %% task="tokenizers-bits" right="log2e"
+def compare(loss, n_tokens, n_chars):
+    """Return (bits per character, perplexity per token)."""
+    return loss * math.log2(math.e) * (n_tokens / n_chars), math.exp(loss)
+
+# %% task="tokenizers-bits" right="perplexity-first"
+def compare(loss, n_tokens, n_chars):
+    perplexity = math.e**loss
+    return math.log2(perplexity) * n_tokens / n_chars, perplexity
+
+# %% task="tokenizers-bits" right="total"
+def compare(loss, n_tokens, n_chars):
+    nats = loss * n_tokens
+    bits = nats / 0.6931471805599453
+    return bits / n_chars, math.exp(nats / n_tokens)
+
+# %% task="tokenizers-bits" reject="rounded"
+def compare(loss, n_tokens, n_chars):
+    """Return (bits per character, perplexity per token)."""
+    return loss / 0.693 * n_tokens / n_chars, math.exp(loss)
+
+# %% task="tokenizers-bits" reject="whole-division"
+def compare(loss, n_tokens, n_chars):
+    """Return (bits per character, perplexity per token)."""
+    return loss / math.log(2) * (n_tokens // 2 * 2 + 1) / n_chars, math.exp(loss)
+
+# %% task="tokenizers-fallback" cases=true
+def cases(rng):
+    for number in range(12):
+        chars = sorted(set(some_text(rng, 6)) | set("ab"))
+        text = some_text(rng, 4 * number)
+        if number > 1:
+            text += "\U0001f642\u4e2dé" + text[:2]
+        broken = [int(i) for i in rng.integers(0, 256 + len(chars), 6)]
+        split = [*"é".encode()[:1], 256, *"é".encode()[1:], *"\u4e2d".encode(), 257]
+        calls = [Call({"text": text}, "encode", "the ids"), Call({"ids": split}, "decode", "the text"),
+                 Call({"ids": [*text.encode()]}, "decode", "the text"),
+                 Call({"ids": broken}, "decode", "the text"), Call({"ids": []}, "decode", "the text")]
+        yield Case(f"the characters {''.join(chars)!r}", calls, {"chars": chars})
+
+# %% [markdown] task="tokenizers-fallback" hint=1
+# the way there goes character by character; the way back must not: one character may be spread
+# over several ids.
+
+# %% [markdown] task="tokenizers-fallback" hint=2
+# ids below 256 are bytes as they are; id 256 + i is chars[i].
+
+# %% [markdown] task="tokenizers-fallback" hint=3
+# encode: append 256 plus the place, or extend by the character's bytes. decode: gather bytes, of
+# known characters too, and decode once at the end, with errors="replace".
+
+# %% task="tokenizers-fallback" mistake="byte-by-byte"
+# decodes each byte by itself: the bytes of one character belong together
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if c in self.chars:
+                ids.append(256 + self.chars.index(c))
+            else:
+                ids.extend(c.encode("utf-8"))
+        return ids
+
+    def decode(self, ids):
+        return "".join(bytes([i]).decode("utf-8", "replace") if i < 256 else self.chars[i - 256] for i in ids)
+
+# %% task="tokenizers-fallback" mistake="no-offset"
+# has ids of characters without the 256 of the bytes before them
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if c in self.chars:
+                ids.append(self.chars.index(c))
+            else:
+                ids.extend(c.encode("utf-8"))
+        return ids
+
+    def decode(self, ids):
+        data = b""
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+        return data.decode("utf-8", errors="replace")
+
+# %% task="tokenizers-fallback" mistake="code-point"
+# writes the code point of an unknown character: it has to be its UTF-8 bytes
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if c in self.chars:
+                ids.append(256 + self.chars.index(c))
+            else:
+                ids.append(ord(c))
+        return ids
+
+    def decode(self, ids):
+        data = b""
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+        return data.decode("utf-8", errors="replace")
+
+# %% task="tokenizers-fallback" mistake="latin"
+# reads each byte as a character of its own
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if c in self.chars:
+                ids.append(256 + self.chars.index(c))
+            else:
+                ids.extend(c.encode("utf-8"))
+        return ids
+
+    def decode(self, ids):
+        data = b""
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+        return data.decode("latin-1")
+
+# %% task="tokenizers-fallback" mistake="ignore"
+# drops bytes that are no UTF-8: each sequence of them becomes a �
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if c in self.chars:
+                ids.append(256 + self.chars.index(c))
+            else:
+                ids.extend(c.encode("utf-8"))
+        return ids
+
+    def decode(self, ids):
+        data = b""
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+        return data.decode("utf-8", errors="ignore")
+
+# %% task="tokenizers-fallback" mistake="strict"
+# stops at bytes that are no UTF-8: a model can write anything
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if c in self.chars:
+                ids.append(256 + self.chars.index(c))
+            else:
+                ids.extend(c.encode("utf-8"))
+        return ids
+
+    def decode(self, ids):
+        data = b""
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+        return data.decode("utf-8")
+
+# %% task="tokenizers-fallback" mistake="all-bytes"
+# writes all characters as bytes: those of the vocabulary have one id
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if False:
+                ids.append(256 + self.chars.index(c))
+            else:
+                ids.extend(c.encode("utf-8"))
+        return ids
+
+    def decode(self, ids):
+        data = b""
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+        return data.decode("utf-8", errors="replace")
+
+# %% task="tokenizers-fallback" mistake="question-mark"
+# writes ? for what the vocabulary lacks: its bytes lose nothing
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if c in self.chars:
+                ids.append(256 + self.chars.index(c))
+            else:
+                ids.append(ord("?"))
+        return ids
+
+    def decode(self, ids):
+        data = b""
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+        return data.decode("utf-8", errors="replace")
+
+# %% task="tokenizers-fallback" mistake="utf-16"
+# writes UTF-16: the bytes are those of UTF-8
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if c in self.chars:
+                ids.append(256 + self.chars.index(c))
+            else:
+                ids.extend(c.encode("utf-16-le"))
+        return ids
+
+    def decode(self, ids):
+        data = b""
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+        return data.decode("utf-8", errors="replace")
+
+# %% task="tokenizers-fallback" right="runs"
+class FallbackTokenizer:
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        id_of = {c: [256 + i] for i, c in enumerate(self.chars)}
+        return [i for c in text for i in id_of.get(c, list(c.encode()))]
+
+    def decode(self, ids):
+        text, run = "", []
+        for i in [*ids, None]:
+            if i is not None and i < 256:
+                run.append(i)
+                continue
+            text, run = text + bytes(run).decode("utf-8", "replace"), []
+            if i is not None:
+                text += self.chars[i - 256]
+        return text
+
+# %% task="tokenizers-fallback" right="bytearray"
+class FallbackTokenizer:
+    def __init__(self, chars):
+        self.chars = chars
+        self.parts = [bytes([b]) for b in range(256)] + [c.encode() for c in chars]
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            try:
+                ids.append(256 + self.chars.index(c))
+            except ValueError:
+                ids += [*c.encode("utf-8")]
+        return ids
+
+    def decode(self, ids):
+        return b"".join(self.parts[i] for i in ids).decode(errors="replace")
+
+# %% task="tokenizers-fallback" right="dict"
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if c in self.chars:
+                ids.append(256 + dict(zip(self.chars, range(len(self.chars))))[c])
+            else:
+                ids.extend(c.encode("utf-8"))
+        return ids
+
+    def decode(self, ids):
+        data = b""
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+        return data.decode("utf-8", errors="replace")
+
+# %% task="tokenizers-fallback" reject="two-byte-only"
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if c in self.chars:
+                ids.append(256 + self.chars.index(c))
+            else:
+                ids.extend(c.encode("utf-8")[:3])
+        return ids
+
+    def decode(self, ids):
+        data = b""
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+        return data.decode("utf-8", errors="replace")
+
+# %% task="tokenizers-fallback" reject="own-replacement"
+class FallbackTokenizer:
+    """Characters, and bytes for those that are not among them."""
+
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        ids = []
+        for c in text:
+            if c in self.chars:
+                ids.append(256 + self.chars.index(c))
+            else:
+                ids.extend(c.encode("utf-8"))
+        return ids
+
+    def decode(self, ids):
+        data = b""
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+        text = data.decode("utf-8", errors="replace")
+        return text if text.count("\ufffd") < 2 else text.replace("\ufffd\ufffd", "\ufffd")

@@ -1,0 +1,817 @@
+# %%
+def some_ids(rng, length, kinds=3):
+    return [int(i) for i in rng.integers(0, kinds, length)]
+
+def learnt(words, n_merges, first_id):
+    """Merges to encode with: some pairs of the words, each of ids that exist by then."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = {}
+        for ids in words:
+            for pair in zip(ids, ids[1:]):
+                pairs[pair] = pairs.get(pair, 0) + 1
+        if not pairs:
+            break
+        best = max(pairs, key=lambda p: (pairs[p], p))
+        merges.append(best)
+        words = [joined(ids, best, new_id) for ids in words]
+    return merges
+
+def joined(ids, pair, new_id):
+    out = []
+    for i in ids:
+        if out and (out[-1], i) == pair:
+            out[-1] = new_id
+        else:
+            out.append(i)
+    return out
+
+# %% task="bpe-by-hand" cases=true
+def cases(rng):
+    for _ in range(4):
+        yield Case("the word abababcabcc", [Call({}, returns=("the pairs", "the word"))])
+
+# %% [markdown] task="bpe-by-hand" hint=1
+# write the letters with spaces between, and a tally of all pairs of neighbours below.
+
+# %% [markdown] task="bpe-by-hand" hint=2
+# three pairs, each of two strings; after the first merge there are strings of two letters.
+
+# %% [markdown] task="bpe-by-hand" hint=3
+# first a and b. Then two pairs occur twice: which is alphabetically first? After its merge, count
+# once more.
+
+# %% task="bpe-by-hand" mistake="tie"
+# takes the other of two pairs that occur equally often: (ab, ab) comes before (ab, c)
+def by_hand():
+    return [("a", "b"), ("ab", "c"), ("ab", "ab")], ["abab", "abc", "abc", "c"]
+
+# %% task="bpe-by-hand" mistake="from-the-right"
+# merges from the right: the first two ab of three go together
+def by_hand():
+    return [("a", "b"), ("ab", "ab"), ("ab", "c")], ["ab", "ababc", "abc", "c"]
+
+# %% task="bpe-by-hand" mistake="two-merges"
+# stops after two merges
+def by_hand():
+    return [("a", "b"), ("ab", "ab")], ["abab", "ab", "c", "ab", "c", "c"]
+
+# %% task="bpe-by-hand" mistake="letters-only"
+# has pairs of letters only: a merged pair is one token, and may be merged again
+def by_hand():
+    return [("a", "b"), ("b", "a"), ("b", "c")], ["ab", "ab", "ab", "c", "ab", "c", "c"]
+
+# %% task="bpe-by-hand" mistake="joined-pairs"
+# gives the merged strings: a pair is a tuple of two
+def by_hand():
+    return ["ab", "abab", "abc"], ["abab", "abc", "abc", "c"]
+
+# %% task="bpe-by-hand" mistake="abc-merged-on"
+# merges once more: three merges were asked for
+def by_hand():
+    return [("a", "b"), ("ab", "ab"), ("ab", "c")], ["abab", "abcabc", "c"]
+
+# %% task="bpe-by-hand" mistake="joined-word"
+# is the word as a string: a list of tokens is asked for
+def by_hand():
+    return [("a", "b"), ("ab", "ab"), ("ab", "c")], "abababcabcc"
+
+# %% task="bpe-by-hand" right="computed"
+def by_hand():
+    word, pairs = list("abababcabcc"), []
+    for _ in range(3):
+        counts = Counter(pairwise(word))
+        best = min(counts, key=lambda p: (-counts[p], p))
+        pairs.append(best)
+        i, new = 0, []
+        while i < len(word):
+            if tuple(word[i : i + 2]) == best:
+                new.append(word[i] + word[i + 1])
+                i += 2
+            else:
+                new.append(word[i])
+                i += 1
+        word = new
+    return pairs, word
+
+# %% task="bpe-by-hand" right="lists"
+def by_hand():
+    return [["a", "b"], ["ab", "ab"], ["ab", "c"]], ["abab", "abc", "abc", "c"]
+
+# %% task="bpe-by-hand" right="tuples"
+def by_hand():
+    return (tuple("ab"), ("ab",) * 2, ("ab", "c")), ("abab", *["abc"] * 2, "c")
+
+# %% task="bpe-by-hand" reject="last-c"
+def by_hand():
+    return [("a", "b"), ("ab", "ab"), ("ab", "c")], ["abab", "abc", "abc"]
+
+# %% task="bpe-merge" cases=true
+def cases(rng):
+    for number in range(14):
+        ids = some_ids(rng, [0, 1, 2, 3, 5, 8, 13, 21][number % 8], 2 + number % 2)
+        ids = ids + [1, 0, 1, 0, 0, 1] * (number % 3) + [0, 0, 0] * (number % 2) + [0, 1] * (number % 4 == 3)
+        pair = [(0, 1), (0, 0), (1, 0)][number % 3]
+        yield Case(f"{len(ids)} ids, the pair {pair}",
+                   [Call({"ids": ids, "pair": pair, "new_id": 9}, returns="the list")])
+
+# %% [markdown] task="bpe-merge" hint=1
+# walk from left to right; where the pair stands, take both and go on after them.
+
+# %% [markdown] task="bpe-merge" hint=2
+# the new list is shorter by one for each merge; an id that was merged cannot be merged again.
+
+# %% [markdown] task="bpe-merge" hint=3
+# with a place i: if ids[i] and ids[i + 1] are the pair, append new_id and move on by two, else
+# append ids[i] and move on by one. Mind the last id.
+
+# %% task="bpe-merge" mistake="overlapping"
+# uses an id twice: in 0 0 0, the middle one belongs to the first pair
+def merge_pair(ids, pair, new_id):
+    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
+    merged, i = [], 0
+    while i < len(ids):
+        if tuple(ids[i : i + 2]) == tuple(pair):
+            merged.append(new_id)
+            i += 2 if ids[i : i + 3] != [pair[0]] * 3 else 1
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+# %% task="bpe-merge" mistake="moves-by-one"
+# keeps the second id of a merged pair: go on after both
+def merge_pair(ids, pair, new_id):
+    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
+    merged, i = [], 0
+    while i < len(ids):
+        if tuple(ids[i : i + 2]) == tuple(pair):
+            merged.append(new_id)
+            i += 1
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+# %% task="bpe-merge" mistake="first-only"
+# merges the first occurrence only
+def merge_pair(ids, pair, new_id):
+    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
+    merged, i = [], 0
+    while i < len(ids):
+        if tuple(ids[i : i + 2]) == tuple(pair) and new_id not in merged:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+# %% task="bpe-merge" mistake="either-order"
+# merges the pair the wrong way round, too
+def merge_pair(ids, pair, new_id):
+    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
+    merged, i = [], 0
+    while i < len(ids):
+        if tuple(sorted(ids[i : i + 2])) == tuple(sorted(pair)):
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+# %% task="bpe-merge" mistake="last-lost"
+# loses the last id where it is in no pair
+def merge_pair(ids, pair, new_id):
+    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
+    merged, i = [], 0
+    while i < len(ids) - 1:
+        if tuple(ids[i : i + 2]) == tuple(pair):
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+# %% task="bpe-merge" mistake="skips-after"
+# jumps over the id after a pair
+def merge_pair(ids, pair, new_id):
+    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
+    merged, i = [], 0
+    while i < len(ids):
+        if tuple(ids[i : i + 2]) == tuple(pair):
+            merged.append(new_id)
+            i += 3
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+# %% task="bpe-merge" mistake="from-the-right"
+# merges from the right: in 0 0 0, the first two go together
+def merge_pair(ids, pair, new_id):
+    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
+    merged, i = [], 0
+    while i < len(ids):
+        if tuple(ids[i : i + 2]) == tuple(pair):
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    back, i = [], len(ids)
+    while i > 0:
+        if tuple(ids[max(i - 2, 0) : i]) == tuple(pair):
+            back.append(new_id)
+            i -= 2
+        else:
+            back.append(ids[i - 1])
+            i -= 1
+    return back[::-1]
+
+# %% task="bpe-merge" right="append-or-replace"
+def merge_pair(ids, pair, new_id):
+    out = []
+    for i in ids:
+        if out and (out[-1], i) == tuple(pair):
+            out[-1] = new_id
+        else:
+            out.append(i)
+    return out
+
+# %% task="bpe-merge" right="recursion"
+def merge_pair(ids, pair, new_id):
+    for i in range(len(ids) - 1):
+        if (ids[i], ids[i + 1]) == tuple(pair):
+            return [*ids[:i], new_id, *merge_pair(ids[i + 2 :], pair, new_id)]
+    return list(ids)
+
+# %% task="bpe-merge" right="in-a-copy"
+def merge_pair(ids, pair, new_id):
+    ids, i = list(ids), 0
+    while i < len(ids) - 1:
+        if ids[i] == pair[0] and ids[i + 1] == pair[1]:
+            ids[i : i + 2] = [new_id]
+        i += 1
+    return ids
+
+# %% task="bpe-merge" reject="changes-ids"
+def merge_pair(ids, pair, new_id):
+    i = 0
+    while i < len(ids) - 1:
+        if ids[i] == pair[0] and ids[i + 1] == pair[1]:
+            ids[i : i + 2] = [new_id]
+        i += 1
+    return ids
+
+# %% task="bpe-merge" reject="text-replace"
+def merge_pair(ids, pair, new_id):
+    text = ",".join(map(str, ids)).replace(f"{pair[0]},{pair[1]}", str(new_id), 2)
+    return [int(i) for i in text.split(",")] if ids else []
+
+# %% task="bpe-train" cases=true
+def cases(rng):
+    for number in range(10):
+        words = [some_ids(rng, int(n), 3) for n in rng.integers(1, 9, 6)]
+        words += [[2, 1, 0], [0, 1, 2], [0, 0, 0, 0], [2], []]
+        counts = [int(n) for n in rng.integers(1, 6, len(words))]
+        if number == 8:
+            words, counts = [[0, 1], [1, 2], [2, 0]], [1, 1, 1]
+        if number == 9:
+            words, counts = [[1, 2, 1, 2], [0, 2, 0, 2]], [2, 2]
+        yield Case(f"{len(words)} words, {number + 1} merges", [
+            Call({"words": words, "counts": counts, "n_merges": number + 1, "first_id": 3}, returns="the merges")])
+
+# %% [markdown] task="bpe-train" hint=1
+# count, choose, merge everywhere, and count again: the counts change with every merge.
+
+# %% [markdown] task="bpe-train" hint=2
+# a pair's count is a sum over words, each place weighted by the word's count. Pairs do not reach
+# from one word into the next.
+
+# %% [markdown] task="bpe-train" hint=3
+# in a loop: count all pairs; stop if the best occurs less than twice; choose by the larger count,
+# then the smaller pair; note it; merge it in every word.
+
+# %% task="bpe-train" mistake="unweighted"
+# counts each word once: counts[w] says how often it occurs
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in pairwise(ids):
+                pairs[pair] += 1
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = [merge_pair(ids, best, new_id) for ids in words]
+    return merges
+
+# %% task="bpe-train" mistake="counted-once"
+# counts once at the start: merges make new pairs, and use up old ones
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in pairwise(ids):
+                pairs[pair] += n
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = [ids for ids in words]
+        if len(merges) > 1:
+            merges[-1] = sorted(pairs, key=lambda p: (-pairs[p], p))[min(len(merges), len(pairs)) - 1]
+    return merges
+
+# %% task="bpe-train" mistake="larger-ids"
+# takes the larger ids of pairs that occur equally often
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in pairwise(ids):
+                pairs[pair] += n
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], -pair[0], -pair[1]))
+        merges.append(best)
+        words = [merge_pair(ids, best, new_id) for ids in words]
+    return merges
+
+# %% task="bpe-train" mistake="first-seen"
+# takes the first seen of pairs that occur equally often: the smaller ids win
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in pairwise(ids):
+                pairs[pair] += n
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pairs, key=lambda pair: -pairs[pair])
+        merges.append(best)
+        words = [merge_pair(ids, best, new_id) for ids in words]
+    return merges
+
+# %% task="bpe-train" mistake="second-id-first"
+# compares the second ids first where counts are equal
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in pairwise(ids):
+                pairs[pair] += n
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair[::-1]))
+        merges.append(best)
+        words = [merge_pair(ids, best, new_id) for ids in words]
+    return merges
+
+# %% task="bpe-train" mistake="never-stops"
+# goes on with pairs that occur once: a merge that saves nothing is not learnt
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in pairwise(ids):
+                pairs[pair] += n
+        if not pairs or max(pairs.values()) < 1:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = [merge_pair(ids, best, new_id) for ids in words]
+    return merges
+
+# %% task="bpe-train" mistake="stops-early"
+# stops at pairs that occur twice: twice is enough
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in pairwise(ids):
+                pairs[pair] += n
+        if not pairs or max(pairs.values()) < 3:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = [merge_pair(ids, best, new_id) for ids in words]
+    return merges
+
+# %% task="bpe-train" mistake="across-words"
+# counts pairs that reach from one word into the next
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in pairwise(ids):
+                pairs[pair] += n
+        for a, b in pairwise([w for w in words if w]):
+            pairs[a[-1], b[0]] += 1
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = [merge_pair(ids, best, new_id) for ids in words]
+    return merges
+
+# %% task="bpe-train" mistake="one-merge-less"
+# learns one merge too few
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges - 1):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in pairwise(ids):
+                pairs[pair] += n
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = [merge_pair(ids, best, new_id) for ids in words]
+    return merges
+
+# %% task="bpe-train" mistake="distinct-per-word"
+# counts a pair once a word, even where it stands in it twice
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in set(pairwise(ids)):
+                pairs[pair] += n
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = [merge_pair(ids, best, new_id) for ids in words]
+    return merges
+
+# %% task="bpe-train" right="sorted"
+def learn_merges(words, counts, n_merges, first_id):
+    words, merges = [list(w) for w in words], []
+    while len(merges) < n_merges:
+        pairs = {}
+        for w, ids in enumerate(words):
+            for i in range(len(ids) - 1):
+                pairs[ids[i], ids[i + 1]] = pairs.get((ids[i], ids[i + 1]), 0) + counts[w]
+        ranked = sorted((-n, p) for p, n in pairs.items() if n >= 2)
+        if not ranked:
+            break
+        merges.append(ranked[0][1])
+        words = [merge_pair(ids, ranked[0][1], first_id + len(merges) - 1) for ids in words]
+    return merges
+
+# %% task="bpe-train" right="repeated-words"
+def learn_merges(words, counts, n_merges, first_id):
+    text = [list(ids) for ids, n in zip(words, counts) for _ in range(n)]
+    merges = []
+    for k in range(n_merges):
+        pairs = Counter(p for ids in text for p in zip(ids, ids[1:]))
+        most = max(pairs.values(), default=0)
+        if most < 2:
+            return merges
+        merges.append(min(p for p in pairs if pairs[p] == most))
+        text = [merge_pair(ids, merges[-1], first_id + k) for ids in text]
+    return merges
+
+# %% task="bpe-train" right="recursive"
+def learn_merges(words, counts, n_merges, first_id):
+    pairs = Counter()
+    for ids, n in zip(words, counts):
+        pairs.update({p: n * c for p, c in Counter(pairwise(ids)).items()})
+    if n_merges == 0 or not pairs or pairs.most_common(1)[0][1] < 2:
+        return []
+    best = sorted(pairs, key=lambda p: (-pairs[p], *p))[0]
+    rest = [merge_pair(ids, best, first_id) for ids in words]
+    return [best] + learn_merges(rest, counts, n_merges - 1, first_id + 1)
+
+# %% task="bpe-train" reject="words-changed"
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in pairwise(ids):
+                pairs[pair] += n
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words[:] = [merge_pair(ids, best, new_id) for ids in words]
+    return merges
+
+# %% task="bpe-train" reject="same-new-id"
+def learn_merges(words, counts, n_merges, first_id):
+    """Return the merges as a list of pairs, in the order learnt."""
+    merges = []
+    for new_id in range(first_id, first_id + n_merges):
+        pairs = Counter()
+        for ids, n in zip(words, counts):
+            for pair in pairwise(ids):
+                pairs[pair] += n
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = [merge_pair(ids, best, first_id) for ids in words]
+    return merges
+
+# %% task="bpe-encode" cases=true
+def cases(rng):
+    for number in range(12):
+        words = [some_ids(rng, 12, 3) for _ in range(4)]
+        merges = learnt(words, 7, 3)
+        ids = some_ids(rng, [0, 1, 7, 20, 30][number % 5], 3) + [0, 1, 2, 0, 0] * (number % 2)
+        if number > 9:
+            merges, ids = [(1, 2), (0, 1), (4, 2), (0, 3)], [0, 1, 2, 0, 1, 0, 1, 2, 2]
+        yield Case(f"{len(ids)} ids, {len(merges)} merges",
+                   [Call({"ids": ids, "merges": merges, "first_id": 3}, returns="the ids")])
+
+# %% [markdown] task="bpe-encode" hint=1
+# encoding repeats what training did, in the same order: early merges go first.
+
+# %% [markdown] task="bpe-encode" hint=2
+# look at all pairs of neighbours; the rank of a pair is its place in the list of merges.
+
+# %% [markdown] task="bpe-encode" hint=3
+# while some pair of neighbours has a rank: take the one of the lowest rank, and merge it wherever
+# it stands.
+
+# %% task="bpe-encode" mistake="leftmost"
+# merges the leftmost pair that is known: the one learnt first goes first, wherever it stands
+def encode(ids, merges, first_id):
+    """Return the ids after all merges that apply."""
+    rank = {tuple(pair): k for k, pair in enumerate(merges)}
+    ids = list(ids)
+    while True:
+        known = [pair for pair in pairwise(ids) if pair in rank]
+        if not known:
+            return ids
+        pair = known[0]
+        ids = merge_pair(ids, pair, first_id + rank[pair])
+
+# %% task="bpe-encode" mistake="learnt-last"
+# merges the pair that was learnt last
+def encode(ids, merges, first_id):
+    """Return the ids after all merges that apply."""
+    rank = {tuple(pair): k for k, pair in enumerate(merges)}
+    ids = list(ids)
+    while True:
+        known = [pair for pair in pairwise(ids) if pair in rank]
+        if not known:
+            return ids
+        pair = max(known, key=rank.get)
+        ids = merge_pair(ids, pair, first_id + rank[pair])
+
+# %% task="bpe-encode" mistake="one-round"
+# stops after one merge: go on as long as a pair is known
+def encode(ids, merges, first_id):
+    """Return the ids after all merges that apply."""
+    rank = {tuple(pair): k for k, pair in enumerate(merges)}
+    ids = list(ids)
+    while True:
+        known = [pair for pair in pairwise(ids) if pair in rank]
+        if not known:
+            return ids
+        pair = min(known, key=rank.get)
+        return merge_pair(ids, pair, first_id + rank[pair])
+
+# %% task="bpe-encode" mistake="off-by-one"
+# gives new ids that are one too large: merge number 0 makes first_id
+def encode(ids, merges, first_id):
+    """Return the ids after all merges that apply."""
+    rank = {tuple(pair): k for k, pair in enumerate(merges)}
+    ids = list(ids)
+    while True:
+        known = [pair for pair in pairwise(ids) if pair in rank]
+        if not known:
+            return ids
+        pair = min(known, key=rank.get)
+        ids = merge_pair(ids, pair, first_id + rank[pair] + 1)
+
+# %% task="bpe-encode" mistake="most-frequent"
+# merges the most frequent pair: in encoding, the order is that of the merges
+def encode(ids, merges, first_id):
+    """Return the ids after all merges that apply."""
+    rank = {tuple(pair): k for k, pair in enumerate(merges)}
+    ids = list(ids)
+    while True:
+        known = [pair for pair in pairwise(ids) if pair in rank]
+        if not known:
+            return ids
+        pair = max(known, key=known.count)
+        ids = merge_pair(ids, pair, first_id + rank[pair])
+
+# %% task="bpe-encode" mistake="no-chains"
+# merges pairs of the ids that came in only: merged ids are merged on
+def encode(ids, merges, first_id):
+    """Return the ids after all merges that apply."""
+    rank = {tuple(pair): k for k, pair in enumerate(merges)}
+    ids = list(ids)
+    start = set(ids)
+    rank = {p: k for p, k in rank.items() if set(p) <= start}
+    while True:
+        known = [pair for pair in pairwise(ids) if pair in rank]
+        if not known:
+            return ids
+        pair = min(known, key=rank.get)
+        ids = merge_pair(ids, pair, first_id + rank[pair])
+
+# %% task="bpe-encode" mistake="smallest-pair"
+# merges the pair with the smallest ids: what counts is the place among the merges
+def encode(ids, merges, first_id):
+    """Return the ids after all merges that apply."""
+    rank = {tuple(pair): k for k, pair in enumerate(merges)}
+    ids = list(ids)
+    while True:
+        known = [pair for pair in pairwise(ids) if pair in rank]
+        if not known:
+            return ids
+        pair = min(known)
+        ids = merge_pair(ids, pair, first_id + rank[pair])
+
+# %% task="bpe-encode" right="in-order"
+def encode(ids, merges, first_id):
+    ids = list(ids)
+    for k, pair in enumerate(merges):
+        ids = merge_pair(ids, tuple(pair), first_id + k)
+    return ids
+
+# %% task="bpe-encode" right="one-at-a-time"
+def encode(ids, merges, first_id):
+    ids, merges = list(ids), [tuple(p) for p in merges]
+    while True:
+        best = None
+        for i, pair in enumerate(zip(ids, ids[1:])):
+            if pair in merges and (best is None or merges.index(pair) < best[0]):
+                best = merges.index(pair), i
+        if best is None:
+            return ids
+        k, i = best
+        ids[i : i + 2] = [first_id + k]
+
+# %% task="bpe-encode" right="recursion"
+def encode(ids, merges, first_id):
+    rank = {tuple(p): k for k, p in enumerate(merges)}
+    k = min((rank[p] for p in pairwise(ids) if p in rank), default=None)
+    if k is None:
+        return list(ids)
+    return encode(merge_pair(ids, tuple(merges[k]), first_id + k), merges, first_id)
+
+# %% task="bpe-encode" reject="twice-through"
+def encode(ids, merges, first_id):
+    """Return the ids after all merges that apply."""
+    rank = {tuple(pair): k for k, pair in enumerate(merges)}
+    ids = list(ids)
+    for turn in range(99):
+        known = [pair for pair in pairwise(ids) if pair in rank]
+        if not known or turn > 2:
+            return ids
+        pair = min(known, key=rank.get)
+        ids = merge_pair(ids, pair, first_id + rank[pair])
+
+# %% task="bpe-decode" cases=true
+def cases(rng):
+    for number in range(10):
+        text = "the é thé 中 \U0001f642 then" * (1 + number % 2)
+        words = [list(text.encode()), list("Ünïcödé the theme".encode())]
+        merges = learnt(words, 3 + 3 * number, 256)
+        ids = list(text.encode())
+        for k, pair in enumerate(merges):
+            ids = joined(ids, pair, 256 + k)
+        broken = [int(i) for i in rng.integers(0, 256 + len(merges), 9)]
+        split = [0xE4, 0xB8, 0xAD, 104, 0xF0, 0x9F]
+        calls = [Call({"ids": some, "merges": merges}, returns="the text") for some in (ids, broken, split, [])]
+        yield Case(f"{len(merges)} merges", calls)
+
+# %% [markdown] task="bpe-decode" hint=1
+# what bytes does a merged id stand for? Those of its two parts, one after the other.
+
+# %% [markdown] task="bpe-decode" hint=2
+# make a list of bytes objects, one for each id; the first 256 hold one byte each.
+
+# %% [markdown] task="bpe-decode" hint=3
+# extend the list merge by merge; join the bytes of all ids; decode once, with errors="replace".
+
+# %% task="bpe-decode" mistake="token-by-token"
+# decodes token by token: a token may end in the middle of a character
+def decode(ids, merges):
+    """Return the text that `ids` stand for."""
+    bytes_of = [bytes([b]) for b in range(256)]
+    for a, b in merges:
+        bytes_of.append(bytes_of[a] + bytes_of[b])
+    return "".join(bytes_of[i].decode("utf-8", errors="replace") for i in ids)
+
+# %% task="bpe-decode" mistake="ignore"
+# drops bytes that are no UTF-8: they become �
+def decode(ids, merges):
+    """Return the text that `ids` stand for."""
+    bytes_of = [bytes([b]) for b in range(256)]
+    for a, b in merges:
+        bytes_of.append(bytes_of[a] + bytes_of[b])
+    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="ignore")
+
+# %% task="bpe-decode" mistake="latin"
+# reads each byte as a character
+def decode(ids, merges):
+    """Return the text that `ids` stand for."""
+    bytes_of = [bytes([b]) for b in range(256)]
+    for a, b in merges:
+        bytes_of.append(bytes_of[a] + bytes_of[b])
+    return b"".join(bytes_of[i] for i in ids).decode("latin-1")
+
+# %% task="bpe-decode" mistake="parts-swapped"
+# has the two parts of a merge in the wrong order
+def decode(ids, merges):
+    """Return the text that `ids` stand for."""
+    bytes_of = [bytes([b]) for b in range(256)]
+    for a, b in merges:
+        bytes_of.append(bytes_of[b] + bytes_of[a])
+    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace")
+
+# %% task="bpe-decode" mistake="first-part"
+# keeps the first part of a merge only
+def decode(ids, merges):
+    """Return the text that `ids` stand for."""
+    bytes_of = [bytes([b]) for b in range(256)]
+    for a, b in merges:
+        bytes_of.append(bytes_of[a])
+    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace")
+
+# %% task="bpe-decode" mistake="not-nested"
+# cannot take a merge apart whose parts are merges
+def decode(ids, merges):
+    """Return the text that `ids` stand for."""
+    bytes_of = [bytes([b]) for b in range(256)]
+    for a, b in merges:
+        bytes_of.append(bytes([a % 256, b % 256]))
+    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace")
+
+# %% task="bpe-decode" mistake="escaped"
+# shows the bytes that are no UTF-8 as \\x..: they become �
+def decode(ids, merges):
+    """Return the text that `ids` stand for."""
+    bytes_of = [bytes([b]) for b in range(256)]
+    for a, b in merges:
+        bytes_of.append(bytes_of[a] + bytes_of[b])
+    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="backslashreplace")
+
+# %% task="bpe-decode" right="recursion"
+def decode(ids, merges):
+    def expand(i):
+        return bytes([i]) if i < 256 else expand(merges[i - 256][0]) + expand(merges[i - 256][1])
+    return b"".join(map(expand, ids)).decode("utf-8", "replace")
+
+# %% task="bpe-decode" right="stack"
+def decode(ids, merges):
+    out, work = bytearray(), list(ids)[::-1]
+    while work:
+        i = work.pop()
+        if i < 256:
+            out.append(i)
+        else:
+            a, b = merges[i - 256]
+            work += [b, a]
+    return out.decode(errors="replace")
+
+# %% task="bpe-decode" right="dict"
+def decode(ids, merges):
+    parts = {b: bytes((b,)) for b in range(256)}
+    for k, (a, b) in enumerate(merges, 256):
+        parts[k] = b"".join((parts[a], parts[b]))
+    data = b""
+    for i in ids:
+        data += parts[i]
+    return str(data, "utf-8", "replace")
+
+# %% task="bpe-decode" reject="trims"
+def decode(ids, merges):
+    """Return the text that `ids` stand for."""
+    bytes_of = [bytes([b]) for b in range(256)]
+    for a, b in merges:
+        bytes_of.append(bytes_of[a] + bytes_of[b])
+    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace").rstrip("\ufffd")

@@ -1,0 +1,431 @@
+# %% task="data-windows" cases=true
+def cases(rng):
+    for number, (N, B, T) in enumerate([(20, 3, 4), (9, 1, 8), (30, 5, 1), (12, 4, 4), (50, 2, 7), (8, 3, 7)]):
+        tokens = rng.permutation(1000)[:N].astype([np.uint16, np.uint32, np.int64][number % 3])
+        starts = rng.integers(0, N - T, B)
+        starts[0] = N - T - 1
+        for strided in (False, True):
+            yield Case(f"{N} tokens of {tokens.dtype}, {B} windows of {T}" + ", strided" * strided,
+                       [Call({"tokens": tokens, "starts": starts, "block_size": T},
+                             returns=("x", "y", "the dtypes"))], strided=strided)
+
+# %% [markdown] task="data-windows" hint=1
+# a window of T tokens and its targets are T + 1 tokens in a row.
+
+# %% [markdown] task="data-windows" hint=2
+# starts as a column, (B, 1), plus a row of T + 1 numbers gives the places, (B, T + 1).
+
+# %% [markdown] task="data-windows" hint=3
+# take the tokens at those places as int64; x is all but the last column, y all but the first.
+
+# %% task="data-windows" mistake="y-is-x"
+# is not moved: the target of a token is the next one
+def windows(tokens, starts, block_size):
+    """Return x (B, T) and y (B, T), int64."""
+    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)    # (B, T+1)
+    return both[:, :-1], both[:, :-1]
+
+# %% task="data-windows" mistake="two-later"
+# is two tokens later: the target is the very next token
+def windows(tokens, starts, block_size):
+    """Return x (B, T) and y (B, T), int64."""
+    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)
+    later = tokens[(starts[:, None] + np.arange(block_size) + 2) % len(tokens)].astype(np.int64)    # (B, T+1)
+    return both[:, :-1], later
+
+# %% task="data-windows" mistake="rolled"
+# wraps around at the end of each row: the last target is the token after the window
+def windows(tokens, starts, block_size):
+    """Return x (B, T) and y (B, T), int64."""
+    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)    # (B, T+1)
+    return both[:, :-1], np.roll(both[:, :-1], -1, axis=1)
+
+# %% task="data-windows" mistake="swapped"
+# is exchanged with the other: x comes first, y is later
+def windows(tokens, starts, block_size):
+    """Return x (B, T) and y (B, T), int64."""
+    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)    # (B, T+1)
+    return both[:, 1:], both[:, :-1]
+
+# %% task="data-windows" mistake="too-short"
+# has T - 1 columns: T tokens and their T targets need T + 1 in a row
+def windows(tokens, starts, block_size):
+    """Return x (B, T) and y (B, T), int64."""
+    both = tokens[starts[:, None] + np.arange(block_size)].astype(np.int64)    # (B, T+1)
+    return both[:, :-1], both[:, 1:]
+
+# %% task="data-windows" mistake="places"
+# holds places, not tokens
+def windows(tokens, starts, block_size):
+    """Return x (B, T) and y (B, T), int64."""
+    both = (starts[:, None] + np.arange(block_size + 1)).astype(np.int64)    # (B, T+1)
+    return both[:, :-1], both[:, 1:]
+
+# %% task="data-windows" mistake="own-dtype"
+# are those of the tokens: int64 is asked for
+def windows(tokens, starts, block_size):
+    """Return x (B, T) and y (B, T), int64."""
+    both = tokens[starts[:, None] + np.arange(block_size + 1)]    # (B, T+1)
+    return both[:, :-1], both[:, 1:]
+
+# %% task="data-windows" mistake="in-blocks"
+# has windows at multiples of T: each begins at its start
+def windows(tokens, starts, block_size):
+    """Return x (B, T) and y (B, T), int64."""
+    both = tokens[(starts[:, None] // block_size * block_size) + np.arange(block_size + 1)].astype(np.int64)    # (B, T+1)
+    return both[:, :-1], both[:, 1:]
+
+# %% task="data-windows" right="loop"
+def windows(tokens, starts, block_size):
+    x = np.stack([tokens[s : s + block_size] for s in starts]).astype(np.int64)
+    y = np.stack([tokens[s + 1 : s + 1 + block_size] for s in starts]).astype(np.int64)
+    return x, y
+
+# %% task="data-windows" right="sliding"
+def windows(tokens, starts, block_size):
+    view = np.lib.stride_tricks.sliding_window_view(tokens, block_size + 1)[starts].astype("int64")
+    return view[:, :block_size], view[:, 1:]
+
+# %% task="data-windows" right="fill"
+def windows(tokens, starts, block_size):
+    x = np.empty((len(starts), block_size), np.int64)
+    y = np.empty_like(x)
+    for b, start in enumerate(starts):
+        for t in range(block_size):
+            x[b, t], y[b, t] = tokens[start + t], tokens[start + t + 1]
+    return x, y
+
+# %% task="data-windows" reject="last-target-lost"
+def windows(tokens, starts, block_size):
+    """Return x (B, T) and y (B, T), int64."""
+    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)    # (B, T+1)
+    y = both[:, 1:].copy()
+    y[:, -1] = both[:, -2]
+    return both[:, :-1], y
+
+# %% task="data-windows" reject="int32"
+def windows(tokens, starts, block_size):
+    """Return x (B, T) and y (B, T), int64."""
+    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int32)    # (B, T+1)
+    return both[:, :-1], both[:, 1:]
+
+# %% task="data-starts" cases=true
+def cases(rng):
+    for n_tokens, block_size in [(10, 3), (9, 8), (5, 1), (40, 20), (12, 5), (8, 6)]:
+        yield Case(f"{n_tokens} tokens, block_size {block_size}",
+                   [Call({"n_tokens": n_tokens, "block_size": block_size, "rng": Rng(int(rng.integers(1 << 30)))},
+                         returns=("the smallest start", "the largest start", "the shape"))])
+
+# %% [markdown] task="data-starts" hint=1
+# what is the last place of the last window, with its target? How many starts are there?
+
+# %% [markdown] task="data-starts" hint=2
+# a window and its target are block_size + 1 tokens. With exactly that many tokens there is one
+# start: 0.
+
+# %% [markdown] task="data-starts" hint=3
+# starts run from 0 to n_tokens - block_size - 1; rng.integers(high) leaves high itself out.
+
+# %% task="data-starts" mistake="one-too-far"
+# is one too large: the target of its last token lies outside
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    """Return (batch_size,) starts."""
+    return rng.integers(n_tokens - block_size + 1, size=batch_size)
+
+# %% task="data-starts" mistake="last-left-out"
+# is one too small: the last place where a window fits is never drawn
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    """Return (batch_size,) starts."""
+    return rng.integers(max(n_tokens - block_size - 1, 1), size=batch_size)
+
+# %% task="data-starts" mistake="anywhere"
+# is too large: the window must fit
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    """Return (batch_size,) starts."""
+    return rng.integers(n_tokens, size=batch_size)
+
+# %% task="data-starts" mistake="from-one"
+# is 1: a window may start at 0
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    """Return (batch_size,) starts."""
+    return rng.integers(min(1, n_tokens - block_size - 1), n_tokens - block_size, size=batch_size)
+
+# %% task="data-starts" mistake="multiples"
+# is a multiple of block_size: every place is possible
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    """Return (batch_size,) starts."""
+    return rng.integers(n_tokens - block_size, size=batch_size) // block_size * block_size
+
+# %% task="data-starts" mistake="one-start"
+# is that of a single number: batch_size of them are asked for
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    """Return (batch_size,) starts."""
+    return np.asarray(rng.integers(n_tokens - block_size))
+
+# %% task="data-starts" right="low-high"
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    """Return (batch_size,) starts."""
+    return rng.integers(0, n_tokens - block_size, batch_size)
+
+# %% task="data-starts" right="endpoint"
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    """Return (batch_size,) starts."""
+    return rng.integers(0, n_tokens - block_size - 1, size=(batch_size,), endpoint=True)
+
+# %% task="data-starts" right="last-start"
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    """Return (batch_size,) starts."""
+    last = n_tokens - (block_size + 1)
+    return rng.integers(last + 1, size=batch_size)
+
+# %% task="data-starts" reject="even-only"
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    """Return (batch_size,) starts."""
+    return np.minimum(rng.integers(n_tokens - block_size, size=batch_size) + 1, n_tokens - block_size - 1)
+
+# %% task="data-dtype" cases=true
+def cases(rng):
+    for vocab_size in (65, 1000, 65_535, 65_536, 65_537, 100_000):
+        ids = [int(i) for i in rng.integers(0, vocab_size, 5)] + [vocab_size - 1, 0]
+        for title, some in [("ids that fit", ids), ("one id too large", [*ids, vocab_size]),
+                            ("a negative id", [3, -1])]:
+            yield Case(f"{title}, vocab_size {vocab_size}",
+                       [Call({"ids": some, "vocab_size": vocab_size}, returns="the result")])
+        yield Case(f"small ids, vocab_size {vocab_size}",
+                   [Call({"ids": ids[-1:] * 3, "vocab_size": vocab_size}, returns="the result")])
+    yield Case("no ids", [Call({"ids": [], "vocab_size": 65}, returns="the result")])
+
+# %% [markdown] task="data-dtype" hint=1
+# which is the largest id of a vocabulary of 65,536?
+
+# %% [markdown] task="data-dtype" hint=2
+# uint16 holds 0 to 65,535, uint32 a bit more than 4 thousand million. An empty list has no
+# smallest id.
+
+# %% [markdown] task="data-dtype" hint=3
+# check the range first, on wide integers; then take uint16 if vocab_size is at most 65,536.
+
+# %% task="data-dtype" mistake="strict"
+# is uint32 for a vocabulary of 65,536: its largest id is 65,535, which fits
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
+        return None
+    return ids.astype(np.uint16 if vocab_size < 1 << 16 else np.uint32)
+
+# %% task="data-dtype" mistake="one-too-many"
+# is uint16 for a vocabulary of 65,537, whose largest id does not fit
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
+        return None
+    return ids.astype(np.uint16 if vocab_size <= (1 << 16) + 1 else np.uint32)
+
+# %% task="data-dtype" mistake="by-largest-id"
+# depends on the ids at hand: two files of one vocabulary should have one dtype
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
+        return None
+    return ids.astype(np.uint16 if not len(ids) or ids.max() < 1 << 16 else np.uint32)
+
+# %% task="data-dtype" mistake="no-check"
+# has wrapped around: check the range before you narrow
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ids = np.asarray(ids, dtype=np.int64)
+    return ids.astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+
+# %% task="data-dtype" mistake="negative-missed"
+# lets a negative id through
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) and not (ids.max() < vocab_size):
+        return None
+    return ids.astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+
+# %% task="data-dtype" mistake="off-by-one-check"
+# lets the id vocab_size through: ids run to vocab_size - 1
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) and not (ids.min() >= 0 and ids.max() <= vocab_size):
+        return None
+    return ids.astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+
+# %% task="data-dtype" mistake="always-32"
+# is uint32 always: a file of characters would be twice as large
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
+        return None
+    return ids.astype(np.uint32)
+
+# %% task="data-dtype" mistake="empty"
+# an empty list has no smallest id: ask for its length first
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ids = np.asarray(ids, dtype=np.int64)
+    if not (ids.min() >= 0 and ids.max() < vocab_size):
+        return None
+    return ids.astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+
+# %% task="data-dtype" right="all"
+def narrowed(ids, vocab_size):
+    if not all(0 <= i < vocab_size for i in ids):
+        return None
+    return np.array(ids, dtype="uint16" if vocab_size - 1 <= 65535 else "uint32")
+
+# %% task="data-dtype" right="any"
+def narrowed(ids, vocab_size):
+    wide = np.array(ids, dtype=np.int64)
+    if ((wide < 0) | (wide >= vocab_size)).any():
+        return None
+    return wide.astype(np.uint32 if vocab_size > 2**16 else np.uint16)
+
+# %% task="data-dtype" right="little-endian"
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
+        return None
+    return ids.astype("<u2" if vocab_size <= np.iinfo(np.uint16).max + 1 else "<u4")
+
+# %% task="data-dtype" reject="clipped"
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
+        ids = ids.clip(0, vocab_size - 1)
+    return ids.astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+
+# %% task="data-dtype" reject="signed"
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
+        return None
+    return ids.astype(np.int16 if vocab_size <= 1 << 15 else np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+
+# %% task="data-cut" cases=true
+def cases(rng):
+    for N, T in [(12, 4), (13, 4), (14, 4), (5, 8), (9, 8), (2, 3), (1, 3), (0, 2), (7, 1), (17, 5)]:
+        tokens = rng.permutation(100)[:N]
+        yield Case(f"{N} tokens, windows of {T}",
+                   [Call({"tokens": tokens, "block_size": T}, returns="the pairs")])
+
+# %% [markdown] task="data-cut" hint=1
+# N tokens have N - 1 targets. Neighbouring windows share a token: the last target of one is the
+# first input of the next.
+
+# %% [markdown] task="data-cut" hint=2
+# window w reads from w T on, and its targets begin one later; the last window has what is left.
+
+# %% [markdown] task="data-cut" hint=3
+# step through range(0, N - 1, T); x ends at most at N - 1, and y is the slice one later.
+
+# %% task="data-cut" mistake="drops-rest"
+# leaves out the last, shorter window
+def cut(tokens, block_size):
+    """Return [(x, y), ...] that cover all targets once."""
+    pairs = []
+    for start in range(0, len(tokens) - block_size, block_size):
+        end = min(start + block_size, len(tokens) - 1)
+        pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
+    return pairs
+
+# %% task="data-cut" mistake="target-lost"
+# loses the target at the end of each window: the next window's first token is this one's last
+# target
+def cut(tokens, block_size):
+    """Return [(x, y), ...] that cover all targets once."""
+    pairs = []
+    for start in range(0, len(tokens) - 1, block_size):
+        end = min(start + block_size, len(tokens) - 1)
+        pairs.append((tokens[start : end - 1], tokens[start + 1 : end]))
+    return pairs
+
+# %% task="data-cut" mistake="overlapping"
+# has windows that overlap: each target is to be counted once
+def cut(tokens, block_size):
+    """Return [(x, y), ...] that cover all targets once."""
+    pairs = []
+    for start in range(0, len(tokens) - 1, max(block_size // 2, 1)):
+        end = min(start + block_size, len(tokens) - 1)
+        pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
+    return pairs
+
+# %% task="data-cut" mistake="empty-last"
+# has an empty window at the end
+def cut(tokens, block_size):
+    """Return [(x, y), ...] that cover all targets once."""
+    pairs = []
+    for start in range(0, len(tokens), block_size):
+        end = min(start + block_size, len(tokens) - 1)
+        pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
+    return pairs
+
+# %% task="data-cut" mistake="last-target"
+# leaves out the last token: it is a target, too
+def cut(tokens, block_size):
+    """Return [(x, y), ...] that cover all targets once."""
+    pairs = []
+    for start in range(0, len(tokens) - 1, block_size):
+        end = min(start + block_size, len(tokens) - 2)
+        pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
+    return pairs
+
+# %% task="data-cut" mistake="unequal"
+# has x longer than y in the last window
+def cut(tokens, block_size):
+    """Return [(x, y), ...] that cover all targets once."""
+    pairs = []
+    for start in range(0, len(tokens) - 1, block_size):
+        end = min(start + block_size, len(tokens) - 1)
+        pairs.append((tokens[start : start + block_size], tokens[start + 1 : end + 1]))
+    return pairs
+
+# %% task="data-cut" mistake="y-not-moved"
+# has y equal to x: the target is the next token
+def cut(tokens, block_size):
+    """Return [(x, y), ...] that cover all targets once."""
+    pairs = []
+    for start in range(0, len(tokens) - 1, block_size):
+        end = min(start + block_size, len(tokens) - 1)
+        pairs.append((tokens[start:end], tokens[start:end]))
+    return pairs
+
+# %% task="data-cut" right="shifted"
+def cut(tokens, block_size):
+    x, y = tokens[:-1], tokens[1:]
+    return [(x[i : i + block_size], y[i : i + block_size]) for i in range(0, len(x), block_size)]
+
+# %% task="data-cut" right="split"
+def cut(tokens, block_size):
+    if len(tokens) < 2:
+        return []
+    at = np.arange(block_size, len(tokens) - 1, block_size)
+    return list(zip(np.split(tokens[:-1], at), np.split(tokens[1:], at)))
+
+# %% task="data-cut" right="while"
+def cut(tokens, block_size):
+    pairs, start = [], 0
+    while start + 1 < len(tokens):
+        y = tokens[start + 1 : start + 1 + block_size]
+        pairs.append((tokens[start : start + len(y)], y))
+        start += block_size
+    return pairs
+
+# %% task="data-cut" reject="padded"
+def cut(tokens, block_size):
+    """Return [(x, y), ...] that cover all targets once."""
+    pairs = []
+    for start in range(0, len(tokens) - 1, block_size):
+        end = min(start + block_size, len(tokens) - 1)
+        pairs.append((np.resize(tokens[start:end], block_size), np.resize(tokens[start + 1 : end + 1], block_size)))
+    return pairs

@@ -1,0 +1,896 @@
+# %%
+def problem(rng, N, C):
+    """w, x, y of a small least-squares problem."""
+    return {"w": rng.normal(size=C), "x": rng.normal(size=(N, C)), "y": rng.normal(size=N)}
+
+# %% task="training-step" cases=true
+def cases(rng):
+    for number, (N, C) in enumerate([(5, 3), (1, 2), (7, 1), (4, 4), (6, 5)]):
+        for max_norm in (1e9, 0.5):
+            args = problem(rng, N, C) | {"lr": float(rng.uniform(0.02, 0.08)), "max_norm": max_norm}
+            for strided in (False, True)[: 1 + number % 2]:
+                yield Case(f"x of shape {(N, C)}, max_norm {max_norm:g}" + ", strided" * strided,
+                           [Call(args, returns=("the losses", "the norms", "w", "dw"))], strided=strided)
+
+# %% [markdown] task="training-step" hint=1
+# six calls in an order; ask of each what must have happened before it.
+
+# %% [markdown] task="training-step" hint=2
+# the loss and the norm are two numbers; everything else happens inside model and optimizer.
+
+# %% [markdown] task="training-step" hint=3
+# clear, forward, backward, clip, step; return the loss and the norm.
+
+# %% task="training-step" mistake="not-cleared"
+# is made with old gradients in it: they add up until they are cleared
+def train_step(model, optimizer, x, y, max_norm):
+    """Return (loss, gradient norm before clipping)."""
+    loss = model(x, y)
+    model.backward()
+    norm = clip_grad_norm(model, max_norm)
+    optimizer.step()
+    return loss, norm
+
+# %% task="training-step" mistake="cleared-late"
+# is made with cleared gradients: clear before backward, not after
+def train_step(model, optimizer, x, y, max_norm):
+    """Return (loss, gradient norm before clipping)."""
+    optimizer.zero_grad()
+    loss = model(x, y)
+    model.backward()
+    optimizer.zero_grad()
+    norm = clip_grad_norm(model, max_norm)
+    optimizer.step()
+    return loss, norm
+
+# %% task="training-step" mistake="clipped-late"
+# is clipped after the step: the update has been made with the whole gradient
+def train_step(model, optimizer, x, y, max_norm):
+    """Return (loss, gradient norm before clipping)."""
+    optimizer.zero_grad()
+    loss = model(x, y)
+    model.backward()
+    optimizer.step()
+    norm = clip_grad_norm(model, max_norm)
+    return loss, norm
+
+# %% task="training-step" mistake="not-clipped"
+# is not clipped
+def train_step(model, optimizer, x, y, max_norm):
+    """Return (loss, gradient norm before clipping)."""
+    optimizer.zero_grad()
+    loss = model(x, y)
+    model.backward()
+    norm = clip_grad_norm(model, float('inf'))
+    optimizer.step()
+    return loss, norm
+
+# %% task="training-step" mistake="norm-after"
+# is the norm after clipping: the one before tells of trouble
+def train_step(model, optimizer, x, y, max_norm):
+    """Return (loss, gradient norm before clipping)."""
+    optimizer.zero_grad()
+    loss = model(x, y)
+    model.backward()
+    clip_grad_norm(model, max_norm)
+    norm = float(np.linalg.norm(model.dw))
+    optimizer.step()
+    return loss, norm
+
+# %% task="training-step" mistake="no-backward"
+# is made without new gradients: backward computes them
+def train_step(model, optimizer, x, y, max_norm):
+    """Return (loss, gradient norm before clipping)."""
+    optimizer.zero_grad()
+    loss = model(x, y)
+    norm = clip_grad_norm(model, max_norm)
+    optimizer.step()
+    return loss, norm
+
+# %% task="training-step" mistake="no-step"
+# stays as it was: the optimizer's step changes the weights
+def train_step(model, optimizer, x, y, max_norm):
+    """Return (loss, gradient norm before clipping)."""
+    optimizer.zero_grad()
+    loss = model(x, y)
+    model.backward()
+    norm = clip_grad_norm(model, max_norm)
+    return loss, norm
+
+# %% task="training-step" mistake="loss-after"
+# is the loss after the step: return that of the batch before it
+def train_step(model, optimizer, x, y, max_norm):
+    """Return (loss, gradient norm before clipping)."""
+    optimizer.zero_grad()
+    loss = model(x, y)
+    model.backward()
+    norm = clip_grad_norm(model, max_norm)
+    optimizer.step()
+    return model(x, y), norm
+
+# %% task="training-step" right="model-cleared"
+def train_step(model, optimizer, x, y, max_norm):
+    """Return (loss, gradient norm before clipping)."""
+    model.zero_grad()
+    loss = model(x, y)
+    model.backward()
+    norm = clip_grad_norm(model, max_norm)
+    optimizer.step()
+    return loss, norm
+
+# %% task="training-step" right="forward-first"
+def train_step(model, optimizer, x, y, max_norm):
+    loss = model.forward(x, y)
+    model.zero_grad()
+    model.backward(1.0)
+    norm = clip_grad_norm(model, max_norm)
+    optimizer.step()
+    return [loss, norm]
+
+# %% task="training-step" right="by-hand"
+def train_step(model, optimizer, x, y, max_norm):
+    for g in model.grads().values():
+        g[...] = 0
+    loss = model(x, y)
+    model.backward()
+    norm = float(np.sqrt(sum((g**2).sum() for g in model.grads().values())))
+    if norm > max_norm:
+        for g in model.grads().values():
+            g *= max_norm / (norm + 1e-6)
+    optimizer.step()
+    return loss, norm
+
+# %% task="training-step" reject="two-steps"
+def train_step(model, optimizer, x, y, max_norm):
+    """Return (loss, gradient norm before clipping)."""
+    optimizer.zero_grad()
+    loss = model(x, y)
+    model.backward()
+    norm = clip_grad_norm(model, max_norm)
+    optimizer.step()
+    optimizer.lr *= 0.999
+    return loss, norm
+
+# %% task="training-step" reject="batch-cut"
+def train_step(model, optimizer, x, y, max_norm):
+    """Return (loss, gradient norm before clipping)."""
+    optimizer.zero_grad()
+    loss = model(x[: max(len(x) - 1, 1)], y[: max(len(y) - 1, 1)])
+    model.backward()
+    norm = clip_grad_norm(model, max_norm)
+    optimizer.step()
+    return loss, norm
+
+# %% task="training-accumulate" cases=true
+def cases(rng):
+    for sizes in [(4, 4, 4), (5, 3, 1), (2, 7), (6,), (1, 1, 5, 2), (3, 3)]:
+        C = int(rng.integers(2, 6))
+        for float32 in (False, True):
+            parts = [(rng.normal(size=(n, C)), rng.normal(size=n)) for n in sizes]
+            yield Case(f"parts of {sizes} rows" + ", float32" * float32,
+                       [Call({"w": rng.normal(size=C), "parts": parts}, returns=("the loss", "dw", "w"))],
+                       float32=float32)
+
+# %% [markdown] task="training-accumulate" hint=1
+# the loss of the whole batch is a mean over all rows; each part's loss is a mean over its own.
+
+# %% [markdown] task="training-accumulate" hint=2
+# with N rows in all and n in a part, the part's mean counts n/N. The same factor belongs to its
+# gradient.
+
+# %% [markdown] task="training-accumulate" hint=3
+# clear once; for each part: forward, add its share of the loss, and call backward with that
+# share.
+
+# %% task="training-accumulate" mistake="sum"
+# is the sum over the parts: each part's loss is a mean already, and counts with its share
+def accumulate(model, parts):
+    """Fill the gradients with those of all parts together; return the loss of all."""
+    model.zero_grad()
+    total, loss = sum(len(y) for _, y in parts), 0.0
+    for x, y in parts:
+        share = 1.0
+        loss += share * model(x, y)
+        model.backward(share)
+    return loss
+
+# %% task="training-accumulate" mistake="equal-shares"
+# gives every part the same weight: a part of one row counts less than a part of five
+def accumulate(model, parts):
+    """Fill the gradients with those of all parts together; return the loss of all."""
+    model.zero_grad()
+    total, loss = sum(len(y) for _, y in parts), 0.0
+    for x, y in parts:
+        share = 1 / len(parts)
+        loss += share * model(x, y)
+        model.backward(share)
+    return loss
+
+# %% task="training-accumulate" mistake="cleared-each-time"
+# has the last part only: clear the gradients once, before all parts
+def accumulate(model, parts):
+    """Fill the gradients with those of all parts together; return the loss of all."""
+    model.zero_grad()
+    total, loss = sum(len(y) for _, y in parts), 0.0
+    for x, y in parts:
+        model.zero_grad()
+        share = len(y) / total
+        loss += share * model(x, y)
+        model.backward(share)
+    return loss
+
+# %% task="training-accumulate" mistake="not-cleared"
+# has old gradients in it: clear them first
+def accumulate(model, parts):
+    """Fill the gradients with those of all parts together; return the loss of all."""
+    total, loss = sum(len(y) for _, y in parts), 0.0
+    for x, y in parts:
+        share = len(y) / total
+        loss += share * model(x, y)
+        model.backward(share)
+    return loss
+
+# %% task="training-accumulate" mistake="gradient-unscaled"
+# has the parts' gradients in full: they are scaled as their losses are
+def accumulate(model, parts):
+    """Fill the gradients with those of all parts together; return the loss of all."""
+    model.zero_grad()
+    total, loss = sum(len(y) for _, y in parts), 0.0
+    for x, y in parts:
+        share = len(y) / total
+        loss += share * model(x, y)
+        model.backward()
+    return loss
+
+# %% task="training-accumulate" mistake="loss-unscaled"
+# adds the losses of the parts in full: each counts with its share
+def accumulate(model, parts):
+    """Fill the gradients with those of all parts together; return the loss of all."""
+    model.zero_grad()
+    total, loss = sum(len(y) for _, y in parts), 0.0
+    for x, y in parts:
+        share = len(y) / total
+        loss += model(x, y)
+        model.backward(share)
+    return loss
+
+# %% task="training-accumulate" mistake="last-loss"
+# is the loss of the last part
+def accumulate(model, parts):
+    """Fill the gradients with those of all parts together; return the loss of all."""
+    model.zero_grad()
+    total, loss = sum(len(y) for _, y in parts), 0.0
+    for x, y in parts:
+        share = len(y) / total
+        loss = model(x, y)
+        model.backward(share)
+    return loss
+
+# %% task="training-accumulate" mistake="per-row"
+# is divided by the number of all rows: each part has divided by its own already
+def accumulate(model, parts):
+    """Fill the gradients with those of all parts together; return the loss of all."""
+    model.zero_grad()
+    total, loss = sum(len(y) for _, y in parts), 0.0
+    for x, y in parts:
+        share = 1 / total
+        loss += share * model(x, y)
+        model.backward(share)
+    return loss
+
+# %% task="training-accumulate" right="scaled-at-the-end"
+def accumulate(model, parts):
+    model.zero_grad()
+    loss, rows = 0.0, 0
+    for x, y in parts:
+        loss += len(y) * model(x, y)
+        model.backward(float(len(y)))
+        rows += len(y)
+    for g in model.grads().values():
+        g /= rows
+    return loss / rows
+
+# %% task="training-accumulate" right="running-mean"
+def accumulate(model, parts):
+    model.zero_grad()
+    loss, rows = 0.0, 0
+    for x, y in parts:
+        old = rows / (rows + len(y))
+        rows += len(y)
+        model.dw *= old
+        loss = old * loss + (1 - old) * model(x, y)
+        model.backward(1 - old)
+    return loss
+
+# %% task="training-accumulate" right="one-large-batch"
+def accumulate(model, parts):
+    model.zero_grad()
+    x, y = (np.concatenate(arrays) for arrays in zip(*parts))
+    loss = model(x, y)
+    model.backward()
+    return loss
+
+# %% task="training-accumulate" reject="weights-changed"
+def accumulate(model, parts):
+    """Fill the gradients with those of all parts together; return the loss of all."""
+    model.zero_grad()
+    total, loss = sum(len(y) for _, y in parts), 0.0
+    for x, y in parts:
+        share = len(y) / total
+        loss += share * model(x, y)
+        model.backward(share)
+        model.w -= 1e-4 * model.dw
+    return loss
+
+# %% task="training-accumulate" reject="first-size"
+def accumulate(model, parts):
+    """Fill the gradients with those of all parts together; return the loss of all."""
+    model.zero_grad()
+    total, loss = sum(len(y) for _, y in parts), 0.0
+    for x, y in parts:
+        share = len(parts[0][1]) / total
+        loss += share * model(x, y)
+        model.backward(share)
+    return loss
+
+# %% task="training-average" cases=true
+def cases(rng):
+    for N in (1, 2, 5, 9, 30):
+        for beta in (0.9, 0.5, 0.0):
+            yield Case(f"{N} losses, beta {beta}",
+                       [Call({"losses": rng.uniform(1, 5, N), "beta": beta}, returns="the curve")])
+
+# %% [markdown] task="training-average" hint=1
+# go through the losses once, with one number that remembers.
+
+# %% [markdown] task="training-average" hint=2
+# the result has as many entries as losses. For t = 1 the correction makes the entry equal to the
+# first loss.
+
+# %% [markdown] task="training-average" hint=3
+# m is beta times the old m plus (1 - beta) times the loss; the entry is m divided by 1 minus beta
+# to the t.
+
+# %% task="training-average" mistake="uncorrected"
+# is pulled to 0 at its start: divide by 1 - βᵗ
+def smoothed(losses, beta):
+    """Return the bias-corrected exponential moving average, (N,)."""
+    m, out = 0.0, np.empty(len(losses))
+    for t, loss in enumerate(losses, 1):
+        m = beta * m + (1 - beta) * loss
+        out[t - 1] = m
+    return out
+
+# %% task="training-average" mistake="from-zero"
+# counts t from 0: the first loss has t = 1
+def smoothed(losses, beta):
+    """Return the bias-corrected exponential moving average, (N,)."""
+    m, out = 0.0, np.empty(len(losses))
+    for t, loss in enumerate(losses, 0):
+        m = beta * m + (1 - beta) * loss
+        out[t] = m / (1 - beta ** (t + 2))
+    return out
+
+# %% task="training-average" mistake="corrected-inside"
+# corrects m itself: the corrected value must not go into the next average
+def smoothed(losses, beta):
+    """Return the bias-corrected exponential moving average, (N,)."""
+    m, out = 0.0, np.empty(len(losses))
+    for t, loss in enumerate(losses, 1):
+        m = beta * m + (1 - beta) * loss
+        m = m / (1 - beta**t)
+        out[t - 1] = m
+    return out
+
+# %% task="training-average" mistake="swapped"
+# has β and 1 - β exchanged: a large β remembers long
+def smoothed(losses, beta):
+    """Return the bias-corrected exponential moving average, (N,)."""
+    m, out = 0.0, np.empty(len(losses))
+    for t, loss in enumerate(losses, 1):
+        m = (1 - beta) * m + beta * loss
+        out[t - 1] = m / (1 - beta**t)
+    return out
+
+# %% task="training-average" mistake="started-at-first"
+# starts from the first loss: it starts from 0, and is corrected
+def smoothed(losses, beta):
+    """Return the bias-corrected exponential moving average, (N,)."""
+    m, out = losses[0], np.empty(len(losses))
+    for t, loss in enumerate(losses, 1):
+        m = beta * m + (1 - beta) * loss
+        out[t - 1] = m
+    return out
+
+# %% task="training-average" mistake="no-weight"
+# adds the losses in full: each counts with 1 - β
+def smoothed(losses, beta):
+    """Return the bias-corrected exponential moving average, (N,)."""
+    m, out = 0.0, np.empty(len(losses))
+    for t, loss in enumerate(losses, 1):
+        m = beta * m + loss
+        out[t - 1] = m / (1 - beta**t)
+    return out
+
+# %% task="training-average" mistake="plain-mean"
+# is the plain mean of all losses so far
+def smoothed(losses, beta):
+    """Return the bias-corrected exponential moving average, (N,)."""
+    m, out = 0.0, np.empty(len(losses))
+    for t, loss in enumerate(losses, 1):
+        m = beta * m + (1 - beta) * loss
+        out[t - 1] = np.mean(losses[:t])
+    return out
+
+# %% task="training-average" mistake="beta-times-t"
+# has β t where βᵗ is due
+def smoothed(losses, beta):
+    """Return the bias-corrected exponential moving average, (N,)."""
+    m, out = 0.0, np.empty(len(losses))
+    for t, loss in enumerate(losses, 1):
+        m = beta * m + (1 - beta) * loss
+        out[t - 1] = m / (1 - beta * t / (1 + t))
+    return out
+
+# %% task="training-average" right="weights"
+def smoothed(losses, beta):
+    out = []
+    for t in range(1, len(losses) + 1):
+        weights = np.array([beta ** (t - 1 - i) for i in range(t)])
+        out.append((weights * losses[:t]).sum() / weights.sum())
+    return np.array(out)
+
+# %% task="training-average" right="running-sum"
+def smoothed(losses, beta):
+    total, weight, out = 0.0, 0.0, []
+    for loss in losses:
+        total, weight = beta * total + loss, beta * weight + 1
+        out.append(total / weight)
+    return out
+
+# %% task="training-average" right="decay-product"
+def smoothed(losses, beta):
+    m, decay, out = 0.0, 1.0, np.zeros(losses.shape)
+    for i in range(len(losses)):
+        decay *= beta
+        m += (1 - beta) * (losses[i] - m)
+        out[i] = m / (1 - decay)
+    return out
+
+# %% task="training-average" reject="ten-only"
+def smoothed(losses, beta):
+    """Return the bias-corrected exponential moving average, (N,)."""
+    m, out = 0.0, np.empty(len(losses))
+    for t, loss in enumerate(losses, 1):
+        m = beta * m + (1 - beta) * loss
+        out[t - 1] = m / (1 - beta ** min(t, 4))
+    return out
+
+# %% task="training-average" reject="losses-changed"
+def smoothed(losses, beta):
+    """Return the bias-corrected exponential moving average, (N,)."""
+    m, out = 0.0, np.empty(len(losses))
+    for t, loss in enumerate(losses, 1):
+        m = beta * m + (1 - beta) * loss
+        out[t - 1] = m / (1 - beta**t)
+    losses[...] = out
+    return out
+
+# %% task="training-resume" cases=true
+def cases(rng):
+    for number, (N, C) in enumerate([(9, 3), (6, 2), (12, 4), (8, 1), (10, 5), (7, 3)]):
+        args = problem(rng, N, C) | {"before": [3, 0, 5, 1, 7, 2][number], "after": [4, 3, 2, 5, 0, 6][number]}
+        yield Case(f"stopped after {args['before']} steps, then {args['after']} more",
+                   [Call(args, returns=("w", "momentum", "the steps", "the next random number"))])
+
+# %% [markdown] task="training-resume" hint=1
+# what does `step` read that changes from step to step?
+
+# %% [markdown] task="training-resume" hint=2
+# two arrays, one number, and the generator's state. An array in the dict must be a copy, or the
+# run that goes on writes into it.
+
+# %% [markdown] task="training-resume" hint=3
+# state: copies of w and momentum, steps, and rng.bit_generator.state; load_state puts each back
+# where it was.
+
+# %% task="training-resume" mistake="no-momentum"
+# goes on without momentum
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w.copy(),
+            "momentum": self.momentum.copy(),
+            "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state(self, state):
+        self.w[...] = state["w"]
+        self.steps = state["steps"]
+        self.rng.bit_generator.state = state["rng"]
+
+# %% task="training-resume" mistake="no-rng"
+# goes on with other batches: the generator has a state, too
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w.copy(),
+            "momentum": self.momentum.copy(),
+            "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state(self, state):
+        self.w[...] = state["w"]
+        self.momentum[...] = state["momentum"]
+        self.steps = state["steps"]
+
+# %% task="training-resume" mistake="no-steps"
+# counts from 0 again: the learning rate depends on the step
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w.copy(),
+            "momentum": self.momentum.copy(),
+            "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state(self, state):
+        self.w[...] = state["w"]
+        self.momentum[...] = state["momentum"]
+        self.rng.bit_generator.state = state["rng"]
+
+# %% task="training-resume" mistake="views"
+# has changed with the run that went on: keep copies
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w,
+            "momentum": self.momentum,
+            "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state(self, state):
+        self.w[...] = state["w"]
+        self.momentum[...] = state["momentum"]
+        self.steps = state["steps"]
+        self.rng.bit_generator.state = state["rng"]
+
+# %% task="training-resume" mistake="momentum-view"
+# holds the momentum itself: the run that goes on writes into it
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w.copy(),
+            "momentum": self.momentum,
+            "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state(self, state):
+        self.w[...] = state["w"]
+        self.momentum[...] = state["momentum"]
+        self.steps = state["steps"]
+        self.rng.bit_generator.state = state["rng"]
+
+# %% task="training-resume" mistake="rng-shared"
+# holds the generator itself: it goes on with the first run
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w.copy(),
+            "momentum": self.momentum.copy(),
+            "steps": self.steps,
+            "rng": self.rng,
+        }
+
+    def load_state(self, state):
+        self.w[...] = state["w"]
+        self.momentum[...] = state["momentum"]
+        self.steps = state["steps"]
+        self.rng = state["rng"]
+
+# %% task="training-resume" mistake="no-weights"
+# goes on from the weights of the new run
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w.copy(),
+            "momentum": self.momentum.copy(),
+            "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state(self, state):
+        self.momentum[...] = state["momentum"]
+        self.steps = state["steps"]
+        self.rng.bit_generator.state = state["rng"]
+
+# %% task="training-resume" mistake="seeded-again"
+# starts its generator anew from the seed: it must go on where it was
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w.copy(),
+            "momentum": self.momentum.copy(),
+            "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state(self, state):
+        self.w[...] = state["w"]
+        self.momentum[...] = state["momentum"]
+        self.steps = state["steps"]
+        self.rng = np.random.default_rng(1)
+
+# %% task="training-resume" right="deepcopy"
+import copy
+
+class Run:
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return copy.deepcopy(vars(self))
+
+    def load_state(self, state):
+        vars(self).update(copy.deepcopy(state))
+
+# %% task="training-resume" right="json-like"
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w.tolist(),
+            "momentum": self.momentum.tolist(),
+            "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state(self, state):
+        self.w[...] = state["w"]
+        self.momentum[...] = state["momentum"]
+        self.steps = state["steps"]
+        self.rng.bit_generator.state = state["rng"]
+
+# %% task="training-resume" right="new-arrays"
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w.copy(),
+            "momentum": self.momentum.copy(),
+            "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state(self, state):
+        self.w = np.array(state["w"])
+        self.momentum = state["momentum"].copy()
+        self.steps = state["steps"]
+        self.rng.bit_generator.state = state["rng"]
+
+# %% task="training-resume" reject="float32-state"
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w.copy(),
+            "momentum": self.momentum.astype(np.float32),
+            "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state(self, state):
+        self.w[...] = state["w"]
+        self.momentum[...] = state["momentum"]
+        self.steps = state["steps"]
+        self.rng.bit_generator.state = state["rng"]
+
+# %% task="training-resume" reject="one-draw-more"
+class Run:
+    """SGD with momentum on batches drawn from (x, y)."""
+
+    def __init__(self, w, seed, lr=0.05):
+        self.w, self.momentum = w.copy(), np.zeros_like(w)
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.lr = 0, lr
+
+    def step(self, x, y):
+        rows = self.rng.integers(len(y), size=4)
+        error = x[rows] @ self.w - y[rows]
+        self.momentum *= 0.9
+        self.momentum += 2 / len(rows) * x[rows].T @ error
+        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
+        self.steps += 1
+
+    def state(self):
+        return {
+            "w": self.w.copy(),
+            "momentum": self.momentum.copy(),
+            "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state(self, state):
+        self.w[...] = state["w"]
+        self.momentum[...] = state["momentum"]
+        self.rng.random()
+        self.steps = state["steps"]
+        self.rng.bit_generator.state = state["rng"]
+        self.rng.random()

@@ -1,0 +1,682 @@
+# %%
+def some_p(rng, B, V):
+    """Rows that sum to 1, with distances between all entries, in random order."""
+    ranks = np.stack([rng.permutation(V) for _ in range(B)]) + 1.0
+    p = ranks + rng.uniform(-0.2, 0.2, (B, V))
+    p = p ** rng.uniform(0.5, 3)
+    return p / p.sum(axis=-1, keepdims=True)
+
+SIZES = [(2, 5), (1, 7), (3, 3), (4, 2), (1, 1), (2, 11)]
+
+# %% task="sampling-temperature" cases=true
+def cases(rng):
+    for B, V in SIZES:
+        for temperature in (0.5, 2.0, 0, 1.0):
+            logits = rng.normal(0, 2, (B, V))
+            if temperature == 0 and V > 1:
+                for b in range(B):    # equal ones: the first counts
+                    logits[b, [b % V, (b + 1) % V]] = logits.max() + 1
+            if temperature == 0.5:
+                logits *= 400
+            yield Case(f"logits of shape {(B, V)}, temperature {temperature}",
+                       [Call({"logits": logits, "temperature": temperature}, returns="p")],
+                       strided=temperature == 2.0)
+
+# %% [markdown] task="sampling-temperature" hint=1
+# a low temperature makes the likely likelier; 0 is the limit, and division by 0 is not the way
+# there.
+
+# %% [markdown] task="sampling-temperature" hint=2
+# logits and the result are (B, V); each row sums to 1.
+
+# %% [markdown] task="sampling-temperature" hint=3
+# temperature 0: a row of the identity matrix, chosen by argmax; else softmax of logits over
+# temperature.
+
+# %% task="sampling-temperature" mistake="after-softmax"
+# divides the probabilities: the logits are divided
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    if temperature == 0:
+        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+    return softmax(logits) / temperature
+
+# %% task="sampling-temperature" mistake="multiplied"
+# multiplies: a low temperature must make the likely likelier
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    if temperature == 0:
+        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+    return softmax(logits * temperature)
+
+# %% task="sampling-temperature" mistake="no-zero"
+# is nan at temperature 0: put all mass on the largest logit
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    temperature = np.float64(temperature)
+    return softmax(logits / temperature)
+
+# %% task="sampling-temperature" mistake="shared"
+# shares the mass between equal logits at temperature 0: the first has it all
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    if temperature == 0:
+        return softmax(np.where(logits == logits.max(axis=-1, keepdims=True), 0.0, -np.inf))
+    return softmax(logits / temperature)
+
+# %% task="sampling-temperature" mistake="ids"
+# gives ids at temperature 0: probabilities are asked for
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    if temperature == 0:
+        return logits.argmax(axis=-1)
+    return softmax(logits / temperature)
+
+# %% task="sampling-temperature" mistake="whole-array"
+# takes the largest of all rows: each row has its own
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    if temperature == 0:
+        return np.eye(logits.shape[-1])[np.full(len(logits), logits.argmax() % logits.shape[-1])]
+    return softmax(logits / temperature)
+
+# %% task="sampling-temperature" mistake="overflows"
+# overflows: subtract the largest logit before exp, as softmax does
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    if temperature == 0:
+        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+    with np.errstate(all='ignore'):
+        e = np.exp(logits / temperature)
+        return e / e.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-temperature" mistake="power-of-root"
+# has the square root of the temperature
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    if temperature == 0:
+        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+    return softmax(logits / math.sqrt(temperature))
+
+# %% task="sampling-temperature" right="powers"
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    if temperature == 0:
+        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+    log_p = logits - logits.max(axis=-1, keepdims=True)
+    p = np.exp(log_p / temperature)
+    return p / p.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-temperature" right="put"
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    if temperature == 0:
+        p = np.zeros(logits.shape)
+        p[np.arange(len(p)), logits.argmax(axis=-1)] = 1
+        return p
+    return softmax(logits / temperature)
+
+# %% task="sampling-temperature" right="rows"
+def with_temperature(logits, temperature):
+    rows = []
+    for row in logits:
+        if temperature == 0:
+            rows.append([float(i == row.argmax()) for i in range(len(row))])
+        else:
+            rows.append(softmax(row / temperature))
+    return np.array(rows)
+
+# %% task="sampling-temperature" reject="tiny"
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    temperature = max(temperature, 1e-9)
+    return softmax(logits / temperature)
+
+# %% task="sampling-temperature" reject="logits-changed"
+def with_temperature(logits, temperature):
+    """Return probabilities (B, V)."""
+    if temperature == 0:
+        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+    logits /= temperature
+    return softmax(logits)
+
+# %% task="sampling-top-k" cases=true
+def cases(rng):
+    for B, V in SIZES:
+        for k in (1, 2, V, V + 3):
+            p = some_p(rng, B, V)
+            if V > 2:
+                for b in range(B):    # equal ones: the smaller id is the likelier
+                    p[b, [b % V, (b + 1) % V]] = p.max()
+                p /= p.sum(axis=-1, keepdims=True)
+            yield Case(f"p of shape {(B, V)}, k = {k}", [Call({"p": p, "k": k}, returns="p")], strided=k == 2)
+
+# %% [markdown] task="sampling-top-k" hint=1
+# find, for each row, which ids are the k likeliest; then build the result from those.
+
+# %% [markdown] task="sampling-top-k" hint=2
+# argsort along the last axis gives ids in order, (B, V); a stable sort keeps equal ones in the
+# order of their ids.
+
+# %% [markdown] task="sampling-top-k" hint=3
+# sort minus p with kind="stable", take the first k ids of each row, copy their probabilities into
+# zeros, and divide by the row's sum.
+
+# %% task="sampling-top-k" mistake="not-scaled"
+# does not sum to 1: scale what is left
+def top_k(p, k):
+    """Return p (B, V) cut to the k likeliest tokens of each row."""
+    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+    return kept
+
+# %% task="sampling-top-k" mistake="least-likely"
+# keeps the least likely
+def top_k(p, k):
+    """Return p (B, V) cut to the k likeliest tokens of each row."""
+    order = np.argsort(p, axis=-1, kind="stable")[:, :k]
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-k" mistake="ties-kept"
+# keeps all that are as likely as the k-th: k of them, and no more
+def top_k(p, k):
+    """Return p (B, V) cut to the k likeliest tokens of each row."""
+    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
+    kth = np.sort(p, axis=-1)[:, ::-1][:, min(k, p.shape[-1]) - 1][:, None]
+    kept = np.where(p >= kth, p, 0)
+    return kept / kept.sum(axis=-1, keepdims=True)
+    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-k" mistake="ties-larger-id"
+# keeps the larger ids of equal probabilities
+def top_k(p, k):
+    """Return p (B, V) cut to the k likeliest tokens of each row."""
+    order = np.argsort(p, axis=-1, kind='stable')[:, ::-1][:, :k]
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-k" mistake="one-more"
+# keeps k + 1
+def top_k(p, k):
+    """Return p (B, V) cut to the k likeliest tokens of each row."""
+    order = np.argsort(-p, axis=-1, kind="stable")[:, : k + 1]
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-k" mistake="one-row"
+# takes the ids of the first row for all
+def top_k(p, k):
+    """Return p (B, V) cut to the k likeliest tokens of each row."""
+    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
+    order = np.tile(order[:1], (len(p), 1))
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-k" mistake="even"
+# makes the k likeliest equally likely: they keep their proportions
+def top_k(p, k):
+    """Return p (B, V) cut to the k likeliest tokens of each row."""
+    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, 1.0, axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-k" mistake="whole-array"
+# is scaled by the sum of all rows
+def top_k(p, k):
+    """Return p (B, V) cut to the k likeliest tokens of each row."""
+    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+    return kept / kept.sum()
+
+# %% task="sampling-top-k" right="loop"
+def top_k(p, k):
+    out = np.zeros(p.shape)
+    for b, row in enumerate(p):
+        ids = sorted(range(len(row)), key=lambda i: (-row[i], i))[:k]
+        for i in ids:
+            out[b, i] = row[i] / sum(row[j] for j in ids)
+    return out
+
+# %% task="sampling-top-k" right="ranks"
+def top_k(p, k):
+    rank = np.argsort(np.argsort(-p, axis=-1, kind="stable"), axis=-1)
+    kept = p * (rank < k)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-k" right="clear-the-rest"
+def top_k(p, k):
+    kept = p.copy()
+    rest = np.argsort(-p, axis=-1, kind="mergesort")[:, k:]
+    np.put_along_axis(kept, rest, 0, axis=-1)
+    kept /= kept.sum(axis=-1, keepdims=True)
+    return kept
+
+# %% task="sampling-top-k" reject="p-changed"
+def top_k(p, k):
+    """Return p (B, V) cut to the k likeliest tokens of each row."""
+    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
+    p[p < np.sort(p, axis=-1)[:, ::-1][:, min(k, p.shape[-1]) - 1][:, None]] = 0
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-k" reject="at-most-five"
+def top_k(p, k):
+    """Return p (B, V) cut to the k likeliest tokens of each row."""
+    order = np.argsort(-p, axis=-1, kind="stable")[:, : min(k, 5)]
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-p" cases=true
+def cases(rng):
+    for B, V in SIZES:
+        for mass in (0.3, 0.7, 1.0, 1e-6):
+            yield Case(f"p of shape {(B, V)}, mass {mass:g}",
+                       [Call({"p": some_p(rng, B, V), "mass": mass}, returns="p")], strided=mass == 0.7)
+
+# %% [markdown] task="sampling-top-p" hint=1
+# rank the tokens, add up from the likeliest on, and ask of each how much the likelier ones have.
+
+# %% [markdown] task="sampling-top-p" hint=2
+# sorted probabilities and their running sums are (B, V); the running sum before a token leaves
+# the token itself out.
+
+# %% [markdown] task="sampling-top-p" hint=3
+# sort in falling order; cumulative sum minus the entry itself is the mass before it; keep where
+# that is less than `mass`; put the rest back where it came from; divide by the row's sum.
+
+# %% task="sampling-top-p" mistake="including-itself"
+# leaves out the token that reaches the mass: what counts is the mass of the likelier ones
+def top_p(p, mass):
+    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
+    order = np.argsort(-p, axis=-1)
+    ranked = np.take_along_axis(p, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1)    # the mass of the likelier ones
+    ranked = np.where(before < mass, ranked, 0)
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, ranked, axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-p" mistake="not-scaled"
+# does not sum to 1: scale what is left
+def top_p(p, mass):
+    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
+    order = np.argsort(-p, axis=-1)
+    ranked = np.take_along_axis(p, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
+    ranked = np.where(before < mass, ranked, 0)
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, ranked, axis=-1)
+    return kept
+
+# %% task="sampling-top-p" mistake="not-sorted"
+# adds up in the order of the ids: the likeliest go first
+def top_p(p, mass):
+    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
+    order = np.broadcast_to(np.arange(p.shape[-1]), p.shape)
+    ranked = np.take_along_axis(p, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
+    ranked = np.where(before < mass, ranked, 0)
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, ranked, axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-p" mistake="rising"
+# begins with the least likely
+def top_p(p, mass):
+    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
+    order = np.argsort(p, axis=-1)
+    ranked = np.take_along_axis(p, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
+    ranked = np.where(before < mass, ranked, 0)
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, ranked, axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-p" mistake="left-sorted"
+# is in the order of the ranks: put each probability back at its id
+def top_p(p, mass):
+    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
+    order = np.argsort(-p, axis=-1)
+    ranked = np.take_along_axis(p, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
+    ranked = np.where(before < mass, ranked, 0)
+    kept = np.zeros_like(p)
+    kept[...] = ranked
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-p" mistake="threshold"
+# keeps tokens that are likelier than 1 - mass: it is the sum that counts
+def top_p(p, mass):
+    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
+    order = np.argsort(-p, axis=-1)
+    ranked = np.take_along_axis(p, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
+    ranked = np.where((ranked > 1 - mass) | (before == 0), ranked, 0)
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, ranked, axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-p" mistake="one-more"
+# keeps one token too many
+def top_p(p, mass):
+    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
+    order = np.argsort(-p, axis=-1)
+    ranked = np.take_along_axis(p, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
+    ranked = np.where(before - np.roll(ranked, 1, axis=-1) * (before > 0) < mass, ranked, 0)
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, ranked, axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-p" mistake="whole-array"
+# adds up over all rows: each row has its own mass
+def top_p(p, mass):
+    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
+    order = np.argsort(-p, axis=-1)
+    ranked = np.take_along_axis(p, order, axis=-1)
+    before = np.cumsum(ranked).reshape(p.shape) - ranked    # the mass of the likelier ones
+    ranked = np.where(before < mass, ranked, 0)
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, ranked, axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-p" right="loop"
+def top_p(p, mass):
+    out = np.zeros(p.shape)
+    for b, row in enumerate(p):
+        total = 0.0
+        for i in sorted(range(len(row)), key=lambda i: -row[i]):
+            if total >= mass:
+                break
+            out[b, i] = row[i]
+            total += row[i]
+        out[b] /= out[b].sum()
+    return out
+
+# %% task="sampling-top-p" right="pairwise"
+def top_p(p, mass):
+    likelier = p[:, None, :] > p[:, :, None]    # (B, token, other)
+    before = (likelier * p[:, None, :]).sum(axis=-1)
+    kept = np.where(before < mass, p, 0)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-p" right="counts"
+def top_p(p, mass):
+    falling = -np.sort(-p, axis=-1)
+    n = 1 + (np.cumsum(falling, axis=-1)[:, :-1] < mass).sum(axis=-1)
+    rank = np.argsort(np.argsort(-p, axis=-1), axis=-1)
+    kept = p * (rank < n[:, None])
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-p" reject="at-least-two"
+def top_p(p, mass):
+    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
+    order = np.argsort(-p, axis=-1)
+    ranked = np.take_along_axis(p, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
+    ranked = np.where((before < mass) | (np.arange(p.shape[-1]) < 2), ranked, 0)
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, ranked, axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+# %% task="sampling-top-p" reject="softmaxed"
+def top_p(p, mass):
+    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
+    order = np.argsort(-p, axis=-1)
+    ranked = np.take_along_axis(p, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
+    ranked = np.where(before < mass, ranked, 0)
+    kept = np.zeros_like(p)
+    np.put_along_axis(kept, order, ranked, axis=-1)
+    return np.where(kept > 0, np.exp(kept), 0) / np.where(kept > 0, np.exp(kept), 0).sum(axis=-1, keepdims=True)
+
+# %% task="sampling-draw" cases=true
+def cases(rng):
+    for B, V in [(40, 5), (30, 3), (20, 2), (1, 1), (50, 9), (25, 4)]:
+        p = some_p(rng, B, V)
+        if V > 2:
+            p[:, 0] = p[:, -1] = 0
+            p /= p.sum(axis=-1, keepdims=True)
+        u = rng.random(B) * 0.999
+        u[0] = 0.0
+        if V == 4:
+            p, u = np.tile([0.25, 0.25, 0.0, 0.5], (B, 1)), np.arange(B) % 4 / 4
+        yield Case(f"p of shape {(B, V)}", [Call({"p": p, "u": u}, returns="the ids")], strided=V == 5)
+
+# %% [markdown] task="sampling-draw" hint=1
+# lay the probabilities end to end on a line from 0 to 1: u falls into one of the pieces.
+
+# %% [markdown] task="sampling-draw" hint=2
+# the running sums are (B, V); u needs an axis to be compared with them; the result is (B,).
+
+# %% [markdown] task="sampling-draw" hint=3
+# compare the cumulative sums with u as a column; argmax gives the first place that is True.
+
+# %% task="sampling-draw" mistake="at-least"
+# draws a token of probability 0, or the one before, where u lies on a border: the sum must be
+# larger than u
+def draw(p, u):
+    """Return one id for each row of p (B, V), (B,)."""
+    return (np.cumsum(p, axis=-1) >= u[:, None]).argmax(axis=-1)
+
+# %% task="sampling-draw" mistake="argmax-p"
+# is the likeliest: u decides
+def draw(p, u):
+    """Return one id for each row of p (B, V), (B,)."""
+    return p.argmax(axis=-1)
+
+# %% task="sampling-draw" mistake="no-cumsum"
+# compares with single probabilities: with their sums up to there
+def draw(p, u):
+    """Return one id for each row of p (B, V), (B,)."""
+    return (p > u[:, None]).argmax(axis=-1)
+
+# %% task="sampling-draw" mistake="one-u"
+# uses the first u for all rows
+def draw(p, u):
+    """Return one id for each row of p (B, V), (B,)."""
+    return (np.cumsum(p, axis=-1) > u[0]).argmax(axis=-1)
+
+# %% task="sampling-draw" mistake="one-too-far"
+# is one too large
+def draw(p, u):
+    """Return one id for each row of p (B, V), (B,)."""
+    return (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1) + 1
+
+# %% task="sampling-draw" mistake="one-before"
+# is one too small: the first sum that is larger belongs to the token
+def draw(p, u):
+    """Return one id for each row of p (B, V), (B,)."""
+    return np.maximum((np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1) - 1, 0)
+
+# %% task="sampling-draw" mistake="scaled-u"
+# takes u for a place in the list: a likely token has a longer piece
+def draw(p, u):
+    """Return one id for each row of p (B, V), (B,)."""
+    return (u * p.shape[-1]).astype(int)
+
+# %% task="sampling-draw" right="count"
+def draw(p, u):
+    """Return one id for each row of p (B, V), (B,)."""
+    return (np.cumsum(p, axis=-1) <= u[:, None]).sum(axis=-1)
+
+# %% task="sampling-draw" right="searchsorted"
+def draw(p, u):
+    return np.array([np.searchsorted(np.cumsum(row), x, side="right") for row, x in zip(p, u)])
+
+# %% task="sampling-draw" right="loop"
+def draw(p, u):
+    ids = []
+    for row, x in zip(p, u):
+        total = 0.0
+        for i in range(len(row)):
+            total += row[i]
+            if total > x:
+                break
+        ids.append(i)
+    return np.array(ids)
+
+# %% task="sampling-draw" reject="searchsorted-left"
+def draw(p, u):
+    return np.array([np.searchsorted(np.cumsum(row), x) for row, x in zip(p, u)])
+
+# %% task="sampling-draw" reject="reversed"
+def draw(p, u):
+    return p.shape[-1] - 1 - (np.cumsum(p[:, ::-1], axis=-1) > u[:, None]).argmax(axis=-1)
+
+# %% task="sampling-kv-cache" cases=true
+def cases(rng):
+    for block_size, D in [(5, 3), (4, 2), (3, 1), (6, 4), (2, 5)]:
+        for used in (block_size, block_size - 1):
+            calls = [Call({name: rng.normal(0, 1.5, D) for name in "qkv"}, "append", "the output")
+                     for _ in range(used)]
+            yield Case(f"{used} tokens in a cache for {block_size}, D = {D}", calls,
+                       {"block_size": block_size, "head_size": D}, reads=("k", "v", "length"),
+                       strided=used < block_size)
+
+# %% [markdown] task="sampling-kv-cache" hint=1
+# the new query looks at all keys so far; nothing that lies ahead is there yet.
+
+# %% [markdown] task="sampling-kv-cache" hint=2
+# self.k is (block_size, D); of it, the first `length` rows are in use. The scores of the new
+# token are (length,).
+
+# %% [markdown] task="sampling-kv-cache" hint=3
+# write k and v at place self.length; count it; the output is the softmax of the used keys times q
+# over root D, times the used values.
+
+# %% task="sampling-kv-cache" mistake="without-itself"
+# does not look at the new token itself: keep its key and value first
+def append(self, q, k, v):
+    """Keep k and v, and return the output (D,) for the query q."""
+    self.k[self.length], self.v[self.length] = k, v
+    self.length += 1
+    n = max(self.length - 1, 1)
+    keys, values = self.k[:n], self.v[:n]
+    return softmax(keys @ q / math.sqrt(len(q))) @ values
+
+# %% task="sampling-kv-cache" mistake="whole-room"
+# looks at places that are not used yet: a key of zeros has the score 0, and weight
+def append(self, q, k, v):
+    """Keep k and v, and return the output (D,) for the query q."""
+    self.k[self.length], self.v[self.length] = k, v
+    self.length += 1
+    keys, values = self.k, self.v
+    return softmax(keys @ q / math.sqrt(len(q))) @ values
+
+# %% task="sampling-kv-cache" mistake="no-scale"
+# lacks the 1/√D
+def append(self, q, k, v):
+    """Keep k and v, and return the output (D,) for the query q."""
+    self.k[self.length], self.v[self.length] = k, v
+    self.length += 1
+    keys, values = self.k[: self.length], self.v[: self.length]
+    return softmax(keys @ q) @ values
+
+# %% task="sampling-kv-cache" mistake="scaled-by-length"
+# is scaled by the number of tokens: D is the size of a head
+def append(self, q, k, v):
+    """Keep k and v, and return the output (D,) for the query q."""
+    self.k[self.length], self.v[self.length] = k, v
+    self.length += 1
+    keys, values = self.k[: self.length], self.v[: self.length]
+    return softmax(keys @ q / math.sqrt(self.length)) @ values
+
+# %% task="sampling-kv-cache" mistake="last-only"
+# looks at the last token only
+def append(self, q, k, v):
+    """Keep k and v, and return the output (D,) for the query q."""
+    self.k[self.length], self.v[self.length] = k, v
+    self.length += 1
+    keys, values = self.k[self.length - 1 : self.length], self.v[self.length - 1 : self.length]
+    return softmax(keys @ q / math.sqrt(len(q))) @ values
+
+# %% task="sampling-kv-cache" mistake="not-counted"
+# is written to the first place every time: count the tokens
+def append(self, q, k, v):
+    """Keep k and v, and return the output (D,) for the query q."""
+    self.k[self.length], self.v[self.length] = k, v
+    keys, values = self.k[:1], self.v[:1]
+    return softmax(keys @ q / math.sqrt(len(q))) @ values
+
+# %% task="sampling-kv-cache" mistake="keys-for-values"
+# mixes the keys: the weights belong to the values
+def append(self, q, k, v):
+    """Keep k and v, and return the output (D,) for the query q."""
+    self.k[self.length], self.v[self.length] = k, v
+    self.length += 1
+    keys, values = self.k[: self.length], self.v[: self.length]
+    return softmax(keys @ q / math.sqrt(len(q))) @ keys
+
+# %% task="sampling-kv-cache" mistake="query-kept"
+# keeps the query in place of the key
+def append(self, q, k, v):
+    """Keep k and v, and return the output (D,) for the query q."""
+    self.k[self.length], self.v[self.length] = q, v
+    self.length += 1
+    keys, values = self.k[: self.length], self.v[: self.length]
+    return softmax(keys @ q / math.sqrt(len(q))) @ values
+
+# %% task="sampling-kv-cache" mistake="no-softmax"
+# takes the scores as weights: they go through softmax
+def append(self, q, k, v):
+    """Keep k and v, and return the output (D,) for the query q."""
+    self.k[self.length], self.v[self.length] = k, v
+    self.length += 1
+    keys, values = self.k[: self.length], self.v[: self.length]
+    return (keys @ q / math.sqrt(len(q))) @ values
+
+# %% task="sampling-kv-cache" right="einsum"
+def append(self, q, k, v):
+    n = self.length
+    self.k[n], self.v[n], self.length = k, v, n + 1
+    scores = np.einsum("td,d->t", self.k[: n + 1], q) / len(q) ** 0.5
+    return np.einsum("t,td->d", softmax(scores), self.v[: n + 1])
+
+# %% task="sampling-kv-cache" right="masked"
+def append(self, q, k, v):
+    self.k[self.length, :] = k
+    self.v[self.length, :] = v
+    self.length += 1
+    scores = self.k @ q / np.sqrt(q.size)
+    scores[self.length :] = -np.inf
+    return softmax(scores) @ self.v
+
+# %% task="sampling-kv-cache" right="loop"
+def append(self, q, k, v):
+    self.k[self.length], self.v[self.length] = k, v
+    self.length = self.length + 1
+    weights = [math.exp(sum(a * b for a, b in zip(q, self.k[j])) / math.sqrt(len(q))) for j in range(self.length)]
+    out = np.zeros(len(q))
+    for j in range(self.length):
+        out += weights[j] / sum(weights) * self.v[j]
+    return out
+
+# %% task="sampling-kv-cache" reject="grows"
+def append(self, q, k, v):
+    """Keep k and v, and return the output (D,) for the query q."""
+    self.k[self.length], self.v[self.length] = k, v
+    self.k, self.v = self.k.copy(), self.v.copy()
+    self.k[self.length :] = k
+    self.length += 1
+    keys, values = self.k[: self.length], self.v[: self.length]
+    return softmax(keys @ q / math.sqrt(len(q))) @ values
+
+# %% task="sampling-kv-cache" reject="window-of-three"
+def append(self, q, k, v):
+    """Keep k and v, and return the output (D,) for the query q."""
+    self.k[self.length], self.v[self.length] = k, v
+    self.length += 1
+    keys, values = self.k[: self.length][-3:], self.v[: self.length][-3:]
+    return softmax(keys @ q / math.sqrt(len(q))) @ values

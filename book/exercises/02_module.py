@@ -1,0 +1,203 @@
+# %% [markdown]
+# # Exercises for chapter 2: Module
+#
+# Containers: layers made of layers. Their backward passes compute little; what matters is the order,
+# and where gradients add up. Write your code in place of `raise NotImplementedError()`, and all of it
+# into that cell. The check below it runs your code on cases that you do not see, and says what is
+# wrong. `hint("module-sequential")` in a cell of your own gives a hint; call it again for the next.
+#
+# The next cell has a `Module` with only its call, and one layer to build with.
+
+# %%
+import numpy as np
+
+from coursekit import add_to_class, check, hint
+
+class Module:
+    """A layer: `forward` computes and caches, `backward` adds to the gradients and returns dx."""
+
+    def __call__(self, *args):
+        return self.forward(*args)
+
+class Bend(Module):
+    """y = tanh(x s + b).  x, y: (N, C), s, b: (C,)."""
+
+    def __init__(self, s, b):
+        self.s, self.b = s, b
+        self.ds, self.db = np.zeros_like(s), np.zeros_like(b)
+
+    def forward(self, x):
+        self.x = x
+        self.y = np.tanh(x * self.s + self.b)
+        return self.y
+
+    def backward(self, dy):
+        da = dy * (1 - self.y**2)
+        self.ds += (da * self.x).sum(axis=0)
+        self.db += da.sum(axis=0)
+        return da * self.s
+
+def two_passes(model, layers, x, dy):
+    """Forward and backward, twice: y, dx, and the gradients of every layer."""
+    for _ in range(2):
+        y = model(x)
+        dx = model.backward(dy)
+    return y, dx, [layer.ds for layer in layers], [layer.db for layer in layers]
+
+# %% [markdown]
+# ## Task 1: Sequential backward (2 points, easy, about 10 minutes)
+#
+# `forward` runs the layers in order, each on what the one before returned. Write `backward`: it gets
+# `dy`, the gradient of what the last layer returned, and returns `dx`, that of what the first one
+# got. A Sequential without layers returns what it got.
+
+# %%
+class Sequential(Module):
+    """y = layers[-1](... layers[0](x))."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+# %% answer="module-sequential"
+@add_to_class(Sequential)
+def backward(self, dy):
+    ### BEGIN SOLUTION
+    for layer in reversed(self.layers):
+        dy = layer.backward(dy)
+    return dy
+    ### END SOLUTION
+
+# %% check="module-sequential" points=2 minutes=10 level="easy" adopts="nn.module:Sequential"
+def in_a_row(s, b, x, dy):    # the check builds your Sequential with this
+    layers = [Bend(*numbers) for numbers in zip(s, b)]
+    return two_passes(Sequential(*layers), layers, x, dy)
+
+check("module-sequential", in_a_row)
+
+# %% [markdown]
+# ## Task 2: a way around (3 points, medium, about 15 minutes)
+#
+# $y = x + layer(x)$: the chapter has no such container, and every GPT has two of them in each block.
+# `x` is used twice. Write both passes. `self.layer` is a layer; `dy` must not be changed.
+
+# %% answer="module-residual"
+class Residual(Module):
+    """y = x + layer(x)."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    ### BEGIN SOLUTION
+    def forward(self, x):
+        return x + self.layer(x)
+
+    def backward(self, dy):
+        return dy + self.layer.backward(dy)
+    ### END SOLUTION
+
+# %% check="module-residual" points=3 minutes=15 level="medium"
+def with_a_way_around(s, b, x, dy):
+    layers = [Bend(*numbers) for numbers in zip(s, b)]
+    model = Residual(layers[0])
+    for layer in layers[1:]:
+        model = Residual(In([model, layer]))
+    return two_passes(model, layers, x, dy)
+
+class In(Module):
+    """Two layers in a row."""
+
+    def __init__(self, parts):
+        self.first, self.second = parts
+
+    def forward(self, x):
+        return self.second(self.first(x))
+
+    def backward(self, dy):
+        return self.first.backward(self.second.backward(dy))
+
+check("module-residual", with_a_way_around)
+
+# %% [markdown]
+# ## Task 3: side by side (3 points, medium, about 15 minutes)
+#
+# $y = layer_0(x) \odot layer_1(x) \odot \dots$, the product, entry by entry, of what two or more
+# layers make of the same `x`. Write both passes. A result may be 0 somewhere, so do not divide.
+
+# %% answer="module-product"
+class Product(Module):
+    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    ### BEGIN SOLUTION
+    def forward(self, x):
+        self.results = [layer(x) for layer in self.layers]
+        return np.prod(self.results, axis=0)
+
+    def backward(self, dy):
+        dx = 0
+        for i, layer in enumerate(self.layers):
+            others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+            dx = dx + layer.backward(dy * others)
+        return dx
+    ### END SOLUTION
+
+# %% check="module-product" points=3 minutes=15 level="medium"
+def side_by_side(s, b, x, dy):
+    layers = [Bend(*numbers) for numbers in zip(s, b)]
+    return two_passes(Product(*layers), layers, x, dy)
+
+check("module-product", side_by_side)
+
+# %% [markdown]
+# ## Task 4: find all parameters (3 points, hard, about 25 minutes)
+#
+# Return `{dotted name: array}` of a tree of modules. An array attribute is a parameter if its
+# gradient stands beside it, `W` and `dW`. Attributes that are Modules, or lists of Modules, belong
+# to the tree: the array `W` of the second layer in the list `layers` is `layers.1.W`. An array that
+# is met twice is listed once, under its first name. Names come in the order in which attributes
+# were set: `vars(module)` keeps it.
+
+# %% answer="module-params"
+def params(module, prefix=""):
+    """Return {dotted name: array} of a module and all inside it."""
+    ### BEGIN SOLUTION
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            found[prefix + name] = value
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i}.")
+    once = {}
+    for name, value in found.items():
+        if not any(value is other for other in once.values()):
+            once[name] = value
+    return once
+    ### END SOLUTION
+
+# %% check="module-params" points=3 minutes=25 level="hard"
+def names_and_arrays(tree, shared):
+    """Build modules from dicts; an array whose number is in `shared` stands in several places."""
+    def build(part):
+        if isinstance(part, dict):
+            module = Module()
+            for name, value in part.items():
+                setattr(module, name, build(value))
+            return module
+        if isinstance(part, list):
+            return [build(p) for p in part]
+        return shared[part] if isinstance(part, int) else part
+
+    return list(params(build(tree)).items())
+
+check("module-params", names_and_arrays)

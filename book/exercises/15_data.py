@@ -1,0 +1,102 @@
+# %% [markdown]
+# # Exercises for chapter 15: Data
+#
+# Windows of tokens, and the mistakes by one that no error message tells you of. Write your code in
+# place of `raise NotImplementedError()`, and all of it into that cell. The check below it runs your
+# code on cases that you do not see, and says what is wrong. `hint("data-windows")` in a cell of your
+# own gives a hint; call it again for the next.
+
+# %%
+import numpy as np
+
+from coursekit import check, hint
+
+# %% [markdown]
+# ## Task 1: windows (2 points, easy, about 15 minutes)
+#
+# `tokens` is `(N,)`, `starts` is `(B,)`. Return `x`, of shape `(B, T)` with T = `block_size`: row b
+# is the T tokens from `starts[b]` on; and `y`, of the same shape, the same one token later. Both are
+# int64, whatever the dtype of `tokens`.
+
+# %% answer="data-windows"
+def windows(tokens, starts, block_size):
+    """Return x (B, T) and y (B, T), int64."""
+    ### BEGIN SOLUTION
+    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)    # (B, T+1)
+    return both[:, :-1], both[:, 1:]
+    ### END SOLUTION
+
+# %% check="data-windows" points=2 minutes=15 level="easy"
+def windows_and_dtypes(tokens, starts, block_size):    # the check looks at the dtypes, too
+    x, y = windows(tokens, starts, block_size)
+    return x, y, f"{x.dtype}, {y.dtype}"
+
+check("data-windows", windows_and_dtypes)
+
+# %% [markdown]
+# ## Task 2: where may a window start? (2 points, medium, about 15 minutes)
+#
+# Draw `batch_size` starts, all different values equally likely, from `rng`, with one call of
+# `rng.integers`. A window of T = `block_size` tokens and the target of its last token must lie in
+# the `n_tokens` tokens; each place where one fits must be possible, the last one, too.
+
+# %% answer="data-starts"
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    """Return (batch_size,) starts."""
+    ### BEGIN SOLUTION
+    return rng.integers(n_tokens - block_size, size=batch_size)
+    ### END SOLUTION
+
+# %% check="data-starts" points=2 minutes=15 level="medium"
+def range_of_starts(n_tokens, block_size, rng):    # the check draws many, and looks at the range
+    starts = draw_starts(n_tokens, 4000, block_size, rng)
+    return int(starts.min()), int(starts.max()), starts.shape
+
+check("data-starts", range_of_starts)
+
+# %% [markdown]
+# ## Task 3: which dtype? (2 points, easy, about 10 minutes)
+#
+# A token file should be small, and never wrong. Return `ids`, a list of integers, as an array of
+# `uint16` if every id of a vocabulary of `vocab_size` fits into it, else of `uint32`. If an id is
+# negative, or is not below `vocab_size`, return None: narrowing would wrap around in silence.
+
+# %% answer="data-dtype"
+def narrowed(ids, vocab_size):
+    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
+    ### BEGIN SOLUTION
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
+        return None
+    return ids.astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+    ### END SOLUTION
+
+# %% check="data-dtype" points=2 minutes=10 level="easy"
+def numbers_and_dtype(ids, vocab_size):
+    array = narrowed(ids, vocab_size)
+    return None if array is None else [array.astype(int).tolist(), str(array.dtype)]
+
+check("data-dtype", numbers_and_dtype)
+
+# %% [markdown]
+# ## Task 4: all of the validation text, once (3 points, hard, about 25 minutes)
+#
+# The chapter's windows are drawn at random. For a loss that is the same every time and leaves out
+# nothing, cut the text instead: window number w starts at w·T, and windows do not overlap. The last
+# one may be shorter. Return a list of pairs `(x, y)`, each of two 1-D arrays of equal length, such
+# that every token but the first is the target of exactly one position. With fewer than two tokens
+# there is no pair.
+
+# %% answer="data-cut"
+def cut(tokens, block_size):
+    """Return [(x, y), ...] that cover all targets once."""
+    ### BEGIN SOLUTION
+    pairs = []
+    for start in range(0, len(tokens) - 1, block_size):
+        end = min(start + block_size, len(tokens) - 1)
+        pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
+    return pairs
+    ### END SOLUTION
+
+# %% check="data-cut" points=3 minutes=25 level="hard"
+check("data-cut", cut)
