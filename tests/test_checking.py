@@ -421,7 +421,10 @@ import functools, sys
 def trapped(function):
     @functools.wraps(function)
     def call(*args, **kwargs):
-        if sys._getframe(1).f_globals["__name__"].startswith(("numpygpt", "__main__")):
+        frame = sys._getframe()
+        while frame and frame.f_globals["__name__"] != "coursekit.checking.cases":
+            frame = frame.f_back
+        if frame is None:  # nobody checks: a model runs
             raise RuntimeError("this is the reader's code")
         return function(*args, **kwargs)
     return call

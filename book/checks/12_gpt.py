@@ -383,7 +383,7 @@ def backward(self, dy=1.0):
     for block in reversed(self.blocks):
         dx = block.backward(dx)
     self.wpe.backward(dx.sum(axis=0))
-    
+
 
 # %% task="gpt-backward" mistake="positions-mean"
 # it is a mean over the batch: every sequence used the same positions, and their gradients add up

@@ -103,6 +103,8 @@ def judge(reference, got):
         problem = next(filter(None, known), None) or explained(table, name)
         if problem and problem.text not in [p.text for p in problems if p.known]:
             problems.append(problem)
+    if wrong and not problems:  # whatever happened: wrong is never right
+        problems.append(Problem(wrong[0], "is not what it should be"))
     # Where the answer stopped, the outputs after it have no verdict of their own.
     stopped = any(problem.name == "error" for problem in problems)
     problems.sort(key=lambda problem: problem.name != "error")
@@ -245,7 +247,7 @@ def explained(table, name):
         return stopped(case, got)
     if name.startswith("changed: "):
         if got is MISSING:
-            return Problem(name, "is left as it was; it must be changed in place")
+            return Problem(name, "is left as it was; it must be changed in place", known=True)
         if expected is not MISSING:
             return Problem(
                 name, "is changed in place, but to the wrong numbers", worst(table, name)
@@ -262,7 +264,8 @@ def explained(table, name):
             known=True,
         )
     if got is MISSING:
-        return None  # the answer stopped before, and says so
+        # Where the answer stopped before, that is said; else nothing at all came.
+        return None if "error" in table.names else Problem(name, "is missing: nothing came")
     if got is None:
         return Problem(
             name, "is None: a function that ends without `return` gives None", known=True
@@ -329,7 +332,8 @@ def pattern(table, name):
     ratios = []
     for case, _, e, g in rows:
         if e.any():
-            ratio = float(np.vdot(e, g) / np.vdot(e, e))
+            e = e.astype(float)
+            ratio = float(np.vdot(e, g) / max(np.vdot(e, e), 1e-300))
             if not close(g, ratio * e, case.float32):
                 return ""
             ratios.append(ratio)

@@ -161,6 +161,12 @@ class Grader:
                 slot = slots.pop()
                 try:
                     return submission, *self.compute(submission, slot)
+                except BookError:
+                    raise  # of the grader's own
+                except Exception as error:  # one student's disaster must not touch another
+                    submission.answers = None
+                    submission.problem = f"the grader could not run it ({type(error).__name__})"
+                    return submission, {}, {}, []
                 finally:
                     slots.append(slot)
 
@@ -182,10 +188,10 @@ class Grader:
         while len(endings) < len(self.cases):
             tasks = [task for task in self.cases if task not in endings and task not in found]
             outcome, cells = self.run(submission, tasks, slot, endings)
-            at = None
+            at, steps = None, [f"#run {number}" for number in range(len(cells))]
             for name, data in frames(outcome.output):
-                if name.startswith("#run "):
-                    at = cells[int(name.removeprefix("#run ")) % len(cells)]
+                if name in steps:
+                    at = cells[steps.index(name)]
                 elif name in tasks and name not in found:
                     found[name] = data
                 elif name == "#end":
@@ -222,7 +228,9 @@ class Grader:
         cells = with_answers(self.exercises.page, sources)
         place = Path("/sandbox/job") if self.sandbox.bwrap else None
         with self.job(slot, {}) as job:
-            nbval_report.prepare(job, cells, place or job, self.options.timeout, self.limits(slot))
+            library = self.sandbox.environment()["PYTHONPATH"]
+            timeout, limits = self.options.timeout, self.limits(slot)
+            nbval_report.prepare(job, cells, place or job, library, timeout, limits)
             return nbval_report.read_report(self.sandbox.run(job, steps=len(cells)), cells)
 
     def limits(self, slot):

@@ -21,19 +21,19 @@ def pytest_runtest_logreport(report):
 """
 
 
-def prepare(job, cells, place, timeout, limits):
-    """Write what the runner needs to run nbval on the cells."""
+def prepare(job, cells, place, library, timeout, limits):
+    """Write what the runner needs to run nbval on the cells; it sees the job as `place`."""
     notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     (job / "set.ipynb").write_text(json.dumps(notebook), "utf-8")
     (job / "cells.py").write_text(REPORTER, "utf-8")
     command = [
         sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "cells",
-        "-p", "no:coursekit", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal",
+        "-p", "no:coursekit", "-p", "no:cacheprovider", "-p", "no:xdist", "-q",
         f"--nbval-cell-timeout={timeout}", "-c", "/dev/null", f"--rootdir={place}",
         f"{place}/set.ipynb",
     ]  # fmt: skip
     # In the kernel, `check` finds no cases, and says nothing.
-    variables = ["/usr/bin/env", f"COURSEKIT_INPUTS={place}/in", f"PYTHONPATH={place}:"]
+    variables = ["/usr/bin/env", f"COURSEKIT_INPUTS={place}/in", f"PYTHONPATH={place}:{library}"]
     about = {"command": [*variables, *command], "limits": limits}
     (job / "job.json").write_text(json.dumps(about), "utf-8")
 
