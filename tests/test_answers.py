@@ -9,11 +9,13 @@ from itertools import zip_longest
 
 import numpy as np
 import pytest
-from answers import TASKS, check_cells, nbval, solutions, type_in
+from answers import REPOSITORY, TASKS, check_cells, nbval, solutions, type_in
 
+from coursekit.checking.answers import grade_id
 from coursekit.checking.check import verdict_on
 from coursekit.checking.judge import Reference, judge
 from coursekit.checking.tasks import load_set, outcomes, set_names
+from coursekit.source import exercise_cells
 from numpygpt import nn
 
 SEEDS = int(os.environ.get("SEEDS", 2))
@@ -95,6 +97,17 @@ def test_hints_climb_three_rungs_and_hold_no_line_of_the_solution(name, task):
             assert line not in told, line
 
 
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_a_blank_answer_is_told_to_be_written_in_one_friendly_line(name, task):
+    exercises = load_set(name)
+    blanks = {grade_id(c): c["source"] for c in exercise_cells(exercises.page, answers=False)}
+    assert "raise NotImplementedError()" in blanks[task]
+    # The cell itself runs: only the check says something.
+    verdict = verdict_on(exercises, task, exercises.answer(task, {task: blanks[task]}))
+    [line] = verdict.lines()
+    assert line.startswith(f"{task}: not written yet.")
+
+
 @pytest.mark.parametrize("name", set_names())
 def test_headings_say_what_the_tasks_are_worth(name):
     exercises = load_set(name)
@@ -152,3 +165,14 @@ def test_the_books_own_answer_is_right_on_a_handful_of_cases(name, task):
     cases = list(exercises.tasks[task].cases(np.random.default_rng(1)))
     assert 4 <= len(cases) <= 40  # a reader waits for them: two seconds at most
     assert verdict_on(exercises, task, exercises.variant_answer(task)).is_right
+
+
+@pytest.mark.parametrize("name", set_names())
+def test_a_chapter_lists_the_tasks_of_its_set(name):
+    text = "\n".join(c["source"] for c in load_set(name).page.cells)
+    chapter = (REPOSITORY / "book" / "chapters" / f"{name}.py").read_text("utf-8")
+    assert f"(../exercises/{name}.ipynb)" in chapter
+    for title, level, minutes in re.findall(
+        r"^## Task \d+: (.*) \(\d+ points?, (\w+), about (\d+) minutes\)$", text, re.M
+    ):
+        assert f"# | {title} | {level} | {minutes} |" in chapter

@@ -642,6 +642,19 @@ show(fig, "Gap between a spoilt formula and the measured slope against the size 
 # above its own error, and every mistake smaller than that would pass. Training runs in float32,
 # where speed counts. Checks run in float64.
 #
+# ## Exercises
+#
+# Now write it yourself: [exercises/01_gradients.ipynb](../exercises/01_gradients.ipynb). A check says what is
+# wrong, and `hint("gradients-numeric")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | measure a gradient | easy | 15 |
+# | what was broadcast is summed | easy | 15 |
+# | a matrix product | medium | 20 |
+# | take away the mean | medium | 20 |
+# | used in two places | hard | 20 |
+#
 # ## Recap
 #
 # - A central difference with `eps = 1e-5` in float64 measures a slope to about ten digits; smaller

@@ -550,6 +550,18 @@ show(fig, "Multiplications against C for a chain of four layers, both axes logar
 # Change `K` to 40. The gap between the lines stays about the same: the size $C$ makes it, not the
 # depth.
 #
+# ## Exercises
+#
+# Now write it yourself: [exercises/02_module.ipynb](../exercises/02_module.ipynb). A check says what is
+# wrong, and `hint("module-sequential")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | Sequential backward | easy | 10 |
+# | a way around | medium | 15 |
+# | side by side | medium | 15 |
+# | find all parameters | hard | 25 |
+#
 # ## Recap
 #
 # - A list of parameters written by hand can be one short, and no check will notice.

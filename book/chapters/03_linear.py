@@ -433,6 +433,17 @@ show(figure, "Left: with weights in ±0.5 the outputs grow with the width, with 
 # Change the 3 in $3/\sqrt n$ to 1.8 and run the last two cells again. How far from $\sqrt 3$ may
 # one be before thirty layers notice?
 #
+# ## Exercises
+#
+# Now write it yourself: [exercises/03_linear.ipynb](../exercises/03_linear.ipynb). A check says what is
+# wrong, and `hint("linear-forward")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | forward | easy | 10 |
+# | backward | medium | 20 |
+# | the same weights, met twice | medium | 10 |
+#
 # ## Recap
 #
 # - The backward pass of $y = xW + b$ is $dW = x^\top dy$, $db = \sum_n dy_n$, $dx = dy\,W^\top$.

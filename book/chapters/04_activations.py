@@ -410,6 +410,18 @@ show(figure, "Left: histograms of the highest pre-activation of 50 units; with p
 # Set `far` to 3 and run the last two cells again. What can a ReLU network still learn when all of
 # its units are dead, and which parameter does that?
 #
+# ## Exercises
+#
+# Now write it yourself: [exercises/04_activations.ipynb](../exercises/04_activations.ipynb). A check says what is
+# wrong, and `hint("relu-backward")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | ReLU backward | easy | 5 |
+# | sigmoid and tanh, from their outputs | easy | 10 |
+# | GELU backward | medium | 20 |
+# | SiLU, forward and backward | medium | 20 |
+#
 # ## Recap
 #
 # - Without something bent between them, Linear layers in a row are one Linear layer.

@@ -444,6 +444,19 @@ show(figure, "Left: cross-entropy grows in a straight line as the model gets mor
 # Let the margin run from -1000 to 1000 and run the two cells again. Before you do: does either
 # loss break, and does either push ever get larger than 1?
 #
+# ## Exercises
+#
+# Now write it yourself: [exercises/05_softmax_cross_entropy.ipynb](../exercises/05_softmax_cross_entropy.ipynb). A check says what is
+# wrong, and `hint("softmax-backward")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | softmax backward | medium | 15 |
+# | the Softmax layer | easy | 5 |
+# | cross-entropy backward | medium | 15 |
+# | the CrossEntropyLoss layer | easy | 5 |
+# | label smoothing | hard | 25 |
+#
 # ## Recap
 #
 # - `softmax` subtracts the largest score first; `log_softmax` never takes the logarithm of a

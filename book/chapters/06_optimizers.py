@@ -785,6 +785,19 @@ for name, values in losses.items():
 # Try it: change `momentum` to 0.99, or Adam's `betas`, and run the cells again.
 
 # %% [markdown]
+# ## Exercises
+#
+# Now write it yourself: [exercises/06_optimizers.ipynb](../exercises/06_optimizers.ipynb). A check says what is
+# wrong, and `hint("sgd-step")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | a step of SGD | easy | 10 |
+# | a schedule | easy | 10 |
+# | clipping by norm | medium | 15 |
+# | a step of Adam | medium | 25 |
+# | Nesterov momentum | hard | 20 |
+#
 # ## Recap
 #
 # - We built SGD with momentum, Adam with AdamW's decay, clipping by norm, and two schedules.

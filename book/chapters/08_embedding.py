@@ -410,6 +410,18 @@ for name, W in (("before", before), ("after", table.W)):
     print(f"{name}: consonants more than twice as far from a vowel as vowels: {ratio > 2}")
 
 # %% [markdown]
+# ## Exercises
+#
+# Now write it yourself: [exercises/08_embedding.ipynb](../exercises/08_embedding.ipynb). A check says what is
+# wrong, and `hint("embedding-backward")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | backward | medium | 15 |
+# | a look-up is a matrix product | easy | 10 |
+# | tokens and positions | medium | 20 |
+# | one table to read and to write | hard | 20 |
+#
 # ## Recap
 #
 # - An embedding looks up a row per id. It equals a one-hot matrix product, without the zeros.

@@ -546,6 +546,17 @@ for name, losses in runs.items():
 # With SGD the plain network stays at the loss of guessing. Adam gets it to move, after a wait, and
 # not far enough. With LayerNorm SGD is enough.
 #
+# ## Exercises
+#
+# Now write it yourself: [exercises/09_layernorm.ipynb](../exercises/09_layernorm.ipynb). A check says what is
+# wrong, and `hint("variance-backward")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | the gradient of a variance | medium | 15 |
+# | LayerNorm backward | hard | 30 |
+# | RMSNorm, forward and backward | hard | 30 |
+#
 # ## Recap
 #
 # - LayerNorm gives every vector mean 0 and variance 1, then a gain and a shift per channel. It

@@ -598,6 +598,18 @@ print("shuffled in, shuffled out:", np.allclose(unmasked(x)[:, order], unmasked(
 # set, not a sequence. The position embeddings of [chapter 8](08_embedding.ipynb) are what gives it
 # an order.
 #
+# ## Exercises
+#
+# Now write it yourself: [exercises/10_attention.ipynb](../exercises/10_attention.ipynb). A check says what is
+# wrong, and `hint("attention-core-backward")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | one head | medium | 25 |
+# | all heads | hard | 40 |
+# | find the bug | medium | 15 |
+# | rotary positions | hard | 30 |
+#
 # ## Recap
 #
 # - Attention is a soft look-up: scores $QK^\top/\sqrt D$, a mask, a softmax, a weighted sum of

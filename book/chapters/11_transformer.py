@@ -511,6 +511,18 @@ print(f"{'whole block':12} {block.num_params():5} parameters = {block.num_params
 # Without biases attention has $4C^2$ and, with `hidden` $= 4C$, the feed-forward network
 # $8C^2$: two thirds of a block are in the small network that we gave the least thought to.
 #
+# ## Exercises
+#
+# Now write it yourself: [exercises/11_transformer.ipynb](../exercises/11_transformer.ipynb). A check says what is
+# wrong, and `hint("feedforward-backward")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | FeedForward backward | easy | 5 |
+# | the block | medium | 15 |
+# | dropout | medium | 15 |
+# | SwiGLU | hard | 30 |
+#
 # ## Recap
 #
 # - Attention alone averages the differences between positions away.

@@ -540,6 +540,17 @@ print("guess:", repr("".join(chars[i] for i in guess[0])))
 # It has learned the batch by heart, and nothing else. To learn the language it needs all of the
 # text, in ever new batches.
 #
+# ## Exercises
+#
+# Now write it yourself: [exercises/12_gpt.ipynb](../exercises/12_gpt.ipynb). A check says what is
+# wrong, and `hint("gpt-count")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | how many parameters? | easy | 15 |
+# | where the loss starts | medium | 15 |
+# | GPT backward | hard | 40 |
+#
 # ## Recap
 #
 # - A GPT is embeddings, blocks, a norm and a head; the whole backward pass is that list in

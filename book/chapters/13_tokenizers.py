@@ -606,6 +606,18 @@ figures.show(fig, "Bits per character of unigram models against min_freq. With u
 #
 # Change `min_freqs`, or put in a text of your own, and see where the curves part.
 #
+# ## Exercises
+#
+# Now write it yourself: [exercises/13_tokenizers.ipynb](../exercises/13_tokenizers.ipynb). A check says what is
+# wrong, and `hint("tokenizers-chars")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | characters | easy | 15 |
+# | words | medium | 20 |
+# | bits per character | easy | 10 |
+# | byte fallback | hard | 30 |
+#
 # ## Recap
 #
 # - A tokenizer turns text into ids and back. Characters lose nothing and give long sequences; words

@@ -630,6 +630,19 @@ figures.show(fig, "Two curves against the number of merges, 0 to 1024. Character
 #
 # Try a line of your own in the figure above. What does it do with a language that is not English?
 #
+# ## Exercises
+#
+# Now write it yourself: [exercises/14_bpe.ipynb](../exercises/14_bpe.ipynb). A check says what is
+# wrong, and `hint("bpe-by-hand")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | by hand | easy | 10 |
+# | merge a pair | easy | 10 |
+# | learn merges | medium | 30 |
+# | encode | medium | 20 |
+# | decode | medium | 15 |
+#
 # ## Recap
 #
 # - We built byte-pair encoding: start from 256 bytes, merge the most frequent pair, repeat.

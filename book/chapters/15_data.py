@@ -528,6 +528,18 @@ del tokens, train_tokens, val_tokens, loader  # some systems keep a mapped file 
 shutil.rmtree(folder, ignore_errors=True)
 
 # %% [markdown]
+# ## Exercises
+#
+# Now write it yourself: [exercises/15_data.ipynb](../exercises/15_data.ipynb). A check says what is
+# wrong, and `hint("data-windows")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | windows | easy | 15 |
+# | where may a window start? | medium | 15 |
+# | which dtype? | easy | 10 |
+# | all of the validation text, once | hard | 25 |
+#
 # ## Recap
 #
 # - A validation set drawn by chance from overlapping windows praises memory; we cut the text once.

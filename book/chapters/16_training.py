@@ -810,6 +810,18 @@ shutil.rmtree(folder, ignore_errors=True)
 export("16_training")
 
 # %% [markdown]
+# ## Exercises
+#
+# Now write it yourself: [exercises/16_training.ipynb](../exercises/16_training.ipynb). A check says what is
+# wrong, and `hint("training-step")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | one step | easy | 15 |
+# | a large batch in small parts | medium | 20 |
+# | a moving average | easy | 15 |
+# | stop and go on | hard | 25 |
+#
 # ## Recap
 #
 # - The state of a run: weights, Adam's means and its step count, the schedule's step, the

@@ -547,6 +547,19 @@ show(
 export("17_sampling")
 
 # %% [markdown]
+# ## Exercises
+#
+# Now write it yourself: [exercises/17_sampling.ipynb](../exercises/17_sampling.ipynb). A check says what is
+# wrong, and `hint("sampling-temperature")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | temperature | easy | 10 |
+# | top-k | medium | 15 |
+# | top-p | hard | 25 |
+# | draw | medium | 15 |
+# | the KV cache | hard | 30 |
+#
 # ## Recap
 #
 # - The likeliest next token, again and again, gives circles; a pure draw gives a mess now and then.

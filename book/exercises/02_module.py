@@ -92,13 +92,15 @@ class Residual(Module):
     def __init__(self, layer):
         self.layer = layer
 
-    ### BEGIN SOLUTION
     def forward(self, x):
+        ### BEGIN SOLUTION
         return x + self.layer(x)
+        ### END SOLUTION
 
     def backward(self, dy):
+        ### BEGIN SOLUTION
         return dy + self.layer.backward(dy)
-    ### END SOLUTION
+        ### END SOLUTION
 
 # %% check="module-residual" points=3 minutes=15 level="medium"
 def with_a_way_around(s, b, x, dy):
@@ -135,18 +137,20 @@ class Product(Module):
     def __init__(self, *layers):
         self.layers = list(layers)
 
-    ### BEGIN SOLUTION
     def forward(self, x):
+        ### BEGIN SOLUTION
         self.results = [layer(x) for layer in self.layers]
         return np.prod(self.results, axis=0)
+        ### END SOLUTION
 
     def backward(self, dy):
+        ### BEGIN SOLUTION
         dx = 0
         for i, layer in enumerate(self.layers):
             others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
             dx = dx + layer.backward(dy * others)
         return dx
-    ### END SOLUTION
+        ### END SOLUTION
 
 # %% check="module-product" points=3 minutes=15 level="medium"
 def side_by_side(s, b, x, dy):

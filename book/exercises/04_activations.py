@@ -105,16 +105,18 @@ check("gelu-backward", backward)
 class SiLU(Module):
     """y = x σ(x).  x, y: any shape."""
 
-    ### BEGIN SOLUTION
     def forward(self, x):
+        ### BEGIN SOLUTION
         self.x = x
         self.s = 0.5 * (1 + np.tanh(x / 2))
         return x * self.s
+        ### END SOLUTION
 
     def backward(self, dy):
+        ### BEGIN SOLUTION
         x, s = self.x, self.s
         return dy * (s + x * s * (1 - s))
-    ### END SOLUTION
+        ### END SOLUTION
 
 # %% check="silu" points=3 minutes=20 level="medium"
 check("silu", SiLU)

@@ -125,17 +125,19 @@ class SmoothedCrossEntropy(Module):
     def __init__(self, smoothing):
         self.smoothing = smoothing
 
-    ### BEGIN SOLUTION
     def forward(self, logits, targets):
+        ### BEGIN SOLUTION
         V = logits.shape[-1]
         log_p = log_softmax(logits)
         self.q = (1 - self.smoothing) * np.eye(V)[targets] + self.smoothing / V    # (..., V)
         self.p, self.N = np.exp(log_p), targets.size
         return -float((self.q * log_p).sum()) / self.N
+        ### END SOLUTION
 
     def backward(self, dloss=1.0):
+        ### BEGIN SOLUTION
         return (self.p - self.q) * (dloss / self.N)
-    ### END SOLUTION
+        ### END SOLUTION
 
 # %% check="label-smoothing" points=3 minutes=25 level="hard"
 check("label-smoothing", SmoothedCrossEntropy)

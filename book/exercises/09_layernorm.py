@@ -96,18 +96,20 @@ class RMSNorm(Module):
         self.dgamma = np.zeros_like(self.gamma)
         self.eps = eps
 
-    ### BEGIN SOLUTION
     def forward(self, x):
+        ### BEGIN SOLUTION
         self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
         self.xhat = x * self.r
         return self.xhat * self.gamma
+        ### END SOLUTION
 
     def backward(self, dy):
+        ### BEGIN SOLUTION
         self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
         dxhat = dy * self.gamma
         along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
         return self.r * (dxhat - self.xhat * along_xhat)
-    ### END SOLUTION
+        ### END SOLUTION
 
 # %% check="rmsnorm" points=4 minutes=30 level="hard"
 check("rmsnorm", RMSNorm)

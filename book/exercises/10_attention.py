@@ -143,13 +143,14 @@ check("attention-find-the-bug", mended_backward)
 # $$y_{2i} = x_{2i} \cos\theta - x_{2i+1} \sin\theta, \qquad y_{2i+1} = x_{2i} \sin\theta + x_{2i+1} \cos\theta .$$
 #
 # Write `forward(x)` and `backward(dy)`; there are no parameters, and all arrays are `(..., T, D)`.
+# What both have in common may go into `turned(x, sign)`, or leave that out.
 
 # %% answer="rotary"
 class Rotary(Module):
     """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
 
-    ### BEGIN SOLUTION
     def turned(self, x, sign):
+        ### BEGIN SOLUTION
         T, D = x.shape[-2:]
         theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
         cos, sin = np.cos(theta), sign * np.sin(theta)
@@ -158,13 +159,17 @@ class Rotary(Module):
         y[..., 0::2] = even * cos - odd * sin
         y[..., 1::2] = even * sin + odd * cos
         return y
+        ### END SOLUTION
 
     def forward(self, x):
+        ### BEGIN SOLUTION
         return self.turned(x, 1)
+        ### END SOLUTION
 
     def backward(self, dy):
+        ### BEGIN SOLUTION
         return self.turned(dy, -1)    # the transpose of a rotation turns back
-    ### END SOLUTION
+        ### END SOLUTION
 
 # %% check="rotary" points=4 minutes=30 level="hard"
 check("rotary", Rotary)

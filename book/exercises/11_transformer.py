@@ -88,14 +88,16 @@ class Dropout(Module):
     def __init__(self, p):
         self.p = p
 
-    ### BEGIN SOLUTION
     def forward(self, x, u):
+        ### BEGIN SOLUTION
         self.keep = (u >= self.p) / (1 - self.p)
         return x * self.keep
+        ### END SOLUTION
 
     def backward(self, dy):
+        ### BEGIN SOLUTION
         return dy * self.keep
-    ### END SOLUTION
+        ### END SOLUTION
 
 # %% check="dropout" points=2 minutes=15 level="medium"
 check("dropout", Dropout)
@@ -120,19 +122,21 @@ class SwiGLU(Module):
         self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
         self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
 
-    ### BEGIN SOLUTION
     def forward(self, x):
+        ### BEGIN SOLUTION
         self.a, self.b = self.fc1(x), self.fc3(x)
         self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
         return self.fc2(self.a * self.s * self.b)
+        ### END SOLUTION
 
     def backward(self, dy):
+        ### BEGIN SOLUTION
         a, b, s = self.a, self.b, self.s
         dh = self.fc2.backward(dy)
         da = dh * b * (s + a * s * (1 - s))
         db = dh * a * s
         return self.fc1.backward(da) + self.fc3.backward(db)
-    ### END SOLUTION
+        ### END SOLUTION
 
 # %% check="swiglu" points=4 minutes=30 level="hard"
 check("swiglu", SwiGLU)

@@ -87,8 +87,8 @@ class FallbackTokenizer:
     def __init__(self, chars):
         self.chars = chars
 
-    ### BEGIN SOLUTION
     def encode(self, text):
+        ### BEGIN SOLUTION
         ids = []
         for c in text:
             if c in self.chars:
@@ -96,13 +96,15 @@ class FallbackTokenizer:
             else:
                 ids.extend(c.encode("utf-8"))
         return ids
+        ### END SOLUTION
 
     def decode(self, ids):
+        ### BEGIN SOLUTION
         data = b""
         for i in ids:
             data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
         return data.decode("utf-8", errors="replace")
-    ### END SOLUTION
+        ### END SOLUTION
 
 # %% check="tokenizers-fallback" points=4 minutes=30 level="hard"
 check("tokenizers-fallback", FallbackTokenizer)

@@ -137,21 +137,23 @@ class Run:
         self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
         self.steps += 1
 
-    ### BEGIN SOLUTION
     def state(self):
+        ### BEGIN SOLUTION
         return {
             "w": self.w.copy(),
             "momentum": self.momentum.copy(),
             "steps": self.steps,
             "rng": self.rng.bit_generator.state,
         }
+        ### END SOLUTION
 
     def load_state(self, state):
+        ### BEGIN SOLUTION
         self.w[...] = state["w"]
         self.momentum[...] = state["momentum"]
         self.steps = state["steps"]
         self.rng.bit_generator.state = state["rng"]
-    ### END SOLUTION
+        ### END SOLUTION
 
 # %% check="training-resume" points=3 minutes=25 level="hard"
 def stopped_and_resumed(w, x, y, before, after):
