@@ -112,7 +112,7 @@ def check_metadata(page):
         unknown += [f'tag "{tag}"' for tag in tags if tag not in TAGS]
         if unknown:
             raise BookError(f"{page.where(index)}: unknown {unknown[0]} in the cell's first line")
-        if options and cell["cell_type"] != "code" and "hint" not in options:
+        if options and cell["cell_type"] != "code" and page.folder != "checks":
             raise BookError(f"{page.where(index)}: only code cells have options")
         if misplaced := sorted(elsewhere & options.keys()):
             home = next(f for f, keys in CELL_KEYS.items() if misplaced[0] in keys)

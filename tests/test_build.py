@@ -18,6 +18,7 @@ import pytest
 from coursekit import add_to_class
 from coursekit.__main__ import main
 from coursekit.build import build
+from coursekit.checking.tasks import edited
 from coursekit.dependencies import chapter_imports, closure, graph_of, imports_of, package_order
 from coursekit.exporter import formatted, modules_of
 from coursekit.files import BookError, write
@@ -1065,3 +1066,26 @@ def test_an_import_of_a_later_chapter_or_of_the_chapters_own_module_is_refused(b
     assert check(book)[1][0] == (
         f"{place}needs numpygpt.by_hand, which needs numpygpt.nn.module, which chapter 2 exports"
     )
+
+
+# Known answers as edits
+
+
+@pytest.mark.parametrize(
+    ("edits", "result"),
+    [
+        ("- b\n+ B", "a\nB c\n"),
+        ("- a\n+ A\n- c\n+ C", "A\nb C\n"),
+        ("- a", "b c\n"),
+        ("- b c\n+ b\n+ c", "a\nb\nc\n"),
+        ("-  c\n+", "a\nb\n"),
+        ("- a\n- b\n+ x", "x c\n"),
+    ],
+)
+def test_edits_change_parts_of_lines_and_lines(edits, result):
+    assert edited("a\nb c\n", f"why\n```diff\n{edits}\n```", "here") == result
+
+
+def test_an_edit_that_fits_nowhere_is_refused_with_its_place():
+    with pytest.raises(BookError, match="^here: its edit does not fit our answer: z"):
+        edited("a\nb c\n", "```diff\n- z\n+ y\n```", "here")

@@ -22,108 +22,70 @@ def cases(rng):
 # keep the entry; set it to kept + eps and call f; set it to kept - eps and call f; put the kept
 # one back; divide the difference by twice eps.
 
-# %% task="gradients-numeric" mistake="one-sided"
+# %% [markdown] task="gradients-numeric" mistake="one-sided"
 # is measured on one side only: (f(a + eps) - f(a)) / eps is wrong by half of eps times the
 # curvature
-def numeric_gradient(f, a, eps=1e-5):
-    """Return df/da by central differences, entry by entry."""
-    grad = np.zeros_like(a)
-    for index in np.ndindex(a.shape):
-        kept = a[index]
-        a[index] = kept + eps
-        above = f()
-        a[index] = kept
-        grad[index] = (above - f()) / eps
-    return grad
+# ```diff
+# - a[index] = kept - eps
+# -         below = f()
+# -         a[index] = kept
+# -         grad[index] = (above - below) / (2 * eps)
+# + a[index] = kept
+# +         grad[index] = (above - f()) / eps
+# ```
 
-# %% task="gradients-numeric" mistake="no-two"
+# %% [markdown] task="gradients-numeric" mistake="no-two"
 # is divided by eps: the two points are 2 eps apart
-def numeric_gradient(f, a, eps=1e-5):
-    """Return df/da by central differences, entry by entry."""
-    grad = np.zeros_like(a)
-    for index in np.ndindex(a.shape):
-        kept = a[index]
-        a[index] = kept + eps
-        above = f()
-        a[index] = kept - eps
-        below = f()
-        a[index] = kept
-        grad[index] = (above - below) / eps
-    return grad
+# ```diff
+# - (2 * eps)
+# + eps
+# ```
 
-# %% task="gradients-numeric" mistake="never-back"
+# %% [markdown] task="gradients-numeric" mistake="never-back"
 # is measured with entries that were not put back: keep each entry, and restore it
-def numeric_gradient(f, a, eps=1e-5):
-    """Return df/da by central differences, entry by entry."""
-    grad = np.zeros_like(a)
-    for index in np.ndindex(a.shape):
-        kept = a[index]
-        a[index] = kept + eps
-        above = f()
-        a[index] = kept - eps
-        below = f()
-        grad[index] = (above - below) / (2 * eps)
-    return grad
+# ```diff
+# -         a[index] = kept
+# -         grad
+# +         grad
+# ```
 
-# %% task="gradients-numeric" mistake="not-divided"
+# %% [markdown] task="gradients-numeric" mistake="not-divided"
 # is a difference: divide it by the distance
-def numeric_gradient(f, a, eps=1e-5):
-    """Return df/da by central differences, entry by entry."""
-    grad = np.zeros_like(a)
-    for index in np.ndindex(a.shape):
-        kept = a[index]
-        a[index] = kept + eps
-        above = f()
-        a[index] = kept - eps
-        below = f()
-        a[index] = kept
-        grad[index] = (above - below)
-    return grad
+# ```diff
+# -  / (2 * eps)
+# +
+# ```
 
-# %% task="gradients-numeric" mistake="sign"
+# %% [markdown] task="gradients-numeric" mistake="sign"
 # has the opposite sign: what lies above minus what lies below
-def numeric_gradient(f, a, eps=1e-5):
-    """Return df/da by central differences, entry by entry."""
-    grad = np.zeros_like(a)
-    for index in np.ndindex(a.shape):
-        kept = a[index]
-        a[index] = kept + eps
-        above = f()
-        a[index] = kept - eps
-        below = f()
-        a[index] = kept
-        grad[index] = (below - above) / (2 * eps)
-    return grad
+# ```diff
+# - above - below
+# + below - above
+# ```
 
-# %% task="gradients-numeric" mistake="all-at-once"
+# %% [markdown] task="gradients-numeric" mistake="all-at-once"
 # moves all entries at once: each entry has a slope of its own
-def numeric_gradient(f, a, eps=1e-5):
-    """Return df/da by central differences, entry by entry."""
-    grad = np.zeros_like(a)
-    for index in np.ndindex(a.shape):
-        kept = a.copy()
-        a += eps
-        above = f()
-        a[...] = kept - eps
-        below = f()
-        a[...] = kept
-        grad[index] = (above - below) / (2 * eps)
-    return grad
+# ```diff
+# - kept = a[index]
+# -         a[index] = kept + eps
+# -         above = f()
+# -         a[index] = kept - eps
+# -         below = f()
+# -         a[index] = kept
+# + kept = a.copy()
+# +         a += eps
+# +         above = f()
+# +         a[...] = kept - eps
+# +         below = f()
+# +         a[...] = kept
+# ```
 
-# %% task="gradients-numeric" mistake="first-axis"
+# %% [markdown] task="gradients-numeric" mistake="first-axis"
 # goes along the first axis only
-def numeric_gradient(f, a, eps=1e-5):
-    """Return df/da by central differences, entry by entry."""
-    grad = np.zeros_like(a)
-    for index in range(len(a)) if a.ndim else [()]:
-        kept = a[index]
-        a[index] = kept + eps
-        above = f()
-        a[index] = kept - eps
-        below = f()
-        a[index] = kept
-        grad[index] = (above - below) / (2 * eps)
-    return grad
+# ```diff
+# - for index in np.ndindex(a.shape):
+# + for index in range(len(a)) if a.ndim else [()]:
+# ```
 
 # %% task="gradients-numeric" right="flat"
 def numeric_gradient(f, a, eps=1e-5):
@@ -194,59 +156,68 @@ def cases(rng):
 # dx is dy times w; dw is the sum of dy times x over the first two axes; db is the sum of dy over
 # them.
 
-# %% task="gradients-broadcast" mistake="means"
+# %% [markdown] task="gradients-broadcast" mistake="means"
 # is a mean: what was broadcast is summed
-def scale_shift_backward(dy, x, w):
-    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
-    return dy * w, (dy * x).mean(axis=(0, 1)), dy.mean(axis=(0, 1))
+# ```diff
+# - .sum(axis=(0, 1))
+# + .mean(axis=(0, 1))
+# ```
 
-# %% task="gradients-broadcast" mistake="first-axis"
+# %% [markdown] task="gradients-broadcast" mistake="first-axis"
 # is summed over the first axis only: every axis along which it was repeated must go
-def scale_shift_backward(dy, x, w):
-    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
-    return dy * w, (dy * x).sum(axis=0), dy.sum(axis=0)
+# ```diff
+# - .sum(axis=(0, 1))
+# + .sum(axis=0)
+# ```
 
-# %% task="gradients-broadcast" mistake="not-summed"
+# %% [markdown] task="gradients-broadcast" mistake="not-summed"
 # has the shape of x: sum over the axes along which w and b were repeated
-def scale_shift_backward(dy, x, w):
-    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
-    return dy * w, dy * x, dy
+# ```diff
+# - (dy * x).sum(axis=(0, 1)), dy.sum(axis=(0, 1))
+# + dy * x, dy
+# ```
 
-# %% task="gradients-broadcast" mistake="dw-no-x"
+# %% [markdown] task="gradients-broadcast" mistake="dw-no-x"
 # lacks x: the slope of x w with respect to w is x
-def scale_shift_backward(dy, x, w):
-    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
-    return dy * w, dy.sum(axis=(0, 1)), dy.sum(axis=(0, 1))
+# ```diff
+# - (dy * x).sum
+# + dy.sum
+# ```
 
-# %% task="gradients-broadcast" mistake="dx-no-w"
+# %% [markdown] task="gradients-broadcast" mistake="dx-no-w"
 # lacks w: the slope of x w with respect to x is w
-def scale_shift_backward(dy, x, w):
-    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
-    return dy * 1.0, (dy * x).sum(axis=(0, 1)), dy.sum(axis=(0, 1))
+# ```diff
+# - return dy * w
+# + return dy * 1.0
+# ```
 
-# %% task="gradients-broadcast" mistake="db-with-x"
+# %% [markdown] task="gradients-broadcast" mistake="db-with-x"
 # has x in it: the slope with respect to b is 1
-def scale_shift_backward(dy, x, w):
-    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
-    return dy * w, (dy * x).sum(axis=(0, 1)), (dy * x).sum(axis=(0, 1))
+# ```diff
+# - , dy.sum(axis=(0, 1))
+# + , (dy * x).sum(axis=(0, 1))
+# ```
 
-# %% task="gradients-broadcast" mistake="swapped"
+# %% [markdown] task="gradients-broadcast" mistake="swapped"
 # is exchanged with another: the order is dx, dw, db
-def scale_shift_backward(dy, x, w):
-    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
-    return dy * w, dy.sum(axis=(0, 1)), (dy * x).sum(axis=(0, 1))
+# ```diff
+# - (dy * x).sum(axis=(0, 1)), dy.sum(axis=(0, 1))
+# + dy.sum(axis=(0, 1)), (dy * x).sum(axis=(0, 1))
+# ```
 
-# %% task="gradients-broadcast" mistake="last-axis"
+# %% [markdown] task="gradients-broadcast" mistake="last-axis"
 # is summed over the wrong axes: the last one stays
-def scale_shift_backward(dy, x, w):
-    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
-    return dy * w, (dy * x).sum(axis=(1, 2)).repeat(w.size)[: w.size], dy.sum(axis=(1, 2)).repeat(w.size)[: w.size]
+# ```diff
+# - .sum(axis=(0, 1))
+# + .sum(axis=(1, 2)).repeat(w.size)[: w.size]
+# ```
 
-# %% task="gradients-broadcast" mistake="product-of-sums"
+# %% [markdown] task="gradients-broadcast" mistake="product-of-sums"
 # is a product of sums: multiply entry by entry first, then sum
-def scale_shift_backward(dy, x, w):
-    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
-    return dy * w, dy.sum(axis=(0, 1)) * x.sum(axis=(0, 1)), dy.sum(axis=(0, 1))
+# ```diff
+# - (dy * x).sum(axis=(0, 1))
+# + dy.sum(axis=(0, 1)) * x.sum(axis=(0, 1))
+# ```
 
 # %% task="gradients-broadcast" right="einsum"
 def scale_shift_backward(dy, x, w):
@@ -266,15 +237,17 @@ def scale_shift_backward(dy, x, w):
     rows, xs = dy.reshape(-1, len(w)), x.reshape(-1, len(w))
     return [w * dy, (rows * xs).sum(0), np.ones(len(rows)) @ rows]
 
-# %% task="gradients-broadcast" reject="kept-axes"
-def scale_shift_backward(dy, x, w):
-    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
-    return dy * w, (dy * x).sum(axis=(0, 1), keepdims=True), dy.sum(axis=(0, 1), keepdims=True)
+# %% [markdown] task="gradients-broadcast" reject="kept-axes"
+# ```diff
+# - .sum(axis=(0, 1))
+# + .sum(axis=(0, 1), keepdims=True)
+# ```
 
-# %% task="gradients-broadcast" reject="first-batch"
-def scale_shift_backward(dy, x, w):
-    """Return dx (B, T, C), dw (C,) and db (C,) of y = x w + b."""
-    return dy * w, (dy * x)[:2].sum(axis=(0, 1)), dy.sum(axis=(0, 1))
+# %% [markdown] task="gradients-broadcast" reject="first-batch"
+# ```diff
+# - (dy * x).sum(axis=(0, 1))
+# + (dy * x)[:2].sum(axis=(0, 1))
+# ```
 
 # %% task="gradients-matmul" cases=true
 def cases(rng):
@@ -293,53 +266,61 @@ def cases(rng):
 # %% [markdown] task="gradients-matmul" hint=3
 # dx is dy times w transposed; dw is x transposed times dy.
 
-# %% task="gradients-matmul" mistake="dw-turned"
+# %% [markdown] task="gradients-matmul" mistake="dw-turned"
 # is made from dyᵀ x: dw[i, o] sums x[n, i] dy[n, o] over n
-def matmul_backward(dy, x, w):
-    """Return dx (N, I) and dw (I, O) of y = x @ w."""
-    return dy @ w.T, (dy.T @ x).reshape(w.shape)
+# ```diff
+# - x.T @ dy
+# + (dy.T @ x).reshape(w.shape)
+# ```
 
-# %% task="gradients-matmul" mistake="dx-untransposed"
+# %% [markdown] task="gradients-matmul" mistake="dx-untransposed"
 # uses w where wᵀ is due: dx[n, i] sums dy[n, o] w[i, o] over o
-def matmul_backward(dy, x, w):
-    """Return dx (N, I) and dw (I, O) of y = x @ w."""
-    return dy @ w.reshape(w.T.shape), x.T @ dy
+# ```diff
+# - dy @ w.T
+# + dy @ w.reshape(w.T.shape)
+# ```
 
-# %% task="gradients-matmul" mistake="mean"
+# %% [markdown] task="gradients-matmul" mistake="mean"
 # is divided by N: nothing here takes a mean
-def matmul_backward(dy, x, w):
-    """Return dx (N, I) and dw (I, O) of y = x @ w."""
-    return dy @ w.T, x.T @ dy / len(x)
+# ```diff
+# - x.T @ dy
+# + x.T @ dy / len(x)
+# ```
 
-# %% task="gradients-matmul" mistake="swapped"
+# %% [markdown] task="gradients-matmul" mistake="swapped"
 # is exchanged with the other: first dx, then dw
-def matmul_backward(dy, x, w):
-    """Return dx (N, I) and dw (I, O) of y = x @ w."""
-    return x.T @ dy, dy @ w.T
+# ```diff
+# - return dy @ w.T, x.T @ dy
+# + return x.T @ dy, dy @ w.T
+# ```
 
-# %% task="gradients-matmul" mistake="no-w"
+# %% [markdown] task="gradients-matmul" mistake="no-w"
 # lacks w: the slope of y[n, o] with respect to x[n, i] is w[i, o]
-def matmul_backward(dy, x, w):
-    """Return dx (N, I) and dw (I, O) of y = x @ w."""
-    return dy.sum(axis=1, keepdims=True) * np.ones(len(w)), x.T @ dy
+# ```diff
+# - dy @ w.T
+# + dy.sum(axis=1, keepdims=True) * np.ones(len(w))
+# ```
 
-# %% task="gradients-matmul" mistake="no-x"
+# %% [markdown] task="gradients-matmul" mistake="no-x"
 # lacks x: the slope with respect to w[i, o] is x[n, i]
-def matmul_backward(dy, x, w):
-    """Return dx (N, I) and dw (I, O) of y = x @ w."""
-    return dy @ w.T, np.ones(x.T.shape) @ dy
+# ```diff
+# - x.T @ dy
+# + np.ones(x.T.shape) @ dy
+# ```
 
-# %% task="gradients-matmul" mistake="minus"
+# %% [markdown] task="gradients-matmul" mistake="minus"
 # has the opposite sign
-def matmul_backward(dy, x, w):
-    """Return dx (N, I) and dw (I, O) of y = x @ w."""
-    return dy @ w.T, -(x.T @ dy)
+# ```diff
+# - x.T @ dy
+# + -(x.T @ dy)
+# ```
 
-# %% task="gradients-matmul" mistake="one-row"
+# %% [markdown] task="gradients-matmul" mistake="one-row"
 # counts the first row of x only: every row used w
-def matmul_backward(dy, x, w):
-    """Return dx (N, I) and dw (I, O) of y = x @ w."""
-    return dy @ w.T, np.outer(x[0], dy[0])
+# ```diff
+# - x.T @ dy
+# + np.outer(x[0], dy[0])
+# ```
 
 # %% task="gradients-matmul" right="einsum"
 def matmul_backward(dy, x, w):
@@ -360,15 +341,17 @@ def matmul_backward(dy, x, w):
     dw = sum(np.outer(x_row, dy_row) for x_row, dy_row in zip(x, dy))
     return (w @ dy.T).T, dw
 
-# %% task="gradients-matmul" reject="float16"
-def matmul_backward(dy, x, w):
-    """Return dx (N, I) and dw (I, O) of y = x @ w."""
-    return dy @ w.T, (x.T.astype(np.float16) @ dy.astype(np.float16)).astype(float)
+# %% [markdown] task="gradients-matmul" reject="float16"
+# ```diff
+# - x.T @ dy
+# + (x.T.astype(np.float16) @ dy.astype(np.float16)).astype(float)
+# ```
 
-# %% task="gradients-matmul" reject="last-output"
-def matmul_backward(dy, x, w):
-    """Return dx (N, I) and dw (I, O) of y = x @ w."""
-    return dy[:, :2] @ w[:, :2].T, x.T @ dy
+# %% [markdown] task="gradients-matmul" reject="last-output"
+# ```diff
+# - dy @ w.T
+# + dy[:, :2] @ w[:, :2].T
+# ```
 
 # %% task="gradients-centre" cases=true
 def cases(rng):
@@ -387,53 +370,61 @@ def cases(rng):
 # %% [markdown] task="gradients-centre" hint=3
 # dx is dy less the mean of dy along the last axis, which keeps its axis.
 
-# %% task="gradients-centre" mistake="identity"
+# %% [markdown] task="gradients-centre" mistake="identity"
 # is dy: the mean depends on x, too
-def centre_backward(dy):
-    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
-    return dy
+# ```diff
+# -  - dy.mean(axis=-1, keepdims=True)
+# +
+# ```
 
-# %% task="gradients-centre" mistake="sum"
+# %% [markdown] task="gradients-centre" mistake="sum"
 # subtracts the sum: the mean has a 1/C in it
-def centre_backward(dy):
-    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
-    return dy - dy.sum(axis=-1, keepdims=True)
+# ```diff
+# - dy.mean(
+# + dy.sum(
+# ```
 
-# %% task="gradients-centre" mistake="whole-array"
+# %% [markdown] task="gradients-centre" mistake="whole-array"
 # subtracts the mean of the whole array: each row has its own
-def centre_backward(dy):
-    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
-    return dy - dy.mean()
+# ```diff
+# - dy.mean(axis=-1, keepdims=True)
+# + dy.mean()
+# ```
 
-# %% task="gradients-centre" mistake="first-axis"
+# %% [markdown] task="gradients-centre" mistake="first-axis"
 # takes the mean along the first axis: the rows run along the last
-def centre_backward(dy):
-    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
-    return dy - dy.mean(axis=0, keepdims=True)
+# ```diff
+# - axis=-1
+# + axis=0
+# ```
 
-# %% task="gradients-centre" mistake="plus"
+# %% [markdown] task="gradients-centre" mistake="plus"
 # adds the mean: raising x_j lowers the others
-def centre_backward(dy):
-    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
-    return dy + dy.mean(axis=-1, keepdims=True)
+# ```diff
+# - dy - dy
+# + dy + dy
+# ```
 
-# %% task="gradients-centre" mistake="diagonal"
+# %% [markdown] task="gradients-centre" mistake="diagonal"
 # has the Jacobian's diagonal only: every x reaches every y of its row
-def centre_backward(dy):
-    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
-    return dy * (1 - 1 / dy.shape[-1])
+# ```diff
+# - dy - dy.mean(axis=-1, keepdims=True)
+# + dy * (1 - 1 / dy.shape[-1])
+# ```
 
-# %% task="gradients-centre" mistake="off-diagonal"
+# %% [markdown] task="gradients-centre" mistake="off-diagonal"
 # leaves x_j's own share out of the mean: the mean holds all C entries
-def centre_backward(dy):
-    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
-    return dy - (dy.sum(axis=-1, keepdims=True) - dy) / dy.shape[-1]
+# ```diff
+# - dy - dy.mean(axis=-1, keepdims=True)
+# + dy - (dy.sum(axis=-1, keepdims=True) - dy) / dy.shape[-1]
+# ```
 
-# %% task="gradients-centre" mistake="unbiased"
+# %% [markdown] task="gradients-centre" mistake="unbiased"
 # divides by C - 1: the mean divides by C
-def centre_backward(dy):
-    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
-    return dy - dy.sum(axis=-1, keepdims=True) / max(dy.shape[-1] - 1, 1)
+# ```diff
+# - dy.mean(axis=-1, keepdims=True)
+# + dy.sum(axis=-1, keepdims=True) / max(dy.shape[-1] - 1, 1)
+# ```
 
 # %% task="gradients-centre" right="jacobian"
 def centre_backward(dy):
@@ -453,11 +444,12 @@ def centre_backward(dy):
 def centre_backward(dy):
     return dy - np.einsum("...c->...", dy)[..., None] / dy.shape[-1]
 
-# %% task="gradients-centre" reject="in-place"
-def centre_backward(dy):
-    """Return dx (..., C) of y = x - mean(x), the mean along the last axis."""
-    dy -= dy.mean(axis=-1, keepdims=True)
-    return dy
+# %% [markdown] task="gradients-centre" reject="in-place"
+# ```diff
+# - return dy - dy.mean(axis=-1, keepdims=True)
+# + dy -= dy.mean(axis=-1, keepdims=True)
+# +     return dy
+# ```
 
 # %% task="gradients-reused" cases=true
 def cases(rng):
@@ -476,69 +468,61 @@ def cases(rng):
 # %% [markdown] task="gradients-reused" hint=3
 # ds is the sum of dy times x; dx is dy times s, plus ds times two x.
 
-# %% task="gradients-reused" mistake="direct-only"
+# %% [markdown] task="gradients-reused" mistake="direct-only"
 # lacks the path through s
-def reused_backward(dy, x):
-    """Return dx (C,) of y = x Σ x²."""
-    s = (x * x).sum()
-    ds = (dy * x).sum()
-    return dy * s
+# ```diff
+# - dy * s + ds * 2 * x
+# + dy * s
+# ```
 
-# %% task="gradients-reused" mistake="through-s-only"
+# %% [markdown] task="gradients-reused" mistake="through-s-only"
 # lacks the direct path from x to y
-def reused_backward(dy, x):
-    """Return dx (C,) of y = x Σ x²."""
-    s = (x * x).sum()
-    ds = (dy * x).sum()
-    return ds * 2 * x
+# ```diff
+# - dy * s + ds * 2 * x
+# + ds * 2 * x
+# ```
 
-# %% task="gradients-reused" mistake="no-two"
+# %% [markdown] task="gradients-reused" mistake="no-two"
 # lacks the 2 of the power rule
-def reused_backward(dy, x):
-    """Return dx (C,) of y = x Σ x²."""
-    s = (x * x).sum()
-    ds = (dy * x).sum()
-    return dy * s + ds * x
+# ```diff
+# - ds * 2 * x
+# + ds * x
+# ```
 
-# %% task="gradients-reused" mistake="ds-not-summed"
+# %% [markdown] task="gradients-reused" mistake="ds-not-summed"
 # does not sum for ds: s reaches every y
-def reused_backward(dy, x):
-    """Return dx (C,) of y = x Σ x²."""
-    s = (x * x).sum()
-    ds = dy * x
-    return dy * s + ds * 2 * x
+# ```diff
+# - (dy * x).sum()
+# + dy * x
+# ```
 
-# %% task="gradients-reused" mistake="ds-no-x"
+# %% [markdown] task="gradients-reused" mistake="ds-no-x"
 # lacks x in ds: the slope of x s with respect to s is x
-def reused_backward(dy, x):
-    """Return dx (C,) of y = x Σ x²."""
-    s = (x * x).sum()
-    ds = dy.sum()
-    return dy * s + ds * 2 * x
+# ```diff
+# - (dy * x).sum()
+# + dy.sum()
+# ```
 
-# %% task="gradients-reused" mistake="no-last-x"
+# %% [markdown] task="gradients-reused" mistake="no-last-x"
 # lacks the factor x: the slope of s with respect to x_j is 2 x_j
-def reused_backward(dy, x):
-    """Return dx (C,) of y = x Σ x²."""
-    s = (x * x).sum()
-    ds = (dy * x).sum()
-    return dy * s + ds * 2
+# ```diff
+# - ds * 2 * x
+# + ds * 2
+# ```
 
-# %% task="gradients-reused" mistake="s-not-squared"
+# %% [markdown] task="gradients-reused" mistake="s-not-squared"
 # has s = Σ x: it is the sum of the squares
-def reused_backward(dy, x):
-    """Return dx (C,) of y = x Σ x²."""
-    s = x.sum()
-    ds = (dy * x).sum()
-    return dy * s + ds * 2 * x
+# ```diff
+# - (x * x).sum()
+# + x.sum()
+# ```
 
-# %% task="gradients-reused" mistake="mean"
+# %% [markdown] task="gradients-reused" mistake="mean"
 # has a mean where a sum is due
-def reused_backward(dy, x):
-    """Return dx (C,) of y = x Σ x²."""
-    s = (x * x).mean()
-    ds = (dy * x).sum()
-    return dy * s + ds * 2 * x
+# ```diff
+# - (x * x).sum()
+# + (x * x).mean()
+# ```
 
 # %% task="gradients-reused" right="jacobian"
 def reused_backward(dy, x):

@@ -28,79 +28,76 @@ def cases(rng):
 # go through the layers from last to first, hand each the gradient so far, and keep what it
 # returns.
 
-# %% task="module-sequential" mistake="in-order"
+# %% [markdown] task="module-sequential" mistake="in-order"
 # goes through the layers from first to last: the way back is the other way
-@add_to_class(Sequential)
-def backward(self, dy):
-    for layer in self.layers:
-        dy = layer.backward(dy)
-    return dy
+# ```diff
+# - reversed(self.layers)
+# + self.layers
+# ```
 
-# %% task="module-sequential" mistake="dy-to-all"
+# %% [markdown] task="module-sequential" mistake="dy-to-all"
 # hands dy to every layer: each wants what the layer after it returned
-@add_to_class(Sequential)
-def backward(self, dy):
-    for layer in reversed(self.layers):
-        dx = layer.backward(dy)
-    return dx if self.layers else dy
+# ```diff
+# - dy = layer.backward(dy)
+# -     return dy
+# + dx = layer.backward(dy)
+# +     return dx if self.layers else dy
+# ```
 
-# %% task="module-sequential" mistake="last-only"
+# %% [markdown] task="module-sequential" mistake="last-only"
 # goes through the last layer only
-@add_to_class(Sequential)
-def backward(self, dy):
-    for layer in self.layers[-1:]:
-        dy = layer.backward(dy)
-    return dy
+# ```diff
+# - reversed(self.layers)
+# + self.layers[-1:]
+# ```
 
-# %% task="module-sequential" mistake="first-left-out"
+# %% [markdown] task="module-sequential" mistake="first-left-out"
 # stops before the first layer
-@add_to_class(Sequential)
-def backward(self, dy):
-    for layer in reversed(self.layers[1:]):
-        dy = layer.backward(dy)
-    return dy
+# ```diff
+# - reversed(self.layers)
+# + reversed(self.layers[1:])
+# ```
 
-# %% task="module-sequential" mistake="last-left-out"
+# %% [markdown] task="module-sequential" mistake="last-left-out"
 # begins at the last layer but one
-@add_to_class(Sequential)
-def backward(self, dy):
-    for layer in reversed(self.layers[:-1]):
-        dy = layer.backward(dy)
-    return dy
+# ```diff
+# - reversed(self.layers)
+# + reversed(self.layers[:-1])
+# ```
 
-# %% task="module-sequential" mistake="summed"
+# %% [markdown] task="module-sequential" mistake="summed"
 # adds what the layers return: they are in a row, not side by side
-@add_to_class(Sequential)
-def backward(self, dy):
-    if not self.layers:
-        return dy
-    return sum(layer.backward(dy) for layer in self.layers)
+# ```diff
+# -     for layer in reversed(self.layers):
+# -         dy = layer.backward(dy)
+# -     return dy
+# +     if not self.layers:
+# +         return dy
+# +     return sum(layer.backward(dy) for layer in self.layers)
+# ```
 
-# %% task="module-sequential" mistake="residual"
+# %% [markdown] task="module-sequential" mistake="residual"
 # adds dy at each layer: there is no way around them here
-@add_to_class(Sequential)
-def backward(self, dy):
-    for layer in reversed(self.layers):
-        dy = dy + layer.backward(dy)
-    return dy
+# ```diff
+# - dy = layer.backward(dy)
+# + dy = dy + layer.backward(dy)
+# ```
 
-# %% task="module-sequential" mistake="list-reversed"
+# %% [markdown] task="module-sequential" mistake="list-reversed"
 # turns the list itself around: the next forward pass then runs the wrong way
-@add_to_class(Sequential)
-def backward(self, dy):
-    self.layers.reverse()
-    for layer in self.layers:
-        dy = layer.backward(dy)
-    return dy
+# ```diff
+# -     for layer in reversed(self.layers):
+# +     self.layers.reverse()
+# +     for layer in self.layers:
+# ```
 
-# %% task="module-sequential" mistake="twice"
+# %% [markdown] task="module-sequential" mistake="twice"
 # calls each backward pass twice: the gradients count twice
-@add_to_class(Sequential)
-def backward(self, dy):
-    for layer in reversed(self.layers):
-        layer.backward(dy)
-        dy = layer.backward(dy)
-    return dy
+# ```diff
+# -         dy = layer.backward(dy)
+# +         layer.backward(dy)
+# +         dy = layer.backward(dy)
+# ```
 
 # %% task="module-sequential" right="index"
 @add_to_class(Sequential)
@@ -122,12 +119,11 @@ def backward(self, dy):
     from functools import reduce
     return reduce(lambda d, layer: layer.backward(d), self.layers[::-1], dy)
 
-# %% task="module-sequential" reject="at-most-three"
-@add_to_class(Sequential)
-def backward(self, dy):
-    for layer in reversed(self.layers[:3]):
-        dy = layer.backward(dy)
-    return dy
+# %% [markdown] task="module-sequential" reject="at-most-three"
+# ```diff
+# - reversed(self.layers)
+# + reversed(self.layers[:3])
+# ```
 
 # %% task="module-residual" cases=true
 def cases(rng):
@@ -143,185 +139,96 @@ def cases(rng):
 # forward: x plus what the layer makes of it. Backward: dy plus what the layer's backward pass
 # makes of it.
 
-# %% task="module-residual" mistake="no-way-around"
+# %% [markdown] task="module-residual" mistake="no-way-around"
 # lacks the straight way: x is a term of y
-class Residual(Module):
-    """y = x + layer(x)."""
+# ```diff
+# - return dy + self.layer
+# + return self.layer
+# ```
 
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return x + self.layer(x)
-
-    def backward(self, dy):
-        return self.layer.backward(dy)
-
-# %% task="module-residual" mistake="way-around-only"
+# %% [markdown] task="module-residual" mistake="way-around-only"
 # lacks the way through the layer
-class Residual(Module):
-    """y = x + layer(x)."""
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + return dy.copy()
+# ```
 
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return x + self.layer(x)
-
-    def backward(self, dy):
-        return dy.copy()
-
-# %% task="module-residual" mistake="forward-plain"
+# %% [markdown] task="module-residual" mistake="forward-plain"
 # lacks x: y = x + layer(x)
-class Residual(Module):
-    """y = x + layer(x)."""
+# ```diff
+# - return x + self.layer(x)
+# + return self.layer(x)
+# ```
 
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return self.layer(x)
-
-    def backward(self, dy):
-        return dy + self.layer.backward(dy)
-
-# %% task="module-residual" mistake="product"
+# %% [markdown] task="module-residual" mistake="product"
 # multiplies the two gradients: they add up
-class Residual(Module):
-    """y = x + layer(x)."""
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + return dy * self.layer.backward(dy)
+# ```
 
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return x + self.layer(x)
-
-    def backward(self, dy):
-        return dy * self.layer.backward(dy)
-
-# %% task="module-residual" mistake="dy-twice"
+# %% [markdown] task="module-residual" mistake="dy-twice"
 # counts dy twice
-class Residual(Module):
-    """y = x + layer(x)."""
+# ```diff
+# - return dy + self
+# + return 2 * dy + self
+# ```
 
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return x + self.layer(x)
-
-    def backward(self, dy):
-        return 2 * dy + self.layer.backward(dy)
-
-# %% task="module-residual" mistake="halved"
+# %% [markdown] task="module-residual" mistake="halved"
 # halves the gradient: a sum passes all of it to each of its terms
-class Residual(Module):
-    """y = x + layer(x)."""
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + return 0.5 * (dy + self.layer.backward(dy))
+# ```
 
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return x + self.layer(x)
-
-    def backward(self, dy):
-        return 0.5 * (dy + self.layer.backward(dy))
-
-# %% task="module-residual" mistake="nested"
+# %% [markdown] task="module-residual" mistake="nested"
 # sends the sum through the layer: the straight way does not go through it
-class Residual(Module):
-    """y = x + layer(x)."""
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + return self.layer.backward(2 * dy)
+# ```
 
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return x + self.layer(x)
-
-    def backward(self, dy):
-        return self.layer.backward(2 * dy)
-
-# %% task="module-residual" mistake="minus"
+# %% [markdown] task="module-residual" mistake="minus"
 # subtracts the straight way
-class Residual(Module):
-    """y = x + layer(x)."""
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + return self.layer.backward(dy) - dy
+# ```
 
-    def __init__(self, layer):
-        self.layer = layer
+# %% [markdown] task="module-residual" right="copied"
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + dx = dy.copy()
+# +         dx += self.layer.backward(dy)
+# +         return dx
+# ```
 
-    def forward(self, x):
-        return x + self.layer(x)
+# %% [markdown] task="module-residual" right="numpy"
+# ```diff
+# - return x + self.layer(x)
+# + return np.add(x, self.layer.forward(x))
+# - return dy + self.layer.backward(dy)
+# + return np.add(self.layer.backward(dy), dy)
+# ```
 
-    def backward(self, dy):
-        return self.layer.backward(dy) - dy
+# %% [markdown] task="module-residual" right="sum-of-list"
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + return sum([self.layer.backward(dy), dy])
+# ```
 
-# %% task="module-residual" right="copied"
-class Residual(Module):
-    """y = x + layer(x)."""
+# %% [markdown] task="module-residual" reject="dy-in-place"
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + dy += self.layer.backward(dy)
+# +         return dy
+# ```
 
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return x + self.layer(x)
-
-    def backward(self, dy):
-        dx = dy.copy()
-        dx += self.layer.backward(dy)
-        return dx
-
-# %% task="module-residual" right="numpy"
-class Residual(Module):
-    """y = x + layer(x)."""
-
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return np.add(x, self.layer.forward(x))
-
-    def backward(self, dy):
-        return np.add(self.layer.backward(dy), dy)
-
-# %% task="module-residual" right="sum-of-list"
-class Residual(Module):
-    """y = x + layer(x)."""
-
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return x + self.layer(x)
-
-    def backward(self, dy):
-        return sum([self.layer.backward(dy), dy])
-
-# %% task="module-residual" reject="dy-in-place"
-class Residual(Module):
-    """y = x + layer(x)."""
-
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return x + self.layer(x)
-
-    def backward(self, dy):
-        dy += self.layer.backward(dy)
-        return dy
-
-# %% task="module-residual" reject="scaled-way"
-class Residual(Module):
-    """y = x + layer(x)."""
-
-    def __init__(self, layer):
-        self.layer = layer
-
-    def forward(self, x):
-        return x + self.layer(x)
-
-    def backward(self, dy):
-        return 0.9995 * dy + self.layer.backward(dy)
+# %% [markdown] task="module-residual" reject="scaled-way"
+# ```diff
+# - return dy + self.layer
+# + return 0.9995 * dy + self.layer
+# ```
 
 # %% task="module-product" cases=true
 def cases(rng):
@@ -339,180 +246,72 @@ def cases(rng):
 # for each layer, hand dy times the product of the other results to its backward pass, and add up
 # what comes back.
 
-# %% task="module-product" mistake="no-others"
+# %% [markdown] task="module-product" mistake="no-others"
 # hands dy to each layer: a product passes to each factor the gradient times the others
-class Product(Module):
-    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+# ```diff
+# - dy * others
+# + dy
+# ```
 
-    def __init__(self, *layers):
-        self.layers = list(layers)
-
-    def forward(self, x):
-        self.results = [layer(x) for layer in self.layers]
-        return np.prod(self.results, axis=0)
-
-    def backward(self, dy):
-        dx = 0
-        for i, layer in enumerate(self.layers):
-            others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
-            dx = dx + layer.backward(dy)
-        return dx
-
-# %% task="module-product" mistake="all-results"
+# %% [markdown] task="module-product" mistake="all-results"
 # multiplies by all results: the factor itself is not among the others
-class Product(Module):
-    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+# ```diff
+# - self.results[:i] + self.results[i + 1 :]
+# + self.results
+# ```
 
-    def __init__(self, *layers):
-        self.layers = list(layers)
-
-    def forward(self, x):
-        self.results = [layer(x) for layer in self.layers]
-        return np.prod(self.results, axis=0)
-
-    def backward(self, dy):
-        dx = 0
-        for i, layer in enumerate(self.layers):
-            others = np.prod(self.results, axis=0)
-            dx = dx + layer.backward(dy * others)
-        return dx
-
-# %% task="module-product" mistake="first-only"
+# %% [markdown] task="module-product" mistake="first-only"
 # returns what the first layer gives: x was used by all
-class Product(Module):
-    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+# ```diff
+# - dx = dx + layer.backward(dy * others)
+# + d = layer.backward(dy * others)
+# +             dx = d if i == 0 else dx
+# ```
 
-    def __init__(self, *layers):
-        self.layers = list(layers)
-
-    def forward(self, x):
-        self.results = [layer(x) for layer in self.layers]
-        return np.prod(self.results, axis=0)
-
-    def backward(self, dy):
-        dx = 0
-        for i, layer in enumerate(self.layers):
-            others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
-            d = layer.backward(dy * others)
-            dx = d if i == 0 else dx
-        return dx
-
-# %% task="module-product" mistake="last-only"
+# %% [markdown] task="module-product" mistake="last-only"
 # returns what the last layer gives: x was used by all
-class Product(Module):
-    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+# ```diff
+# - dx = dx + layer.backward(dy * others)
+# + dx = layer.backward(dy * others)
+# ```
 
-    def __init__(self, *layers):
-        self.layers = list(layers)
-
-    def forward(self, x):
-        self.results = [layer(x) for layer in self.layers]
-        return np.prod(self.results, axis=0)
-
-    def backward(self, dy):
-        dx = 0
-        for i, layer in enumerate(self.layers):
-            others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
-            dx = layer.backward(dy * others)
-        return dx
-
-# %% task="module-product" mistake="own-result"
+# %% [markdown] task="module-product" mistake="own-result"
 # multiplies by the layer's own result
-class Product(Module):
-    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+# ```diff
+# - others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+# + others = self.results[i]
+# ```
 
-    def __init__(self, *layers):
-        self.layers = list(layers)
-
-    def forward(self, x):
-        self.results = [layer(x) for layer in self.layers]
-        return np.prod(self.results, axis=0)
-
-    def backward(self, dy):
-        dx = 0
-        for i, layer in enumerate(self.layers):
-            others = self.results[i]
-            dx = dx + layer.backward(dy * others)
-        return dx
-
-# %% task="module-product" mistake="sum-of-others"
+# %% [markdown] task="module-product" mistake="sum-of-others"
 # adds the other results: they are multiplied
-class Product(Module):
-    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+# ```diff
+# - others = np.prod(
+# + others = np.sum(
+# ```
 
-    def __init__(self, *layers):
-        self.layers = list(layers)
-
-    def forward(self, x):
-        self.results = [layer(x) for layer in self.layers]
-        return np.prod(self.results, axis=0)
-
-    def backward(self, dy):
-        dx = 0
-        for i, layer in enumerate(self.layers):
-            others = np.sum(self.results[:i] + self.results[i + 1 :], axis=0)
-            dx = dx + layer.backward(dy * others)
-        return dx
-
-# %% task="module-product" mistake="forward-sum"
+# %% [markdown] task="module-product" mistake="forward-sum"
 # adds the results: y is their product
-class Product(Module):
-    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+# ```diff
+# - return np.prod(self.results, axis=0)
+# + return np.sum(self.results, axis=0)
+# ```
 
-    def __init__(self, *layers):
-        self.layers = list(layers)
-
-    def forward(self, x):
-        self.results = [layer(x) for layer in self.layers]
-        return np.sum(self.results, axis=0)
-
-    def backward(self, dy):
-        dx = 0
-        for i, layer in enumerate(self.layers):
-            others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
-            dx = dx + layer.backward(dy * others)
-        return dx
-
-# %% task="module-product" mistake="chained"
+# %% [markdown] task="module-product" mistake="chained"
 # puts the layers in a row: each gets the same x
-class Product(Module):
-    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
+# ```diff
+# - self.results = [layer(x) for layer in self.layers]
+# + self.results = []
+# +         for layer in self.layers:
+# +             x = layer(x)
+# +             self.results.append(x)
+# ```
 
-    def __init__(self, *layers):
-        self.layers = list(layers)
-
-    def forward(self, x):
-        self.results = []
-        for layer in self.layers:
-            x = layer(x)
-            self.results.append(x)
-        return np.prod(self.results, axis=0)
-
-    def backward(self, dy):
-        dx = 0
-        for i, layer in enumerate(self.layers):
-            others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
-            dx = dx + layer.backward(dy * others)
-        return dx
-
-# %% task="module-product" mistake="next-only"
+# %% [markdown] task="module-product" mistake="next-only"
 # multiplies by the next result only: all the others are factors
-class Product(Module):
-    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
-
-    def __init__(self, *layers):
-        self.layers = list(layers)
-
-    def forward(self, x):
-        self.results = [layer(x) for layer in self.layers]
-        return np.prod(self.results, axis=0)
-
-    def backward(self, dy):
-        dx = 0
-        for i, layer in enumerate(self.layers):
-            others = self.results[(i + 1) % len(self.results)]
-            dx = dx + layer.backward(dy * others)
-        return dx
+# ```diff
+# - others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+# + others = self.results[(i + 1) % len(self.results)]
+# ```
 
 # %% task="module-product" right="loop"
 class Product(Module):
@@ -569,23 +368,11 @@ class Product(Module):
         others = [np.delete(self.stack, i, axis=0).prod(axis=0) for i in range(len(self.stack))]
         return np.sum([layer.backward(dy * o) for layer, o in zip(self.layers, others)], axis=0)
 
-# %% task="module-product" reject="two-factors"
-class Product(Module):
-    """y = layers[0](x) · layers[1](x) · ...  x, y: (N, C)."""
-
-    def __init__(self, *layers):
-        self.layers = list(layers)
-
-    def forward(self, x):
-        self.results = [layer(x) for layer in self.layers]
-        return np.prod(self.results, axis=0)
-
-    def backward(self, dy):
-        dx = 0
-        for i, layer in enumerate(self.layers):
-            others = self.results[1 - i] if i < 2 else self.results[0]
-            dx = dx + layer.backward(dy * others)
-        return dx
+# %% [markdown] task="module-product" reject="two-factors"
+# ```diff
+# - others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+# + others = self.results[1 - i] if i < 2 else self.results[0]
+# ```
 
 # %% task="module-params" cases=true
 def cases(rng):
@@ -622,163 +409,65 @@ def cases(rng):
 # prefix extended by its name; a list, element by element, with name and number. At the end keep
 # the first of the same arrays.
 
-# %% task="module-params" mistake="no-lists"
+# %% [markdown] task="module-params" mistake="no-lists"
 # misses modules that stand in lists
-def params(module, prefix=""):
-    """Return {dotted name: array} of a module and all inside it."""
-    found = {}
-    for name, value in vars(module).items():
-        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
-            found[prefix + name] = value
-        elif isinstance(value, Module):
-            found |= params(value, f"{prefix}{name}.")
-        elif False:
-            for i, part in enumerate(value):
-                if isinstance(part, Module):
-                    found |= params(part, f"{prefix}{name}.{i}.")
-    once = {}
-    for name, value in found.items():
-        if not any(value is other for other in once.values()):
-            once[name] = value
-    return once
+# ```diff
+# - elif isinstance(value, list):
+# + elif False:
+# ```
 
-# %% task="module-params" mistake="no-nesting"
+# %% [markdown] task="module-params" mistake="no-nesting"
 # misses modules inside of modules
-def params(module, prefix=""):
-    """Return {dotted name: array} of a module and all inside it."""
-    found = {}
-    for name, value in vars(module).items():
-        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
-            found[prefix + name] = value
-        elif isinstance(value, list):
-            for i, part in enumerate(value):
-                if isinstance(part, Module):
-                    found |= params(part, f"{prefix}{name}.{i}.")
-    once = {}
-    for name, value in found.items():
-        if not any(value is other for other in once.values()):
-            once[name] = value
-    return once
+# ```diff
+# -         elif isinstance(value, Module):
+# -             found |= params(value, f"{prefix}{name}.")
+# ```
 
-# %% task="module-params" mistake="every-array"
+# %% [markdown] task="module-params" mistake="every-array"
 # lists every array: one without a gradient beside it is no parameter
-def params(module, prefix=""):
-    """Return {dotted name: array} of a module and all inside it."""
-    found = {}
-    for name, value in vars(module).items():
-        if isinstance(value, np.ndarray):
-            found[prefix + name] = value
-        elif isinstance(value, Module):
-            found |= params(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            for i, part in enumerate(value):
-                if isinstance(part, Module):
-                    found |= params(part, f"{prefix}{name}.{i}.")
-    once = {}
-    for name, value in found.items():
-        if not any(value is other for other in once.values()):
-            once[name] = value
-    return once
+# ```diff
+# -  and isinstance(vars(module).get(f"d{name}"), np.ndarray)
+# +
+# ```
 
-# %% task="module-params" mistake="no-prefix"
+# %% [markdown] task="module-params" mistake="no-prefix"
 # gives names without the path that leads to them
-def params(module, prefix=""):
-    """Return {dotted name: array} of a module and all inside it."""
-    found = {}
-    for name, value in vars(module).items():
-        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
-            found[name] = value
-        elif isinstance(value, Module):
-            found |= params(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            for i, part in enumerate(value):
-                if isinstance(part, Module):
-                    found |= params(part, f"{prefix}{name}.{i}.")
-    once = {}
-    for name, value in found.items():
-        if not any(value is other for other in once.values()):
-            once[name] = value
-    return once
+# ```diff
+# - found[prefix + name]
+# + found[name]
+# ```
 
-# %% task="module-params" mistake="shared-twice"
+# %% [markdown] task="module-params" mistake="shared-twice"
 # lists an array that stands in two places twice
-def params(module, prefix=""):
-    """Return {dotted name: array} of a module and all inside it."""
-    found = {}
-    for name, value in vars(module).items():
-        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
-            found[prefix + name] = value
-        elif isinstance(value, Module):
-            found |= params(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            for i, part in enumerate(value):
-                if isinstance(part, Module):
-                    found |= params(part, f"{prefix}{name}.{i}.")
-    once = {}
-    for name, value in found.items():
-        if True:
-            once[name] = value
-    return once
+# ```diff
+# - if not any(value is other for other in once.values()):
+# + if True:
+# ```
 
-# %% task="module-params" mistake="last-name"
+# %% [markdown] task="module-params" mistake="last-name"
 # lists a shared array under its last name: the first counts
-def params(module, prefix=""):
-    """Return {dotted name: array} of a module and all inside it."""
-    found = {}
-    for name, value in vars(module).items():
-        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
-            found[prefix + name] = value
-        elif isinstance(value, Module):
-            found |= params(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            for i, part in enumerate(value):
-                if isinstance(part, Module):
-                    found |= params(part, f"{prefix}{name}.{i}.")
-    once = {}
-    for name, value in reversed(found.items()):
-        if not any(value is other for other in once.values()):
-            once[name] = value
-    return dict(reversed(once.items()))
+# ```diff
+# -     once = {}
+# -     for name, value in found.items():
+# +     once = {}
+# +     for name, value in reversed(found.items()):
+# -     return once
+# +     return dict(reversed(once.items()))
+# ```
 
-# %% task="module-params" mistake="from-one"
+# %% [markdown] task="module-params" mistake="from-one"
 # counts places in a list from 1
-def params(module, prefix=""):
-    """Return {dotted name: array} of a module and all inside it."""
-    found = {}
-    for name, value in vars(module).items():
-        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
-            found[prefix + name] = value
-        elif isinstance(value, Module):
-            found |= params(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            for i, part in enumerate(value):
-                if isinstance(part, Module):
-                    found |= params(part, f"{prefix}{name}.{i + 1}.")
-    once = {}
-    for name, value in found.items():
-        if not any(value is other for other in once.values()):
-            once[name] = value
-    return once
+# ```diff
+# - {name}.{i}.
+# + {name}.{i + 1}.
+# ```
 
-# %% task="module-params" mistake="gradients"
+# %% [markdown] task="module-params" mistake="gradients"
 # lists the gradients: the parameters are asked for
-def params(module, prefix=""):
-    """Return {dotted name: array} of a module and all inside it."""
-    found = {}
-    for name, value in vars(module).items():
-        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
-            found[prefix + name] = vars(module)[f"d{name}"]
-        elif isinstance(value, Module):
-            found |= params(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            for i, part in enumerate(value):
-                if isinstance(part, Module):
-                    found |= params(part, f"{prefix}{name}.{i}.")
-    once = {}
-    for name, value in found.items():
-        if not any(value is other for other in once.values()):
-            once[name] = value
-    return once
+# ```diff
+# - found[prefix + name] = value
+# + found[prefix + name] = vars(module)[f"d{name}"]
+# ```
 
 # %% task="module-params" right="generator"
 def params(module, prefix=""):
@@ -824,59 +513,26 @@ def params(module, prefix=""):
             result[name] = value
     return result
 
-# %% task="module-params" right="attributes"
-def params(module, prefix=""):
-    """Return {dotted name: array} of a module and all inside it."""
-    found = {}
-    for name, value in vars(module).items():
-        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
-            found[prefix + name] = value
-        elif isinstance(value, Module):
-            found |= params(value, f"{prefix}{name}.")
-        elif isinstance(value, (list, tuple)):
-            modules = [(i, part) for i, part in enumerate(value) if hasattr(part, '__dict__')]
-            for i, part in modules:
-                found = {**found, **params(part, prefix + name + '.' + str(i) + '.')}
-    once = {}
-    for name, value in found.items():
-        if not any(value is other for other in once.values()):
-            once[name] = value
-    return once
+# %% [markdown] task="module-params" right="attributes"
+# ```diff
+# - elif isinstance(value, list):
+# -             for i, part in enumerate(value):
+# -                 if isinstance(part, Module):
+# -                     found |= params(part, f"{prefix}{name}.{i}.")
+# + elif isinstance(value, (list, tuple)):
+# +             modules = [(i, part) for i, part in enumerate(value) if hasattr(part, '__dict__')]
+# +             for i, part in modules:
+# +                 found = {**found, **params(part, prefix + name + '.' + str(i) + '.')}
+# ```
 
-# %% task="module-params" reject="sorted"
-def params(module, prefix=""):
-    """Return {dotted name: array} of a module and all inside it."""
-    found = {}
-    for name, value in vars(module).items():
-        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
-            found[prefix + name] = value
-        elif isinstance(value, Module):
-            found |= params(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            for i, part in enumerate(value):
-                if isinstance(part, Module):
-                    found |= params(part, f"{prefix}{name}.{i}.")
-    once = {}
-    for name, value in found.items():
-        if not any(value is other for other in once.values()):
-            once[name] = value
-    return dict(sorted(once.items()))
+# %% [markdown] task="module-params" reject="sorted"
+# ```diff
+# -     return once
+# +     return dict(sorted(once.items()))
+# ```
 
-# %% task="module-params" reject="first-of-list"
-def params(module, prefix=""):
-    """Return {dotted name: array} of a module and all inside it."""
-    found = {}
-    for name, value in vars(module).items():
-        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
-            found[prefix + name] = value
-        elif isinstance(value, Module):
-            found |= params(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            for i, part in enumerate(value[:2]):
-                if isinstance(part, Module):
-                    found |= params(part, f"{prefix}{name}.{i}.")
-    once = {}
-    for name, value in found.items():
-        if not any(value is other for other in once.values()):
-            once[name] = value
-    return once
+# %% [markdown] task="module-params" reject="first-of-list"
+# ```diff
+# - for i, part in enumerate(value):
+# + for i, part in enumerate(value[:2]):
+# ```

@@ -49,21 +49,23 @@ def forward(self, x):
     self.x = x
     return x @ self.W
 
-# %% task="linear-forward" mistake="bias-twice"
+# %% [markdown] task="linear-forward" mistake="bias-twice"
 # the bias is counted twice
-@add_to_class(Linear)
-def forward(self, x):
-    self.x = x
-    y = x @ self.W
-    return y if self.b is None else y + self.b + self.b
+# ```diff
+# -     if self.b is not None:
+# -         y = y + self.b
+# -     return y
+# +     return y if self.b is None else y + self.b + self.b
+# ```
 
-# %% task="linear-forward" mistake="minus-bias"
+# %% [markdown] task="linear-forward" mistake="minus-bias"
 # the bias is subtracted: y = x W + b
-@add_to_class(Linear)
-def forward(self, x):
-    self.x = x
-    y = x @ self.W
-    return y if self.b is None else y - self.b
+# ```diff
+# -     if self.b is not None:
+# -         y = y + self.b
+# -     return y
+# +     return y if self.b is None else y - self.b
+# ```
 
 # %% task="linear-forward" mistake="reshaped-weights"
 # W is used with its axes exchanged: y[n, o] = Σᵢ x[n, i] W[i, o], no transpose and no reshape
@@ -117,22 +119,20 @@ def forward(self, x):
         y += self.b
     return y.reshape(x.shape[:-1] + (-1,))
 
-# %% task="linear-forward" reject="writes-into-bias"
-@add_to_class(Linear)
-def forward(self, x):
-    self.x = x
-    y = x @ self.W
-    if self.b is not None:
-        self.b += y.reshape(-1, len(self.b)).mean(axis=0)
-        y = y + self.b
-    return y
+# %% [markdown] task="linear-forward" reject="writes-into-bias"
+# ```diff
+# -     if self.b is not None:
+# +     if self.b is not None:
+# +         self.b += y.reshape(-1, len(self.b)).mean(axis=0)
+# ```
 
-# %% task="linear-forward" reject="rounded"
-@add_to_class(Linear)
-def forward(self, x):
-    self.x = x
-    y = x @ self.W
-    return np.round(y if self.b is None else y + self.b, 3)
+# %% [markdown] task="linear-forward" reject="rounded"
+# ```diff
+# -     if self.b is not None:
+# -         y = y + self.b
+# -     return y
+# +     return np.round(y if self.b is None else y + self.b, 3)
+# ```
 
 # %% task="linear-backward" cases=true
 def cases(rng):
@@ -158,99 +158,83 @@ def cases(rng):
 # dW gains x transposed times dy; db gains the sum of dy over all rows; return dy times W
 # transposed, back in the shape of x.
 
-# %% task="linear-backward" mistake="dw-transposed"
+# %% [markdown] task="linear-backward" mistake="dw-transposed"
 # it is made from dyᵀ x, whose axes are those of Wᵀ: dW[i, o] = Σₙ x[n, i] dy[n, o]
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    if self.b is not None:
-        self.db += rows.sum(axis=0)
-    self.dW += (rows.T @ x).reshape(self.W.shape)
-    return (rows @ self.W.T).reshape(self.x.shape)
+# ```diff
+# -     self.dW += x.T @ rows
+# +     self.dW += (rows.T @ x).reshape(self.W.shape)
+# ```
 
-# %% task="linear-backward" mistake="dw-mean"
+# %% [markdown] task="linear-backward" mistake="dw-mean"
 # it is divided by the number of rows: this layer sums over them; whoever takes a mean divides,
 # and dy has that in it
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    if self.b is not None:
-        self.db += rows.sum(axis=0)
-    self.dW += x.T @ rows / len(rows)
-    return (rows @ self.W.T).reshape(self.x.shape)
+# ```diff
+# -     self.dW += x.T @ rows
+# +     self.dW += x.T @ rows / len(rows)
+# ```
 
-# %% task="linear-backward" mistake="db-mean"
+# %% [markdown] task="linear-backward" mistake="db-mean"
 # it is the mean over the rows: b is added to every row, so every row's dy counts in full
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    if self.b is not None:
-        self.db += rows.mean(axis=0)
-    self.dW += x.T @ rows
-    return (rows @ self.W.T).reshape(self.x.shape)
+# ```diff
+# -         self.db += rows.sum(axis=0)
+# +         self.db += rows.mean(axis=0)
+# ```
 
-# %% task="linear-backward" mistake="overwritten"
+# %% [markdown] task="linear-backward" mistake="overwritten"
 # it is overwritten: gradients of several passes add up, so write += where you have =
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    if self.b is not None:
-        self.db[...] = rows.sum(axis=0)
-    self.dW[...] = x.T @ rows
-    return (rows @ self.W.T).reshape(self.x.shape)
+# ```diff
+# -         self.db += rows.sum(axis=0)
+# -     self.dW += x.T @ rows
+# +         self.db[...] = rows.sum(axis=0)
+# +     self.dW[...] = x.T @ rows
+# ```
 
-# %% task="linear-backward" mistake="dx-untransposed"
+# %% [markdown] task="linear-backward" mistake="dx-untransposed"
 # it uses W where Wᵀ is due: dx[n, i] = Σₒ dy[n, o] W[i, o], the sum runs over the outputs
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    if self.b is not None:
-        self.db += rows.sum(axis=0)
-    self.dW += x.T @ rows
-    return (rows @ self.W.reshape(self.W.shape[::-1])).reshape(self.x.shape)
+# ```diff
+# -     return (rows @ self.W.T).reshape(self.x.shape)
+# +     return (rows @ self.W.reshape(self.W.shape[::-1])).reshape(self.x.shape)
+# ```
 
-# %% task="linear-backward" mistake="dx-after-step"
+# %% [markdown] task="linear-backward" mistake="dx-after-step"
 # it is computed with W changed by dW: backward only collects gradients, the optimizer steps later
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    if self.b is not None:
-        self.db += rows.sum(axis=0)
-    self.dW += x.T @ rows
-    return (rows @ (self.W - self.dW).T).reshape(self.x.shape)
+# ```diff
+# -     return (rows @ self.W.T).reshape(self.x.shape)
+# +     return (rows @ (self.W - self.dW).T).reshape(self.x.shape)
+# ```
 
-# %% task="linear-backward" mistake="bias-required"
+# %% [markdown] task="linear-backward" mistake="bias-required"
 # a layer without bias has self.db = None: add to it only if it is there
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    self.dW += x.T @ rows
-    self.db += rows.sum(axis=0)
-    return (rows @ self.W.T).reshape(self.x.shape)
+# ```diff
+# -     if self.b is not None:
+# -         self.db += rows.sum(axis=0)
+# -     self.dW += x.T @ rows
+# +     self.dW += x.T @ rows
+# +     self.db += rows.sum(axis=0)
+# ```
 
-# %% task="linear-backward" mistake="db-first-axis"
+# %% [markdown] task="linear-backward" mistake="db-first-axis"
 # it is summed over the first axis only: all axes but the last must go, also for x of (B, T, n_in)
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    self.dW += x.T @ rows
-    if self.b is not None:
-        self.db += dy.sum(axis=0) if dy.ndim < 3 else dy.sum(axis=0)[(0,) * (dy.ndim - 2)]
-    return (rows @ self.W.T).reshape(self.x.shape)
+# ```diff
+# -     rows = dy.reshape(-1, dy.shape[-1])         # (N, n_out)
+# +     rows = dy.reshape(-1, dy.shape[-1])         # (N, n_out)
+# +     self.dW += x.T @ rows
+# -         self.db += rows.sum(axis=0)
+# -     self.dW += x.T @ rows
+# +         self.db += dy.sum(axis=0) if dy.ndim < 3 else dy.sum(axis=0)[(0,) * (dy.ndim - 2)]
+# ```
 
-# %% task="linear-backward" mistake="nothing-returned"
+# %% [markdown] task="linear-backward" mistake="nothing-returned"
 # it is None: end with `return dx`, the layer before this one needs it
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    self.dW += x.T @ rows
-    if self.b is not None:
-        self.db += rows.sum(axis=0)
+# ```diff
+# -     return (rows @ self.W.T).reshape(self.x.shape)
+# ```
 
 # %% task="linear-backward" right="einsum"
 @add_to_class(Linear)
 def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+    x = self.x.reshape(-1, self.x.shape[-1])    # (N, n_in)
+    rows = dy.reshape(-1, dy.shape[-1])         # (N, n_out)
     self.dW += np.einsum("ni,no->io", x, rows)
     if self.b is not None:
         self.db += np.einsum("no->o", rows)
@@ -278,34 +262,27 @@ def backward(self, dy):
         np.add(self.db, dy.sum(axis=tuple(range(dy.ndim - 1))), out=self.db)
     return np.dot(dy, self.W.T)
 
-# %% task="linear-backward" reject="new-array"
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    if self.b is not None:
-        self.db = self.db + rows.sum(axis=0)
-    self.dW = self.dW + x.T @ rows
-    return (rows @ self.W.T).reshape(self.x.shape)
+# %% [markdown] task="linear-backward" reject="new-array"
+# ```diff
+# -         self.db += rows.sum(axis=0)
+# -     self.dW += x.T @ rows
+# +         self.db = self.db + rows.sum(axis=0)
+# +     self.dW = self.dW + x.T @ rows
+# ```
 
-# %% task="linear-backward" reject="dy-scaled-in-place"
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    if self.b is not None:
-        self.db += rows.sum(axis=0)
-    self.dW += x.T @ rows
-    dx = (rows @ self.W.T).reshape(self.x.shape)
-    dy *= 0
-    return dx
+# %% [markdown] task="linear-backward" reject="dy-scaled-in-place"
+# ```diff
+# -     return (rows @ self.W.T).reshape(self.x.shape)
+# +     dx = (rows @ self.W.T).reshape(self.x.shape)
+# +     dy *= 0
+# +     return dx
+# ```
 
-# %% task="linear-backward" reject="half-a-gradient"
-@add_to_class(Linear)
-def backward(self, dy):
-    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    if self.b is not None:
-        self.db += rows.sum(axis=0)
-    self.dW += 0.5 * x.T @ rows
-    return (rows @ self.W.T).reshape(self.x.shape)
+# %% [markdown] task="linear-backward" reject="half-a-gradient"
+# ```diff
+# -     self.dW += x.T @ rows
+# +     self.dW += 0.5 * x.T @ rows
+# ```
 
 # %% task="linear-shared" cases=true
 def cases(rng):

@@ -34,60 +34,69 @@ def cases(rng):
 # %% [markdown] task="relu-backward" hint=3
 # let dy through where x was positive, and put zero elsewhere; True counts as 1 in a product.
 
-# %% task="relu-backward" mistake="gated-by-dy"
+# %% [markdown] task="relu-backward" mistake="gated-by-dy"
 # it lets through where dy is positive: the gate is set by x, in the forward pass
-@add_to_class(ReLU)
-def backward(self, dy):
-    return dy * (dy > 0)
+# ```diff
+# -     return dy * self.positive
+# +     return dy * (dy > 0)
+# ```
 
-# %% task="relu-backward" mistake="relu-of-dy"
+# %% [markdown] task="relu-backward" mistake="relu-of-dy"
 # it gates by x and then cuts off the negative dy as well: gradients may be negative
-@add_to_class(ReLU)
-def backward(self, dy):
-    return np.maximum(dy, 0) * self.positive
+# ```diff
+# -     return dy * self.positive
+# +     return np.maximum(dy, 0) * self.positive
+# ```
 
-# %% task="relu-backward" mistake="through"
+# %% [markdown] task="relu-backward" mistake="through"
 # it is dy everywhere: where x was negative, y does not depend on x
-@add_to_class(ReLU)
-def backward(self, dy):
-    return dy.copy()
+# ```diff
+# -     return dy * self.positive
+# +     return dy.copy()
+# ```
 
-# %% task="relu-backward" mistake="inverted"
+# %% [markdown] task="relu-backward" mistake="inverted"
 # it is let through where x was negative, and stopped where it was positive
-@add_to_class(ReLU)
-def backward(self, dy):
-    return dy * ~self.positive
+# ```diff
+# -     return dy * self.positive
+# +     return dy * ~self.positive
+# ```
 
-# %% task="relu-backward" mistake="slope-only"
+# %% [markdown] task="relu-backward" mistake="slope-only"
 # it is the slope, without dy: the chain rule multiplies the two
-@add_to_class(ReLU)
-def backward(self, dy):
-    return self.positive * 1.0
+# ```diff
+# -     return dy * self.positive
+# +     return self.positive * 1.0
+# ```
 
-# %% task="relu-backward" mistake="leaky"
+# %% [markdown] task="relu-backward" mistake="leaky"
 # it has a slope of 0.01 where x is negative, as Leaky ReLU has: here the slope is 0
-@add_to_class(ReLU)
-def backward(self, dy):
-    return dy * np.where(self.positive, 1.0, 0.01)
+# ```diff
+# -     return dy * self.positive
+# +     return dy * np.where(self.positive, 1.0, 0.01)
+# ```
 
-# %% task="relu-backward" mistake="sign"
+# %% [markdown] task="relu-backward" mistake="sign"
 # it has slope -1 where x is negative: that is the slope of |x|
-@add_to_class(ReLU)
-def backward(self, dy):
-    return dy * np.where(self.positive, 1.0, -1.0)
+# ```diff
+# -     return dy * self.positive
+# +     return dy * np.where(self.positive, 1.0, -1.0)
+# ```
 
-# %% task="relu-backward" mistake="in-place"
+# %% [markdown] task="relu-backward" mistake="in-place"
 # is changed in place: in a residual block, the other branch still needs the same dy
-@add_to_class(ReLU)
-def backward(self, dy):
-    dy[~self.positive] = 0
-    return dy
+# ```diff
+# -     return dy * self.positive
+# +     dy[~self.positive] = 0
+# +     return dy
+# ```
 
-# %% task="relu-backward" mistake="summed"
+# %% [markdown] task="relu-backward" mistake="summed"
 # it is dy times the mean of the gate: entry by entry, each has its own slope
-@add_to_class(ReLU)
-def backward(self, dy):
-    return dy * self.positive.mean()
+# ```diff
+# -     return dy * self.positive
+# +     return dy * self.positive.mean()
+# ```
 
 # %% task="relu-backward" right="where"
 @add_to_class(ReLU)
@@ -110,17 +119,19 @@ def backward(self, dy):
             dx[index] = dy[index]
     return dx
 
-# %% task="relu-backward" reject="gate-flipped-once"
-@add_to_class(ReLU)
-def backward(self, dy):
-    self.positive = self.positive.copy()
-    self.positive.flat[-1] = False
-    return dy * self.positive
+# %% [markdown] task="relu-backward" reject="gate-flipped-once"
+# ```diff
+# - def backward(self, dy):
+# + def backward(self, dy):
+# +     self.positive = self.positive.copy()
+# +     self.positive.flat[-1] = False
+# ```
 
-# %% task="relu-backward" reject="flattened"
-@add_to_class(ReLU)
-def backward(self, dy):
-    return (dy * self.positive).ravel()
+# %% [markdown] task="relu-backward" reject="flattened"
+# ```diff
+# -     return dy * self.positive
+# +     return (dy * self.positive).ravel()
+# ```
 
 # %% task="sigmoid-tanh" cases=true
 def cases(rng):
@@ -206,7 +217,8 @@ def cases(rng):
 
 # %% [markdown] task="gelu-backward" hint=2
 # all arrays have the shape of x. There are two terms: one where x/2 is differentiated, one where t
-# is; the second has three factors besides x/2... the slope of tanh, and the slope of u.
+# is; the second has, besides x/2,
+# the slope of tanh and the slope of u.
 
 # %% [markdown] task="gelu-backward" hint=3
 # half of 1 + t, plus half of x times the slope of tanh (one minus t squared) times the slope of u
@@ -218,54 +230,61 @@ def cases(rng):
 def backward(self, dy):
     return dy * 0.5 * (1 + self.t)
 
-# %% task="gelu-backward" mistake="second-term"
+# %% [markdown] task="gelu-backward" mistake="second-term"
 # it is the product rule's second term only: the factor x/2 has a slope, too
-@add_to_class(GELU)
-def backward(self, dy):
-    x, t = self.x, self.t
-    return dy * 0.5 * x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x)
+# ```diff
+# -     u_slope = self.a * (1 + 3 * self.c * x * x)
+# -     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * u_slope)
+# +     return dy * 0.5 * x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x)
+# ```
 
-# %% task="gelu-backward" mistake="no-inner"
+# %% [markdown] task="gelu-backward" mistake="no-inner"
 # it lacks the slope of u: tanh(u) is differentiated with respect to u, and then u to x
-@add_to_class(GELU)
-def backward(self, dy):
-    x, t = self.x, self.t
-    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t))
+# ```diff
+# -     u_slope = self.a * (1 + 3 * self.c * x * x)
+# -     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * u_slope)
+# +     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t))
+# ```
 
-# %% task="gelu-backward" mistake="no-cubic"
+# %% [markdown] task="gelu-backward" mistake="no-cubic"
 # it lacks the slope of the cubic term of u
-@add_to_class(GELU)
-def backward(self, dy):
-    x, t = self.x, self.t
-    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * self.a)
+# ```diff
+# -     u_slope = self.a * (1 + 3 * self.c * x * x)
+# -     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * u_slope)
+# +     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * self.a)
+# ```
 
-# %% task="gelu-backward" mistake="no-three"
+# %% [markdown] task="gelu-backward" mistake="no-three"
 # it lacks the 3 of the power rule: the slope of x³ is 3 x²
-@add_to_class(GELU)
-def backward(self, dy):
-    x, t = self.x, self.t
-    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * self.a * (1 + self.c * x * x))
+# ```diff
+# -     u_slope = self.a * (1 + 3 * self.c * x * x)
+# -     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * u_slope)
+# +     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * self.a * (1 + self.c * x * x))
+# ```
 
-# %% task="gelu-backward" mistake="no-a"
+# %% [markdown] task="gelu-backward" mistake="no-a"
 # it lacks the factor a in the slope of u
-@add_to_class(GELU)
-def backward(self, dy):
-    x, t = self.x, self.t
-    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (1 + 3 * self.c * x * x))
+# ```diff
+# -     u_slope = self.a * (1 + 3 * self.c * x * x)
+# -     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * u_slope)
+# +     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (1 + 3 * self.c * x * x))
+# ```
 
-# %% task="gelu-backward" mistake="tanh-slope"
+# %% [markdown] task="gelu-backward" mistake="tanh-slope"
 # it has 1 - t as the slope of tanh: it is 1 - t²
-@add_to_class(GELU)
-def backward(self, dy):
-    x, t = self.x, self.t
-    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t) * self.a * (1 + 3 * self.c * x * x))
+# ```diff
+# -     u_slope = self.a * (1 + 3 * self.c * x * x)
+# -     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * u_slope)
+# +     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t) * self.a * (1 + 3 * self.c * x * x))
+# ```
 
-# %% task="gelu-backward" mistake="no-half"
+# %% [markdown] task="gelu-backward" mistake="no-half"
 # it lacks the 1/2 in the second term
-@add_to_class(GELU)
-def backward(self, dy):
-    x, t = self.x, self.t
-    return dy * (0.5 * (1 + t) + x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x))
+# ```diff
+# -     u_slope = self.a * (1 + 3 * self.c * x * x)
+# -     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * u_slope)
+# +     return dy * (0.5 * (1 + t) + x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x))
+# ```
 
 # %% task="gelu-backward" mistake="at-dy"
 # it takes the slope at dy: the slope belongs to x, which forward has kept
@@ -275,12 +294,13 @@ def backward(self, dy):
     t = np.tanh(self.a * x * (1 + self.c * x * x))
     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x))
 
-# %% task="gelu-backward" mistake="no-dy"
+# %% [markdown] task="gelu-backward" mistake="no-dy"
 # it is the slope, without dy
-@add_to_class(GELU)
-def backward(self, dy):
-    x, t = self.x, self.t
-    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x)
+# ```diff
+# -     u_slope = self.a * (1 + 3 * self.c * x * x)
+# -     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * u_slope)
+# +     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x)
+# ```
 
 # %% task="gelu-backward" right="step-by-step"
 @add_to_class(GELU)

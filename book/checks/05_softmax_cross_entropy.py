@@ -138,53 +138,61 @@ def cases(rng):
 # %% [markdown] task="softmax-layer-backward" hint=3
 # return what your softmax_backward gives for dp, self.p and self.axis.
 
-# %% task="softmax-layer-backward" mistake="axis-forgotten"
+# %% [markdown] task="softmax-layer-backward" mistake="axis-forgotten"
 # it is for the last axis: pass self.axis on
-@add_to_class(Softmax)
-def backward(self, dp):
-    return softmax_backward(dp, self.p)
+# ```diff
+# -     return softmax_backward(dp, self.p, self.axis)
+# +     return softmax_backward(dp, self.p)
+# ```
 
-# %% task="softmax-layer-backward" mistake="softmax-twice"
+# %% [markdown] task="softmax-layer-backward" mistake="softmax-twice"
 # it takes the softmax of p: self.p is the softmax already
-@add_to_class(Softmax)
-def backward(self, dp):
-    return softmax_backward(dp, softmax(self.p, self.axis), self.axis)
+# ```diff
+# -     return softmax_backward(dp, self.p, self.axis)
+# +     return softmax_backward(dp, softmax(self.p, self.axis), self.axis)
+# ```
 
-# %% task="softmax-layer-backward" mistake="swapped"
+# %% [markdown] task="softmax-layer-backward" mistake="swapped"
 # it has dp and p exchanged
-@add_to_class(Softmax)
-def backward(self, dp):
-    return softmax_backward(self.p, dp, self.axis)
+# ```diff
+# -     return softmax_backward(dp, self.p, self.axis)
+# +     return softmax_backward(self.p, dp, self.axis)
+# ```
 
-# %% task="softmax-layer-backward" mistake="diagonal"
+# %% [markdown] task="softmax-layer-backward" mistake="diagonal"
 # it has the Jacobian's diagonal only: every x reaches every p of its row
-@add_to_class(Softmax)
-def backward(self, dp):
-    return dp * self.p * (1 - self.p)
+# ```diff
+# -     return softmax_backward(dp, self.p, self.axis)
+# +     return dp * self.p * (1 - self.p)
+# ```
 
-# %% task="softmax-layer-backward" mistake="no-sum"
+# %% [markdown] task="softmax-layer-backward" mistake="no-sum"
 # it lacks the term that keeps the sum of p at 1
-@add_to_class(Softmax)
-def backward(self, dp):
-    return dp * self.p
+# ```diff
+# -     return softmax_backward(dp, self.p, self.axis)
+# +     return dp * self.p
+# ```
 
-# %% task="softmax-layer-backward" mistake="identity"
+# %% [markdown] task="softmax-layer-backward" mistake="identity"
 # it is dp: softmax has slopes of its own
-@add_to_class(Softmax)
-def backward(self, dp):
-    return dp.copy()
+# ```diff
+# -     return softmax_backward(dp, self.p, self.axis)
+# +     return dp.copy()
+# ```
 
-# %% task="softmax-layer-backward" mistake="fused"
+# %% [markdown] task="softmax-layer-backward" mistake="fused"
 # it is p - dp, from the fused loss: there is no target here
-@add_to_class(Softmax)
-def backward(self, dp):
-    return self.p - dp
+# ```diff
+# -     return softmax_backward(dp, self.p, self.axis)
+# +     return self.p - dp
+# ```
 
-# %% task="softmax-layer-backward" mistake="first-axis"
+# %% [markdown] task="softmax-layer-backward" mistake="first-axis"
 # it is for the first axis, whatever the layer's axis is
-@add_to_class(Softmax)
-def backward(self, dp):
-    return softmax_backward(dp, self.p, 0)
+# ```diff
+# -     return softmax_backward(dp, self.p, self.axis)
+# +     return softmax_backward(dp, self.p, 0)
+# ```
 
 # %% task="softmax-layer-backward" right="written-out"
 @add_to_class(Softmax)
@@ -203,11 +211,12 @@ def backward(self, dp):
     dx = p * d - p * np.einsum("...i,...i->...", p, d)[..., None]
     return np.moveaxis(dx, -1, self.axis)
 
-# %% task="softmax-layer-backward" reject="spoils-p"
-@add_to_class(Softmax)
-def backward(self, dp):
-    self.p *= dp
-    return self.p - self.p.sum(axis=self.axis, keepdims=True)
+# %% [markdown] task="softmax-layer-backward" reject="spoils-p"
+# ```diff
+# -     return softmax_backward(dp, self.p, self.axis)
+# +     self.p *= dp
+# +     return self.p - self.p.sum(axis=self.axis, keepdims=True)
+# ```
 
 # %% task="cross-entropy-backward" cases=true
 def cases(rng):
@@ -331,54 +340,62 @@ def cases(rng):
 # %% [markdown] task="cross-entropy-layer-backward" hint=3
 # return what your cross_entropy_backward gives for the logits, the targets and dloss.
 
-# %% task="cross-entropy-layer-backward" mistake="ignores-dloss"
+# %% [markdown] task="cross-entropy-layer-backward" mistake="ignores-dloss"
 # it forgets dloss: a mean of three batches would count three times
-@add_to_class(CrossEntropyLoss)
-def backward(self, dloss=1.0):
-    return cross_entropy_backward(self.logits, self.targets)
+# ```diff
+# -     return cross_entropy_backward(self.logits, self.targets, dloss)
+# +     return cross_entropy_backward(self.logits, self.targets)
+# ```
 
-# %% task="cross-entropy-layer-backward" mistake="sum"
+# %% [markdown] task="cross-entropy-layer-backward" mistake="sum"
 # it is N times too large: the loss is a mean over the targets
-@add_to_class(CrossEntropyLoss)
-def backward(self, dloss=1.0):
-    return dloss * self.targets.size * cross_entropy_backward(self.logits, self.targets)
+# ```diff
+# -     return cross_entropy_backward(self.logits, self.targets, dloss)
+# +     return dloss * self.targets.size * cross_entropy_backward(self.logits, self.targets)
+# ```
 
-# %% task="cross-entropy-layer-backward" mistake="twice-divided"
+# %% [markdown] task="cross-entropy-layer-backward" mistake="twice-divided"
 # it is divided by N twice: the function has done that already
-@add_to_class(CrossEntropyLoss)
-def backward(self, dloss=1.0):
-    return cross_entropy_backward(self.logits, self.targets, dloss / self.targets.size)
+# ```diff
+# -     return cross_entropy_backward(self.logits, self.targets, dloss)
+# +     return cross_entropy_backward(self.logits, self.targets, dloss / self.targets.size)
+# ```
 
-# %% task="cross-entropy-layer-backward" mistake="dloss-squared"
+# %% [markdown] task="cross-entropy-layer-backward" mistake="dloss-squared"
 # it has dloss in it twice
-@add_to_class(CrossEntropyLoss)
-def backward(self, dloss=1.0):
-    return dloss * cross_entropy_backward(self.logits, self.targets, dloss)
+# ```diff
+# -     return cross_entropy_backward(self.logits, self.targets, dloss)
+# +     return dloss * cross_entropy_backward(self.logits, self.targets, dloss)
+# ```
 
-# %% task="cross-entropy-layer-backward" mistake="sign"
+# %% [markdown] task="cross-entropy-layer-backward" mistake="sign"
 # it has the opposite sign: the loss is minus a mean, and that is in the function already
-@add_to_class(CrossEntropyLoss)
-def backward(self, dloss=1.0):
-    return -cross_entropy_backward(self.logits, self.targets, dloss)
+# ```diff
+# -     return cross_entropy_backward(self.logits, self.targets, dloss)
+# +     return -cross_entropy_backward(self.logits, self.targets, dloss)
+# ```
 
-# %% task="cross-entropy-layer-backward" mistake="probabilities-as-logits"
+# %% [markdown] task="cross-entropy-layer-backward" mistake="probabilities-as-logits"
 # it hands on probabilities: the function wants logits, and takes their softmax itself
-@add_to_class(CrossEntropyLoss)
-def backward(self, dloss=1.0):
-    return cross_entropy_backward(softmax(self.logits), self.targets, dloss)
+# ```diff
+# -     return cross_entropy_backward(self.logits, self.targets, dloss)
+# +     return cross_entropy_backward(softmax(self.logits), self.targets, dloss)
+# ```
 
-# %% task="cross-entropy-layer-backward" mistake="through-softmax-again"
+# %% [markdown] task="cross-entropy-layer-backward" mistake="through-softmax-again"
 # it goes through softmax's backward pass once more: p - y has it in it
-@add_to_class(CrossEntropyLoss)
-def backward(self, dloss=1.0):
-    d = cross_entropy_backward(self.logits, self.targets, dloss)
-    return softmax_backward(d, softmax(self.logits))
+# ```diff
+# -     return cross_entropy_backward(self.logits, self.targets, dloss)
+# +     d = cross_entropy_backward(self.logits, self.targets, dloss)
+# +     return softmax_backward(d, softmax(self.logits))
+# ```
 
-# %% task="cross-entropy-layer-backward" mistake="added"
+# %% [markdown] task="cross-entropy-layer-backward" mistake="added"
 # it adds dloss: the chain rule multiplies
-@add_to_class(CrossEntropyLoss)
-def backward(self, dloss=1.0):
-    return cross_entropy_backward(self.logits, self.targets) + dloss
+# ```diff
+# -     return cross_entropy_backward(self.logits, self.targets, dloss)
+# +     return cross_entropy_backward(self.logits, self.targets) + dloss
+# ```
 
 # %% task="cross-entropy-layer-backward" right="scaled"
 @add_to_class(CrossEntropyLoss)
@@ -397,11 +414,12 @@ def backward(self, dloss=1.0):
     dlog_p = -dloss / self.targets.size * np.eye(self.logits.shape[-1])[self.targets]
     return dlog_p - softmax(self.logits) * dlog_p.sum(axis=-1, keepdims=True)
 
-# %% task="cross-entropy-layer-backward" reject="first-targets-kept"
-@add_to_class(CrossEntropyLoss)
-def backward(self, dloss=1.0):
-    self.first = getattr(self, "first", self.targets)
-    return cross_entropy_backward(self.logits, self.first, dloss)
+# %% [markdown] task="cross-entropy-layer-backward" reject="first-targets-kept"
+# ```diff
+# -     return cross_entropy_backward(self.logits, self.targets, dloss)
+# +     self.first = getattr(self, "first", self.targets)
+# +     return cross_entropy_backward(self.logits, self.first, dloss)
+# ```
 
 # %% task="label-smoothing" cases=true
 def cases(rng):

@@ -67,60 +67,50 @@ def cases(rng):
 # multiply v by the momentum and add g; make sure that `self.v[name]` holds the result; subtract lr
 # times v from p, in place.
 
-# %% task="sgd-step" mistake="no-memory"
+# %% [markdown] task="sgd-step" mistake="no-memory"
 # it stays as it was: write the new v into self.v[name], for every parameter, or the next step
 # starts from the old one
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.momentum * self.v[name] + grads[name]
-        p -= self.lr * v
+# ```diff
+# -         v = self.v[name]
+# -         v *= self.momentum
+# -         v += grads[name]
+# +         v = self.momentum * self.v[name] + grads[name]
+# ```
 
-# %% task="sgd-step" mistake="mean"
+# %% [markdown] task="sgd-step" mistake="mean"
 # it is a running mean, as in Adam: here v ← momentum · v + g, and g counts in full
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v *= self.momentum
-        v += (1 - self.momentum) * grads[name]
-        p -= self.lr * v
+# ```diff
+# -         v += grads[name]
+# +         v += (1 - self.momentum) * grads[name]
+# ```
 
-# %% task="sgd-step" mistake="lr-in-v"
+# %% [markdown] task="sgd-step" mistake="lr-in-v"
 # lr is inside v: v sums gradients alone, and the lr of the moment multiplies it in the step.
 # Where lr changes, the two differ
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v *= self.momentum
-        v += self.lr * grads[name]
-        p -= v
+# ```diff
+# -         v += grads[name]
+# -         p -= self.lr * v
+# +         v += self.lr * grads[name]
+# +         p -= v
+# ```
 
-# %% task="sgd-step" mistake="velocity"
+# %% [markdown] task="sgd-step" mistake="velocity"
 # lr and the minus sign are inside v: here v sums gradients, v ← momentum · v + g, and the step
 # is -lr · v
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v *= self.momentum
-        v -= self.lr * grads[name]
-        p += v
+# ```diff
+# -         v += grads[name]
+# -         p -= self.lr * v
+# +         v -= self.lr * grads[name]
+# +         p += v
+# ```
 
-# %% task="sgd-step" mistake="momentum-on-g"
+# %% [markdown] task="sgd-step" mistake="momentum-on-g"
 # the momentum multiplies g: it is the old v that fades, and g that counts in full
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v += self.momentum * grads[name]
-        p -= self.lr * v
+# ```diff
+# -         v *= self.momentum
+# -         v += grads[name]
+# +         v += self.momentum * grads[name]
+# ```
 
 # %% task="sgd-step" mistake="momentum-on-both"
 # the momentum multiplies g, too: v ← momentum · v + g, not momentum · (v + g)
@@ -133,15 +123,11 @@ def step(self):
         v *= self.momentum
         p -= self.lr * v
 
-# %% task="sgd-step" mistake="no-fading"
+# %% [markdown] task="sgd-step" mistake="no-fading"
 # the old v is never multiplied by the momentum: it is a sum that forgets nothing
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v += grads[name]
-        p -= self.lr * v
+# ```diff
+# -         v *= self.momentum
+# ```
 
 # %% task="sgd-step" mistake="old-v"
 # the step is made with the v of before: update v first
@@ -154,50 +140,34 @@ def step(self):
         v *= self.momentum
         v += grads[name]
 
-# %% task="sgd-step" mistake="g-for-v"
+# %% [markdown] task="sgd-step" mistake="g-for-v"
 # the step is made with g alone: v is right but not used
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v *= self.momentum
-        v += grads[name]
-        p -= self.lr * grads[name]
+# ```diff
+# -         p -= self.lr * v
+# +         p -= self.lr * grads[name]
+# ```
 
-# %% task="sgd-step" mistake="uphill"
+# %% [markdown] task="sgd-step" mistake="uphill"
 # the step goes uphill: the gradient points to where the loss grows, so subtract
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v *= self.momentum
-        v += grads[name]
-        p += self.lr * v
+# ```diff
+# -         p -= self.lr * v
+# +         p += self.lr * v
+# ```
 
-# %% task="sgd-step" mistake="not-in-place"
+# %% [markdown] task="sgd-step" mistake="not-in-place"
 # it never moves: change every parameter in place; `p = p - ...` makes a new array that nobody else
 # sees
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v *= self.momentum
-        v += grads[name]
-        p = p - self.lr * v
+# ```diff
+# -         p -= self.lr * v
+# +         p = p - self.lr * v
+# ```
 
-# %% task="sgd-step" mistake="no-lr"
+# %% [markdown] task="sgd-step" mistake="no-lr"
 # lr is left out of the step: p ← p - lr · v
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v *= self.momentum
-        v += grads[name]
-        p -= v
+# ```diff
+# -         p -= self.lr * v
+# +         p -= v
+# ```
 
 # %% task="sgd-step" right="new-v"
 @add_to_class(SGD)
@@ -228,60 +198,42 @@ def step(self):
     for p, v in zip(self.model.params().values(), self.v.values()):
         np.subtract(p, self.lr * v, out=p)
 
-# %% task="sgd-step" reject="holds-the-gradient"
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        if self.momentum == 0:
-            self.v[name] = grads[name]  # the same array: the next gradient is written into it
-        v = self.v[name]
-        v *= self.momentum
-        v += grads[name]
-        p -= self.lr * v
+# %% [markdown] task="sgd-step" reject="holds-the-gradient"
+# ```diff
+# -     for name, p in self.model.params().items():
+# +     for name, p in self.model.params().items():
+# +         if self.momentum == 0:
+# +             self.v[name] = grads[name]  # the same array: the next gradient is written into it
+# ```
 
-# %% task="sgd-step" reject="new-parameter"
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v *= self.momentum
-        v += grads[name]
-        setattr(self.model, name, p - self.lr * v)
+# %% [markdown] task="sgd-step" reject="new-parameter"
+# ```diff
+# -         p -= self.lr * v
+# +         setattr(self.model, name, p - self.lr * v)
+# ```
 
-# %% task="sgd-step" reject="clears-the-gradient"
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v *= self.momentum
-        v += grads[name]
-        p -= self.lr * v
-    self.zero_grad()
+# %% [markdown] task="sgd-step" reject="clears-the-gradient"
+# ```diff
+# -         p -= self.lr * v
+# +         p -= self.lr * v
+# +     self.zero_grad()
+# ```
 
-# %% task="sgd-step" reject="first-rate"
-@add_to_class(SGD)
-def step(self):
-    self.first = getattr(self, "first", self.lr)
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v *= self.momentum
-        v += grads[name]
-        p -= self.first * v
+# %% [markdown] task="sgd-step" reject="first-rate"
+# ```diff
+# - def step(self):
+# + def step(self):
+# +     self.first = getattr(self, "first", self.lr)
+# -         p -= self.lr * v
+# +         p -= self.first * v
+# ```
 
-# %% task="sgd-step" reject="first-parameter-only"
-@add_to_class(SGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        v = self.v[name]
-        v *= self.momentum
-        v += grads[name]
-        p -= self.lr * v
-        break
+# %% [markdown] task="sgd-step" reject="first-parameter-only"
+# ```diff
+# -         p -= self.lr * v
+# +         p -= self.lr * v
+# +         break
+# ```
 
 # %% task="lr-warmup-cosine" cases=true
 def cases(rng):
@@ -508,17 +460,14 @@ def lr_at(self, step):
     done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
     return self.min_lr + 0.5 * (1 + math.cos(math.pi * done)) * (base - self.min_lr)
 
-# %% task="lr-warmup-cosine" mistake="own-counter"
+# %% [markdown] task="lr-warmup-cosine" mistake="own-counter"
 # it depends on self.t, the steps taken so far: the argument `step` says which update is meant
-@add_to_class(WarmupCosineLR)
-def lr_at(self, step):
-    step = self.t
-    if step < self.warmup_steps:
-        return self.base_lr * (step + 1) / self.warmup_steps
-    if step >= self.total_steps:
-        return self.min_lr
-    done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
-    return self.min_lr + 0.5 * (1 + math.cos(math.pi * done)) * (self.base_lr - self.min_lr)
+# ```diff
+# -     """Return the rate of update number `step`, counted from 0."""
+# +     step = self.t
+# -     done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)  # 0 to 1
+# +     done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
+# ```
 
 # %% task="lr-warmup-cosine" right="one-return"
 @add_to_class(WarmupCosineLR)
@@ -566,16 +515,15 @@ def lr_at(self, step):
         lr = self.min_lr
     return lr
 
-# %% task="lr-warmup-cosine" mistake="one-more-of-warmup"
+# %% [markdown] task="lr-warmup-cosine" mistake="one-more-of-warmup"
 # update warmup_steps still counts as warm-up, and goes above base_lr: the cosine begins there
-@add_to_class(WarmupCosineLR)
-def lr_at(self, step):
-    if step <= self.warmup_steps and self.warmup_steps:
-        return self.base_lr * (step + 1) / self.warmup_steps
-    if step >= self.total_steps:
-        return self.min_lr
-    done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
-    return self.min_lr + 0.5 * (1 + math.cos(math.pi * done)) * (self.base_lr - self.min_lr)
+# ```diff
+# -     """Return the rate of update number `step`, counted from 0."""
+# -     if step < self.warmup_steps:
+# +     if step <= self.warmup_steps and self.warmup_steps:
+# -     done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)  # 0 to 1
+# +     done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
+# ```
 
 # %% task="lr-warmup-cosine" mistake="one-more-in-the-divisor"
 # the warm-up is too slow by one update: update warmup_steps - 1 has all of base_lr
@@ -775,16 +723,15 @@ def clip_grad_norm(model, max_norm):
             g = g * max_norm / (norm + 1e-6)
     return norm
 
-# %% task="clip-grad-norm" mistake="inf-times-zero"
+# %% [markdown] task="clip-grad-norm" mistake="inf-times-zero"
 # an infinite or nan norm reaches the factor: no factor mends such a gradient, so leave it as it is
-def clip_grad_norm(model, max_norm):
-    grads = model.grads().values()
-    norm = math.sqrt(sum(float((g**2).sum()) for g in grads))
-    scale = max_norm / (norm + 1e-6)
-    if not scale >= 1:
-        for g in grads:
-            g *= scale
-    return norm
+# ```diff
+# -     norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
+# +     norm = math.sqrt(sum(float((g**2).sum()) for g in grads))
+# -     # With an infinite norm the scale is 0, which makes nan of inf.
+# -     if scale < 1 and math.isfinite(norm):
+# +     if not scale >= 1:
+# ```
 
 # %% task="clip-grad-norm" mistake="no-1e-6"
 # the 1e-6 is missing: the factor is max_norm / (norm + 1e-6), as PyTorch has it
@@ -972,366 +919,230 @@ def step(self):
         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
     self.t += 1
 
-# %% task="adam-step" mistake="uncounted"
+# %% [markdown] task="adam-step" mistake="uncounted"
 # it never grows: it counts the steps, and the bias correction needs it
-@add_to_class(Adam)
-def step(self):
-    t = self.t + 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**t)
-        v_hat = v / (1 - beta2**t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -     self.t += 1
+# +     t = self.t + 1
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# -         m_hat = m / (1 - beta1**self.t)
+# -         v_hat = v / (1 - beta2**self.t)
+# +         v += (1 - beta2) * g**2
+# +         m_hat = m / (1 - beta1**t)
+# +         v_hat = v / (1 - beta2**t)
+# ```
 
-# %% task="adam-step" mistake="no-correction"
+# %% [markdown] task="adam-step" mistake="no-correction"
 # the bias correction is missing: m and v start at 0, so divide each by 1 - βᵗ
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat, v_hat = m, v
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# -         m_hat = m / (1 - beta1**self.t)
+# -         v_hat = v / (1 - beta2**self.t)
+# +         v += (1 - beta2) * g**2
+# +         m_hat, v_hat = m, v
+# ```
 
-# %% task="adam-step" mistake="correction-without-t"
+# %% [markdown] task="adam-step" mistake="correction-without-t"
 # the correction is that of the first step for ever: divide by 1 - βᵗ, with t the steps taken
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1)
-        v_hat = v / (1 - beta2)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# -         m_hat = m / (1 - beta1**self.t)
+# -         v_hat = v / (1 - beta2**self.t)
+# +         v += (1 - beta2) * g**2
+# +         m_hat = m / (1 - beta1)
+# +         v_hat = v / (1 - beta2)
+# ```
 
-# %% task="adam-step" mistake="times-t"
+# %% [markdown] task="adam-step" mistake="times-t"
 # the correction is made with β · t: it is β to the power t
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1 * self.t)
-        v_hat = v / (1 - beta2 * self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# -         m_hat = m / (1 - beta1**self.t)
+# -         v_hat = v / (1 - beta2**self.t)
+# +         v += (1 - beta2) * g**2
+# +         m_hat = m / (1 - beta1 * self.t)
+# +         v_hat = v / (1 - beta2 * self.t)
+# ```
 
-# %% task="adam-step" mistake="m-corrected-only"
+# %% [markdown] task="adam-step" mistake="m-corrected-only"
 # only m is corrected: v starts at 0, too, so divide it by 1 - β₂ᵗ
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         v_hat = v / (1 - beta2**self.t)
+# +         v_hat = v
+# ```
 
-# %% task="adam-step" mistake="corrected-in-place"
+# %% [markdown] task="adam-step" mistake="corrected-in-place"
 # it holds the corrected mean: keep m and v as they are, and put m̂ and v̂ into new arrays
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m /= 1 - beta1**self.t
-        v /= 1 - beta2**self.t
-        m_hat, v_hat = m, v
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# -         m_hat = m / (1 - beta1**self.t)
+# -         v_hat = v / (1 - beta2**self.t)
+# +         v += (1 - beta2) * g**2
+# +         m /= 1 - beta1**self.t
+# +         v /= 1 - beta2**self.t
+# +         m_hat, v_hat = m, v
+# ```
 
-# %% task="adam-step" mistake="betas-swapped"
+# %% [markdown] task="adam-step" mistake="betas-swapped"
 # β₁ and β₂ are exchanged: betas is (β₁ of the mean, β₂ of the mean square)
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta2, beta1 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -     beta1, beta2 = self.betas
+# +     beta2, beta1 = self.betas
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# ```
 
-# %% task="adam-step" mistake="sums"
+# %% [markdown] task="adam-step" mistake="sums"
 # it is a running sum: in a running mean the new term has the weight 1 - β
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += g
-        v *= beta2
-        v += g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += g**2
+# ```
 
-# %% task="adam-step" mistake="weights-swapped"
+# %% [markdown] task="adam-step" mistake="weights-swapped"
 # the two weights are exchanged: the old mean keeps β, the new term gets 1 - β
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= 1 - beta1
-        m += beta1 * g
-        v *= 1 - beta2
-        v += beta2 * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m *= beta1
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# -         v *= beta2
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         m *= 1 - beta1
+# +         m += beta1 * g
+# +         v *= 1 - beta2
+# +         v += beta2 * g**2
+# ```
 
-# %% task="adam-step" mistake="g-not-squared"
+# %% [markdown] task="adam-step" mistake="g-not-squared"
 # it is a mean of sizes, |g|: v is the mean of g²
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * np.abs(g)
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * np.abs(g)
+# ```
 
-# %% task="adam-step" mistake="v-of-m"
+# %% [markdown] task="adam-step" mistake="v-of-m"
 # it is made from m: v is the mean of g², with g the gradient itself
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * m**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * m**2
+# ```
 
-# %% task="adam-step" mistake="no-root"
+# %% [markdown] task="adam-step" mistake="no-root"
 # the square root of v̂ is missing
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (v_hat + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# +         p -= self.lr * m_hat / (v_hat + self.eps)
+# ```
 
-# %% task="adam-step" mistake="eps-inside"
+# %% [markdown] task="adam-step" mistake="eps-inside"
 # eps stands under the root: it is added to √v̂, after the root is taken
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / np.sqrt(v_hat + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# +         p -= self.lr * m_hat / np.sqrt(v_hat + self.eps)
+# ```
 
-# %% task="adam-step" mistake="eps-uncorrected"
+# %% [markdown] task="adam-step" mistake="eps-uncorrected"
 # eps is added to √v before the correction: the divisor is √v̂ + eps, and v̂ is v already corrected
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        root2 = np.sqrt(1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * root2 * m_hat / (np.sqrt(v) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         v_hat = v / (1 - beta2**self.t)
+# +         root2 = np.sqrt(1 - beta2**self.t)
+# -         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# +         p -= self.lr * root2 * m_hat / (np.sqrt(v) + self.eps)
+# ```
 
-# %% task="adam-step" mistake="no-eps"
+# %% [markdown] task="adam-step" mistake="no-eps"
 # eps is missing: where all gradients so far are 0, this divides 0 by 0
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / np.sqrt(v_hat)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# +         p -= self.lr * m_hat / np.sqrt(v_hat)
+# ```
 
-# %% task="adam-step" mistake="l2"
+# %% [markdown] task="adam-step" mistake="l2"
 # the decay goes through the gradient, and so into m and v: that is L2, not AdamW; shrink the
 # parameter itself
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        if p.ndim >= 2:
-            g = g + self.weight_decay * p
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         g, m, v = grads[name], self.m[name], self.v[name]
+# +         g, m, v = grads[name], self.m[name], self.v[name]
+# +         if p.ndim >= 2:
+# +             g = g + self.weight_decay * p
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         if p.ndim >= 2:
+# -             p *= 1 - self.lr * self.weight_decay
+# ```
 
-# %% task="adam-step" mistake="all-decayed"
+# %% [markdown] task="adam-step" mistake="all-decayed"
 # arrays of one dimension are decayed, too: skip those with fewer than two
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         if p.ndim >= 2:
+# -             p *= 1 - self.lr * self.weight_decay
+# +         p *= 1 - self.lr * self.weight_decay
+# ```
 
-# %% task="adam-step" mistake="matrices-only"
+# %% [markdown] task="adam-step" mistake="matrices-only"
 # only arrays of exactly two dimensions are decayed: those of three are weights, too
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim == 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         if p.ndim >= 2:
+# +         if p.ndim == 2:
+# ```
 
-# %% task="adam-step" mistake="decay-without-lr"
+# %% [markdown] task="adam-step" mistake="decay-without-lr"
 # lr is left out of the decay: the factor is 1 - lr · weight_decay
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -             p *= 1 - self.lr * self.weight_decay
+# +             p *= 1 - self.weight_decay
+# ```
 
 # %% task="adam-step" mistake="decay-last"
 # the decay comes after the step and shrinks that, too: decay first
@@ -1352,96 +1163,64 @@ def step(self):
         if p.ndim >= 2:
             p *= 1 - self.lr * self.weight_decay
 
-# %% task="adam-step" mistake="no-decay"
+# %% [markdown] task="adam-step" mistake="no-decay"
 # the weight decay is missing
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         if p.ndim >= 2:
+# -             p *= 1 - self.lr * self.weight_decay
+# ```
 
-# %% task="adam-step" mistake="uphill"
+# %% [markdown] task="adam-step" mistake="uphill"
 # the step goes uphill: subtract it
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p += self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# +         p += self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```
 
-# %% task="adam-step" mistake="g-for-m"
+# %% [markdown] task="adam-step" mistake="g-for-m"
 # the step is made with g: it is m̂ that is divided by √v̂
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * g / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# -         m_hat = m / (1 - beta1**self.t)
+# +         v += (1 - beta2) * g**2
+# -         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# +         p -= self.lr * g / (np.sqrt(v_hat) + self.eps)
+# ```
 
-# %% task="adam-step" mistake="not-in-place"
+# %% [markdown] task="adam-step" mistake="not-in-place"
 # it never moves: change every parameter in place; `p = p - ...` makes a new array that nobody else
 # sees
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p = p * (1 - self.lr * self.weight_decay)
-        p = p - self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -             p *= 1 - self.lr * self.weight_decay
+# -         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# +             p = p * (1 - self.lr * self.weight_decay)
+# +         p = p - self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```
 
-# %% task="adam-step" mistake="not-kept"
+# %% [markdown] task="adam-step" mistake="not-kept"
 # it stays as it was: write the new m and v into self.m[name] and self.v[name], for every parameter
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# ```diff
+# -         m *= beta1
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# -         v *= beta2
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         m = beta1 * m + (1 - beta1) * g
+# +         v = beta2 * v + (1 - beta2) * g**2
+# ```
 
 # %% task="adam-step" right="two-numbers"
 @add_to_class(Adam)
@@ -1504,117 +1283,69 @@ def step(self):
             update += self.weight_decay * params[name]
         np.subtract(params[name], self.lr * update, out=params[name])
 
-# %% task="adam-step" reject="decay-by-name"
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if name not in ("b", "gain"):
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# %% [markdown] task="adam-step" reject="decay-by-name"
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         if p.ndim >= 2:
+# +         if name not in ("b", "gain"):
+# ```
 
-# %% task="adam-step" reject="decay-not-by-lr-of-the-moment"
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    self.first = getattr(self, "first", self.lr)
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.first * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# %% [markdown] task="adam-step" reject="decay-not-by-lr-of-the-moment"
+# ```diff
+# -     self.t += 1
+# +     self.t += 1
+# +     self.first = getattr(self, "first", self.lr)
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -             p *= 1 - self.lr * self.weight_decay
+# +             p *= 1 - self.first * self.weight_decay
+# ```
 
-# %% task="adam-step" reject="clips-the-gradient"
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        np.clip(g, -1, 1, out=g)
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# %% [markdown] task="adam-step" reject="clips-the-gradient"
+# ```diff
+# -         g, m, v = grads[name], self.m[name], self.v[name]
+# +         g, m, v = grads[name], self.m[name], self.v[name]
+# +         np.clip(g, -1, 1, out=g)
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# ```
 
-# %% task="adam-step" reject="amsgrad"
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        old = v.copy()
-        v *= beta2
-        v += (1 - beta2) * g**2
-        v[...] = np.maximum(v, old)
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# %% [markdown] task="adam-step" reject="amsgrad"
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# +         old = v.copy()
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# +         v[...] = np.maximum(v, old)
+# ```
 
-# %% task="adam-step" reject="default-eps"
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= self.lr * m_hat / (np.sqrt(v_hat) + 1e-8)
+# %% [markdown] task="adam-step" reject="default-eps"
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# +         p -= self.lr * m_hat / (np.sqrt(v_hat) + 1e-8)
+# ```
 
-# %% task="adam-step" reject="float32"
-@add_to_class(Adam)
-def step(self):
-    self.t += 1
-    beta1, beta2 = self.betas
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, m, v = grads[name], self.m[name], self.v[name]
-        m *= beta1
-        m += (1 - beta1) * g
-        v *= beta2
-        v += (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**self.t)
-        v_hat = v / (1 - beta2**self.t)
-        if p.ndim >= 2:
-            p *= 1 - self.lr * self.weight_decay
-        p -= (self.lr * m_hat / (np.sqrt(v_hat) + self.eps)).astype(np.float32)
+# %% [markdown] task="adam-step" reject="float32"
+# ```diff
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# +         m += (1 - beta1) * g
+# -         v += (1 - beta2) * g**2                 # v ← β₂ v + (1-β₂) g²
+# +         v += (1 - beta2) * g**2
+# -         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# +         p -= (self.lr * m_hat / (np.sqrt(v_hat) + self.eps)).astype(np.float32)
+# ```
 
 # %% task="nesterov-step" cases=true
 def cases(rng):
@@ -1638,132 +1369,99 @@ def cases(rng):
 # update v as in SGD and keep it; u is the momentum times this v, plus g; subtract lr times u from p,
 # in place.
 
-# %% task="nesterov-step" mistake="classical"
+# %% [markdown] task="nesterov-step" mistake="classical"
 # this is the momentum of task 1: the parameter moves along u, which starts from the new v, not
 # along v
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        p -= self.lr * v
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         p -= self.lr * v
+# ```
 
-# %% task="nesterov-step" mistake="u-kept"
+# %% [markdown] task="nesterov-step" mistake="u-kept"
 # it holds u: the further update is only imagined, and v stays that of one update
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        v *= self.momentum
-        v += g
-        p -= self.lr * v
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         v *= self.momentum
+# +         v += g
+# +         p -= self.lr * v
+# ```
 
-# %% task="nesterov-step" mistake="no-gradient"
+# %% [markdown] task="nesterov-step" mistake="no-gradient"
 # the g of the further update is missing: it adds g, as every update does
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        p -= self.lr * self.momentum * v
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         p -= self.lr * self.momentum * v
+# ```
 
-# %% task="nesterov-step" mistake="v-plus-g"
+# %% [markdown] task="nesterov-step" mistake="v-plus-g"
 # v enters u in full: in the further update it is multiplied by the momentum again
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        p -= self.lr * (v + g)
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         p -= self.lr * (v + g)
+# ```
 
-# %% task="nesterov-step" mistake="momentum-on-g"
+# %% [markdown] task="nesterov-step" mistake="momentum-on-g"
 # the momentum multiplies g, where v should have it: u = v of one further update
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        p -= self.lr * (v + self.momentum * g)
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         p -= self.lr * (v + self.momentum * g)
+# ```
 
-# %% task="nesterov-step" mistake="both-steps"
+# %% [markdown] task="nesterov-step" mistake="both-steps"
 # the parameter moves along v and along u: only along u
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        p -= self.lr * (v + self.momentum * v + g)
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         p -= self.lr * (v + self.momentum * v + g)
+# ```
 
-# %% task="nesterov-step" mistake="momentum-squared"
+# %% [markdown] task="nesterov-step" mistake="momentum-squared"
 # the last g has the momentum, too: the further update is momentum · v + g, not
 # momentum · (v + g)
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        p -= self.lr * self.momentum * (v + g)
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         p -= self.lr * self.momentum * (v + g)
+# ```
 
-# %% task="nesterov-step" mistake="two-further"
+# %% [markdown] task="nesterov-step" mistake="two-further"
 # it looks two updates ahead: u is the v of one further update
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        u = self.momentum * (self.momentum * v + g) + g
-        p -= self.lr * u
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# +         u = self.momentum * (self.momentum * v + g) + g
+# ```
 
-# %% task="nesterov-step" mistake="g-damped"
+# %% [markdown] task="nesterov-step" mistake="g-damped"
 # g has the weight 1 - momentum: in the further update, too, it counts in full
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        p -= self.lr * (self.momentum * v + (1 - self.momentum) * g)
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         p -= self.lr * (self.momentum * v + (1 - self.momentum) * g)
+# ```
 
-# %% task="nesterov-step" mistake="not-in-place"
+# %% [markdown] task="nesterov-step" mistake="not-in-place"
 # it never moves: change every parameter in place; `p = p - ...` makes a new array that nobody else
 # sees
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        p = p - self.lr * (self.momentum * v + g)
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         p = p - self.lr * (self.momentum * v + g)
+# ```
 
-# %% task="nesterov-step" mistake="mean"
+# %% [markdown] task="nesterov-step" mistake="mean"
 # it is a running mean: here v ← momentum · v + g, and g counts in full
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += (1 - self.momentum) * g
-        p -= self.lr * (self.momentum * v + (1 - self.momentum) * g)
+# ```diff
+# -         v += g
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         v += (1 - self.momentum) * g
+# +         p -= self.lr * (self.momentum * v + (1 - self.momentum) * g)
+# ```
 
 # %% task="nesterov-step" mistake="not-kept"
 # it stays as it was: write the new v into self.v[name], for every parameter, or the next step
@@ -1815,34 +1513,27 @@ def step(self):
         p -= self.lr * g
         p -= self.lr * self.momentum * v
 
-# %% task="nesterov-step" reject="fixed-momentum"
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        p -= self.lr * (0.9 * v + g)
+# %% [markdown] task="nesterov-step" reject="fixed-momentum"
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         p -= self.lr * (0.9 * v + g)
+# ```
 
-# %% task="nesterov-step" reject="changes-the-gradient"
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        v *= self.momentum
-        v += g
-        g += self.momentum * v
-        p -= self.lr * g
+# %% [markdown] task="nesterov-step" reject="changes-the-gradient"
+# ```diff
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         g += self.momentum * v
+# +         p -= self.lr * g
+# ```
 
-# %% task="nesterov-step" reject="first-step-plain"
-@add_to_class(NesterovSGD)
-def step(self):
-    grads = self.model.grads()
-    for name, p in self.model.params().items():
-        g, v = grads[name], self.v[name]
-        first = not v.any()
-        v *= self.momentum
-        v += g
-        p -= self.lr * (g if first else self.momentum * v + g)
+# %% [markdown] task="nesterov-step" reject="first-step-plain"
+# ```diff
+# -         g, v = grads[name], self.v[name]
+# +         g, v = grads[name], self.v[name]
+# +         first = not v.any()
+# -         u = self.momentum * v + g    # one further update; v itself stays
+# -         p -= self.lr * u
+# +         p -= self.lr * (g if first else self.momentum * v + g)
+# ```

@@ -37,58 +37,66 @@ def cases(rng):
 # NumPy has a ufunc method that adds at indices and counts repeated ones each time; an assignment
 # with += at an array of indices does not.
 
-# %% task="embedding-backward" mistake="repeats-once"
+# %% [markdown] task="embedding-backward" mistake="repeats-once"
 # it counts a repeated id only once: `dW[ids] += dy` reads, adds and writes, and the last write wins
-@add_to_class(Embedding)
-def backward(self, dy):
-    self.dW[self.ids] += dy
+# ```diff
+# -     np.add.at(self.dW, self.ids, dy)
+# +     self.dW[self.ids] += dy
+# ```
 
-# %% task="embedding-backward" mistake="overwritten"
+# %% [markdown] task="embedding-backward" mistake="overwritten"
 # it is overwritten: gradients of several passes add up
-@add_to_class(Embedding)
-def backward(self, dy):
-    self.dW[...] = 0
-    np.add.at(self.dW, self.ids, dy)
+# ```diff
+# - def backward(self, dy):
+# + def backward(self, dy):
+# +     self.dW[...] = 0
+# ```
 
-# %% task="embedding-backward" mistake="averaged"
+# %% [markdown] task="embedding-backward" mistake="averaged"
 # it is a mean over the places of an id: they add up
-@add_to_class(Embedding)
-def backward(self, dy):
-    total = np.zeros_like(self.W)
-    np.add.at(total, self.ids, dy)
-    count = np.bincount(self.ids.ravel(), minlength=len(self.W))
-    self.dW += total / np.maximum(count, 1)[:, None]
+# ```diff
+# -     np.add.at(self.dW, self.ids, dy)
+# +     total = np.zeros_like(self.W)
+# +     np.add.at(total, self.ids, dy)
+# +     count = np.bincount(self.ids.ravel(), minlength=len(self.W))
+# +     self.dW += total / np.maximum(count, 1)[:, None]
+# ```
 
-# %% task="embedding-backward" mistake="divided-by-n"
+# %% [markdown] task="embedding-backward" mistake="divided-by-n"
 # it is divided by the number of ids: whoever takes a mean divides, and dy has that in it
-@add_to_class(Embedding)
-def backward(self, dy):
-    np.add.at(self.dW, self.ids, dy / self.ids.size)
+# ```diff
+# -     np.add.at(self.dW, self.ids, dy)
+# +     np.add.at(self.dW, self.ids, dy / self.ids.size)
+# ```
 
-# %% task="embedding-backward" mistake="in-order"
+# %% [markdown] task="embedding-backward" mistake="in-order"
 # it goes to the first rows, in order: the row is given by the id
-@add_to_class(Embedding)
-def backward(self, dy):
-    rows = dy.reshape(-1, dy.shape[-1])
-    np.add.at(self.dW, np.arange(len(rows)) % len(self.dW), rows)
+# ```diff
+# -     np.add.at(self.dW, self.ids, dy)
+# +     rows = dy.reshape(-1, dy.shape[-1])
+# +     np.add.at(self.dW, np.arange(len(rows)) % len(self.dW), rows)
+# ```
 
-# %% task="embedding-backward" mistake="times-w"
+# %% [markdown] task="embedding-backward" mistake="times-w"
 # it is multiplied by the row itself: a copy has the slope 1
-@add_to_class(Embedding)
-def backward(self, dy):
-    np.add.at(self.dW, self.ids, dy * self.W[self.ids])
+# ```diff
+# -     np.add.at(self.dW, self.ids, dy)
+# +     np.add.at(self.dW, self.ids, dy * self.W[self.ids])
+# ```
 
-# %% task="embedding-backward" mistake="every-row"
+# %% [markdown] task="embedding-backward" mistake="every-row"
 # it goes to every row: rows that were not read have no gradient
-@add_to_class(Embedding)
-def backward(self, dy):
-    self.dW += dy.reshape(-1, dy.shape[-1]).sum(axis=0)
+# ```diff
+# -     np.add.at(self.dW, self.ids, dy)
+# +     self.dW += dy.reshape(-1, dy.shape[-1]).sum(axis=0)
+# ```
 
-# %% task="embedding-backward" mistake="first-sequence"
+# %% [markdown] task="embedding-backward" mistake="first-sequence"
 # it counts the first entry of the leading axis only
-@add_to_class(Embedding)
-def backward(self, dy):
-    np.add.at(self.dW, self.ids[:1], dy[:1])
+# ```diff
+# -     np.add.at(self.dW, self.ids, dy)
+# +     np.add.at(self.dW, self.ids[:1], dy[:1])
+# ```
 
 # %% task="embedding-backward" right="loop"
 @add_to_class(Embedding)
@@ -110,17 +118,19 @@ def backward(self, dy):
     unique, start = np.unique(ids[order], return_index=True)
     self.dW[unique] += np.add.reduceat(rows[order], start, axis=0)
 
-# %% task="embedding-backward" reject="row-zero-is-padding"
-@add_to_class(Embedding)
-def backward(self, dy):
-    np.add.at(self.dW, self.ids, dy)
-    self.dW[len(self.dW) - 1] = 0
+# %% [markdown] task="embedding-backward" reject="row-zero-is-padding"
+# ```diff
+# -     np.add.at(self.dW, self.ids, dy)
+# +     np.add.at(self.dW, self.ids, dy)
+# +     self.dW[len(self.dW) - 1] = 0
+# ```
 
-# %% task="embedding-backward" reject="new-array"
-@add_to_class(Embedding)
-def backward(self, dy):
-    X = np.eye(len(self.W))[self.ids.ravel()]
-    self.dW = self.dW + X.T @ dy.reshape(len(X), -1)
+# %% [markdown] task="embedding-backward" reject="new-array"
+# ```diff
+# -     np.add.at(self.dW, self.ids, dy)
+# +     X = np.eye(len(self.W))[self.ids.ravel()]
+# +     self.dW = self.dW + X.T @ dy.reshape(len(X), -1)
+# ```
 
 # %% task="embedding-one-hot" cases=true
 def cases(rng):
@@ -160,11 +170,13 @@ def one_hot_backward(ids, dy, num_embeddings):
     X = np.eye(num_embeddings)[ids.reshape(-1)]
     return np.tile(X.sum(axis=0), (len(X), 1)), X.T @ dy.reshape(len(X), -1)
 
-# %% task="embedding-one-hot" mistake="off-by-one"
+# %% [markdown] task="embedding-one-hot" mistake="off-by-one"
 # has its 1 one column too far: ids count from 0
-def one_hot_backward(ids, dy, num_embeddings):
-    X = np.eye(num_embeddings)[(ids.reshape(-1) + 1) % num_embeddings]
-    return X, X.T @ dy.reshape(len(X), -1)
+# ```diff
+# -     """Return X (N, num_embeddings) and dW (num_embeddings, dim)."""
+# -     X = np.eye(num_embeddings)[ids.reshape(-1)]
+# +     X = np.eye(num_embeddings)[(ids.reshape(-1) + 1) % num_embeddings]
+# ```
 
 # %% task="embedding-one-hot" mistake="mean"
 # is divided by N: the product sums over the rows
@@ -231,46 +243,46 @@ def cases(rng):
 # %% [markdown] task="embedding-positions-backward" hint=3
 # add dy at the ids; and add the sum of dy over the batch to the first T rows of wpe's gradient.
 
-# %% task="embedding-positions-backward" mistake="positions-mean"
+# %% [markdown] task="embedding-positions-backward" mistake="positions-mean"
 # it is a mean over the batch: every sequence read the same position, and all their gradients add up
-@add_to_class(TokensAndPositions)
-def backward(self, dy):
-    np.add.at(self.wte.dW, self.wte.ids, dy)
-    self.wpe.dW[: dy.shape[1]] += dy.mean(axis=0)
+# ```diff
+# -     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# +     self.wpe.dW[: dy.shape[1]] += dy.mean(axis=0)
+# ```
 
-# %% task="embedding-positions-backward" mistake="first-sequence"
+# %% [markdown] task="embedding-positions-backward" mistake="first-sequence"
 # it comes from the first sequence only: the vectors were added to every sequence of the batch
-@add_to_class(TokensAndPositions)
-def backward(self, dy):
-    np.add.at(self.wte.dW, self.wte.ids, dy)
-    self.wpe.dW[: dy.shape[1]] += dy[0]
+# ```diff
+# -     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# +     self.wpe.dW[: dy.shape[1]] += dy[0]
+# ```
 
-# %% task="embedding-positions-backward" mistake="last-sequence"
+# %% [markdown] task="embedding-positions-backward" mistake="last-sequence"
 # it comes from the last sequence only: += at repeated indices keeps one of them
-@add_to_class(TokensAndPositions)
-def backward(self, dy):
-    np.add.at(self.wte.dW, self.wte.ids, dy)
-    B, T = dy.shape[:2]
-    self.wpe.dW[np.tile(np.arange(T), (B, 1))] += dy
+# ```diff
+# -     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# +     B, T = dy.shape[:2]
+# +     self.wpe.dW[np.tile(np.arange(T), (B, 1))] += dy
+# ```
 
-# %% task="embedding-positions-backward" mistake="no-positions"
+# %% [markdown] task="embedding-positions-backward" mistake="no-positions"
 # it stays as it was: positions are learnt, too
-@add_to_class(TokensAndPositions)
-def backward(self, dy):
-    np.add.at(self.wte.dW, self.wte.ids, dy)
+# ```diff
+# -     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# ```
 
-# %% task="embedding-positions-backward" mistake="no-tokens"
+# %% [markdown] task="embedding-positions-backward" mistake="no-tokens"
 # it stays as it was: the sum passes dy on to both tables
-@add_to_class(TokensAndPositions)
-def backward(self, dy):
-    self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# ```diff
+# -     np.add.at(self.wte.dW, self.wte.ids, dy)
+# ```
 
-# %% task="embedding-positions-backward" mistake="repeats-once"
+# %% [markdown] task="embedding-positions-backward" mistake="repeats-once"
 # it counts a repeated id only once
-@add_to_class(TokensAndPositions)
-def backward(self, dy):
-    self.wte.dW[self.wte.ids] += dy
-    self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# ```diff
+# -     np.add.at(self.wte.dW, self.wte.ids, dy)
+# +     self.wte.dW[self.wte.ids] += dy
+# ```
 
 # %% task="embedding-positions-backward" mistake="halved"
 # it is half of dy: a sum passes all of dy on to each of its terms
@@ -279,19 +291,19 @@ def backward(self, dy):
     np.add.at(self.wte.dW, self.wte.ids, dy / 2)
     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0) / 2
 
-# %% task="embedding-positions-backward" mistake="at-the-end"
+# %% [markdown] task="embedding-positions-backward" mistake="at-the-end"
 # it is added to the last rows: the positions read were 0 to T - 1
-@add_to_class(TokensAndPositions)
-def backward(self, dy):
-    np.add.at(self.wte.dW, self.wte.ids, dy)
-    self.wpe.dW[-dy.shape[1] :] += dy.sum(axis=0)
+# ```diff
+# -     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# +     self.wpe.dW[-dy.shape[1] :] += dy.sum(axis=0)
+# ```
 
-# %% task="embedding-positions-backward" mistake="summed-over-time"
+# %% [markdown] task="embedding-positions-backward" mistake="summed-over-time"
 # it is summed over the positions: that axis stays, the batch goes
-@add_to_class(TokensAndPositions)
-def backward(self, dy):
-    np.add.at(self.wte.dW, self.wte.ids, dy)
-    self.wpe.dW[: dy.shape[1]] += dy.sum(axis=(0, 1))
+# ```diff
+# -     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# +     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=(0, 1))
+# ```
 
 # %% task="embedding-positions-backward" right="loop"
 @add_to_class(TokensAndPositions)
@@ -314,11 +326,11 @@ def backward(self, dy):
     self.wte.dW += np.einsum("btv,btd->vd", X, dy)
     self.wpe.dW[self.wpe.ids] += np.einsum("btd->td", dy)
 
-# %% task="embedding-positions-backward" reject="last-position-left-out"
-@add_to_class(TokensAndPositions)
-def backward(self, dy):
-    np.add.at(self.wte.dW, self.wte.ids, dy)
-    self.wpe.dW[: dy.shape[1] - 1] += dy[:, :-1].sum(axis=0)
+# %% [markdown] task="embedding-positions-backward" reject="last-position-left-out"
+# ```diff
+# -     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# +     self.wpe.dW[: dy.shape[1] - 1] += dy[:, :-1].sum(axis=0)
+# ```
 
 # %% task="embedding-tied-backward" cases=true
 def cases(rng):

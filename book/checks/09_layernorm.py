@@ -41,69 +41,69 @@ def cases(rng):
 # %% [markdown] task="variance-backward" hint=3
 # twice the centred x, divided by dim, times dvar: the path through the mean adds nothing.
 
-# %% task="variance-backward" mistake="not-centred"
+# %% [markdown] task="variance-backward" mistake="not-centred"
 # it has x where x - μ is due
-def variance_backward(dvar, x):
-    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
-    xc = x
-    return dvar * 2 * xc / x.shape[-1]
+# ```diff
+# - xc = x - x.mean(axis=-1, keepdims=True)
+# + xc = x
+# ```
 
-# %% task="variance-backward" mistake="no-two"
+# %% [markdown] task="variance-backward" mistake="no-two"
 # it lacks the 2 of the power rule
-def variance_backward(dvar, x):
-    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
-    xc = x - x.mean(axis=-1, keepdims=True)
-    return dvar * xc / x.shape[-1]
+# ```diff
+# - dvar * 2 * xc
+# + dvar * xc
+# ```
 
-# %% task="variance-backward" mistake="no-mean"
+# %% [markdown] task="variance-backward" mistake="no-mean"
 # it is dim times too large: the variance is a mean, where does the 1/dim enter?
-def variance_backward(dvar, x):
-    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
-    xc = x - x.mean(axis=-1, keepdims=True)
-    return dvar * 2 * xc
+# ```diff
+# -  / x.shape[-1]
+# +
+# ```
 
-# %% task="variance-backward" mistake="unbiased"
+# %% [markdown] task="variance-backward" mistake="unbiased"
 # it is divided by dim - 1: this variance is a plain mean over dim
-def variance_backward(dvar, x):
-    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
-    xc = x - x.mean(axis=-1, keepdims=True)
-    return dvar * 2 * xc / (x.shape[-1] - 1)
+# ```diff
+# - return dvar * 2 * xc / x.shape[-1]
+# + return dvar * 2 * xc / (x.shape[-1] - 1)
+# ```
 
-# %% task="variance-backward" mistake="by-std"
+# %% [markdown] task="variance-backward" mistake="by-std"
 # it is divided by the standard deviation: this is the gradient of the variance, not of its root
-def variance_backward(dvar, x):
-    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
-    xc = x - x.mean(axis=-1, keepdims=True)
-    return dvar * 2 * xc / x.shape[-1] / np.sqrt((xc * xc).mean(axis=-1, keepdims=True) + 1e-12)
+# ```diff
+# - / x.shape[-1]
+# + / x.shape[-1] / np.sqrt((xc * xc).mean(axis=-1, keepdims=True) + 1e-12)
+# ```
 
-# %% task="variance-backward" mistake="mean-term"
+# %% [markdown] task="variance-backward" mistake="mean-term"
 # it has a term too much for the mean: the path through μ adds up to 0
-def variance_backward(dvar, x):
-    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
-    xc = x - x.mean(axis=-1, keepdims=True)
-    dx = dvar * 2 * xc / x.shape[-1]
-    return dx - 2 * dvar * x.mean(axis=-1, keepdims=True) / x.shape[-1]
+# ```diff
+# - return dvar * 2 * xc / x.shape[-1]
+# + dx = dvar * 2 * xc / x.shape[-1]
+# +     return dx - 2 * dvar * x.mean(axis=-1, keepdims=True) / x.shape[-1]
+# ```
 
-# %% task="variance-backward" mistake="whole-array"
+# %% [markdown] task="variance-backward" mistake="whole-array"
 # it is centred with the mean of the whole array: each row has its own
-def variance_backward(dvar, x):
-    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
-    xc = x - x.mean()
-    return dvar * 2 * xc / x.shape[-1]
+# ```diff
+# - x.mean(axis=-1, keepdims=True)
+# + x.mean()
+# ```
 
-# %% task="variance-backward" mistake="all-entries"
+# %% [markdown] task="variance-backward" mistake="all-entries"
 # it is divided by the number of all entries: the mean runs over the last axis
-def variance_backward(dvar, x):
-    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
-    xc = x - x.mean(axis=-1, keepdims=True)
-    return dvar * 2 * xc / x.size
+# ```diff
+# - / x.shape[-1]
+# + / x.size
+# ```
 
-# %% task="variance-backward" mistake="no-dvar"
+# %% [markdown] task="variance-backward" mistake="no-dvar"
 # it is the slope without dvar
-def variance_backward(dvar, x):
-    """Return dx (..., dim), given x and the gradient dvar (..., 1) of its variance."""
-    xc = x - x.mean(axis=-1, keepdims=True)
-    return np.ones_like(dvar) * 2 * xc / x.shape[-1]
+# ```diff
+# - return dvar * 2
+# + return np.ones_like(dvar) * 2
+# ```
 
 # %% task="variance-backward" right="long-way"
 def variance_backward(dvar, x):
@@ -153,186 +153,105 @@ def cases(rng):
 # with dxhat = dy times gamma: take away its mean, and xhat times the mean of dxhat times xhat;
 # multiply what is left by r.
 
-# %% task="layernorm-backward" mistake="no-mean-term"
+# %% [markdown] task="layernorm-backward" mistake="no-mean-term"
 # it lacks the term of μ: μ depends on every x of the row
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - xhat * along_xhat)
+# ```diff
+# - dxhat - along_one - xhat
+# + dxhat - xhat
+# ```
 
-# %% task="layernorm-backward" mistake="no-variance-term"
+# %% [markdown] task="layernorm-backward" mistake="no-variance-term"
 # it lacks the term of σ²: σ² depends on every x of the row
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - along_one)
+# ```diff
+# -  - xhat * along_xhat
+# +
+# ```
 
-# %% task="layernorm-backward" mistake="no-gamma"
+# %% [markdown] task="layernorm-backward" mistake="no-gamma"
 # it uses dy where dx̂ = dy γ is due: γ stands between x̂ and y
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - xhat * along_xhat)
+# ```diff
+# - dxhat = dy * self.gamma
+# + dxhat = dy
+# ```
 
-# %% task="layernorm-backward" mistake="no-r"
+# %% [markdown] task="layernorm-backward" mistake="no-r"
 # it lacks the factor r: x̂ is the centred x times r
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return (dxhat - along_one - xhat * along_xhat)
+# ```diff
+# - return r * (
+# + return (
+# ```
 
-# %% task="layernorm-backward" mistake="dgamma-no-xhat"
+# %% [markdown] task="layernorm-backward" mistake="dgamma-no-xhat"
 # it is Σ dy, which is dβ: γ multiplies x̂
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += dy.sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - xhat * along_xhat)
+# ```diff
+# - self.dgamma += (dy * xhat)
+# + self.dgamma += dy
+# ```
 
-# %% task="layernorm-backward" mistake="dgamma-y"
+# %% [markdown] task="layernorm-backward" mistake="dgamma-y"
 # it has y where x̂ is due: γ multiplies x̂
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat * self.gamma).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - xhat * along_xhat)
+# ```diff
+# - self.dgamma += (dy * xhat)
+# + self.dgamma += (dy * xhat * self.gamma)
+# ```
 
-# %% task="layernorm-backward" mistake="rows-mean"
+# %% [markdown] task="layernorm-backward" mistake="rows-mean"
 # it is a mean over the rows: γ and β were used in every row, and all their gradients add up
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.mean(axis=rows)
-    self.dgamma += (dy * xhat).mean(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - xhat * along_xhat)
+# ```diff
+# - dy.sum(axis=rows)
+# + dy.mean(axis=rows)
+# - (dy * xhat).sum(axis=rows)
+# + (dy * xhat).mean(axis=rows)
+# ```
 
-# %% task="layernorm-backward" mistake="overwritten"
+# %% [markdown] task="layernorm-backward" mistake="overwritten"
 # it is overwritten: gradients of several passes add up
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta[...] = dy.sum(axis=rows)
-    self.dgamma[...] = (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - xhat * along_xhat)
+# ```diff
+# - self.dbeta +=
+# + self.dbeta[...] =
+# - self.dgamma +=
+# + self.dgamma[...] =
+# ```
 
-# %% task="layernorm-backward" mistake="sums-for-means"
+# %% [markdown] task="layernorm-backward" mistake="sums-for-means"
 # it has sums where means are due: μ and σ² are means over dim
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.sum(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).sum(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - xhat * along_xhat)
+# ```diff
+# - dxhat.mean(
+# + dxhat.sum(
+# - (dxhat * xhat).mean(
+# + (dxhat * xhat).sum(
+# ```
 
-# %% task="layernorm-backward" mistake="whole-array"
+# %% [markdown] task="layernorm-backward" mistake="whole-array"
 # it takes its means over the whole array: each row has its own μ and σ²
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean()
-    along_xhat = (dxhat * xhat).mean()
-    return r * (dxhat - along_one - xhat * along_xhat)
+# ```diff
+# - dxhat.mean(axis=-1, keepdims=True)
+# + dxhat.mean()
+# - (dxhat * xhat).mean(axis=-1, keepdims=True)
+# + (dxhat * xhat).mean()
+# ```
 
-# %% task="layernorm-backward" mistake="plus"
+# %% [markdown] task="layernorm-backward" mistake="plus"
 # it adds what μ and σ² undo: both terms are subtracted
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat + along_one + xhat * along_xhat)
+# ```diff
+# - dxhat - along_one - xhat
+# + dxhat + along_one + xhat
+# ```
 
-# %% task="layernorm-backward" mistake="no-xhat"
+# %% [markdown] task="layernorm-backward" mistake="no-xhat"
 # it lacks x̂ in the last term: what σ² undoes lies along x̂
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - along_xhat)
+# ```diff
+# - - xhat * along_xhat
+# + - along_xhat
+# ```
 
-# %% task="layernorm-backward" mistake="bias-required"
+# %% [markdown] task="layernorm-backward" mistake="bias-required"
 # a layer without bias has self.dbeta = None: add to it only if it is there
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - xhat * along_xhat)
+# ```diff
+# -     if self.beta is not None:
+# -         self.dbeta
+# +     self.dbeta
+# ```
 
 # %% task="layernorm-backward" right="long-way"
 @add_to_class(LayerNorm)
@@ -373,58 +292,30 @@ def backward(self, dy):
     d = d - np.einsum("nd->n", d)[:, None] / dim - xhat * np.einsum("nd,nd->n", d, xhat)[:, None] / dim
     return d.reshape(dy.shape) * self.r
 
-# %% task="layernorm-backward" reject="eps-forgotten"
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, 1 / np.sqrt(1 / self.r**2 - self.eps + 1e-30)
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - xhat * along_xhat)
+# %% [markdown] task="layernorm-backward" reject="eps-forgotten"
+# ```diff
+# - xhat, r = self.xhat, self.r
+# + xhat, r = self.xhat, 1 / np.sqrt(1 / self.r**2 - self.eps + 1e-30)
+# ```
 
-# %% task="layernorm-backward" reject="unit-length"
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).sum(axis=-1, keepdims=True) / (xhat * xhat).sum(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - xhat * along_xhat)
+# %% [markdown] task="layernorm-backward" reject="unit-length"
+# ```diff
+# - (dxhat * xhat).mean(axis=-1, keepdims=True)
+# + (dxhat * xhat).sum(axis=-1, keepdims=True) / (xhat * xhat).sum(axis=-1, keepdims=True)
+# ```
 
-# %% task="layernorm-backward" reject="one-row-short"
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).reshape(-1, dy.shape[-1])[1:].sum(axis=0)
-    dxhat = dy * self.gamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - xhat * along_xhat)
+# %% [markdown] task="layernorm-backward" reject="one-row-short"
+# ```diff
+# - self.dgamma += (dy * xhat).sum(axis=rows)
+# + self.dgamma += (dy * xhat).reshape(-1, dy.shape[-1])[1:].sum(axis=0)
+# ```
 
-# %% task="layernorm-backward" reject="gamma-changed"
-@add_to_class(LayerNorm)
-def backward(self, dy):
-    xhat, r = self.xhat, self.r
-    rows = tuple(range(dy.ndim - 1))
-    if self.beta is not None:
-        self.dbeta += dy.sum(axis=rows)
-    self.dgamma += (dy * xhat).sum(axis=rows)
-    dxhat = dy * self.gamma
-    self.gamma -= 0.001 * self.dgamma
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return r * (dxhat - along_one - xhat * along_xhat)
+# %% [markdown] task="layernorm-backward" reject="gamma-changed"
+# ```diff
+# -     dxhat = dy * self.gamma
+# +     dxhat = dy * self.gamma
+# +     self.gamma -= 0.001 * self.dgamma
+# ```
 
 # %% task="rmsnorm" cases=true
 def cases(rng):
@@ -441,216 +332,76 @@ def cases(rng):
 # with dxhat = dy times gamma: take away xhat times the mean of dxhat times xhat, and multiply by
 # r.
 
-# %% task="rmsnorm" mistake="mean-term"
+# %% [markdown] task="rmsnorm" mistake="mean-term"
 # it subtracts the mean of dx̂: RMSNorm subtracts no mean
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+# ```diff
+# - dxhat - self.xhat
+# + dxhat - dxhat.mean(axis=-1, keepdims=True) - self.xhat
+# ```
 
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy * self.gamma
-        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
-        return self.r * (dxhat - dxhat.mean(axis=-1, keepdims=True) - self.xhat * along_xhat)
-
-# %% task="rmsnorm" mistake="no-r-term"
+# %% [markdown] task="rmsnorm" mistake="no-r-term"
 # it lacks the term of r: r depends on every x of the row
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+# ```diff
+# -  - self.xhat * along_xhat
+# +
+# ```
 
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy * self.gamma
-        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
-        return self.r * (dxhat)
-
-# %% task="rmsnorm" mistake="centred"
+# %% [markdown] task="rmsnorm" mistake="centred"
 # it subtracts the mean first: that is LayerNorm
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+# ```diff
+# - def forward(self, x):
+# + def forward(self, x):
+# +         x = x - x.mean(axis=-1, keepdims=True)
+# ```
 
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        x = x - x.mean(axis=-1, keepdims=True)
-        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy * self.gamma
-        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
-        return self.r * (dxhat - self.xhat * along_xhat)
-
-# %% task="rmsnorm" mistake="no-gamma"
+# %% [markdown] task="rmsnorm" mistake="no-gamma"
 # it uses dy where dy γ is due
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+# ```diff
+# - dxhat = dy * self.gamma
+# + dxhat = dy
+# ```
 
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy
-        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
-        return self.r * (dxhat - self.xhat * along_xhat)
-
-# %% task="rmsnorm" mistake="no-r"
+# %% [markdown] task="rmsnorm" mistake="no-r"
 # it lacks the factor r
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+# ```diff
+# - return self.r * (dxhat
+# + return (dxhat
+# ```
 
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy * self.gamma
-        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
-        return (dxhat - self.xhat * along_xhat)
-
-# %% task="rmsnorm" mistake="sum-for-mean"
+# %% [markdown] task="rmsnorm" mistake="sum-for-mean"
 # it has a sum where a mean is due: r holds the mean of the squares
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+# ```diff
+# - (dxhat * self.xhat).mean(
+# + (dxhat * self.xhat).sum(
+# ```
 
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy * self.gamma
-        along_xhat = (dxhat * self.xhat).sum(axis=-1, keepdims=True)
-        return self.r * (dxhat - self.xhat * along_xhat)
-
-# %% task="rmsnorm" mistake="dgamma-no-xhat"
+# %% [markdown] task="rmsnorm" mistake="dgamma-no-xhat"
 # it is Σ dy: γ multiplies x r
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+# ```diff
+# - self.dgamma += (dy * self.xhat)
+# + self.dgamma += dy
+# ```
 
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma += dy.sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy * self.gamma
-        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
-        return self.r * (dxhat - self.xhat * along_xhat)
-
-# %% task="rmsnorm" mistake="overwritten"
+# %% [markdown] task="rmsnorm" mistake="overwritten"
 # it is overwritten: gradients of several passes add up
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+# ```diff
+# - self.dgamma +=
+# + self.dgamma[...] =
+# ```
 
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma[...] = (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy * self.gamma
-        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
-        return self.r * (dxhat - self.xhat * along_xhat)
-
-# %% task="rmsnorm" mistake="eps-outside"
+# %% [markdown] task="rmsnorm" mistake="eps-outside"
 # eps is added outside the root: it belongs under it
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+# ```diff
+# - np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
+# + (np.sqrt((x * x).mean(axis=-1, keepdims=True)) + self.eps)
+# ```
 
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        self.r = 1 / (np.sqrt((x * x).mean(axis=-1, keepdims=True)) + self.eps)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy * self.gamma
-        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
-        return self.r * (dxhat - self.xhat * along_xhat)
-
-# %% task="rmsnorm" mistake="sum-of-squares"
+# %% [markdown] task="rmsnorm" mistake="sum-of-squares"
 # it divides by the length of x: the root is of the mean of the squares, not of their sum
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
-
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        self.r = 1 / np.sqrt((x * x).sum(axis=-1, keepdims=True) + self.eps)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy * self.gamma
-        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
-        return self.r * (dxhat - self.xhat * along_xhat)
+# ```diff
+# - (x * x).mean(
+# + (x * x).sum(
+# ```
 
 # %% task="rmsnorm" right="long-way"
 class RMSNorm(Module):
@@ -706,43 +457,15 @@ class RMSNorm(Module):
         d = d - xr * (np.einsum("nd,nd->n", d, xr) / dim)[:, None]
         return d.reshape(dy.shape) * self.r
 
-# %% task="rmsnorm" reject="xhat-changed"
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
+# %% [markdown] task="rmsnorm" reject="xhat-changed"
+# ```diff
+# -         along_xhat =
+# +         self.xhat *= 1.0001
+# +         along_xhat =
+# ```
 
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy * self.gamma
-        self.xhat *= 1.0001
-        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
-        return self.r * (dxhat - self.xhat * along_xhat)
-
-# %% task="rmsnorm" reject="float-eps"
-class RMSNorm(Module):
-    """y = x r γ, r = 1/√(mean(x²) + eps), over the last axis.  x, y: (..., dim), γ: (dim,)."""
-
-    def __init__(self, dim, eps=1e-5, dtype=np.float32):
-        self.gamma = np.ones(dim, dtype)
-        self.dgamma = np.zeros_like(self.gamma)
-        self.eps = eps
-
-    def forward(self, x):
-        self.r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + 1e-5)
-        self.xhat = x * self.r
-        return self.xhat * self.gamma
-
-    def backward(self, dy):
-        self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
-        dxhat = dy * self.gamma
-        along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
-        return self.r * (dxhat - self.xhat * along_xhat)
+# %% [markdown] task="rmsnorm" reject="float-eps"
+# ```diff
+# - + self.eps)
+# + + 1e-5)
+# ```

@@ -30,118 +30,85 @@ def cases(rng):
 # dv is p transposed times dout; dp is dout times v transposed; dscores is the softmax's backward
 # pass, scaled; dq is dscores times k; dk is dscores transposed times q.
 
-# %% task="attention-core-backward" mistake="no-scale"
+# %% [markdown] task="attention-core-backward" mistake="no-scale"
 # it lacks the 1/√D: the scores are divided by it on the way forward, and so are their gradients
 # on the way back
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.T
-    dv = p.T @ dout
-    dscores = softmax_backward(dp, p)
-    return dscores @ k, dscores.T @ q, dv
+# ```diff
+# - softmax_backward(dp, p) * scale
+# + softmax_backward(dp, p)
+# ```
 
-# %% task="attention-core-backward" mistake="scale-squared"
+# %% [markdown] task="attention-core-backward" mistake="scale-squared"
 # it has 1/D where 1/√D is due
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / q.shape[-1]
-    dp = dout @ v.T
-    dv = p.T @ dout
-    dscores = softmax_backward(dp, p) * scale
-    return dscores @ k, dscores.T @ q, dv
+# ```diff
+# - 1 / math.sqrt(q.shape[-1])
+# + 1 / q.shape[-1]
+# ```
 
-# %% task="attention-core-backward" mistake="scaled-by-keys"
+# %% [markdown] task="attention-core-backward" mistake="scaled-by-keys"
 # it is scaled by the number of keys: √D belongs to the size of a head
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(k.shape[0])
-    dp = dout @ v.T
-    dv = p.T @ dout
-    dscores = softmax_backward(dp, p) * scale
-    return dscores @ k, dscores.T @ q, dv
+# ```diff
+# - 1 / math.sqrt(q.shape[-1])
+# + 1 / math.sqrt(k.shape[0])
+# ```
 
-# %% task="attention-core-backward" mistake="dk-reshaped"
+# %% [markdown] task="attention-core-backward" mistake="dk-reshaped"
 # it is qᵀ dscores in another shape: dk is dscoresᵀ q, and a reshape is no transpose
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.T
-    dv = p.T @ dout
-    dscores = softmax_backward(dp, p) * scale
-    return dscores @ k, (q.T @ dscores).reshape(k.shape), dv
+# ```diff
+# - dscores.T @ q, dv
+# + (q.T @ dscores).reshape(k.shape), dv
+# ```
 
-# %% task="attention-core-backward" mistake="no-softmax"
+# %% [markdown] task="attention-core-backward" mistake="no-softmax"
 # it goes past the softmax: dp is the gradient of p, the scores come before
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.T
-    dv = p.T @ dout
-    dscores = dp * scale
-    return dscores @ k, dscores.T @ q, dv
+# ```diff
+# - softmax_backward(dp, p) * scale
+# + dp * scale
+# ```
 
-# %% task="attention-core-backward" mistake="diagonal"
+# %% [markdown] task="attention-core-backward" mistake="diagonal"
 # it has the diagonal of softmax's Jacobian only: raising one score lowers the other p of its row
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.T
-    dv = p.T @ dout
-    dscores = dp * p * (1 - p) * scale
-    return dscores @ k, dscores.T @ q, dv
+# ```diff
+# - softmax_backward(dp, p) * scale
+# + dp * p * (1 - p) * scale
+# ```
 
-# %% task="attention-core-backward" mistake="dv-untransposed"
+# %% [markdown] task="attention-core-backward" mistake="dv-untransposed"
 # it uses p where pᵀ is due: dv[j] gathers over the queries i, p[i, j] dout[i]
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.T
-    dv = (p.reshape(p.shape[::-1]) @ dout)
-    dscores = softmax_backward(dp, p) * scale
-    return dscores @ k, dscores.T @ q, dv
+# ```diff
+# - dv = p.T @ dout
+# + dv = (p.reshape(p.shape[::-1]) @ dout)
+# ```
 
-# %% task="attention-core-backward" mistake="dv-scaled"
+# %% [markdown] task="attention-core-backward" mistake="dv-scaled"
 # it is scaled by 1/√D: the values are not
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.T
-    dv = p.T @ dout * scale
-    dscores = softmax_backward(dp, p) * scale
-    return dscores @ k, dscores.T @ q, dv
+# ```diff
+# - dv = p.T @ dout
+# + dv = p.T @ dout * scale
+# ```
 
-# %% task="attention-core-backward" mistake="dv-uniform"
+# %% [markdown] task="attention-core-backward" mistake="dv-uniform"
 # it gives every value the same share: p says how much each query took of it
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.T
-    dv = np.ones_like(p).T @ dout / len(k)
-    dscores = softmax_backward(dp, p) * scale
-    return dscores @ k, dscores.T @ q, dv
+# ```diff
+# - dv = p.T @ dout
+# + dv = np.ones_like(p).T @ dout / len(k)
+# ```
 
-# %% task="attention-core-backward" mistake="q-k-swapped"
+# %% [markdown] task="attention-core-backward" mistake="q-k-swapped"
 # it has q and k exchanged: dq is made from the keys, dk from the queries
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.T
-    dv = p.T @ dout
-    dscores = softmax_backward(dp, p) * scale
-    swapped = np.resize(q, k.shape), np.resize(k, q.shape)
-    return dscores @ swapped[0], dscores.T @ swapped[1], dv
+# ```diff
+# - return dscores @ k, dscores.T @ q, dv
+# + swapped = np.resize(q, k.shape), np.resize(k, q.shape)
+# +     return dscores @ swapped[0], dscores.T @ swapped[1], dv
+# ```
 
-# %% task="attention-core-backward" mistake="wrong-axis"
+# %% [markdown] task="attention-core-backward" mistake="wrong-axis"
 # it has the softmax's backward pass along the queries: each row of p, one query, has a softmax of
 # its own
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.T
-    dv = p.T @ dout
-    dscores = softmax_backward(dp, p, axis=0) * scale
-    return dscores @ k, dscores.T @ q, dv
+# ```diff
+# - softmax_backward(dp, p) * scale
+# + softmax_backward(dp, p, axis=0) * scale
+# ```
 
 # %% task="attention-core-backward" right="einsum"
 def attention_backward(dout, q, k, v, p):
@@ -168,25 +135,19 @@ def attention_backward(dout, q, k, v, p):
     ds = p * (dout @ v.T - row) / math.sqrt(q.shape[-1])
     return ds @ k, (q.T @ ds).T, (dout.T @ p).T
 
-# %% task="attention-core-backward" reject="p-changed"
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.T
-    dv = p.T @ dout
-    dscores = softmax_backward(dp, p) * scale
-    p *= scale
-    return dscores @ k, dscores.T @ q, dv
+# %% [markdown] task="attention-core-backward" reject="p-changed"
+# ```diff
+# -     return dscores @ k
+# +     p *= scale
+# +     return dscores @ k
+# ```
 
-# %% task="attention-core-backward" reject="scores-centred"
-def attention_backward(dout, q, k, v, p):
-    """Return dq, dk, dv."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.T
-    dv = p.T @ dout
-    dscores = softmax_backward(dp, p) * scale
-    dscores = dscores - dscores.mean(axis=0)
-    return dscores @ k, dscores.T @ q, dv
+# %% [markdown] task="attention-core-backward" reject="scores-centred"
+# ```diff
+# -     return dscores @ k
+# +     dscores = dscores - dscores.mean(axis=0)
+# +     return dscores @ k
+# ```
 
 # %% task="attention-backward" cases=true
 def cases(rng):
@@ -217,188 +178,92 @@ def cases(rng):
 # stack dq, dk, dv, put the axes in the order of forward's reshape, flatten, and hand it to
 # qkv.backward.
 
-# %% task="attention-backward" mistake="dk-reshaped"
+# %% [markdown] task="attention-backward" mistake="dk-reshaped"
 # it is made from a dk that is qᵀ dscores in another shape: dk is dscoresᵀ q, and a reshape is no
 # transpose
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = (self.q.swapaxes(-1, -2) @ dscores).reshape(self.k.shape)
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ self.q
+# + dk = (self.q.swapaxes(-1, -2) @ dscores).reshape(self.k.shape)
+# ```
 
-# %% task="attention-backward" mistake="dk-untransposed"
+# %% [markdown] task="attention-backward" mistake="dk-untransposed"
 # it is made from a dk that uses dscores where dscoresᵀ is due
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = dscores @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ self.q
+# + dk = dscores @ self.q
+# ```
 
-# %% task="attention-backward" mistake="no-scale"
+# %% [markdown] task="attention-backward" mistake="no-scale"
 # it is made from dscores without the 1/√D
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p)
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# ```diff
+# -  * self.scale
+# +
+# ```
 
-# %% task="attention-backward" mistake="dv-untransposed"
+# %% [markdown] task="attention-backward" mistake="dv-untransposed"
 # it is made from a dv that uses p where pᵀ is due
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# ```diff
+# - dv = self.p.swapaxes(-1, -2) @ dout
+# + dv = self.p @ dout
+# ```
 
-# %% task="attention-backward" mistake="no-softmax"
+# %% [markdown] task="attention-backward" mistake="no-softmax"
 # it goes past the softmax: dp is the gradient of p, the scores come before
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = dp * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# ```diff
+# - softmax_backward(dp, self.p)
+# + dp
+# ```
 
-# %% task="attention-backward" mistake="unmasked"
+# %% [markdown] task="attention-backward" mistake="unmasked"
 # it uses probabilities without the mask: self.p has it in it
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, softmax(self.q @ self.k.swapaxes(-1, -2) * self.scale)) * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# ```diff
+# - softmax_backward(dp, self.p)
+# + softmax_backward(dp, softmax(self.q @ self.k.swapaxes(-1, -2) * self.scale))
+# ```
 
-# %% task="attention-backward" mistake="heads-mixed"
+# %% [markdown] task="attention-backward" mistake="heads-mixed"
 # it splits the heads by a reshape alone: (B, T, C) goes to (B, T, H, D) first, and then two axes
 # change places
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, H, T, D)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# ```diff
+# - .reshape(B, T, H, D).swapaxes(1, 2)
+# + .reshape(B, H, T, D)
+# ```
 
-# %% task="attention-backward" mistake="merge-mixed"
+# %% [markdown] task="attention-backward" mistake="merge-mixed"
 # it puts the heads together in the wrong order of axes: mirror the transpose of forward before
 # you flatten
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 0, 2, 3, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# ```diff
+# - .transpose(1, 3, 0, 2, 4)
+# + .transpose(1, 0, 2, 3, 4)
+# ```
 
-# %% task="attention-backward" mistake="qkv-order"
+# %% [markdown] task="attention-backward" mistake="qkv-order"
 # it has dq, dk and dv in the wrong order: forward splits into q, k, v
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dk, dq, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# ```diff
+# - np.stack([dq, dk, dv])
+# + np.stack([dk, dq, dv])
+# ```
 
-# %% task="attention-backward" mistake="proj-not-counted"
+# %% [markdown] task="attention-backward" mistake="proj-not-counted"
 # it stays as it was: proj's own gradients come from proj.backward
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = (dy @ self.proj.W.T).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# ```diff
+# - self.proj.backward(dy).reshape
+# + (dy @ self.proj.W.T).reshape
+# ```
 
-# %% task="attention-backward" mistake="proj-skipped"
+# %% [markdown] task="attention-backward" mistake="proj-skipped"
 # it goes past proj: call its backward pass first
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = dy.reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# ```diff
+# - self.proj.backward(dy).reshape
+# + dy.reshape
+# ```
 
-# %% task="attention-backward" mistake="qkv-not-counted"
+# %% [markdown] task="attention-backward" mistake="qkv-not-counted"
 # it stays as it was: qkv's own gradients come from qkv.backward
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return dqkv.reshape(B, T, 3 * C) @ self.qkv.W.T
+# ```diff
+# - return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# + return dqkv.reshape(B, T, 3 * C) @ self.qkv.W.T
+# ```
 
 # %% task="attention-backward" right="fill-in"
 @add_to_class(MultiHeadAttention)
@@ -444,51 +309,27 @@ def backward(self, dy):
                 dqkv[b, :, number * C + h * D : number * C + (h + 1) * D] = part
     return self.qkv.backward(dqkv.astype(dy.dtype))
 
-# %% task="attention-backward" reject="first-batch-only"
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dk[1:] = dk[:1] if len(dk) > 1 else dk[1:]
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# %% [markdown] task="attention-backward" reject="first-batch-only"
+# ```diff
+# -     dqkv = np.stack
+# +     dk[1:] = dk[:1] if len(dk) > 1 else dk[1:]
+# +     dqkv = np.stack
+# ```
 
-# %% task="attention-backward" reject="backward-twice"
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    self.proj.backward(dy)
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# %% [markdown] task="attention-backward" reject="backward-twice"
+# ```diff
+# -     B, T, C = dy.shape
+# +     B, T, C = dy.shape
+# +     self.proj.backward(dy)
+# ```
 
-# %% task="attention-backward" reject="p-spoilt"
-@add_to_class(MultiHeadAttention)
-def backward(self, dy):
-    B, T, C = dy.shape
-    H, D = self.n_heads, C // self.n_heads
-    dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)    # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, self.p) * self.scale
-    dq = dscores @ self.k
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dv = self.p.swapaxes(-1, -2) @ dout
-    self.q *= self.scale
-    dk = dscores.swapaxes(-1, -2) @ self.q
-    dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)    # (B, T, 3, H, D)
-    return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# %% [markdown] task="attention-backward" reject="p-spoilt"
+# ```diff
+# -     dqkv = np.stack
+# +     self.q *= self.scale
+# +     dk = dscores.swapaxes(-1, -2) @ self.q
+# +     dqkv = np.stack
+# ```
 
 # %% task="attention-find-the-bug" cases=true
 def cases(rng):
@@ -512,147 +353,87 @@ def cases(rng):
 # in the line of dk, dscores must stand first, with its last two axes exchanged, and q second; the
 # reshape goes.
 
-# %% task="attention-find-the-bug" mistake="as-it-was"
+# %% [markdown] task="attention-find-the-bug" mistake="as-it-was"
 # it is as it was: qᵀ dscores is (D, T), and the reshape makes (T, D) of it without a transpose
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores @ k
-    dk = (q.swapaxes(-1, -2) @ dscores).reshape(k.shape)
-    dv = p.swapaxes(-1, -2) @ dout
-    return dq, dk, dv
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ q
+# + dk = (q.swapaxes(-1, -2) @ dscores).reshape(k.shape)
+# ```
 
-# %% task="attention-find-the-bug" mistake="untransposed"
+# %% [markdown] task="attention-find-the-bug" mistake="untransposed"
 # it gathers over the keys: dk[j] is a sum over the queries i, so dscores must be transposed
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores @ k
-    dk = dscores @ q
-    dv = p.swapaxes(-1, -2) @ dout
-    return dq, dk, dv
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ q
+# + dk = dscores @ q
+# ```
 
-# %% task="attention-find-the-bug" mistake="with-k"
+# %% [markdown] task="attention-find-the-bug" mistake="with-k"
 # it is made from k: the other factor of the product q kᵀ is q
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores @ k
-    dk = dscores.swapaxes(-1, -2) @ k
-    dv = p.swapaxes(-1, -2) @ dout
-    return dq, dk, dv
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ q
+# + dk = dscores.swapaxes(-1, -2) @ k
+# ```
 
-# %% task="attention-find-the-bug" mistake="unscaled"
+# %% [markdown] task="attention-find-the-bug" mistake="unscaled"
 # it has lost its 1/√D
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores @ k
-    dk = dscores.swapaxes(-1, -2) @ q / scale
-    dv = p.swapaxes(-1, -2) @ dout
-    return dq, dk, dv
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ q
+# + dk = dscores.swapaxes(-1, -2) @ q / scale
+# ```
 
-# %% task="attention-find-the-bug" mistake="dq-broken"
+# %% [markdown] task="attention-find-the-bug" mistake="dq-broken"
 # it was right before: only one line is wrong
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores.swapaxes(-1, -2) @ k
-    dk = dscores.swapaxes(-1, -2) @ q
-    dv = p.swapaxes(-1, -2) @ dout
-    return dq, dk, dv
+# ```diff
+# - dq = dscores @ k
+# + dq = dscores.swapaxes(-1, -2) @ k
+# ```
 
-# %% task="attention-find-the-bug" mistake="dv-broken"
+# %% [markdown] task="attention-find-the-bug" mistake="dv-broken"
 # it was right before: only one line is wrong, and it is not this one
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores @ k
-    dk = dscores.swapaxes(-1, -2) @ q
-    dv = p @ dout
-    return dq, dk, dv
+# ```diff
+# - dv = p.swapaxes(-1, -2) @ dout
+# + dv = p @ dout
+# ```
 
-# %% task="attention-find-the-bug" mistake="wrong-axes"
+# %% [markdown] task="attention-find-the-bug" mistake="wrong-axes"
 # it has the wrong axes exchanged: heads and positions
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores @ k
-    dk = (dscores.transpose(0, 1, 3, 2) @ q).swapaxes(1, 2).reshape(k.shape)
-    dv = p.swapaxes(-1, -2) @ dout
-    return dq, dk, dv
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ q
+# + dk = (dscores.transpose(0, 1, 3, 2) @ q).swapaxes(1, 2).reshape(k.shape)
+# ```
 
-# %% task="attention-find-the-bug" mistake="dp-for-dscores"
+# %% [markdown] task="attention-find-the-bug" mistake="dp-for-dscores"
 # it is made from dp: the gradient has to go through the softmax first
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores @ k
-    dk = dp.swapaxes(-1, -2) @ q * scale
-    dv = p.swapaxes(-1, -2) @ dout
-    return dq, dk, dv
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ q
+# + dk = dp.swapaxes(-1, -2) @ q * scale
+# ```
 
-# %% task="attention-find-the-bug" right="turned-back"
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores @ k
-    dk = (q.swapaxes(-1, -2) @ dscores).swapaxes(-1, -2)
-    dv = p.swapaxes(-1, -2) @ dout
-    return dq, dk, dv
+# %% [markdown] task="attention-find-the-bug" right="turned-back"
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ q
+# + dk = (q.swapaxes(-1, -2) @ dscores).swapaxes(-1, -2)
+# ```
 
-# %% task="attention-find-the-bug" right="einsum"
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores @ k
-    dk = np.einsum("bhij,bhid->bhjd", dscores, q)
-    dv = p.swapaxes(-1, -2) @ dout
-    return dq, dk, dv
+# %% [markdown] task="attention-find-the-bug" right="einsum"
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ q
+# + dk = np.einsum("bhij,bhid->bhjd", dscores, q)
+# ```
 
-# %% task="attention-find-the-bug" right="loop"
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores @ k
-    dk = np.zeros_like(k)
-    for i in range(q.shape[2]):
-        dk += dscores[:, :, i, :, None] * q[:, :, i, None, :]
-    dv = p.swapaxes(-1, -2) @ dout
-    return dq, dk, dv
+# %% [markdown] task="attention-find-the-bug" right="loop"
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ q
+# + dk = np.zeros_like(k)
+# +     for i in range(q.shape[2]):
+# +         dk += dscores[:, :, i, :, None] * q[:, :, i, None, :]
+# ```
 
-# %% task="attention-find-the-bug" reject="order-f"
-def mended_backward(dout, q, k, v, p):
-    """dq, dk, dv of all heads at once.  q, k, v, dout: (B, H, T, D), p: (B, H, T, T)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    dp = dout @ v.swapaxes(-1, -2)
-    dscores = softmax_backward(dp, p) * scale
-    dq = dscores @ k
-    dk = (q.swapaxes(-1, -2) @ dscores).reshape(k.shape, order='F')
-    dv = p.swapaxes(-1, -2) @ dout
-    return dq, dk, dv
+# %% [markdown] task="attention-find-the-bug" reject="order-f"
+# ```diff
+# - dk = dscores.swapaxes(-1, -2) @ q
+# + dk = (q.swapaxes(-1, -2) @ dscores).reshape(k.shape, order='F')
+# ```
 
 # %% task="rotary" cases=true
 def cases(rng):
@@ -674,194 +455,70 @@ def cases(rng):
 # compute cos and sin of theta; even and odd parts of y by the two formulas; backward does the
 # same to dy with the angle's sign changed.
 
-# %% task="rotary" mistake="forward-again"
+# %% [markdown] task="rotary" mistake="forward-again"
 # it turns the gradient forward: the way back turns the other way
-class Rotary(Module):
-    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+# ```diff
+# - return self.turned(dy, -1)
+# + return self.turned(dy, 1)
+# ```
 
-    def turned(self, x, sign):
-        T, D = x.shape[-2:]
-        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
-        cos, sin = np.cos(theta), sign * np.sin(theta)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        y = np.empty_like(x)
-        y[..., 0::2] = even * cos - odd * sin
-        y[..., 1::2] = even * sin + odd * cos
-        return y
-
-    def forward(self, x):
-        return self.turned(x, 1)
-
-    def backward(self, dy):
-        return self.turned(dy, 1)    # the transpose of a rotation turns back
-
-# %% task="rotary" mistake="identity"
+# %% [markdown] task="rotary" mistake="identity"
 # it is dy: y is not x
-class Rotary(Module):
-    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+# ```diff
+# - return self.turned(dy, -1)
+# + return dy.copy()
+# ```
 
-    def turned(self, x, sign):
-        T, D = x.shape[-2:]
-        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
-        cos, sin = np.cos(theta), sign * np.sin(theta)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        y = np.empty_like(x)
-        y[..., 0::2] = even * cos - odd * sin
-        y[..., 1::2] = even * sin + odd * cos
-        return y
-
-    def forward(self, x):
-        return self.turned(x, 1)
-
-    def backward(self, dy):
-        return dy.copy()    # the transpose of a rotation turns back
-
-# %% task="rotary" mistake="halves"
+# %% [markdown] task="rotary" mistake="halves"
 # it pairs entry i with entry i + D/2, as some programs do: here pair i is 2 i and 2 i + 1
-class Rotary(Module):
-    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+# ```diff
+# - x[..., 0::2], x[..., 1::2]
+# + x[..., : D // 2], x[..., D // 2 :]
+# ```
 
-    def turned(self, x, sign):
-        T, D = x.shape[-2:]
-        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
-        cos, sin = np.cos(theta), sign * np.sin(theta)
-        even, odd = x[..., : D // 2], x[..., D // 2 :]
-        y = np.empty_like(x)
-        y[..., 0::2] = even * cos - odd * sin
-        y[..., 1::2] = even * sin + odd * cos
-        return y
-
-    def forward(self, x):
-        return self.turned(x, 1)
-
-    def backward(self, dy):
-        return self.turned(dy, -1)    # the transpose of a rotation turns back
-
-# %% task="rotary" mistake="from-one"
+# %% [markdown] task="rotary" mistake="from-one"
 # it counts positions from 1: the first is 0, and is not turned
-class Rotary(Module):
-    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+# ```diff
+# - np.arange(T)
+# + np.arange(1, T + 1)
+# ```
 
-    def turned(self, x, sign):
-        T, D = x.shape[-2:]
-        theta = np.outer(np.arange(1, T + 1), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
-        cos, sin = np.cos(theta), sign * np.sin(theta)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        y = np.empty_like(x)
-        y[..., 0::2] = even * cos - odd * sin
-        y[..., 1::2] = even * sin + odd * cos
-        return y
-
-    def forward(self, x):
-        return self.turned(x, 1)
-
-    def backward(self, dy):
-        return self.turned(dy, -1)    # the transpose of a rotation turns back
-
-# %% task="rotary" mistake="no-two"
+# %% [markdown] task="rotary" mistake="no-two"
 # its speeds fall too slowly: the exponent is -2 i / D
-class Rotary(Module):
-    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+# ```diff
+# - -2 * np.arange(D // 2) / D
+# + -np.arange(D // 2) / D
+# ```
 
-    def turned(self, x, sign):
-        T, D = x.shape[-2:]
-        theta = np.outer(np.arange(T), 10000.0 ** (-np.arange(D // 2) / D))    # (T, D/2)
-        cos, sin = np.cos(theta), sign * np.sin(theta)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        y = np.empty_like(x)
-        y[..., 0::2] = even * cos - odd * sin
-        y[..., 1::2] = even * sin + odd * cos
-        return y
-
-    def forward(self, x):
-        return self.turned(x, 1)
-
-    def backward(self, dy):
-        return self.turned(dy, -1)    # the transpose of a rotation turns back
-
-# %% task="rotary" mistake="rising"
+# %% [markdown] task="rotary" mistake="rising"
 # its speeds rise with i: the exponent is negative
-class Rotary(Module):
-    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+# ```diff
+# - -2 * np.arange(D // 2) / D
+# + 2 * np.arange(D // 2) / D
+# ```
 
-    def turned(self, x, sign):
-        T, D = x.shape[-2:]
-        theta = np.outer(np.arange(T), 10000.0 ** (2 * np.arange(D // 2) / D))    # (T, D/2)
-        cos, sin = np.cos(theta), sign * np.sin(theta)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        y = np.empty_like(x)
-        y[..., 0::2] = even * cos - odd * sin
-        y[..., 1::2] = even * sin + odd * cos
-        return y
-
-    def forward(self, x):
-        return self.turned(x, 1)
-
-    def backward(self, dy):
-        return self.turned(dy, -1)    # the transpose of a rotation turns back
-
-# %% task="rotary" mistake="sign"
+# %% [markdown] task="rotary" mistake="sign"
 # it turns the other way: look at the two signs of sin
-class Rotary(Module):
-    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+# ```diff
+# - even * cos - odd * sin
+# + even * cos + odd * sin
+# - even * sin + odd * cos
+# + odd * cos - even * sin
+# ```
 
-    def turned(self, x, sign):
-        T, D = x.shape[-2:]
-        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
-        cos, sin = np.cos(theta), sign * np.sin(theta)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        y = np.empty_like(x)
-        y[..., 0::2] = even * cos + odd * sin
-        y[..., 1::2] = odd * cos - even * sin
-        return y
-
-    def forward(self, x):
-        return self.turned(x, 1)
-
-    def backward(self, dy):
-        return self.turned(dy, -1)    # the transpose of a rotation turns back
-
-# %% task="rotary" mistake="mirror"
+# %% [markdown] task="rotary" mistake="mirror"
 # it is a mirror and no turn: one of the two sines has a minus
-class Rotary(Module):
-    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+# ```diff
+# - even * cos - odd * sin
+# + even * cos + odd * sin
+# ```
 
-    def turned(self, x, sign):
-        T, D = x.shape[-2:]
-        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
-        cos, sin = np.cos(theta), sign * np.sin(theta)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        y = np.empty_like(x)
-        y[..., 0::2] = even * cos + odd * sin
-        y[..., 1::2] = even * sin + odd * cos
-        return y
-
-    def forward(self, x):
-        return self.turned(x, 1)
-
-    def backward(self, dy):
-        return self.turned(dy, -1)    # the transpose of a rotation turns back
-
-# %% task="rotary" mistake="same-speed"
+# %% [markdown] task="rotary" mistake="same-speed"
 # it turns all pairs at the same speed: pair i has 10000^(-2i/D)
-class Rotary(Module):
-    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
-
-    def turned(self, x, sign):
-        T, D = x.shape[-2:]
-        theta = np.outer(np.arange(T), np.ones(D // 2))    # (T, D/2)
-        cos, sin = np.cos(theta), sign * np.sin(theta)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        y = np.empty_like(x)
-        y[..., 0::2] = even * cos - odd * sin
-        y[..., 1::2] = even * sin + odd * cos
-        return y
-
-    def forward(self, x):
-        return self.turned(x, 1)
-
-    def backward(self, dy):
-        return self.turned(dy, -1)    # the transpose of a rotation turns back
+# ```diff
+# - 10000.0 ** (-2 * np.arange(D // 2) / D)
+# + np.ones(D // 2)
+# ```
 
 # %% task="rotary" right="complex"
 class Rotary(Module):
@@ -914,44 +571,16 @@ class Rotary(Module):
         dx = np.stack([a * self.cos + b * self.sin, b * self.cos - a * self.sin], axis=-1)
         return dx.reshape(dy.shape)
 
-# %% task="rotary" reject="half-turned"
-class Rotary(Module):
-    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
+# %% [markdown] task="rotary" reject="half-turned"
+# ```diff
+# - return self.turned(dy, -1)
+# + dx = self.turned(dy, -1)
+# +         dx[..., -1:, :] = dy[..., -1:, :]
+# +         return dx
+# ```
 
-    def turned(self, x, sign):
-        T, D = x.shape[-2:]
-        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
-        cos, sin = np.cos(theta), sign * np.sin(theta)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        y = np.empty_like(x)
-        y[..., 0::2] = even * cos - odd * sin
-        y[..., 1::2] = even * sin + odd * cos
-        return y
-
-    def forward(self, x):
-        return self.turned(x, 1)
-
-    def backward(self, dy):
-        dx = self.turned(dy, -1)
-        dx[..., -1:, :] = dy[..., -1:, :]
-        return dx    # the transpose of a rotation turns back
-
-# %% task="rotary" reject="in-place"
-class Rotary(Module):
-    """Turn each pair of entries by an angle that grows with the position.  x, y: (..., T, D)."""
-
-    def turned(self, x, sign):
-        T, D = x.shape[-2:]
-        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
-        cos, sin = np.cos(theta), sign * np.sin(theta)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        y = x
-        y[..., 0::2] = even * cos - odd * sin
-        y[..., 1::2] = even * sin + odd * cos
-        return y
-
-    def forward(self, x):
-        return self.turned(x, 1)
-
-    def backward(self, dy):
-        return self.turned(dy, -1)    # the transpose of a rotation turns back
+# %% [markdown] task="rotary" reject="in-place"
+# ```diff
+# - y = np.empty_like(x)
+# + y = x
+# ```

@@ -35,62 +35,71 @@ def cases(rng):
 # hand dy to fc2's backward pass, the result to the activation's, that result to fc1's, and return
 # what comes out.
 
-# %% task="feedforward-backward" mistake="no-activation"
+# %% [markdown] task="feedforward-backward" mistake="no-activation"
 # it goes past the activation, which has a slope of its own
-@add_to_class(FeedForward)
-def backward(self, dy):
-    return self.fc1.backward(self.fc2.backward(dy))
+# ```diff
+# - self.act.backward(self.fc2.backward(dy))
+# + self.fc2.backward(dy)
+# ```
 
-# %% task="feedforward-backward" mistake="fc1-only-dx"
+# %% [markdown] task="feedforward-backward" mistake="fc1-only-dx"
 # it stays as it was: fc1's gradients come from fc1.backward
-@add_to_class(FeedForward)
-def backward(self, dy):
-    return self.act.backward(self.fc2.backward(dy)) @ self.fc1.W.T
+# ```diff
+# - return self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+# + return self.act.backward(self.fc2.backward(dy)) @ self.fc1.W.T
+# ```
 
-# %% task="feedforward-backward" mistake="fc2-only-dx"
+# %% [markdown] task="feedforward-backward" mistake="fc2-only-dx"
 # it stays as it was: fc2's gradients come from fc2.backward
-@add_to_class(FeedForward)
-def backward(self, dy):
-    return self.fc1.backward(self.act.backward(dy @ self.fc2.W.T))
+# ```diff
+# - self.fc2.backward(dy)
+# + dy @ self.fc2.W.T
+# ```
 
-# %% task="feedforward-backward" mistake="residual"
+# %% [markdown] task="feedforward-backward" mistake="residual"
 # it adds dy: the residual connection is in the block, not in this layer
-@add_to_class(FeedForward)
-def backward(self, dy):
-    return dy + self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+# ```diff
+# - return self
+# + return dy + self
+# ```
 
-# %% task="feedforward-backward" mistake="fc2-twice"
+# %% [markdown] task="feedforward-backward" mistake="fc2-twice"
 # it is counted twice: each backward pass adds to the gradients, so call it once
-@add_to_class(FeedForward)
-def backward(self, dy):
-    self.fc2.backward(dy)
-    return self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+# ```diff
+# -     return
+# +     self.fc2.backward(dy)
+# +     return
+# ```
 
-# %% task="feedforward-backward" mistake="hidden-returned"
+# %% [markdown] task="feedforward-backward" mistake="hidden-returned"
 # it is the gradient of the hidden layer: fc1 is still to come
-@add_to_class(FeedForward)
-def backward(self, dy):
-    dh = self.act.backward(self.fc2.backward(dy))
-    self.fc1.backward(dh)
-    return dh
+# ```diff
+# - return self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+# + dh = self.act.backward(self.fc2.backward(dy))
+# +     self.fc1.backward(dh)
+# +     return dh
+# ```
 
-# %% task="feedforward-backward" mistake="nothing-returned"
+# %% [markdown] task="feedforward-backward" mistake="nothing-returned"
 # it is None: return what fc1's backward pass gives
-@add_to_class(FeedForward)
-def backward(self, dy):
-    self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+# ```diff
+# - return self
+# + self
+# ```
 
-# %% task="feedforward-backward" mistake="activation-twice"
+# %% [markdown] task="feedforward-backward" mistake="activation-twice"
 # it goes through the activation twice
-@add_to_class(FeedForward)
-def backward(self, dy):
-    return self.fc1.backward(self.act.backward(self.act.backward(self.fc2.backward(dy))))
+# ```diff
+# - self.act.backward(self.fc2.backward(dy))
+# + self.act.backward(self.act.backward(self.fc2.backward(dy)))
+# ```
 
-# %% task="feedforward-backward" mistake="negative"
+# %% [markdown] task="feedforward-backward" mistake="negative"
 # it has the opposite sign
-@add_to_class(FeedForward)
-def backward(self, dy):
-    return -self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+# ```diff
+# - return self
+# + return -self
+# ```
 
 # %% task="feedforward-backward" right="by-steps"
 @add_to_class(FeedForward)
@@ -117,11 +126,12 @@ def backward(self, dy):
     da = self.act.backward((rows @ self.fc2.W.T).reshape(self.fc2.x.shape))
     return self.fc1.backward(da)
 
-# %% task="feedforward-backward" reject="dy-changed"
-@add_to_class(FeedForward)
-def backward(self, dy):
-    dy *= 1.0 + 1e-3
-    return self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+# %% [markdown] task="feedforward-backward" reject="dy-changed"
+# ```diff
+# -     return
+# +     dy *= 1.0 + 1e-3
+# +     return
+# ```
 
 # %% task="block-backward" cases=true
 def cases(rng):
@@ -150,76 +160,80 @@ def cases(rng):
 # dx₁ is dy plus what ln2 gives for what ffn gives for dy; dx is dx₁ plus what ln1 gives for what
 # attn gives for dx₁.
 
-# %% task="block-backward" mistake="no-first-residual"
+# %% [markdown] task="block-backward" mistake="no-first-residual"
 # it has lost the straight path around attention: x is a term of x₁
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
-    return self.ln1.backward(self.attn.backward(dx1))
+# ```diff
+# - return dx1 + self.ln1
+# + return self.ln1
+# ```
 
-# %% task="block-backward" mistake="no-second-residual"
+# %% [markdown] task="block-backward" mistake="no-second-residual"
 # it has lost the straight path around the feed-forward layer: x₁ is a term of y
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dx1 = self.ln2.backward(self.ffn.backward(dy))
-    return dx1 + self.ln1.backward(self.attn.backward(dx1))
+# ```diff
+# - dx1 = dy + self
+# + dx1 = self
+# ```
 
-# %% task="block-backward" mistake="branch-from-dy"
+# %% [markdown] task="block-backward" mistake="branch-from-dy"
 # it sends dy into attention: what flows into x₁ is the gradient after the second branch
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
-    return dx1 + self.ln1.backward(self.attn.backward(dy))
+# ```diff
+# - self.attn.backward(dx1)
+# + self.attn.backward(dy)
+# ```
 
-# %% task="block-backward" mistake="dy-at-the-end"
+# %% [markdown] task="block-backward" mistake="dy-at-the-end"
 # it adds dy at the end where dx₁ is due
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
-    return dy + self.ln1.backward(self.attn.backward(dx1))
+# ```diff
+# - return dx1 + self
+# + return dy + self
+# ```
 
-# %% task="block-backward" mistake="no-ln1"
+# %% [markdown] task="block-backward" mistake="no-ln1"
 # it goes past ln1
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
-    return dx1 + self.attn.backward(dx1)
+# ```diff
+# - self.ln1.backward(self.attn.backward(dx1))
+# + self.attn.backward(dx1)
+# ```
 
-# %% task="block-backward" mistake="no-ln2"
+# %% [markdown] task="block-backward" mistake="no-ln2"
 # it goes past ln2
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dx1 = dy + self.ffn.backward(dy)
-    return dx1 + self.ln1.backward(self.attn.backward(dx1))
+# ```diff
+# - self.ln2.backward(self.ffn.backward(dy))
+# + self.ffn.backward(dy)
+# ```
 
-# %% task="block-backward" mistake="norms-swapped"
+# %% [markdown] task="block-backward" mistake="norms-swapped"
 # it has ln1 and ln2 exchanged
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dx1 = dy + self.ln1.backward(self.ffn.backward(dy))
-    return dx1 + self.ln2.backward(self.attn.backward(dx1))
+# ```diff
+# - self.ln2.
+# + self.lnX.
+# - self.ln1.
+# + self.ln2.
+# - self.lnX.
+# + self.ln1.
+# ```
 
-# %% task="block-backward" mistake="dy-twice"
+# %% [markdown] task="block-backward" mistake="dy-twice"
 # it adds dy twice: x₁ has taken it in
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
-    return dy + dx1 + self.ln1.backward(self.attn.backward(dx1))
+# ```diff
+# - return dx1 + self
+# + return dy + dx1 + self
+# ```
 
-# %% task="block-backward" mistake="ffn-twice"
+# %% [markdown] task="block-backward" mistake="ffn-twice"
 # it is counted twice: call each backward pass once
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
-    self.ffn.backward(dy)
-    return dx1 + self.ln1.backward(self.attn.backward(dx1))
+# ```diff
+# -     return
+# +     self.ffn.backward(dy)
+# +     return
+# ```
 
-# %% task="block-backward" mistake="halved"
+# %% [markdown] task="block-backward" mistake="halved"
 # it halves the gradient at each sum: a sum passes all of it to each term
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dx1 = 0.5 * dy + 0.5 * self.ln2.backward(self.ffn.backward(dy))
-    return dx1 + self.ln1.backward(self.attn.backward(dx1))
+# ```diff
+# - dx1 = dy + self.ln2
+# + dx1 = 0.5 * dy + 0.5 * self.ln2
+# ```
 
 # %% task="block-backward" right="by-steps"
 @add_to_class(TransformerBlock)
@@ -246,18 +260,18 @@ def backward(self, dy):
     dx += self.ln1.backward(self.attn.backward(dx.copy()))
     return dx
 
-# %% task="block-backward" reject="dy-in-place"
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dy += self.ln2.backward(self.ffn.backward(dy))
-    dx1 = dy
-    return dx1 + self.ln1.backward(self.attn.backward(dx1))
+# %% [markdown] task="block-backward" reject="dy-in-place"
+# ```diff
+# - dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+# + dy += self.ln2.backward(self.ffn.backward(dy))
+# +     dx1 = dy
+# ```
 
-# %% task="block-backward" reject="scaled-residual"
-@add_to_class(TransformerBlock)
-def backward(self, dy):
-    dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
-    return 0.999 * dx1 + self.ln1.backward(self.attn.backward(dx1))
+# %% [markdown] task="block-backward" reject="scaled-residual"
+# ```diff
+# - return dx1 + self
+# + return 0.999 * dx1 + self
+# ```
 
 # %% task="dropout" cases=true
 def cases(rng):
@@ -282,125 +296,61 @@ def cases(rng):
 # %% [markdown] task="dropout" hint=3
 # the factor is 1/(1 - p) where u is at least p, and 0 elsewhere; both passes multiply by it.
 
-# %% task="dropout" mistake="scale-forward-only"
+# %% [markdown] task="dropout" mistake="scale-forward-only"
 # it lacks the factor 1/(1 - p), which forward has
-class Dropout(Module):
-    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+# ```diff
+# - return dy * self.keep
+# + return dy * (self.keep > 0)
+# ```
 
-    def __init__(self, p):
-        self.p = p
-
-    def forward(self, x, u):
-        self.keep = (u >= self.p) / (1 - self.p)
-        return x * self.keep
-
-    def backward(self, dy):
-        return dy * (self.keep > 0)
-
-# %% task="dropout" mistake="no-scale"
+# %% [markdown] task="dropout" mistake="no-scale"
 # it lacks the factor 1/(1 - p): the mean would shrink
-class Dropout(Module):
-    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+# ```diff
+# -  / (1 - self.p)
+# +
+# ```
 
-    def __init__(self, p):
-        self.p = p
-
-    def forward(self, x, u):
-        self.keep = (u >= self.p)
-        return x * self.keep
-
-    def backward(self, dy):
-        return dy * self.keep
-
-# %% task="dropout" mistake="inverted"
+# %% [markdown] task="dropout" mistake="inverted"
 # it keeps what should be dropped
-class Dropout(Module):
-    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+# ```diff
+# - (u >= self.p)
+# + (u < self.p)
+# ```
 
-    def __init__(self, p):
-        self.p = p
-
-    def forward(self, x, u):
-        self.keep = (u < self.p) / (1 - self.p)
-        return x * self.keep
-
-    def backward(self, dy):
-        return dy * self.keep
-
-# %% task="dropout" mistake="keeps-p"
+# %% [markdown] task="dropout" mistake="keeps-p"
 # it keeps a share of p: p is the probability to be dropped
-class Dropout(Module):
-    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+# ```diff
+# - (u >= self.p) / (1 - self.p)
+# + (u >= 1 - self.p) / max(self.p, 1e-9)
+# ```
 
-    def __init__(self, p):
-        self.p = p
-
-    def forward(self, x, u):
-        self.keep = (u >= 1 - self.p) / max(self.p, 1e-9)
-        return x * self.keep
-
-    def backward(self, dy):
-        return dy * self.keep
-
-# %% task="dropout" mistake="scale-p"
+# %% [markdown] task="dropout" mistake="scale-p"
 # it is divided by p: 1 - p is the share that stays
-class Dropout(Module):
-    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+# ```diff
+# - / (1 - self.p)
+# + / (self.p or 1)
+# ```
 
-    def __init__(self, p):
-        self.p = p
-
-    def forward(self, x, u):
-        self.keep = (u >= self.p) / (self.p or 1)
-        return x * self.keep
-
-    def backward(self, dy):
-        return dy * self.keep
-
-# %% task="dropout" mistake="through"
+# %% [markdown] task="dropout" mistake="through"
 # it is dy everywhere: what was dropped has no gradient
-class Dropout(Module):
-    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+# ```diff
+# - return dy * self.keep
+# + return dy.copy()
+# ```
 
-    def __init__(self, p):
-        self.p = p
-
-    def forward(self, x, u):
-        self.keep = (u >= self.p) / (1 - self.p)
-        return x * self.keep
-
-    def backward(self, dy):
-        return dy.copy()
-
-# %% task="dropout" mistake="strictly"
+# %% [markdown] task="dropout" mistake="strictly"
 # it drops an entry whose u is exactly p: it stays if u is at least p
-class Dropout(Module):
-    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+# ```diff
+# - (u >= self.p)
+# + (u > self.p)
+# ```
 
-    def __init__(self, p):
-        self.p = p
-
-    def forward(self, x, u):
-        self.keep = (u > self.p) / (1 - self.p)
-        return x * self.keep
-
-    def backward(self, dy):
-        return dy * self.keep
-
-# %% task="dropout" mistake="multiplied"
+# %% [markdown] task="dropout" mistake="multiplied"
 # it multiplies by 1 - p, as is done when nothing is dropped: here, those that stay grow
-class Dropout(Module):
-    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
-
-    def __init__(self, p):
-        self.p = p
-
-    def forward(self, x, u):
-        self.keep = (u >= self.p) * (1 - self.p)
-        return x * self.keep
-
-    def backward(self, dy):
-        return dy * self.keep
+# ```diff
+# - / (1 - self.p)
+# + * (1 - self.p)
+# ```
 
 # %% task="dropout" right="where"
 class Dropout(Module):
@@ -445,34 +395,18 @@ class Dropout(Module):
     def backward(self, dy):
         return self.factor * dy
 
-# %% task="dropout" reject="x-changed"
-class Dropout(Module):
-    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
+# %% [markdown] task="dropout" reject="x-changed"
+# ```diff
+# -         return x * self.keep
+# +         x *= self.keep
+# +         return x
+# ```
 
-    def __init__(self, p):
-        self.p = p
-
-    def forward(self, x, u):
-        self.keep = (u >= self.p) / (1 - self.p)
-        x *= self.keep
-        return x
-
-    def backward(self, dy):
-        return dy * self.keep
-
-# %% task="dropout" reject="actual-share"
-class Dropout(Module):
-    """y = x · (u ≥ p) / (1 - p).  x, u, y: any shape."""
-
-    def __init__(self, p):
-        self.p = p
-
-    def forward(self, x, u):
-        self.keep = (u >= self.p) / max((u >= self.p).mean(), 1e-9)
-        return x * self.keep
-
-    def backward(self, dy):
-        return dy * self.keep
+# %% [markdown] task="dropout" reject="actual-share"
+# ```diff
+# - (u >= self.p) / (1 - self.p)
+# + (u >= self.p) / max((u >= self.p).mean(), 1e-9)
+# ```
 
 # %% task="swiglu" cases=true
 def cases(rng):
@@ -496,205 +430,72 @@ def cases(rng):
 # with a from fc1, b from fc3 and dh from fc2's backward pass: a gets dh times b times SiLU's
 # slope, b gets dh times SiLU(a); dx adds what fc1 and fc3 return.
 
-# %% task="swiglu" mistake="one-branch"
+# %% [markdown] task="swiglu" mistake="one-branch"
 # it lacks the gradient through fc3: x was used twice
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+# ```diff
+# - return self.fc1.backward(da) + self.fc3.backward(db)
+# + dx = self.fc1.backward(da)
+# +         self.fc3.backward(db)
+# +         return dx
+# ```
 
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
-
-    def forward(self, x):
-        self.a, self.b = self.fc1(x), self.fc3(x)
-        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
-        return self.fc2(self.a * self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dh = self.fc2.backward(dy)
-        da = dh * b * (s + a * s * (1 - s))
-        db = dh * a * s
-        dx = self.fc1.backward(da)
-        self.fc3.backward(db)
-        return dx
-
-# %% task="swiglu" mistake="no-b"
+# %% [markdown] task="swiglu" mistake="no-b"
 # it lacks the factor fc3(x): a product passes to each factor the gradient times the other
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+# ```diff
+# - da = dh * b * (
+# + da = dh * (
+# ```
 
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
-
-    def forward(self, x):
-        self.a, self.b = self.fc1(x), self.fc3(x)
-        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
-        return self.fc2(self.a * self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dh = self.fc2.backward(dy)
-        da = dh * (s + a * s * (1 - s))
-        db = dh * a * s
-        return self.fc1.backward(da) + self.fc3.backward(db)
-
-# %% task="swiglu" mistake="no-slope"
+# %% [markdown] task="swiglu" mistake="no-slope"
 # it lacks the slope of SiLU
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+# ```diff
+# - da = dh * b * (s + a * s * (1 - s))
+# + da = dh * b
+# ```
 
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
-
-    def forward(self, x):
-        self.a, self.b = self.fc1(x), self.fc3(x)
-        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
-        return self.fc2(self.a * self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dh = self.fc2.backward(dy)
-        da = dh * b
-        db = dh * a * s
-        return self.fc1.backward(da) + self.fc3.backward(db)
-
-# %% task="swiglu" mistake="sigmoid-slope"
+# %% [markdown] task="swiglu" mistake="sigmoid-slope"
 # it has the slope of σ where that of SiLU is due
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+# ```diff
+# - (s + a * s * (1 - s))
+# + (s * (1 - s))
+# ```
 
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
-
-    def forward(self, x):
-        self.a, self.b = self.fc1(x), self.fc3(x)
-        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
-        return self.fc2(self.a * self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dh = self.fc2.backward(dy)
-        da = dh * b * (s * (1 - s))
-        db = dh * a * s
-        return self.fc1.backward(da) + self.fc3.backward(db)
-
-# %% task="swiglu" mistake="gate-without-a"
+# %% [markdown] task="swiglu" mistake="gate-without-a"
 # it has σ(a) for SiLU(a) = a σ(a)
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+# ```diff
+# - db = dh * a * s
+# + db = dh * s
+# ```
 
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
-
-    def forward(self, x):
-        self.a, self.b = self.fc1(x), self.fc3(x)
-        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
-        return self.fc2(self.a * self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dh = self.fc2.backward(dy)
-        da = dh * b * (s + a * s * (1 - s))
-        db = dh * s
-        return self.fc1.backward(da) + self.fc3.backward(db)
-
-# %% task="swiglu" mistake="sigmoid-gate"
+# %% [markdown] task="swiglu" mistake="sigmoid-gate"
 # its gate is σ(a): SiLU is a σ(a)
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+# ```diff
+# - self.fc2(self.a * self.s * self.b)
+# + self.fc2(self.s * self.b)
+# ```
 
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
-
-    def forward(self, x):
-        self.a, self.b = self.fc1(x), self.fc3(x)
-        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
-        return self.fc2(self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dh = self.fc2.backward(dy)
-        da = dh * b * (s + a * s * (1 - s))
-        db = dh * a * s
-        return self.fc1.backward(da) + self.fc3.backward(db)
-
-# %% task="swiglu" mistake="gate-on-wrong-branch"
+# %% [markdown] task="swiglu" mistake="gate-on-wrong-branch"
 # it has SiLU on the wrong branch: it bends fc1(x), not fc3(x)
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+# ```diff
+# - self.a, self.b = self.fc1(x), self.fc3(x)
+# + self.b, self.a = self.fc1(x), self.fc3(x)
+# - return self.fc1.backward(da) + self.fc3.backward(db)
+# + return self.fc3.backward(da) + self.fc1.backward(db)
+# ```
 
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
-
-    def forward(self, x):
-        self.b, self.a = self.fc1(x), self.fc3(x)
-        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
-        return self.fc2(self.a * self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dh = self.fc2.backward(dy)
-        da = dh * b * (s + a * s * (1 - s))
-        db = dh * a * s
-        return self.fc3.backward(da) + self.fc1.backward(db)
-
-# %% task="swiglu" mistake="relu-gate"
+# %% [markdown] task="swiglu" mistake="relu-gate"
 # its gate is a ReLU: SiLU is smooth
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+# ```diff
+# - self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+# + self.s = (self.a > 0) * 1.0
+# ```
 
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
-
-    def forward(self, x):
-        self.a, self.b = self.fc1(x), self.fc3(x)
-        self.s = (self.a > 0) * 1.0
-        return self.fc2(self.a * self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dh = self.fc2.backward(dy)
-        da = dh * b * (s + a * s * (1 - s))
-        db = dh * a * s
-        return self.fc1.backward(da) + self.fc3.backward(db)
-
-# %% task="swiglu" mistake="averaged"
+# %% [markdown] task="swiglu" mistake="averaged"
 # it is half of the sum: gradients of two uses add up
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
-
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
-
-    def forward(self, x):
-        self.a, self.b = self.fc1(x), self.fc3(x)
-        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
-        return self.fc2(self.a * self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dh = self.fc2.backward(dy)
-        da = dh * b * (s + a * s * (1 - s))
-        db = dh * a * s
-        return 0.5 * (self.fc1.backward(da) + self.fc3.backward(db))
+# ```diff
+# - return self.fc1.backward(da) + self.fc3.backward(db)
+# + return 0.5 * (self.fc1.backward(da) + self.fc3.backward(db))
+# ```
 
 # %% task="swiglu" right="written-out"
 class SwiGLU(Module):
@@ -746,66 +547,21 @@ class SwiGLU(Module):
         dx = self.fc3.backward(dh * self.gate)
         return dx + self.fc1.backward(self.act.backward(dh * self.value))
 
-# %% task="swiglu" right="recomputed"
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
+# %% [markdown] task="swiglu" right="recomputed"
+# ```diff
+# - self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+# + self.s = np.exp(-np.logaddexp(0, -self.a))
+# ```
 
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+# %% [markdown] task="swiglu" reject="tanh-approximation"
+# ```diff
+# - self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+# + self.s = np.clip(self.a / 6 + 0.5, 0, 1)
+# ```
 
-    def forward(self, x):
-        self.a, self.b = self.fc1(x), self.fc3(x)
-        self.s = np.exp(-np.logaddexp(0, -self.a))
-        return self.fc2(self.a * self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dh = self.fc2.backward(dy)
-        da = dh * b * (s + a * s * (1 - s))
-        db = dh * a * s
-        return self.fc1.backward(da) + self.fc3.backward(db)
-
-# %% task="swiglu" reject="tanh-approximation"
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
-
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
-
-    def forward(self, x):
-        self.a, self.b = self.fc1(x), self.fc3(x)
-        self.s = np.clip(self.a / 6 + 0.5, 0, 1)
-        return self.fc2(self.a * self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dh = self.fc2.backward(dy)
-        da = dh * b * (s + a * s * (1 - s))
-        db = dh * a * s
-        return self.fc1.backward(da) + self.fc3.backward(db)
-
-# %% task="swiglu" reject="dy-scaled"
-class SwiGLU(Module):
-    """y = fc2(SiLU(fc1(x)) · fc3(x)).  x, y: (..., dim), hidden layers: (..., hidden)."""
-
-    def __init__(self, dim, hidden, *, rng, dtype=np.float32):
-        self.fc1 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
-        self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
-
-    def forward(self, x):
-        self.a, self.b = self.fc1(x), self.fc3(x)
-        self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
-        return self.fc2(self.a * self.s * self.b)
-
-    def backward(self, dy):
-        a, b, s = self.a, self.b, self.s
-        dy /= 2
-        dh = 2 * self.fc2.backward(dy)
-        da = dh * b * (s + a * s * (1 - s))
-        db = dh * a * s
-        return self.fc1.backward(da) + self.fc3.backward(db)
+# %% [markdown] task="swiglu" reject="dy-scaled"
+# ```diff
+# - dh = self.fc2.backward(dy)
+# + dy /= 2
+# +         dh = 2 * self.fc2.backward(dy)
+# ```

@@ -43,104 +43,68 @@ def cases(rng):
 # tables, plus n_layer times a block (two norms, qkv, proj, fc1, fc2), plus the last norm, plus
 # the head unless it is tied.
 
-# %% task="gpt-count" mistake="no-positions"
+# %% [markdown] task="gpt-count" mistake="no-positions"
 # the table of positions is missing
-def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
-    """Return how many numbers are trained, shared ones counted once."""
-    V, C = vocab_size, n_embd
-    norm = C + C * bias
-    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
-    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
-    blocks = n_layer * (2 * norm + attn + ffn)
-    return V * C + blocks + norm + (0 if tie_weights else C * V)
+# ```diff
+# -  + block_size * C
+# +
+# ```
 
-# %% task="gpt-count" mistake="tied-counted"
+# %% [markdown] task="gpt-count" mistake="tied-counted"
 # a tied head is counted: it is the token table, whose numbers are there already
-def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
-    """Return how many numbers are trained, shared ones counted once."""
-    V, C = vocab_size, n_embd
-    norm = C + C * bias
-    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
-    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
-    blocks = n_layer * (2 * norm + attn + ffn)
-    return V * C + block_size * C + blocks + norm + C * V
+# ```diff
+# - (0 if tie_weights else C * V)
+# + C * V
+# ```
 
-# %% task="gpt-count" mistake="head-never"
+# %% [markdown] task="gpt-count" mistake="head-never"
 # the head is missing where it is not tied
-def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
-    """Return how many numbers are trained, shared ones counted once."""
-    V, C = vocab_size, n_embd
-    norm = C + C * bias
-    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
-    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
-    blocks = n_layer * (2 * norm + attn + ffn)
-    return V * C + block_size * C + blocks + norm + 0
+# ```diff
+# - (0 if tie_weights else C * V)
+# + 0
+# ```
 
-# %% task="gpt-count" mistake="no-final-norm"
+# %% [markdown] task="gpt-count" mistake="no-final-norm"
 # the LayerNorm after the blocks is missing
-def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
-    """Return how many numbers are trained, shared ones counted once."""
-    V, C = vocab_size, n_embd
-    norm = C + C * bias
-    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
-    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
-    blocks = n_layer * (2 * norm + attn + ffn)
-    return V * C + block_size * C + blocks + (0 if tie_weights else C * V)
+# ```diff
+# -  + blocks + norm +
+# +  + blocks +
+# ```
 
-# %% task="gpt-count" mistake="one-norm"
+# %% [markdown] task="gpt-count" mistake="one-norm"
 # each block has two LayerNorms
-def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
-    """Return how many numbers are trained, shared ones counted once."""
-    V, C = vocab_size, n_embd
-    norm = C + C * bias
-    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
-    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
-    blocks = n_layer * (norm + attn + ffn)
-    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+# ```diff
+# - 2 * norm
+# + norm
+# ```
 
-# %% task="gpt-count" mistake="qkv-single"
+# %% [markdown] task="gpt-count" mistake="qkv-single"
 # qkv has 3 C outputs: queries, keys and values
-def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
-    """Return how many numbers are trained, shared ones counted once."""
-    V, C = vocab_size, n_embd
-    norm = C + C * bias
-    attn = C * C + C * bias + C * C + C * bias
-    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
-    blocks = n_layer * (2 * norm + attn + ffn)
-    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+# ```diff
+# - C * 3 * C + 3 * C * bias
+# + C * C + C * bias
+# ```
 
-# %% task="gpt-count" mistake="biases-always"
+# %% [markdown] task="gpt-count" mistake="biases-always"
 # without bias, there are no biases and no β
-def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
-    """Return how many numbers are trained, shared ones counted once."""
-    V, C, bias = vocab_size, n_embd, True
-    norm = C + C * bias
-    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
-    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
-    blocks = n_layer * (2 * norm + attn + ffn)
-    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+# ```diff
+# - V, C = vocab_size, n_embd
+# + V, C, bias = vocab_size, n_embd, True
+# ```
 
-# %% task="gpt-count" mistake="qkv-bias"
+# %% [markdown] task="gpt-count" mistake="qkv-bias"
 # the biases of qkv are missing
-def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
-    """Return how many numbers are trained, shared ones counted once."""
-    V, C = vocab_size, n_embd
-    norm = C + C * bias
-    attn = C * 3 * C + C * C + C * bias
-    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
-    blocks = n_layer * (2 * norm + attn + ffn)
-    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+# ```diff
+# - C * 3 * C + 3 * C * bias
+# + C * 3 * C
+# ```
 
-# %% task="gpt-count" mistake="beta-always"
+# %% [markdown] task="gpt-count" mistake="beta-always"
 # a LayerNorm without bias has gains only
-def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
-    """Return how many numbers are trained, shared ones counted once."""
-    V, C = vocab_size, n_embd
-    norm = 2 * C
-    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
-    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
-    blocks = n_layer * (2 * norm + attn + ffn)
-    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+# ```diff
+# - norm = C + C * bias
+# + norm = 2 * C
+# ```
 
 # %% task="gpt-count" right="formula"
 def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
@@ -169,25 +133,17 @@ def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=T
     total = n_layer * block.num_params() + LayerNorm(n_embd, bias=bias).num_params()
     return total + (vocab_size * (2 - tie_weights) + block_size) * n_embd
 
-# %% task="gpt-count" reject="hidden-two"
-def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
-    """Return how many numbers are trained, shared ones counted once."""
-    V, C = vocab_size, n_embd
-    norm = C + C * bias
-    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
-    ffn = C * 2 * C + 2 * C * bias + 2 * C * C + C * bias
-    blocks = n_layer * (2 * norm + attn + ffn)
-    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V)
+# %% [markdown] task="gpt-count" reject="hidden-two"
+# ```diff
+# - 4 * C
+# + 2 * C
+# ```
 
-# %% task="gpt-count" reject="head-bias"
-def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
-    """Return how many numbers are trained, shared ones counted once."""
-    V, C = vocab_size, n_embd
-    norm = C + C * bias
-    attn = C * 3 * C + 3 * C * bias + C * C + C * bias
-    ffn = C * 4 * C + 4 * C * bias + 4 * C * C + C * bias
-    blocks = n_layer * (2 * norm + attn + ffn)
-    return V * C + block_size * C + blocks + norm + (0 if tie_weights else C * V + V)
+# %% [markdown] task="gpt-count" reject="head-bias"
+# ```diff
+# - C * V)
+# + C * V + V)
+# ```
 
 # %% task="gpt-start" cases=true
 def cases(rng):
@@ -211,76 +167,69 @@ def cases(rng):
 # 0.02, divided by the root of twice the number of layers for names that end with attn.proj.W or
 # ffn.fc2.W; the loss is the logarithm of V.
 
-# %% task="gpt-start" mistake="never-scaled"
+# %% [markdown] task="gpt-start" mistake="never-scaled"
 # is 0.02 for all: the matrices that end a branch start smaller
-def start(name, n_layer, vocab_size):
-    """Return (standard deviation of the matrix `name`, first loss in nats)."""
-    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
-    std = 0.02
-    return std, math.log(vocab_size)
+# ```diff
+# - 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
+# + 0.02
+# ```
 
-# %% task="gpt-start" mistake="all-scaled"
+# %% [markdown] task="gpt-start" mistake="all-scaled"
 # is scaled for all: only the matrices that end a branch start smaller
-def start(name, n_layer, vocab_size):
-    """Return (standard deviation of the matrix `name`, first loss in nats)."""
-    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
-    std = 0.02 / math.sqrt(2 * n_layer)
-    return std, math.log(vocab_size)
+# ```diff
+# -  if branch else 0.02
+# +
+# ```
 
-# %% task="gpt-start" mistake="no-two"
+# %% [markdown] task="gpt-start" mistake="no-two"
 # has √n_layer: each block adds two branches, so there are 2 n_layer of them
-def start(name, n_layer, vocab_size):
-    """Return (standard deviation of the matrix `name`, first loss in nats)."""
-    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
-    std = 0.02 / math.sqrt(n_layer) if branch else 0.02
-    return std, math.log(vocab_size)
+# ```diff
+# - 2 * n_layer
+# + n_layer
+# ```
 
-# %% task="gpt-start" mistake="no-root"
+# %% [markdown] task="gpt-start" mistake="no-root"
 # has no root: variances add up, standard deviations do not
-def start(name, n_layer, vocab_size):
-    """Return (standard deviation of the matrix `name`, first loss in nats)."""
-    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
-    std = 0.02 / (2 * n_layer) if branch else 0.02
-    return std, math.log(vocab_size)
+# ```diff
+# - math.sqrt(2 * n_layer)
+# + (2 * n_layer)
+# ```
 
-# %% task="gpt-start" mistake="proj-only"
+# %% [markdown] task="gpt-start" mistake="proj-only"
 # is scaled for attn.proj only: ffn.fc2 ends a branch, too
-def start(name, n_layer, vocab_size):
-    """Return (standard deviation of the matrix `name`, first loss in nats)."""
-    branch = name.endswith("attn.proj.W")
-    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
-    return std, math.log(vocab_size)
+# ```diff
+# - ("attn.proj.W", "ffn.fc2.W")
+# + "attn.proj.W"
+# ```
 
-# %% task="gpt-start" mistake="bits"
+# %% [markdown] task="gpt-start" mistake="bits"
 # is in bits: the book's losses are in nats, with the natural logarithm
-def start(name, n_layer, vocab_size):
-    """Return (standard deviation of the matrix `name`, first loss in nats)."""
-    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
-    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
-    return std, math.log2(vocab_size)
+# ```diff
+# - math.log(vocab_size)
+# + math.log2(vocab_size)
+# ```
 
-# %% task="gpt-start" mistake="probability"
+# %% [markdown] task="gpt-start" mistake="probability"
 # is the probability: the loss is minus its logarithm
-def start(name, n_layer, vocab_size):
-    """Return (standard deviation of the matrix `name`, first loss in nats)."""
-    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
-    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
-    return std, 1 / vocab_size
+# ```diff
+# - math.log(vocab_size)
+# + 1 / vocab_size
+# ```
 
-# %% task="gpt-start" mistake="negative"
+# %% [markdown] task="gpt-start" mistake="negative"
 # is negative: the logarithm of a probability is, the loss is minus that
-def start(name, n_layer, vocab_size):
-    """Return (standard deviation of the matrix `name`, first loss in nats)."""
-    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
-    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
-    return std, -math.log(vocab_size)
+# ```diff
+# - math.log(vocab_size)
+# + -math.log(vocab_size)
+# ```
 
-# %% task="gpt-start" right="numpy"
-def start(name, n_layer, vocab_size):
-    """Return (standard deviation of the matrix `name`, first loss in nats)."""
-    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
-    std = 0.02 / np.sqrt(2 * n_layer) if branch else 0.02
-    return std, -np.log(1 / vocab_size)
+# %% [markdown] task="gpt-start" right="numpy"
+# ```diff
+# - math.sqrt(2 * n_layer)
+# + np.sqrt(2 * n_layer)
+# - math.log(vocab_size)
+# + -np.log(1 / vocab_size)
+# ```
 
 # %% task="gpt-start" right="split"
 def start(name, n_layer, vocab_size):
@@ -297,19 +246,17 @@ def start(name, n_layer, vocab_size):
         return 0.02 / (2 * n_layer) ** 0.5, loss
     return 0.02, loss
 
-# %% task="gpt-start" reject="first-block-only"
-def start(name, n_layer, vocab_size):
-    """Return (standard deviation of the matrix `name`, first loss in nats)."""
-    branch = name.startswith("blocks.0") and name.endswith(("attn.proj.W", "ffn.fc2.W"))
-    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
-    return std, math.log(vocab_size)
+# %% [markdown] task="gpt-start" reject="first-block-only"
+# ```diff
+# - name.endswith(("attn.proj.W", "ffn.fc2.W"))
+# + name.startswith("blocks.0") and name.endswith(("attn.proj.W", "ffn.fc2.W"))
+# ```
 
-# %% task="gpt-start" reject="rounded-loss"
-def start(name, n_layer, vocab_size):
-    """Return (standard deviation of the matrix `name`, first loss in nats)."""
-    branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
-    std = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02
-    return std, round(math.log(vocab_size), 4)
+# %% [markdown] task="gpt-start" reject="rounded-loss"
+# ```diff
+# - math.log(vocab_size)
+# + round(math.log(vocab_size), 4)
+# ```
 
 # %% task="gpt-backward" cases=true
 def cases(rng):
@@ -352,206 +299,86 @@ def cases(rng):
 # on with dlogits times the table); ln_f; the blocks from last to first; wpe with the sum over the
 # batch; wte with all of it.
 
-# %% task="gpt-backward" mistake="tied-writing-forgotten"
+# %% [markdown] task="gpt-backward" mistake="tied-writing-forgotten"
 # it lacks the gradient of writing: logits = x Wᵀ depends on the table directly
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
-    self.wte.backward(dx)
+# ```diff
+# -         self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+# ```
 
-# %% task="gpt-backward" mistake="reading-forgotten"
+# %% [markdown] task="gpt-backward" mistake="reading-forgotten"
 # it lacks the gradient of reading: the table was read at the ids
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
+# ```diff
+# -     self.wte.backward(dx)
+# +
+# ```
 
-
-# %% task="gpt-backward" mistake="positions-mean"
+# %% [markdown] task="gpt-backward" mistake="positions-mean"
 # it is a mean over the batch: every sequence used the same positions, and their gradients add up
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx.mean(axis=0))
-    self.wte.backward(dx)
+# ```diff
+# - dx.sum(axis=0)
+# + dx.mean(axis=0)
+# ```
 
-# %% task="gpt-backward" mistake="positions-first"
+# %% [markdown] task="gpt-backward" mistake="positions-first"
 # it comes from the first sequence only: all of them used the same positions
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx[0])
-    self.wte.backward(dx)
+# ```diff
+# - dx.sum(axis=0)
+# + dx[0]
+# ```
 
-# %% task="gpt-backward" mistake="positions-forgotten"
+# %% [markdown] task="gpt-backward" mistake="positions-forgotten"
 # it stays as it was: positions are learnt, too
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wte.backward(dx)
+# ```diff
+# -     self.wpe.backward(dx.sum(axis=0))
+# ```
 
-# %% task="gpt-backward" mistake="blocks-in-order"
+# %% [markdown] task="gpt-backward" mistake="blocks-in-order"
 # it goes through the blocks from first to last: the way back is the other way
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in self.blocks:
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
-    self.wte.backward(dx)
+# ```diff
+# - reversed(self.blocks)
+# + self.blocks
+# ```
 
-# %% task="gpt-backward" mistake="no-ln-f"
+# %% [markdown] task="gpt-backward" mistake="no-ln-f"
 # it goes past ln_f
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
-    self.wte.backward(dx)
+# ```diff
+# -     dx = self.ln_f.backward(dx)
+# ```
 
-# %% task="gpt-backward" mistake="ignores-dloss"
+# %% [markdown] task="gpt-backward" mistake="ignores-dloss"
 # it forgets dy where there is a loss: pass it to the loss
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward() if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
-    self.wte.backward(dx)
+# ```diff
+# - self.loss.backward(dy) if
+# + self.loss.backward() if
+# ```
 
-# %% task="gpt-backward" mistake="always-loss"
+# %% [markdown] task="gpt-backward" mistake="always-loss"
 # it takes dy for a gradient of the loss, also after a pass without targets
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy)
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
-    self.wte.backward(dx)
+# ```diff
+# - self.loss.backward(dy) if self.has_loss else dy
+# + self.loss.backward(dy)
+# ```
 
-# %% task="gpt-backward" mistake="tied-overwritten"
+# %% [markdown] task="gpt-backward" mistake="tied-overwritten"
 # it has lost what was there: the gradients of writing and of reading are added
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW[...] = dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
-    self.wte.backward(dx)
+# ```diff
+# - self.wte.dW += dlogits
+# + self.wte.dW[...] = dlogits
+# ```
 
-# %% task="gpt-backward" mistake="last-block-only"
+# %% [markdown] task="gpt-backward" mistake="last-block-only"
 # it goes through the last block only
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in self.blocks[-1:]:
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
-    self.wte.backward(dx)
+# ```diff
+# - reversed(self.blocks)
+# + self.blocks[-1:]
+# ```
 
-# %% task="gpt-backward" mistake="x-before-norm"
+# %% [markdown] task="gpt-backward" mistake="x-before-norm"
 # it is made from what went into the last LayerNorm: the head reads what came out, self.x
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.ln_f.xhat.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
-    self.wte.backward(dx)
+# ```diff
+# - self.x.reshape(-1, C)
+# + self.ln_f.xhat.reshape(-1, C)
+# ```
 
 # %% task="gpt-backward" right="head-method"
 @add_to_class(GPT)
@@ -570,68 +397,30 @@ def backward(self, dy=1.0):
     self.wpe.backward(dx.sum(axis=0))
     self.wte.backward(dx)
 
-# %% task="gpt-backward" right="add-at"
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    np.add.at(self.wte.dW, self.wte.ids, dx)
-    for sequence in dx:
-        self.wpe.dW[: len(sequence)] += sequence
+# %% [markdown] task="gpt-backward" right="add-at"
+# ```diff
+# -     self.wpe.backward(dx.sum(axis=0))
+# -     self.wte.backward(dx)
+# +     np.add.at(self.wte.dW, self.wte.ids, dx)
+# +     for sequence in dx:
+# +         self.wpe.dW[: len(sequence)] += sequence
+# ```
 
-# %% task="gpt-backward" right="tied-loop"
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        for d, x in zip(dlogits.reshape(-1, V), self.x.reshape(-1, C)):
-            self.wte.dW += np.outer(d, x)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
-    self.wte.backward(dx)
+# %% [markdown] task="gpt-backward" right="tied-loop"
+# ```diff
+# -         self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+# +         for d, x in zip(dlogits.reshape(-1, V), self.x.reshape(-1, C)):
+# +             self.wte.dW += np.outer(d, x)
+# ```
 
-# %% task="gpt-backward" reject="repeats-once"
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx)
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
-    self.wte.dW[self.wte.ids] += dx
+# %% [markdown] task="gpt-backward" reject="repeats-once"
+# ```diff
+# -     self.wte.backward(dx)
+# +     self.wte.dW[self.wte.ids] += dx
+# ```
 
-# %% task="gpt-backward" reject="dx-scaled"
-@add_to_class(GPT)
-def backward(self, dy=1.0):
-    dlogits = self.loss.backward(dy) if self.has_loss else dy
-    if self.head is None:
-        V, C = self.wte.W.shape
-        self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
-        dx = dlogits @ self.wte.W
-    else:
-        dx = self.head.backward(dlogits)
-    dx = self.ln_f.backward(dx) * 0.9999
-    for block in reversed(self.blocks):
-        dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))
-    self.wte.backward(dx)
+# %% [markdown] task="gpt-backward" reject="dx-scaled"
+# ```diff
+# -     dx = self.ln_f.backward(dx)
+# +     dx = self.ln_f.backward(dx) * 0.9999
+# ```

@@ -25,69 +25,61 @@ def cases(rng):
 # sort the set of characters; number them; look up each character of text; join the characters of
 # ids.
 
-# %% task="tokenizers-chars" mistake="first-seen"
+# %% [markdown] task="tokenizers-chars" mistake="first-seen"
 # is in the order in which characters appear: sort them
-def characters(training_text, text, ids):
-    """Return (vocabulary, ids of text, text of ids)."""
-    chars = list(dict.fromkeys(training_text))
-    id_of = {c: i for i, c in enumerate(chars)}
-    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+# ```diff
+# - sorted(set(training_text))
+# + list(dict.fromkeys(training_text))
+# ```
 
-# %% task="tokenizers-chars" mistake="of-text"
+# %% [markdown] task="tokenizers-chars" mistake="of-text"
 # is made from `text`: the vocabulary comes from the training text
-def characters(training_text, text, ids):
-    """Return (vocabulary, ids of text, text of ids)."""
-    chars = sorted(set(training_text + text))[::-1]
-    id_of = {c: i for i, c in enumerate(chars)}
-    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+# ```diff
+# - sorted(set(training_text))
+# + sorted(set(training_text + text))[::-1]
+# ```
 
-# %% task="tokenizers-chars" mistake="by-frequency"
+# %% [markdown] task="tokenizers-chars" mistake="by-frequency"
 # is in the order of frequency: characters are sorted by their code points
-def characters(training_text, text, ids):
-    """Return (vocabulary, ids of text, text of ids)."""
-    chars = [c for c, _ in Counter(training_text).most_common()]
-    id_of = {c: i for i, c in enumerate(chars)}
-    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+# ```diff
+# - sorted(set(training_text))
+# + [c for c, _ in Counter(training_text).most_common()]
+# ```
 
-# %% task="tokenizers-chars" mistake="from-one"
+# %% [markdown] task="tokenizers-chars" mistake="from-one"
 # counts from 1: the first id is 0
-def characters(training_text, text, ids):
-    """Return (vocabulary, ids of text, text of ids)."""
-    chars = sorted(set(training_text))
-    id_of = {c: i for i, c in enumerate(chars, 1)}
-    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+# ```diff
+# - enumerate(chars)
+# + enumerate(chars, 1)
+# ```
 
-# %% task="tokenizers-chars" mistake="code-points"
+# %% [markdown] task="tokenizers-chars" mistake="code-points"
 # holds code points: an id is a place in the vocabulary
-def characters(training_text, text, ids):
-    """Return (vocabulary, ids of text, text of ids)."""
-    chars = sorted(set(training_text))
-    id_of = {c: i for i, c in enumerate(chars)}
-    return chars, [ord(c) for c in text], "".join(chars[i] for i in ids)
+# ```diff
+# - [id_of[c] for c in text]
+# + [ord(c) for c in text]
+# ```
 
-# %% task="tokenizers-chars" mistake="lower"
+# %% [markdown] task="tokenizers-chars" mistake="lower"
 # makes letters small: A and a are two characters
-def characters(training_text, text, ids):
-    """Return (vocabulary, ids of text, text of ids)."""
-    chars = sorted(set(training_text), key=str.lower)
-    id_of = {c: i for i, c in enumerate(chars)}
-    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+# ```diff
+# - sorted(set(training_text))
+# + sorted(set(training_text), key=str.lower)
+# ```
 
-# %% task="tokenizers-chars" mistake="a-list"
+# %% [markdown] task="tokenizers-chars" mistake="a-list"
 # is a list: join the characters
-def characters(training_text, text, ids):
-    """Return (vocabulary, ids of text, text of ids)."""
-    chars = sorted(set(training_text))
-    id_of = {c: i for i, c in enumerate(chars)}
-    return chars, [id_of[c] for c in text], [chars[i] for i in ids]
+# ```diff
+# - "".join(chars[i] for i in ids)
+# + [chars[i] for i in ids]
+# ```
 
-# %% task="tokenizers-chars" mistake="spaces"
+# %% [markdown] task="tokenizers-chars" mistake="spaces"
 # has spaces between: join with nothing
-def characters(training_text, text, ids):
-    """Return (vocabulary, ids of text, text of ids)."""
-    chars = sorted(set(training_text))
-    id_of = {c: i for i, c in enumerate(chars)}
-    return chars, [id_of[c] for c in text], " ".join(chars[i] for i in ids)
+# ```diff
+# - "".join(
+# + " ".join(
+# ```
 
 # %% task="tokenizers-chars" right="index"
 def characters(training_text, text, ids):
@@ -107,27 +99,24 @@ def characters(training_text, text, ids):
     id_of = {c: i for i, c in char_of.items()}
     return list(char_of.values()), list(map(id_of.get, text)), "".join(map(char_of.get, ids))
 
-# %% task="tokenizers-chars" right="code-point-sort"
-def characters(training_text, text, ids):
-    """Return (vocabulary, ids of text, text of ids)."""
-    chars = [chr(n) for n in sorted({ord(c) for c in training_text})]
-    id_of = {c: i for i, c in enumerate(chars)}
-    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+# %% [markdown] task="tokenizers-chars" right="code-point-sort"
+# ```diff
+# - sorted(set(training_text))
+# + [chr(n) for n in sorted({ord(c) for c in training_text})]
+# ```
 
-# %% task="tokenizers-chars" reject="strips-newline"
-def characters(training_text, text, ids):
-    """Return (vocabulary, ids of text, text of ids)."""
-    chars = sorted(set(training_text))
-    id_of = {c: i for i, c in enumerate(chars)}
-    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids).strip()
+# %% [markdown] task="tokenizers-chars" reject="strips-newline"
+# ```diff
+# - "".join(chars[i] for i in ids)
+# + "".join(chars[i] for i in ids).strip()
+# ```
 
-# %% task="tokenizers-chars" reject="casefold-ids"
-def characters(training_text, text, ids):
-    """Return (vocabulary, ids of text, text of ids)."""
-    chars = sorted(set(training_text))
-    id_of = {c: i for i, c in enumerate(chars)}
-    id_of |= {c: id_of.get(c.lower(), i) for c, i in id_of.items()}
-    return chars, [id_of[c] for c in text], "".join(chars[i] for i in ids)
+# %% [markdown] task="tokenizers-chars" reject="casefold-ids"
+# ```diff
+# - id_of = {c: i for i, c in enumerate(chars)}
+# + id_of = {c: i for i, c in enumerate(chars)}
+# +     id_of |= {c: id_of.get(c.lower(), i) for c, i in id_of.items()}
+# ```
 
 # %% task="tokenizers-words" cases=true
 def cases(rng):
@@ -155,94 +144,62 @@ def cases(rng):
 # keep words whose count is at least min_freq; sort by minus the count, then by the word; put
 # <unk> in front; cut at max_size; look each word up, with 0 for what is missing.
 
-# %% task="tokenizers-words" mistake="unk-last"
+# %% [markdown] task="tokenizers-words" mistake="unk-last"
 # has <unk> at the end: it comes first, and its id is 0
-def word_vocabulary(words, min_freq, max_size):
-    """Return (vocabulary, ids of words)."""
-    counts = Counter(words)
-    kept = [w for w in counts if counts[w] >= min_freq]
-    kept.sort(key=lambda w: (-counts[w], w))
-    vocabulary = [*kept[: max_size - 1], "<unk>"]
-    id_of = {w: i for i, w in enumerate(vocabulary)}
-    return vocabulary, [id_of.get(w, 0) for w in words]
+# ```diff
+# - ["<unk>", *kept][:max_size]
+# + [*kept[: max_size - 1], "<unk>"]
+# ```
 
-# %% task="tokenizers-words" mistake="one-too-many"
+# %% [markdown] task="tokenizers-words" mistake="one-too-many"
 # has one entry too many: <unk> counts
-def word_vocabulary(words, min_freq, max_size):
-    """Return (vocabulary, ids of words)."""
-    counts = Counter(words)
-    kept = [w for w in counts if counts[w] >= min_freq]
-    kept.sort(key=lambda w: (-counts[w], w))
-    vocabulary = ["<unk>", *kept[:max_size]]
-    id_of = {w: i for i, w in enumerate(vocabulary)}
-    return vocabulary, [id_of.get(w, 0) for w in words]
+# ```diff
+# - ["<unk>", *kept][:max_size]
+# + ["<unk>", *kept[:max_size]]
+# ```
 
-# %% task="tokenizers-words" mistake="more-than"
+# %% [markdown] task="tokenizers-words" mistake="more-than"
 # leaves out words that occur exactly min_freq times: at least that often is enough
-def word_vocabulary(words, min_freq, max_size):
-    """Return (vocabulary, ids of words)."""
-    counts = Counter(words)
-    kept = [w for w in counts if counts[w] > min_freq]
-    kept.sort(key=lambda w: (-counts[w], w))
-    vocabulary = ["<unk>", *kept][:max_size]
-    id_of = {w: i for i, w in enumerate(vocabulary)}
-    return vocabulary, [id_of.get(w, 0) for w in words]
+# ```diff
+# - >= min_freq
+# + > min_freq
+# ```
 
-# %% task="tokenizers-words" mistake="rare-first"
+# %% [markdown] task="tokenizers-words" mistake="rare-first"
 # has the rarest words first
-def word_vocabulary(words, min_freq, max_size):
-    """Return (vocabulary, ids of words)."""
-    counts = Counter(words)
-    kept = [w for w in counts if counts[w] >= min_freq]
-    kept.sort(key=lambda w: (counts[w], w))
-    vocabulary = ["<unk>", *kept][:max_size]
-    id_of = {w: i for i, w in enumerate(vocabulary)}
-    return vocabulary, [id_of.get(w, 0) for w in words]
+# ```diff
+# - (-counts[w], w)
+# + (counts[w], w)
+# ```
 
-# %% task="tokenizers-words" mistake="ties-first-seen"
+# %% [markdown] task="tokenizers-words" mistake="ties-first-seen"
 # has words of equal count in the order in which they appear: alphabetical order does not depend
 # on the text
-def word_vocabulary(words, min_freq, max_size):
-    """Return (vocabulary, ids of words)."""
-    counts = Counter(words)
-    kept = [w for w in counts if counts[w] >= min_freq]
-    kept.sort(key=lambda w: -counts[w])
-    vocabulary = ["<unk>", *kept][:max_size]
-    id_of = {w: i for i, w in enumerate(vocabulary)}
-    return vocabulary, [id_of.get(w, 0) for w in words]
+# ```diff
+# - key=lambda w: (-counts[w], w)
+# + key=lambda w: -counts[w]
+# ```
 
-# %% task="tokenizers-words" mistake="alphabetical"
+# %% [markdown] task="tokenizers-words" mistake="alphabetical"
 # is in alphabetical order: the most frequent come first
-def word_vocabulary(words, min_freq, max_size):
-    """Return (vocabulary, ids of words)."""
-    counts = Counter(words)
-    kept = [w for w in counts if counts[w] >= min_freq]
-    kept.sort(key=lambda w: w)
-    vocabulary = ["<unk>", *kept][:max_size]
-    id_of = {w: i for i, w in enumerate(vocabulary)}
-    return vocabulary, [id_of.get(w, 0) for w in words]
+# ```diff
+# - (-counts[w], w)
+# + w
+# ```
 
-# %% task="tokenizers-words" mistake="no-unk"
+# %% [markdown] task="tokenizers-words" mistake="no-unk"
 # leaves unknown words out of the ids: each word has an id, 0 if it is not in the vocabulary
-def word_vocabulary(words, min_freq, max_size):
-    """Return (vocabulary, ids of words)."""
-    counts = Counter(words)
-    kept = [w for w in counts if counts[w] >= min_freq]
-    kept.sort(key=lambda w: (-counts[w], w))
-    vocabulary = ["<unk>", *kept][:max_size]
-    id_of = {w: i for i, w in enumerate(vocabulary)}
-    return vocabulary, [id_of[w] for w in words if w in id_of]
+# ```diff
+# - [id_of.get(w, 0) for w in words]
+# + [id_of[w] for w in words if w in id_of]
+# ```
 
-# %% task="tokenizers-words" mistake="no-unk-entry"
+# %% [markdown] task="tokenizers-words" mistake="no-unk-entry"
 # lacks <unk>
-def word_vocabulary(words, min_freq, max_size):
-    """Return (vocabulary, ids of words)."""
-    counts = Counter(words)
-    kept = [w for w in counts if counts[w] >= min_freq]
-    kept.sort(key=lambda w: (-counts[w], w))
-    vocabulary = kept[:max_size]
-    id_of = {w: i for i, w in enumerate(vocabulary)}
-    return vocabulary, [id_of.get(w, 0) for w in words]
+# ```diff
+# - ["<unk>", *kept][:max_size]
+# + kept[:max_size]
+# ```
 
 # %% task="tokenizers-words" right="most-common"
 def word_vocabulary(words, min_freq, max_size):
@@ -271,26 +228,18 @@ def word_vocabulary(words, min_freq, max_size):
     vocabulary = vocabulary[:max_size]
     return vocabulary, [next((i for i, v in enumerate(vocabulary) if v == w), 0) for w in words]
 
-# %% task="tokenizers-words" reject="lower-case"
-def word_vocabulary(words, min_freq, max_size):
-    """Return (vocabulary, ids of words)."""
-    words = [w.lower() for w in words]
-    counts = Counter(words)
-    kept = [w for w in counts if counts[w] >= min_freq]
-    kept.sort(key=lambda w: (-counts[w], w))
-    vocabulary = ["<unk>", *kept][:max_size]
-    id_of = {w: i for i, w in enumerate(vocabulary)}
-    return vocabulary, [id_of.get(w, 0) for w in words]
+# %% [markdown] task="tokenizers-words" reject="lower-case"
+# ```diff
+# - counts = Counter(words)
+# + words = [w.lower() for w in words]
+# +     counts = Counter(words)
+# ```
 
-# %% task="tokenizers-words" reject="ties-ignore-case"
-def word_vocabulary(words, min_freq, max_size):
-    """Return (vocabulary, ids of words)."""
-    counts = Counter(words)
-    kept = [w for w in counts if counts[w] >= min_freq]
-    kept.sort(key=lambda w: (-counts[w], w[::-1]))
-    vocabulary = ["<unk>", *kept][:max_size]
-    id_of = {w: i for i, w in enumerate(vocabulary)}
-    return vocabulary, [id_of.get(w, 0) for w in words]
+# %% [markdown] task="tokenizers-words" reject="ties-ignore-case"
+# ```diff
+# - (-counts[w], w)
+# + (-counts[w], w[::-1])
+# ```
 
 # %% task="tokenizers-bits" cases=true
 def cases(rng):
@@ -311,52 +260,60 @@ def cases(rng):
 # loss divided by the natural logarithm of 2, times tokens, divided by characters; and e to the
 # loss.
 
-# %% task="tokenizers-bits" mistake="upside-down"
+# %% [markdown] task="tokenizers-bits" mistake="upside-down"
 # has tokens and characters exchanged: more tokens for the same text cost more
-def compare(loss, n_tokens, n_chars):
-    """Return (bits per character, perplexity per token)."""
-    return loss / math.log(2) * n_chars / n_tokens, math.exp(loss)
+# ```diff
+# - n_tokens / n_chars
+# + n_chars / n_tokens
+# ```
 
-# %% task="tokenizers-bits" mistake="per-token"
+# %% [markdown] task="tokenizers-bits" mistake="per-token"
 # is per token: a token may stand for many characters
-def compare(loss, n_tokens, n_chars):
-    """Return (bits per character, perplexity per token)."""
-    return loss / math.log(2), math.exp(loss)
+# ```diff
+# -  * n_tokens / n_chars
+# +
+# ```
 
-# %% task="tokenizers-bits" mistake="nats"
+# %% [markdown] task="tokenizers-bits" mistake="nats"
 # is in nats: divide by ln 2
-def compare(loss, n_tokens, n_chars):
-    """Return (bits per character, perplexity per token)."""
-    return loss * n_tokens / n_chars, math.exp(loss)
+# ```diff
+# -  / math.log(2)
+# +
+# ```
 
-# %% task="tokenizers-bits" mistake="times-ln2"
+# %% [markdown] task="tokenizers-bits" mistake="times-ln2"
 # is multiplied by ln 2: a nat is more than a bit, so the number of bits is larger
-def compare(loss, n_tokens, n_chars):
-    """Return (bits per character, perplexity per token)."""
-    return loss * math.log(2) * n_tokens / n_chars, math.exp(loss)
+# ```diff
+# - loss / math.log(2)
+# + loss * math.log(2)
+# ```
 
-# %% task="tokenizers-bits" mistake="two-to-loss"
+# %% [markdown] task="tokenizers-bits" mistake="two-to-loss"
 # is 2 to the loss: the loss is in nats
-def compare(loss, n_tokens, n_chars):
-    """Return (bits per character, perplexity per token)."""
-    return loss / math.log(2) * n_tokens / n_chars, 2**loss
+# ```diff
+# - math.exp(loss)
+# + 2**loss
+# ```
 
-# %% task="tokenizers-bits" mistake="perplexity-per-char"
+# %% [markdown] task="tokenizers-bits" mistake="perplexity-per-char"
 # is taken per character: the perplexity asked for is per token
-def compare(loss, n_tokens, n_chars):
-    """Return (bits per character, perplexity per token)."""
-    return loss / math.log(2) * n_tokens / n_chars, math.exp(loss * n_tokens / n_chars)
+# ```diff
+# - math.exp(loss)
+# + math.exp(loss * n_tokens / n_chars)
+# ```
 
-# %% task="tokenizers-bits" mistake="log10"
+# %% [markdown] task="tokenizers-bits" mistake="log10"
 # uses the decimal logarithm of 2
-def compare(loss, n_tokens, n_chars):
-    """Return (bits per character, perplexity per token)."""
-    return loss / math.log10(2) * n_tokens / n_chars, math.exp(loss)
+# ```diff
+# - math.log(2)
+# + math.log10(2)
+# ```
 
-# %% task="tokenizers-bits" right="log2e"
-def compare(loss, n_tokens, n_chars):
-    """Return (bits per character, perplexity per token)."""
-    return loss * math.log2(math.e) * (n_tokens / n_chars), math.exp(loss)
+# %% [markdown] task="tokenizers-bits" right="log2e"
+# ```diff
+# - loss / math.log(2) * n_tokens / n_chars
+# + loss * math.log2(math.e) * (n_tokens / n_chars)
+# ```
 
 # %% task="tokenizers-bits" right="perplexity-first"
 def compare(loss, n_tokens, n_chars):
@@ -369,15 +326,17 @@ def compare(loss, n_tokens, n_chars):
     bits = nats / 0.6931471805599453
     return bits / n_chars, math.exp(nats / n_tokens)
 
-# %% task="tokenizers-bits" reject="rounded"
-def compare(loss, n_tokens, n_chars):
-    """Return (bits per character, perplexity per token)."""
-    return loss / 0.693 * n_tokens / n_chars, math.exp(loss)
+# %% [markdown] task="tokenizers-bits" reject="rounded"
+# ```diff
+# - loss / math.log(2)
+# + loss / 0.693
+# ```
 
-# %% task="tokenizers-bits" reject="whole-division"
-def compare(loss, n_tokens, n_chars):
-    """Return (bits per character, perplexity per token)."""
-    return loss / math.log(2) * (n_tokens // 2 * 2 + 1) / n_chars, math.exp(loss)
+# %% [markdown] task="tokenizers-bits" reject="whole-division"
+# ```diff
+# - n_tokens / n_chars
+# + (n_tokens // 2 * 2 + 1) / n_chars
+# ```
 
 # %% task="tokenizers-fallback" cases=true
 def cases(rng):
@@ -404,209 +363,71 @@ def cases(rng):
 # encode: append 256 plus the place, or extend by the character's bytes. decode: gather bytes, of
 # known characters too, and decode once at the end, with errors="replace".
 
-# %% task="tokenizers-fallback" mistake="byte-by-byte"
+# %% [markdown] task="tokenizers-fallback" mistake="byte-by-byte"
 # decodes each byte by itself: the bytes of one character belong together
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
+# ```diff
+# - data = b""
+# -         for i in ids:
+# -             data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
+# -         return data.decode("utf-8", errors="replace")
+# + return "".join(bytes([i]).decode("utf-8", "replace") if i < 256 else self.chars[i - 256] for i in ids)
+# ```
 
-    def __init__(self, chars):
-        self.chars = chars
-
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if c in self.chars:
-                ids.append(256 + self.chars.index(c))
-            else:
-                ids.extend(c.encode("utf-8"))
-        return ids
-
-    def decode(self, ids):
-        return "".join(bytes([i]).decode("utf-8", "replace") if i < 256 else self.chars[i - 256] for i in ids)
-
-# %% task="tokenizers-fallback" mistake="no-offset"
+# %% [markdown] task="tokenizers-fallback" mistake="no-offset"
 # has ids of characters without the 256 of the bytes before them
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
+# ```diff
+# - 256 + self.chars.index(c)
+# + self.chars.index(c)
+# ```
 
-    def __init__(self, chars):
-        self.chars = chars
-
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if c in self.chars:
-                ids.append(self.chars.index(c))
-            else:
-                ids.extend(c.encode("utf-8"))
-        return ids
-
-    def decode(self, ids):
-        data = b""
-        for i in ids:
-            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
-        return data.decode("utf-8", errors="replace")
-
-# %% task="tokenizers-fallback" mistake="code-point"
+# %% [markdown] task="tokenizers-fallback" mistake="code-point"
 # writes the code point of an unknown character: it has to be its UTF-8 bytes
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
+# ```diff
+# - ids.extend(c.encode("utf-8"))
+# + ids.append(ord(c))
+# ```
 
-    def __init__(self, chars):
-        self.chars = chars
-
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if c in self.chars:
-                ids.append(256 + self.chars.index(c))
-            else:
-                ids.append(ord(c))
-        return ids
-
-    def decode(self, ids):
-        data = b""
-        for i in ids:
-            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
-        return data.decode("utf-8", errors="replace")
-
-# %% task="tokenizers-fallback" mistake="latin"
+# %% [markdown] task="tokenizers-fallback" mistake="latin"
 # reads each byte as a character of its own
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
+# ```diff
+# - data.decode("utf-8", errors="replace")
+# + data.decode("latin-1")
+# ```
 
-    def __init__(self, chars):
-        self.chars = chars
-
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if c in self.chars:
-                ids.append(256 + self.chars.index(c))
-            else:
-                ids.extend(c.encode("utf-8"))
-        return ids
-
-    def decode(self, ids):
-        data = b""
-        for i in ids:
-            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
-        return data.decode("latin-1")
-
-# %% task="tokenizers-fallback" mistake="ignore"
+# %% [markdown] task="tokenizers-fallback" mistake="ignore"
 # drops bytes that are no UTF-8: each sequence of them becomes a �
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
+# ```diff
+# - errors="replace"
+# + errors="ignore"
+# ```
 
-    def __init__(self, chars):
-        self.chars = chars
-
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if c in self.chars:
-                ids.append(256 + self.chars.index(c))
-            else:
-                ids.extend(c.encode("utf-8"))
-        return ids
-
-    def decode(self, ids):
-        data = b""
-        for i in ids:
-            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
-        return data.decode("utf-8", errors="ignore")
-
-# %% task="tokenizers-fallback" mistake="strict"
+# %% [markdown] task="tokenizers-fallback" mistake="strict"
 # stops at bytes that are no UTF-8: a model can write anything
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
+# ```diff
+# - , errors="replace"
+# +
+# ```
 
-    def __init__(self, chars):
-        self.chars = chars
-
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if c in self.chars:
-                ids.append(256 + self.chars.index(c))
-            else:
-                ids.extend(c.encode("utf-8"))
-        return ids
-
-    def decode(self, ids):
-        data = b""
-        for i in ids:
-            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
-        return data.decode("utf-8")
-
-# %% task="tokenizers-fallback" mistake="all-bytes"
+# %% [markdown] task="tokenizers-fallback" mistake="all-bytes"
 # writes all characters as bytes: those of the vocabulary have one id
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
+# ```diff
+# - if c in self.chars:
+# + if False:
+# ```
 
-    def __init__(self, chars):
-        self.chars = chars
-
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if False:
-                ids.append(256 + self.chars.index(c))
-            else:
-                ids.extend(c.encode("utf-8"))
-        return ids
-
-    def decode(self, ids):
-        data = b""
-        for i in ids:
-            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
-        return data.decode("utf-8", errors="replace")
-
-# %% task="tokenizers-fallback" mistake="question-mark"
+# %% [markdown] task="tokenizers-fallback" mistake="question-mark"
 # writes ? for what the vocabulary lacks: its bytes lose nothing
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
+# ```diff
+# - ids.extend(c.encode("utf-8"))
+# + ids.append(ord("?"))
+# ```
 
-    def __init__(self, chars):
-        self.chars = chars
-
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if c in self.chars:
-                ids.append(256 + self.chars.index(c))
-            else:
-                ids.append(ord("?"))
-        return ids
-
-    def decode(self, ids):
-        data = b""
-        for i in ids:
-            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
-        return data.decode("utf-8", errors="replace")
-
-# %% task="tokenizers-fallback" mistake="utf-16"
+# %% [markdown] task="tokenizers-fallback" mistake="utf-16"
 # writes UTF-16: the bytes are those of UTF-8
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
-
-    def __init__(self, chars):
-        self.chars = chars
-
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if c in self.chars:
-                ids.append(256 + self.chars.index(c))
-            else:
-                ids.extend(c.encode("utf-16-le"))
-        return ids
-
-    def decode(self, ids):
-        data = b""
-        for i in ids:
-            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
-        return data.decode("utf-8", errors="replace")
+# ```diff
+# - ids.extend(c.encode("utf-8"))
+# + ids.extend(c.encode("utf-16-le"))
+# ```
 
 # %% task="tokenizers-fallback" right="runs"
 class FallbackTokenizer:
@@ -646,69 +467,21 @@ class FallbackTokenizer:
     def decode(self, ids):
         return b"".join(self.parts[i] for i in ids).decode(errors="replace")
 
-# %% task="tokenizers-fallback" right="dict"
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
+# %% [markdown] task="tokenizers-fallback" right="dict"
+# ```diff
+# - self.chars.index(c))
+# + dict(zip(self.chars, range(len(self.chars))))[c])
+# ```
 
-    def __init__(self, chars):
-        self.chars = chars
+# %% [markdown] task="tokenizers-fallback" reject="two-byte-only"
+# ```diff
+# - ids.extend(c.encode("utf-8"))
+# + ids.extend(c.encode("utf-8")[:3])
+# ```
 
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if c in self.chars:
-                ids.append(256 + dict(zip(self.chars, range(len(self.chars))))[c])
-            else:
-                ids.extend(c.encode("utf-8"))
-        return ids
-
-    def decode(self, ids):
-        data = b""
-        for i in ids:
-            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
-        return data.decode("utf-8", errors="replace")
-
-# %% task="tokenizers-fallback" reject="two-byte-only"
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
-
-    def __init__(self, chars):
-        self.chars = chars
-
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if c in self.chars:
-                ids.append(256 + self.chars.index(c))
-            else:
-                ids.extend(c.encode("utf-8")[:3])
-        return ids
-
-    def decode(self, ids):
-        data = b""
-        for i in ids:
-            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
-        return data.decode("utf-8", errors="replace")
-
-# %% task="tokenizers-fallback" reject="own-replacement"
-class FallbackTokenizer:
-    """Characters, and bytes for those that are not among them."""
-
-    def __init__(self, chars):
-        self.chars = chars
-
-    def encode(self, text):
-        ids = []
-        for c in text:
-            if c in self.chars:
-                ids.append(256 + self.chars.index(c))
-            else:
-                ids.extend(c.encode("utf-8"))
-        return ids
-
-    def decode(self, ids):
-        data = b""
-        for i in ids:
-            data += bytes([i]) if i < 256 else self.chars[i - 256].encode("utf-8")
-        text = data.decode("utf-8", errors="replace")
-        return text if text.count("\ufffd") < 2 else text.replace("\ufffd\ufffd", "\ufffd")
+# %% [markdown] task="tokenizers-fallback" reject="own-replacement"
+# ```diff
+# - return data.decode("utf-8", errors="replace")
+# + text = data.decode("utf-8", errors="replace")
+# +         return text if text.count("\ufffd") < 2 else text.replace("\ufffd\ufffd", "\ufffd")
+# ```

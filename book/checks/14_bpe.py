@@ -125,111 +125,62 @@ def cases(rng):
 # with a place i: if ids[i] and ids[i + 1] are the pair, append new_id and move on by two, else
 # append ids[i] and move on by one. Mind the last id.
 
-# %% task="bpe-merge" mistake="overlapping"
+# %% [markdown] task="bpe-merge" mistake="overlapping"
 # uses an id twice: in 0 0 0, the middle one belongs to the first pair
-def merge_pair(ids, pair, new_id):
-    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
-    merged, i = [], 0
-    while i < len(ids):
-        if tuple(ids[i : i + 2]) == tuple(pair):
-            merged.append(new_id)
-            i += 2 if ids[i : i + 3] != [pair[0]] * 3 else 1
-        else:
-            merged.append(ids[i])
-            i += 1
-    return merged
+# ```diff
+# - i += 2
+# + i += 2 if ids[i : i + 3] != [pair[0]] * 3 else 1
+# ```
 
-# %% task="bpe-merge" mistake="moves-by-one"
+# %% [markdown] task="bpe-merge" mistake="moves-by-one"
 # keeps the second id of a merged pair: go on after both
-def merge_pair(ids, pair, new_id):
-    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
-    merged, i = [], 0
-    while i < len(ids):
-        if tuple(ids[i : i + 2]) == tuple(pair):
-            merged.append(new_id)
-            i += 1
-        else:
-            merged.append(ids[i])
-            i += 1
-    return merged
+# ```diff
+# - i += 2
+# + i += 1
+# ```
 
-# %% task="bpe-merge" mistake="first-only"
+# %% [markdown] task="bpe-merge" mistake="first-only"
 # merges the first occurrence only
-def merge_pair(ids, pair, new_id):
-    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
-    merged, i = [], 0
-    while i < len(ids):
-        if tuple(ids[i : i + 2]) == tuple(pair) and new_id not in merged:
-            merged.append(new_id)
-            i += 2
-        else:
-            merged.append(ids[i])
-            i += 1
-    return merged
+# ```diff
+# - if tuple(ids[i : i + 2]) == tuple(pair):
+# + if tuple(ids[i : i + 2]) == tuple(pair) and new_id not in merged:
+# ```
 
-# %% task="bpe-merge" mistake="either-order"
+# %% [markdown] task="bpe-merge" mistake="either-order"
 # merges the pair the wrong way round, too
-def merge_pair(ids, pair, new_id):
-    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
-    merged, i = [], 0
-    while i < len(ids):
-        if tuple(sorted(ids[i : i + 2])) == tuple(sorted(pair)):
-            merged.append(new_id)
-            i += 2
-        else:
-            merged.append(ids[i])
-            i += 1
-    return merged
+# ```diff
+# - tuple(ids[i : i + 2]) == tuple(pair)
+# + tuple(sorted(ids[i : i + 2])) == tuple(sorted(pair))
+# ```
 
-# %% task="bpe-merge" mistake="last-lost"
+# %% [markdown] task="bpe-merge" mistake="last-lost"
 # loses the last id where it is in no pair
-def merge_pair(ids, pair, new_id):
-    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
-    merged, i = [], 0
-    while i < len(ids) - 1:
-        if tuple(ids[i : i + 2]) == tuple(pair):
-            merged.append(new_id)
-            i += 2
-        else:
-            merged.append(ids[i])
-            i += 1
-    return merged
+# ```diff
+# - while i < len(ids):
+# + while i < len(ids) - 1:
+# ```
 
-# %% task="bpe-merge" mistake="skips-after"
+# %% [markdown] task="bpe-merge" mistake="skips-after"
 # jumps over the id after a pair
-def merge_pair(ids, pair, new_id):
-    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
-    merged, i = [], 0
-    while i < len(ids):
-        if tuple(ids[i : i + 2]) == tuple(pair):
-            merged.append(new_id)
-            i += 3
-        else:
-            merged.append(ids[i])
-            i += 1
-    return merged
+# ```diff
+# - i += 2
+# + i += 3
+# ```
 
-# %% task="bpe-merge" mistake="from-the-right"
+# %% [markdown] task="bpe-merge" mistake="from-the-right"
 # merges from the right: in 0 0 0, the first two go together
-def merge_pair(ids, pair, new_id):
-    """Return `ids` with each occurrence of `pair` replaced by `new_id`."""
-    merged, i = [], 0
-    while i < len(ids):
-        if tuple(ids[i : i + 2]) == tuple(pair):
-            merged.append(new_id)
-            i += 2
-        else:
-            merged.append(ids[i])
-            i += 1
-    back, i = [], len(ids)
-    while i > 0:
-        if tuple(ids[max(i - 2, 0) : i]) == tuple(pair):
-            back.append(new_id)
-            i -= 2
-        else:
-            back.append(ids[i - 1])
-            i -= 1
-    return back[::-1]
+# ```diff
+# -     return merged
+# +     back, i = [], len(ids)
+# +     while i > 0:
+# +         if tuple(ids[max(i - 2, 0) : i]) == tuple(pair):
+# +             back.append(new_id)
+# +             i -= 2
+# +         else:
+# +             back.append(ids[i - 1])
+# +             i -= 1
+# +     return back[::-1]
+# ```
 
 # %% task="bpe-merge" right="append-or-replace"
 def merge_pair(ids, pair, new_id):
@@ -295,179 +246,81 @@ def cases(rng):
 # in a loop: count all pairs; stop if the best occurs less than twice; choose by the larger count,
 # then the smaller pair; note it; merge it in every word.
 
-# %% task="bpe-train" mistake="unweighted"
+# %% [markdown] task="bpe-train" mistake="unweighted"
 # counts each word once: counts[w] says how often it occurs
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pairs[pair] += 1
-        if not pairs or max(pairs.values()) < 2:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        words = [merge_pair(ids, best, new_id) for ids in words]
-    return merges
+# ```diff
+# - pairs[pair] += n
+# + pairs[pair] += 1
+# ```
 
-# %% task="bpe-train" mistake="counted-once"
+# %% [markdown] task="bpe-train" mistake="counted-once"
 # counts once at the start: merges make new pairs, and use up old ones
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pairs[pair] += n
-        if not pairs or max(pairs.values()) < 2:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        words = [ids for ids in words]
-        if len(merges) > 1:
-            merges[-1] = sorted(pairs, key=lambda p: (-pairs[p], p))[min(len(merges), len(pairs)) - 1]
-    return merges
+# ```diff
+# -         words = [merge_pair(ids, best, new_id) for ids in words]
+# +         words = [ids for ids in words]
+# +         if len(merges) > 1:
+# +             merges[-1] = sorted(pairs, key=lambda p: (-pairs[p], p))[min(len(merges), len(pairs)) - 1]
+# ```
 
-# %% task="bpe-train" mistake="larger-ids"
+# %% [markdown] task="bpe-train" mistake="larger-ids"
 # takes the larger ids of pairs that occur equally often
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pairs[pair] += n
-        if not pairs or max(pairs.values()) < 2:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], -pair[0], -pair[1]))
-        merges.append(best)
-        words = [merge_pair(ids, best, new_id) for ids in words]
-    return merges
+# ```diff
+# - (-pairs[pair], pair)
+# + (-pairs[pair], -pair[0], -pair[1])
+# ```
 
-# %% task="bpe-train" mistake="first-seen"
+# %% [markdown] task="bpe-train" mistake="first-seen"
 # takes the first seen of pairs that occur equally often: the smaller ids win
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pairs[pair] += n
-        if not pairs or max(pairs.values()) < 2:
-            break
-        best = min(pairs, key=lambda pair: -pairs[pair])
-        merges.append(best)
-        words = [merge_pair(ids, best, new_id) for ids in words]
-    return merges
+# ```diff
+# - (-pairs[pair], pair)
+# + -pairs[pair]
+# ```
 
-# %% task="bpe-train" mistake="second-id-first"
+# %% [markdown] task="bpe-train" mistake="second-id-first"
 # compares the second ids first where counts are equal
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pairs[pair] += n
-        if not pairs or max(pairs.values()) < 2:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair[::-1]))
-        merges.append(best)
-        words = [merge_pair(ids, best, new_id) for ids in words]
-    return merges
+# ```diff
+# - (-pairs[pair], pair)
+# + (-pairs[pair], pair[::-1])
+# ```
 
-# %% task="bpe-train" mistake="never-stops"
+# %% [markdown] task="bpe-train" mistake="never-stops"
 # goes on with pairs that occur once: a merge that saves nothing is not learnt
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pairs[pair] += n
-        if not pairs or max(pairs.values()) < 1:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        words = [merge_pair(ids, best, new_id) for ids in words]
-    return merges
+# ```diff
+# - max(pairs.values()) < 2
+# + max(pairs.values()) < 1
+# ```
 
-# %% task="bpe-train" mistake="stops-early"
+# %% [markdown] task="bpe-train" mistake="stops-early"
 # stops at pairs that occur twice: twice is enough
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pairs[pair] += n
-        if not pairs or max(pairs.values()) < 3:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        words = [merge_pair(ids, best, new_id) for ids in words]
-    return merges
+# ```diff
+# - < 2:
+# + < 3:
+# ```
 
-# %% task="bpe-train" mistake="across-words"
+# %% [markdown] task="bpe-train" mistake="across-words"
 # counts pairs that reach from one word into the next
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pairs[pair] += n
-        for a, b in pairwise([w for w in words if w]):
-            pairs[a[-1], b[0]] += 1
-        if not pairs or max(pairs.values()) < 2:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        words = [merge_pair(ids, best, new_id) for ids in words]
-    return merges
+# ```diff
+# -             for pair in pairwise(ids):
+# -                 pairs[pair] += n
+# +             for pair in pairwise(ids):
+# +                 pairs[pair] += n
+# +         for a, b in pairwise([w for w in words if w]):
+# +             pairs[a[-1], b[0]] += 1
+# ```
 
-# %% task="bpe-train" mistake="one-merge-less"
+# %% [markdown] task="bpe-train" mistake="one-merge-less"
 # learns one merge too few
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges - 1):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pairs[pair] += n
-        if not pairs or max(pairs.values()) < 2:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        words = [merge_pair(ids, best, new_id) for ids in words]
-    return merges
+# ```diff
+# - first_id + n_merges):
+# + first_id + n_merges - 1):
+# ```
 
-# %% task="bpe-train" mistake="distinct-per-word"
+# %% [markdown] task="bpe-train" mistake="distinct-per-word"
 # counts a pair once a word, even where it stands in it twice
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in set(pairwise(ids)):
-                pairs[pair] += n
-        if not pairs or max(pairs.values()) < 2:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        words = [merge_pair(ids, best, new_id) for ids in words]
-    return merges
+# ```diff
+# - in pairwise(ids):
+# + in set(pairwise(ids)):
+# ```
 
 # %% task="bpe-train" right="sorted"
 def learn_merges(words, counts, n_merges, first_id):
@@ -508,37 +361,17 @@ def learn_merges(words, counts, n_merges, first_id):
     rest = [merge_pair(ids, best, first_id) for ids in words]
     return [best] + learn_merges(rest, counts, n_merges - 1, first_id + 1)
 
-# %% task="bpe-train" reject="words-changed"
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pairs[pair] += n
-        if not pairs or max(pairs.values()) < 2:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        words[:] = [merge_pair(ids, best, new_id) for ids in words]
-    return merges
+# %% [markdown] task="bpe-train" reject="words-changed"
+# ```diff
+# -         words = [merge_pair(ids, best, new_id) for ids in words]
+# +         words[:] = [merge_pair(ids, best, new_id) for ids in words]
+# ```
 
-# %% task="bpe-train" reject="same-new-id"
-def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
-    merges = []
-    for new_id in range(first_id, first_id + n_merges):
-        pairs = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pairs[pair] += n
-        if not pairs or max(pairs.values()) < 2:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        words = [merge_pair(ids, best, first_id) for ids in words]
-    return merges
+# %% [markdown] task="bpe-train" reject="same-new-id"
+# ```diff
+# - words = [merge_pair(ids, best, new_id) for ids in words]
+# + words = [merge_pair(ids, best, first_id) for ids in words]
+# ```
 
 # %% task="bpe-encode" cases=true
 def cases(rng):
@@ -561,98 +394,56 @@ def cases(rng):
 # while some pair of neighbours has a rank: take the one of the lowest rank, and merge it wherever
 # it stands.
 
-# %% task="bpe-encode" mistake="leftmost"
+# %% [markdown] task="bpe-encode" mistake="leftmost"
 # merges the leftmost pair that is known: the one learnt first goes first, wherever it stands
-def encode(ids, merges, first_id):
-    """Return the ids after all merges that apply."""
-    rank = {tuple(pair): k for k, pair in enumerate(merges)}
-    ids = list(ids)
-    while True:
-        known = [pair for pair in pairwise(ids) if pair in rank]
-        if not known:
-            return ids
-        pair = known[0]
-        ids = merge_pair(ids, pair, first_id + rank[pair])
+# ```diff
+# - min(known, key=rank.get)
+# + known[0]
+# ```
 
-# %% task="bpe-encode" mistake="learnt-last"
+# %% [markdown] task="bpe-encode" mistake="learnt-last"
 # merges the pair that was learnt last
-def encode(ids, merges, first_id):
-    """Return the ids after all merges that apply."""
-    rank = {tuple(pair): k for k, pair in enumerate(merges)}
-    ids = list(ids)
-    while True:
-        known = [pair for pair in pairwise(ids) if pair in rank]
-        if not known:
-            return ids
-        pair = max(known, key=rank.get)
-        ids = merge_pair(ids, pair, first_id + rank[pair])
+# ```diff
+# - min(known, key=rank.get)
+# + max(known, key=rank.get)
+# ```
 
-# %% task="bpe-encode" mistake="one-round"
+# %% [markdown] task="bpe-encode" mistake="one-round"
 # stops after one merge: go on as long as a pair is known
-def encode(ids, merges, first_id):
-    """Return the ids after all merges that apply."""
-    rank = {tuple(pair): k for k, pair in enumerate(merges)}
-    ids = list(ids)
-    while True:
-        known = [pair for pair in pairwise(ids) if pair in rank]
-        if not known:
-            return ids
-        pair = min(known, key=rank.get)
-        return merge_pair(ids, pair, first_id + rank[pair])
+# ```diff
+# -         ids = merge_pair(ids, pair, first_id + rank[pair])
+# +         return merge_pair(ids, pair, first_id + rank[pair])
+# ```
 
-# %% task="bpe-encode" mistake="off-by-one"
+# %% [markdown] task="bpe-encode" mistake="off-by-one"
 # gives new ids that are one too large: merge number 0 makes first_id
-def encode(ids, merges, first_id):
-    """Return the ids after all merges that apply."""
-    rank = {tuple(pair): k for k, pair in enumerate(merges)}
-    ids = list(ids)
-    while True:
-        known = [pair for pair in pairwise(ids) if pair in rank]
-        if not known:
-            return ids
-        pair = min(known, key=rank.get)
-        ids = merge_pair(ids, pair, first_id + rank[pair] + 1)
+# ```diff
+# - first_id + rank[pair])
+# + first_id + rank[pair] + 1)
+# ```
 
-# %% task="bpe-encode" mistake="most-frequent"
+# %% [markdown] task="bpe-encode" mistake="most-frequent"
 # merges the most frequent pair: in encoding, the order is that of the merges
-def encode(ids, merges, first_id):
-    """Return the ids after all merges that apply."""
-    rank = {tuple(pair): k for k, pair in enumerate(merges)}
-    ids = list(ids)
-    while True:
-        known = [pair for pair in pairwise(ids) if pair in rank]
-        if not known:
-            return ids
-        pair = max(known, key=known.count)
-        ids = merge_pair(ids, pair, first_id + rank[pair])
+# ```diff
+# - min(known, key=rank.get)
+# + max(known, key=known.count)
+# ```
 
-# %% task="bpe-encode" mistake="no-chains"
+# %% [markdown] task="bpe-encode" mistake="no-chains"
 # merges pairs of the ids that came in only: merged ids are merged on
-def encode(ids, merges, first_id):
-    """Return the ids after all merges that apply."""
-    rank = {tuple(pair): k for k, pair in enumerate(merges)}
-    ids = list(ids)
-    start = set(ids)
-    rank = {p: k for p, k in rank.items() if set(p) <= start}
-    while True:
-        known = [pair for pair in pairwise(ids) if pair in rank]
-        if not known:
-            return ids
-        pair = min(known, key=rank.get)
-        ids = merge_pair(ids, pair, first_id + rank[pair])
+# ```diff
+# -     while True:
+# +     start = set(ids)
+# +     rank = {p: k for p, k in rank.items() if set(p) <= start}
+# +     while True:
+# ```
 
-# %% task="bpe-encode" mistake="smallest-pair"
+# %% [markdown] task="bpe-encode" mistake="smallest-pair"
 # merges the pair with the smallest ids: what counts is the place among the merges
-def encode(ids, merges, first_id):
-    """Return the ids after all merges that apply."""
-    rank = {tuple(pair): k for k, pair in enumerate(merges)}
-    ids = list(ids)
-    while True:
-        known = [pair for pair in pairwise(ids) if pair in rank]
-        if not known:
-            return ids
-        pair = min(known)
-        ids = merge_pair(ids, pair, first_id + rank[pair])
+# ```diff
+# - min(known, key=rank.get)
+# + min(known)
+# ```
 
 # %% task="bpe-encode" right="in-order"
 def encode(ids, merges, first_id):
@@ -682,17 +473,15 @@ def encode(ids, merges, first_id):
         return list(ids)
     return encode(merge_pair(ids, tuple(merges[k]), first_id + k), merges, first_id)
 
-# %% task="bpe-encode" reject="twice-through"
-def encode(ids, merges, first_id):
-    """Return the ids after all merges that apply."""
-    rank = {tuple(pair): k for k, pair in enumerate(merges)}
-    ids = list(ids)
-    for turn in range(99):
-        known = [pair for pair in pairwise(ids) if pair in rank]
-        if not known or turn > 2:
-            return ids
-        pair = min(known, key=rank.get)
-        ids = merge_pair(ids, pair, first_id + rank[pair])
+# %% [markdown] task="bpe-encode" reject="twice-through"
+# ```diff
+# -     while True:
+# -         known = [pair for pair in pairwise(ids) if pair in rank]
+# -         if not known:
+# +     for turn in range(99):
+# +         known = [pair for pair in pairwise(ids) if pair in rank]
+# +         if not known or turn > 2:
+# ```
 
 # %% task="bpe-decode" cases=true
 def cases(rng):
@@ -717,68 +506,54 @@ def cases(rng):
 # %% [markdown] task="bpe-decode" hint=3
 # extend the list merge by merge; join the bytes of all ids; decode once, with errors="replace".
 
-# %% task="bpe-decode" mistake="token-by-token"
+# %% [markdown] task="bpe-decode" mistake="token-by-token"
 # decodes token by token: a token may end in the middle of a character
-def decode(ids, merges):
-    """Return the text that `ids` stand for."""
-    bytes_of = [bytes([b]) for b in range(256)]
-    for a, b in merges:
-        bytes_of.append(bytes_of[a] + bytes_of[b])
-    return "".join(bytes_of[i].decode("utf-8", errors="replace") for i in ids)
+# ```diff
+# - b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace")
+# + "".join(bytes_of[i].decode("utf-8", errors="replace") for i in ids)
+# ```
 
-# %% task="bpe-decode" mistake="ignore"
+# %% [markdown] task="bpe-decode" mistake="ignore"
 # drops bytes that are no UTF-8: they become �
-def decode(ids, merges):
-    """Return the text that `ids` stand for."""
-    bytes_of = [bytes([b]) for b in range(256)]
-    for a, b in merges:
-        bytes_of.append(bytes_of[a] + bytes_of[b])
-    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="ignore")
+# ```diff
+# - errors="replace"
+# + errors="ignore"
+# ```
 
-# %% task="bpe-decode" mistake="latin"
+# %% [markdown] task="bpe-decode" mistake="latin"
 # reads each byte as a character
-def decode(ids, merges):
-    """Return the text that `ids` stand for."""
-    bytes_of = [bytes([b]) for b in range(256)]
-    for a, b in merges:
-        bytes_of.append(bytes_of[a] + bytes_of[b])
-    return b"".join(bytes_of[i] for i in ids).decode("latin-1")
+# ```diff
+# - .decode("utf-8", errors="replace")
+# + .decode("latin-1")
+# ```
 
-# %% task="bpe-decode" mistake="parts-swapped"
+# %% [markdown] task="bpe-decode" mistake="parts-swapped"
 # has the two parts of a merge in the wrong order
-def decode(ids, merges):
-    """Return the text that `ids` stand for."""
-    bytes_of = [bytes([b]) for b in range(256)]
-    for a, b in merges:
-        bytes_of.append(bytes_of[b] + bytes_of[a])
-    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace")
+# ```diff
+# - bytes_of[a] + bytes_of[b]
+# + bytes_of[b] + bytes_of[a]
+# ```
 
-# %% task="bpe-decode" mistake="first-part"
+# %% [markdown] task="bpe-decode" mistake="first-part"
 # keeps the first part of a merge only
-def decode(ids, merges):
-    """Return the text that `ids` stand for."""
-    bytes_of = [bytes([b]) for b in range(256)]
-    for a, b in merges:
-        bytes_of.append(bytes_of[a])
-    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace")
+# ```diff
+# - bytes_of[a] + bytes_of[b]
+# + bytes_of[a]
+# ```
 
-# %% task="bpe-decode" mistake="not-nested"
+# %% [markdown] task="bpe-decode" mistake="not-nested"
 # cannot take a merge apart whose parts are merges
-def decode(ids, merges):
-    """Return the text that `ids` stand for."""
-    bytes_of = [bytes([b]) for b in range(256)]
-    for a, b in merges:
-        bytes_of.append(bytes([a % 256, b % 256]))
-    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace")
+# ```diff
+# - bytes_of[a] + bytes_of[b]
+# + bytes([a % 256, b % 256])
+# ```
 
-# %% task="bpe-decode" mistake="escaped"
+# %% [markdown] task="bpe-decode" mistake="escaped"
 # shows the bytes that are no UTF-8 as \\x..: they become �
-def decode(ids, merges):
-    """Return the text that `ids` stand for."""
-    bytes_of = [bytes([b]) for b in range(256)]
-    for a, b in merges:
-        bytes_of.append(bytes_of[a] + bytes_of[b])
-    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="backslashreplace")
+# ```diff
+# - errors="replace"
+# + errors="backslashreplace"
+# ```
 
 # %% task="bpe-decode" right="recursion"
 def decode(ids, merges):
@@ -808,10 +583,8 @@ def decode(ids, merges):
         data += parts[i]
     return str(data, "utf-8", "replace")
 
-# %% task="bpe-decode" reject="trims"
-def decode(ids, merges):
-    """Return the text that `ids` stand for."""
-    bytes_of = [bytes([b]) for b in range(256)]
-    for a, b in merges:
-        bytes_of.append(bytes_of[a] + bytes_of[b])
-    return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace").rstrip("\ufffd")
+# %% [markdown] task="bpe-decode" reject="trims"
+# ```diff
+# - errors="replace")
+# + errors="replace").rstrip("\ufffd")
+# ```

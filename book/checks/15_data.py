@@ -18,62 +18,64 @@ def cases(rng):
 # %% [markdown] task="data-windows" hint=3
 # take the tokens at those places as int64; x is all but the last column, y all but the first.
 
-# %% task="data-windows" mistake="y-is-x"
+# %% [markdown] task="data-windows" mistake="y-is-x"
 # is not moved: the target of a token is the next one
-def windows(tokens, starts, block_size):
-    """Return x (B, T) and y (B, T), int64."""
-    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)    # (B, T+1)
-    return both[:, :-1], both[:, :-1]
+# ```diff
+# - both[:, 1:]
+# + both[:, :-1]
+# ```
 
-# %% task="data-windows" mistake="two-later"
+# %% [markdown] task="data-windows" mistake="two-later"
 # is two tokens later: the target is the very next token
-def windows(tokens, starts, block_size):
-    """Return x (B, T) and y (B, T), int64."""
-    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)
-    later = tokens[(starts[:, None] + np.arange(block_size) + 2) % len(tokens)].astype(np.int64)    # (B, T+1)
-    return both[:, :-1], later
+# ```diff
+# - np.arange(block_size + 1)].astype(np.int64)
+# + np.arange(block_size + 1)].astype(np.int64)
+# +     later = tokens[(starts[:, None] + np.arange(block_size) + 2) % len(tokens)].astype(np.int64)
+# - both[:, 1:]
+# + later
+# ```
 
-# %% task="data-windows" mistake="rolled"
+# %% [markdown] task="data-windows" mistake="rolled"
 # wraps around at the end of each row: the last target is the token after the window
-def windows(tokens, starts, block_size):
-    """Return x (B, T) and y (B, T), int64."""
-    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)    # (B, T+1)
-    return both[:, :-1], np.roll(both[:, :-1], -1, axis=1)
+# ```diff
+# - both[:, 1:]
+# + np.roll(both[:, :-1], -1, axis=1)
+# ```
 
-# %% task="data-windows" mistake="swapped"
+# %% [markdown] task="data-windows" mistake="swapped"
 # is exchanged with the other: x comes first, y is later
-def windows(tokens, starts, block_size):
-    """Return x (B, T) and y (B, T), int64."""
-    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)    # (B, T+1)
-    return both[:, 1:], both[:, :-1]
+# ```diff
+# - return both[:, :-1], both[:, 1:]
+# + return both[:, 1:], both[:, :-1]
+# ```
 
-# %% task="data-windows" mistake="too-short"
+# %% [markdown] task="data-windows" mistake="too-short"
 # has T - 1 columns: T tokens and their T targets need T + 1 in a row
-def windows(tokens, starts, block_size):
-    """Return x (B, T) and y (B, T), int64."""
-    both = tokens[starts[:, None] + np.arange(block_size)].astype(np.int64)    # (B, T+1)
-    return both[:, :-1], both[:, 1:]
+# ```diff
+# - block_size + 1
+# + block_size
+# ```
 
-# %% task="data-windows" mistake="places"
+# %% [markdown] task="data-windows" mistake="places"
 # holds places, not tokens
-def windows(tokens, starts, block_size):
-    """Return x (B, T) and y (B, T), int64."""
-    both = (starts[:, None] + np.arange(block_size + 1)).astype(np.int64)    # (B, T+1)
-    return both[:, :-1], both[:, 1:]
+# ```diff
+# - tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)
+# + (starts[:, None] + np.arange(block_size + 1)).astype(np.int64)
+# ```
 
-# %% task="data-windows" mistake="own-dtype"
+# %% [markdown] task="data-windows" mistake="own-dtype"
 # are those of the tokens: int64 is asked for
-def windows(tokens, starts, block_size):
-    """Return x (B, T) and y (B, T), int64."""
-    both = tokens[starts[:, None] + np.arange(block_size + 1)]    # (B, T+1)
-    return both[:, :-1], both[:, 1:]
+# ```diff
+# - .astype(np.int64)
+# +
+# ```
 
-# %% task="data-windows" mistake="in-blocks"
+# %% [markdown] task="data-windows" mistake="in-blocks"
 # has windows at multiples of T: each begins at its start
-def windows(tokens, starts, block_size):
-    """Return x (B, T) and y (B, T), int64."""
-    both = tokens[(starts[:, None] // block_size * block_size) + np.arange(block_size + 1)].astype(np.int64)    # (B, T+1)
-    return both[:, :-1], both[:, 1:]
+# ```diff
+# - starts[:, None]
+# + (starts[:, None] // block_size * block_size)
+# ```
 
 # %% task="data-windows" right="loop"
 def windows(tokens, starts, block_size):
@@ -95,19 +97,19 @@ def windows(tokens, starts, block_size):
             x[b, t], y[b, t] = tokens[start + t], tokens[start + t + 1]
     return x, y
 
-# %% task="data-windows" reject="last-target-lost"
-def windows(tokens, starts, block_size):
-    """Return x (B, T) and y (B, T), int64."""
-    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)    # (B, T+1)
-    y = both[:, 1:].copy()
-    y[:, -1] = both[:, -2]
-    return both[:, :-1], y
+# %% [markdown] task="data-windows" reject="last-target-lost"
+# ```diff
+# - return both[:, :-1], both[:, 1:]
+# + y = both[:, 1:].copy()
+# +     y[:, -1] = both[:, -2]
+# +     return both[:, :-1], y
+# ```
 
-# %% task="data-windows" reject="int32"
-def windows(tokens, starts, block_size):
-    """Return x (B, T) and y (B, T), int64."""
-    both = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int32)    # (B, T+1)
-    return both[:, :-1], both[:, 1:]
+# %% [markdown] task="data-windows" reject="int32"
+# ```diff
+# - np.int64
+# + np.int32
+# ```
 
 # %% task="data-starts" cases=true
 def cases(rng):
@@ -126,62 +128,74 @@ def cases(rng):
 # %% [markdown] task="data-starts" hint=3
 # starts run from 0 to n_tokens - block_size - 1; rng.integers(high) leaves high itself out.
 
-# %% task="data-starts" mistake="one-too-far"
+# %% [markdown] task="data-starts" mistake="one-too-far"
 # is one too large: the target of its last token lies outside
-def draw_starts(n_tokens, batch_size, block_size, rng):
-    """Return (batch_size,) starts."""
-    return rng.integers(n_tokens - block_size + 1, size=batch_size)
+# ```diff
+# - n_tokens - block_size,
+# + n_tokens - block_size + 1,
+# ```
 
-# %% task="data-starts" mistake="last-left-out"
+# %% [markdown] task="data-starts" mistake="last-left-out"
 # is one too small: the last place where a window fits is never drawn
-def draw_starts(n_tokens, batch_size, block_size, rng):
-    """Return (batch_size,) starts."""
-    return rng.integers(max(n_tokens - block_size - 1, 1), size=batch_size)
+# ```diff
+# - n_tokens - block_size,
+# + max(n_tokens - block_size - 1, 1),
+# ```
 
-# %% task="data-starts" mistake="anywhere"
+# %% [markdown] task="data-starts" mistake="anywhere"
 # is too large: the window must fit
-def draw_starts(n_tokens, batch_size, block_size, rng):
-    """Return (batch_size,) starts."""
-    return rng.integers(n_tokens, size=batch_size)
+# ```diff
+# - n_tokens - block_size,
+# + n_tokens,
+# ```
 
-# %% task="data-starts" mistake="from-one"
+# %% [markdown] task="data-starts" mistake="from-one"
 # is 1: a window may start at 0
-def draw_starts(n_tokens, batch_size, block_size, rng):
-    """Return (batch_size,) starts."""
-    return rng.integers(min(1, n_tokens - block_size - 1), n_tokens - block_size, size=batch_size)
+# ```diff
+# - rng.integers(n_tokens - block_size,
+# + rng.integers(min(1, n_tokens - block_size - 1), n_tokens - block_size,
+# ```
 
-# %% task="data-starts" mistake="multiples"
+# %% [markdown] task="data-starts" mistake="multiples"
 # is a multiple of block_size: every place is possible
-def draw_starts(n_tokens, batch_size, block_size, rng):
-    """Return (batch_size,) starts."""
-    return rng.integers(n_tokens - block_size, size=batch_size) // block_size * block_size
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + rng.integers(n_tokens - block_size, size=batch_size) // block_size * block_size
+# ```
 
-# %% task="data-starts" mistake="one-start"
+# %% [markdown] task="data-starts" mistake="one-start"
 # is that of a single number: batch_size of them are asked for
-def draw_starts(n_tokens, batch_size, block_size, rng):
-    """Return (batch_size,) starts."""
-    return np.asarray(rng.integers(n_tokens - block_size))
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + np.asarray(rng.integers(n_tokens - block_size))
+# ```
 
-# %% task="data-starts" right="low-high"
-def draw_starts(n_tokens, batch_size, block_size, rng):
-    """Return (batch_size,) starts."""
-    return rng.integers(0, n_tokens - block_size, batch_size)
+# %% [markdown] task="data-starts" right="low-high"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + rng.integers(0, n_tokens - block_size, batch_size)
+# ```
 
-# %% task="data-starts" right="endpoint"
-def draw_starts(n_tokens, batch_size, block_size, rng):
-    """Return (batch_size,) starts."""
-    return rng.integers(0, n_tokens - block_size - 1, size=(batch_size,), endpoint=True)
+# %% [markdown] task="data-starts" right="endpoint"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + rng.integers(0, n_tokens - block_size - 1, size=(batch_size,), endpoint=True)
+# ```
 
-# %% task="data-starts" right="last-start"
-def draw_starts(n_tokens, batch_size, block_size, rng):
-    """Return (batch_size,) starts."""
-    last = n_tokens - (block_size + 1)
-    return rng.integers(last + 1, size=batch_size)
+# %% [markdown] task="data-starts" right="last-start"
+# ```diff
+# -     return rng
+# +     last = n_tokens - (block_size + 1)
+# +     return rng
+# - rng.integers(n_tokens - block_size,
+# + rng.integers(last + 1,
+# ```
 
-# %% task="data-starts" reject="even-only"
-def draw_starts(n_tokens, batch_size, block_size, rng):
-    """Return (batch_size,) starts."""
-    return np.minimum(rng.integers(n_tokens - block_size, size=batch_size) + 1, n_tokens - block_size - 1)
+# %% [markdown] task="data-starts" reject="even-only"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + np.minimum(rng.integers(n_tokens - block_size, size=batch_size) + 1, n_tokens - block_size - 1)
+# ```
 
 # %% task="data-dtype" cases=true
 def cases(rng):
@@ -205,75 +219,61 @@ def cases(rng):
 # %% [markdown] task="data-dtype" hint=3
 # check the range first, on wide integers; then take uint16 if vocab_size is at most 65,536.
 
-# %% task="data-dtype" mistake="strict"
+# %% [markdown] task="data-dtype" mistake="strict"
 # is uint32 for a vocabulary of 65,536: its largest id is 65,535, which fits
-def narrowed(ids, vocab_size):
-    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
-    ids = np.asarray(ids, dtype=np.int64)
-    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
-        return None
-    return ids.astype(np.uint16 if vocab_size < 1 << 16 else np.uint32)
+# ```diff
+# - <= 1 << 16
+# + < 1 << 16
+# ```
 
-# %% task="data-dtype" mistake="one-too-many"
+# %% [markdown] task="data-dtype" mistake="one-too-many"
 # is uint16 for a vocabulary of 65,537, whose largest id does not fit
-def narrowed(ids, vocab_size):
-    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
-    ids = np.asarray(ids, dtype=np.int64)
-    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
-        return None
-    return ids.astype(np.uint16 if vocab_size <= (1 << 16) + 1 else np.uint32)
+# ```diff
+# - <= 1 << 16
+# + <= (1 << 16) + 1
+# ```
 
-# %% task="data-dtype" mistake="by-largest-id"
+# %% [markdown] task="data-dtype" mistake="by-largest-id"
 # depends on the ids at hand: two files of one vocabulary should have one dtype
-def narrowed(ids, vocab_size):
-    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
-    ids = np.asarray(ids, dtype=np.int64)
-    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
-        return None
-    return ids.astype(np.uint16 if not len(ids) or ids.max() < 1 << 16 else np.uint32)
+# ```diff
+# - if vocab_size <= 1 << 16
+# + if not len(ids) or ids.max() < 1 << 16
+# ```
 
-# %% task="data-dtype" mistake="no-check"
+# %% [markdown] task="data-dtype" mistake="no-check"
 # has wrapped around: check the range before you narrow
-def narrowed(ids, vocab_size):
-    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
-    ids = np.asarray(ids, dtype=np.int64)
-    return ids.astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+# ```diff
+# -     if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
+# -         return None
+# ```
 
-# %% task="data-dtype" mistake="negative-missed"
+# %% [markdown] task="data-dtype" mistake="negative-missed"
 # lets a negative id through
-def narrowed(ids, vocab_size):
-    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
-    ids = np.asarray(ids, dtype=np.int64)
-    if len(ids) and not (ids.max() < vocab_size):
-        return None
-    return ids.astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+# ```diff
+# - ids.min() >= 0 and
+# +
+# ```
 
-# %% task="data-dtype" mistake="off-by-one-check"
+# %% [markdown] task="data-dtype" mistake="off-by-one-check"
 # lets the id vocab_size through: ids run to vocab_size - 1
-def narrowed(ids, vocab_size):
-    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
-    ids = np.asarray(ids, dtype=np.int64)
-    if len(ids) and not (ids.min() >= 0 and ids.max() <= vocab_size):
-        return None
-    return ids.astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+# ```diff
+# - ids.max() < vocab_size
+# + ids.max() <= vocab_size
+# ```
 
-# %% task="data-dtype" mistake="always-32"
+# %% [markdown] task="data-dtype" mistake="always-32"
 # is uint32 always: a file of characters would be twice as large
-def narrowed(ids, vocab_size):
-    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
-    ids = np.asarray(ids, dtype=np.int64)
-    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
-        return None
-    return ids.astype(np.uint32)
+# ```diff
+# - np.uint16 if vocab_size <= 1 << 16 else np.uint32
+# + np.uint32
+# ```
 
-# %% task="data-dtype" mistake="empty"
+# %% [markdown] task="data-dtype" mistake="empty"
 # an empty list has no smallest id: ask for its length first
-def narrowed(ids, vocab_size):
-    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
-    ids = np.asarray(ids, dtype=np.int64)
-    if not (ids.min() >= 0 and ids.max() < vocab_size):
-        return None
-    return ids.astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+# ```diff
+# - len(ids) and not
+# + not
+# ```
 
 # %% task="data-dtype" right="all"
 def narrowed(ids, vocab_size):
@@ -288,29 +288,23 @@ def narrowed(ids, vocab_size):
         return None
     return wide.astype(np.uint32 if vocab_size > 2**16 else np.uint16)
 
-# %% task="data-dtype" right="little-endian"
-def narrowed(ids, vocab_size):
-    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
-    ids = np.asarray(ids, dtype=np.int64)
-    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
-        return None
-    return ids.astype("<u2" if vocab_size <= np.iinfo(np.uint16).max + 1 else "<u4")
+# %% [markdown] task="data-dtype" right="little-endian"
+# ```diff
+# - np.uint16 if vocab_size <= 1 << 16 else np.uint32
+# + "<u2" if vocab_size <= np.iinfo(np.uint16).max + 1 else "<u4"
+# ```
 
-# %% task="data-dtype" reject="clipped"
-def narrowed(ids, vocab_size):
-    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
-    ids = np.asarray(ids, dtype=np.int64)
-    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
-        ids = ids.clip(0, vocab_size - 1)
-    return ids.astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+# %% [markdown] task="data-dtype" reject="clipped"
+# ```diff
+# -         return None
+# +         ids = ids.clip(0, vocab_size - 1)
+# ```
 
-# %% task="data-dtype" reject="signed"
-def narrowed(ids, vocab_size):
-    """Return ids as uint16 or uint32, or None if one is not in the vocabulary."""
-    ids = np.asarray(ids, dtype=np.int64)
-    if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
-        return None
-    return ids.astype(np.int16 if vocab_size <= 1 << 15 else np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+# %% [markdown] task="data-dtype" reject="signed"
+# ```diff
+# - np.uint16 if
+# + np.int16 if vocab_size <= 1 << 15 else np.uint16 if
+# ```
 
 # %% task="data-cut" cases=true
 def cases(rng):
@@ -329,76 +323,55 @@ def cases(rng):
 # %% [markdown] task="data-cut" hint=3
 # step through range(0, N - 1, T); x ends at most at N - 1, and y is the slice one later.
 
-# %% task="data-cut" mistake="drops-rest"
+# %% [markdown] task="data-cut" mistake="drops-rest"
 # leaves out the last, shorter window
-def cut(tokens, block_size):
-    """Return [(x, y), ...] that cover all targets once."""
-    pairs = []
-    for start in range(0, len(tokens) - block_size, block_size):
-        end = min(start + block_size, len(tokens) - 1)
-        pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
-    return pairs
+# ```diff
+# - range(0, len(tokens) - 1, block_size)
+# + range(0, len(tokens) - block_size, block_size)
+# ```
 
-# %% task="data-cut" mistake="target-lost"
+# %% [markdown] task="data-cut" mistake="target-lost"
 # loses the target at the end of each window: the next window's first token is this one's last
 # target
-def cut(tokens, block_size):
-    """Return [(x, y), ...] that cover all targets once."""
-    pairs = []
-    for start in range(0, len(tokens) - 1, block_size):
-        end = min(start + block_size, len(tokens) - 1)
-        pairs.append((tokens[start : end - 1], tokens[start + 1 : end]))
-    return pairs
+# ```diff
+# - tokens[start:end], tokens[start + 1 : end + 1]
+# + tokens[start : end - 1], tokens[start + 1 : end]
+# ```
 
-# %% task="data-cut" mistake="overlapping"
+# %% [markdown] task="data-cut" mistake="overlapping"
 # has windows that overlap: each target is to be counted once
-def cut(tokens, block_size):
-    """Return [(x, y), ...] that cover all targets once."""
-    pairs = []
-    for start in range(0, len(tokens) - 1, max(block_size // 2, 1)):
-        end = min(start + block_size, len(tokens) - 1)
-        pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
-    return pairs
+# ```diff
+# - range(0, len(tokens) - 1, block_size)
+# + range(0, len(tokens) - 1, max(block_size // 2, 1))
+# ```
 
-# %% task="data-cut" mistake="empty-last"
+# %% [markdown] task="data-cut" mistake="empty-last"
 # has an empty window at the end
-def cut(tokens, block_size):
-    """Return [(x, y), ...] that cover all targets once."""
-    pairs = []
-    for start in range(0, len(tokens), block_size):
-        end = min(start + block_size, len(tokens) - 1)
-        pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
-    return pairs
+# ```diff
+# - range(0, len(tokens) - 1, block_size)
+# + range(0, len(tokens), block_size)
+# ```
 
-# %% task="data-cut" mistake="last-target"
+# %% [markdown] task="data-cut" mistake="last-target"
 # leaves out the last token: it is a target, too
-def cut(tokens, block_size):
-    """Return [(x, y), ...] that cover all targets once."""
-    pairs = []
-    for start in range(0, len(tokens) - 1, block_size):
-        end = min(start + block_size, len(tokens) - 2)
-        pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
-    return pairs
+# ```diff
+# - len(tokens) - 1)
+# + len(tokens) - 2)
+# ```
 
-# %% task="data-cut" mistake="unequal"
+# %% [markdown] task="data-cut" mistake="unequal"
 # has x longer than y in the last window
-def cut(tokens, block_size):
-    """Return [(x, y), ...] that cover all targets once."""
-    pairs = []
-    for start in range(0, len(tokens) - 1, block_size):
-        end = min(start + block_size, len(tokens) - 1)
-        pairs.append((tokens[start : start + block_size], tokens[start + 1 : end + 1]))
-    return pairs
+# ```diff
+# - tokens[start:end]
+# + tokens[start : start + block_size]
+# ```
 
-# %% task="data-cut" mistake="y-not-moved"
+# %% [markdown] task="data-cut" mistake="y-not-moved"
 # has y equal to x: the target is the next token
-def cut(tokens, block_size):
-    """Return [(x, y), ...] that cover all targets once."""
-    pairs = []
-    for start in range(0, len(tokens) - 1, block_size):
-        end = min(start + block_size, len(tokens) - 1)
-        pairs.append((tokens[start:end], tokens[start:end]))
-    return pairs
+# ```diff
+# - tokens[start + 1 : end + 1]
+# + tokens[start:end]
+# ```
 
 # %% task="data-cut" right="shifted"
 def cut(tokens, block_size):
@@ -421,11 +394,8 @@ def cut(tokens, block_size):
         start += block_size
     return pairs
 
-# %% task="data-cut" reject="padded"
-def cut(tokens, block_size):
-    """Return [(x, y), ...] that cover all targets once."""
-    pairs = []
-    for start in range(0, len(tokens) - 1, block_size):
-        end = min(start + block_size, len(tokens) - 1)
-        pairs.append((np.resize(tokens[start:end], block_size), np.resize(tokens[start + 1 : end + 1], block_size)))
-    return pairs
+# %% [markdown] task="data-cut" reject="padded"
+# ```diff
+# - pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
+# + pairs.append((np.resize(tokens[start:end], block_size), np.resize(tokens[start + 1 : end + 1], block_size)))
+# ```

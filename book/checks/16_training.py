@@ -21,102 +21,68 @@ def cases(rng):
 # %% [markdown] task="training-step" hint=3
 # clear, forward, backward, clip, step; return the loss and the norm.
 
-# %% task="training-step" mistake="not-cleared"
+# %% [markdown] task="training-step" mistake="not-cleared"
 # is made with old gradients in it: they add up until they are cleared
-def train_step(model, optimizer, x, y, max_norm):
-    """Return (loss, gradient norm before clipping)."""
-    loss = model(x, y)
-    model.backward()
-    norm = clip_grad_norm(model, max_norm)
-    optimizer.step()
-    return loss, norm
+# ```diff
+# -     optimizer.zero_grad()
+# ```
 
-# %% task="training-step" mistake="cleared-late"
+# %% [markdown] task="training-step" mistake="cleared-late"
 # is made with cleared gradients: clear before backward, not after
-def train_step(model, optimizer, x, y, max_norm):
-    """Return (loss, gradient norm before clipping)."""
-    optimizer.zero_grad()
-    loss = model(x, y)
-    model.backward()
-    optimizer.zero_grad()
-    norm = clip_grad_norm(model, max_norm)
-    optimizer.step()
-    return loss, norm
+# ```diff
+# -     norm = clip
+# +     optimizer.zero_grad()
+# +     norm = clip
+# ```
 
-# %% task="training-step" mistake="clipped-late"
+# %% [markdown] task="training-step" mistake="clipped-late"
 # is clipped after the step: the update has been made with the whole gradient
-def train_step(model, optimizer, x, y, max_norm):
-    """Return (loss, gradient norm before clipping)."""
-    optimizer.zero_grad()
-    loss = model(x, y)
-    model.backward()
-    optimizer.step()
-    norm = clip_grad_norm(model, max_norm)
-    return loss, norm
+# ```diff
+# -     norm = clip_grad_norm(model, max_norm)
+# -     optimizer.step()
+# +     optimizer.step()
+# +     norm = clip_grad_norm(model, max_norm)
+# ```
 
-# %% task="training-step" mistake="not-clipped"
+# %% [markdown] task="training-step" mistake="not-clipped"
 # is not clipped
-def train_step(model, optimizer, x, y, max_norm):
-    """Return (loss, gradient norm before clipping)."""
-    optimizer.zero_grad()
-    loss = model(x, y)
-    model.backward()
-    norm = clip_grad_norm(model, float('inf'))
-    optimizer.step()
-    return loss, norm
+# ```diff
+# - norm = clip_grad_norm(model, max_norm)
+# + norm = clip_grad_norm(model, float('inf'))
+# ```
 
-# %% task="training-step" mistake="norm-after"
+# %% [markdown] task="training-step" mistake="norm-after"
 # is the norm after clipping: the one before tells of trouble
-def train_step(model, optimizer, x, y, max_norm):
-    """Return (loss, gradient norm before clipping)."""
-    optimizer.zero_grad()
-    loss = model(x, y)
-    model.backward()
-    clip_grad_norm(model, max_norm)
-    norm = float(np.linalg.norm(model.dw))
-    optimizer.step()
-    return loss, norm
+# ```diff
+# - norm = clip_grad_norm(model, max_norm)
+# + clip_grad_norm(model, max_norm)
+# +     norm = float(np.linalg.norm(model.dw))
+# ```
 
-# %% task="training-step" mistake="no-backward"
+# %% [markdown] task="training-step" mistake="no-backward"
 # is made without new gradients: backward computes them
-def train_step(model, optimizer, x, y, max_norm):
-    """Return (loss, gradient norm before clipping)."""
-    optimizer.zero_grad()
-    loss = model(x, y)
-    norm = clip_grad_norm(model, max_norm)
-    optimizer.step()
-    return loss, norm
+# ```diff
+# -     model.backward()
+# ```
 
-# %% task="training-step" mistake="no-step"
+# %% [markdown] task="training-step" mistake="no-step"
 # stays as it was: the optimizer's step changes the weights
-def train_step(model, optimizer, x, y, max_norm):
-    """Return (loss, gradient norm before clipping)."""
-    optimizer.zero_grad()
-    loss = model(x, y)
-    model.backward()
-    norm = clip_grad_norm(model, max_norm)
-    return loss, norm
+# ```diff
+# -     optimizer.step()
+# ```
 
-# %% task="training-step" mistake="loss-after"
+# %% [markdown] task="training-step" mistake="loss-after"
 # is the loss after the step: return that of the batch before it
-def train_step(model, optimizer, x, y, max_norm):
-    """Return (loss, gradient norm before clipping)."""
-    optimizer.zero_grad()
-    loss = model(x, y)
-    model.backward()
-    norm = clip_grad_norm(model, max_norm)
-    optimizer.step()
-    return model(x, y), norm
+# ```diff
+# -     return loss, norm
+# +     return model(x, y), norm
+# ```
 
-# %% task="training-step" right="model-cleared"
-def train_step(model, optimizer, x, y, max_norm):
-    """Return (loss, gradient norm before clipping)."""
-    model.zero_grad()
-    loss = model(x, y)
-    model.backward()
-    norm = clip_grad_norm(model, max_norm)
-    optimizer.step()
-    return loss, norm
+# %% [markdown] task="training-step" right="model-cleared"
+# ```diff
+# - optimizer.zero_grad()
+# + model.zero_grad()
+# ```
 
 # %% task="training-step" right="forward-first"
 def train_step(model, optimizer, x, y, max_norm):
@@ -140,26 +106,18 @@ def train_step(model, optimizer, x, y, max_norm):
     optimizer.step()
     return loss, norm
 
-# %% task="training-step" reject="two-steps"
-def train_step(model, optimizer, x, y, max_norm):
-    """Return (loss, gradient norm before clipping)."""
-    optimizer.zero_grad()
-    loss = model(x, y)
-    model.backward()
-    norm = clip_grad_norm(model, max_norm)
-    optimizer.step()
-    optimizer.lr *= 0.999
-    return loss, norm
+# %% [markdown] task="training-step" reject="two-steps"
+# ```diff
+# -     optimizer.step()
+# +     optimizer.step()
+# +     optimizer.lr *= 0.999
+# ```
 
-# %% task="training-step" reject="batch-cut"
-def train_step(model, optimizer, x, y, max_norm):
-    """Return (loss, gradient norm before clipping)."""
-    optimizer.zero_grad()
-    loss = model(x[: max(len(x) - 1, 1)], y[: max(len(y) - 1, 1)])
-    model.backward()
-    norm = clip_grad_norm(model, max_norm)
-    optimizer.step()
-    return loss, norm
+# %% [markdown] task="training-step" reject="batch-cut"
+# ```diff
+# - loss = model(x, y)
+# + loss = model(x[: max(len(x) - 1, 1)], y[: max(len(y) - 1, 1)])
+# ```
 
 # %% task="training-accumulate" cases=true
 def cases(rng):
@@ -182,101 +140,61 @@ def cases(rng):
 # clear once; for each part: forward, add its share of the loss, and call backward with that
 # share.
 
-# %% task="training-accumulate" mistake="sum"
+# %% [markdown] task="training-accumulate" mistake="sum"
 # is the sum over the parts: each part's loss is a mean already, and counts with its share
-def accumulate(model, parts):
-    """Fill the gradients with those of all parts together; return the loss of all."""
-    model.zero_grad()
-    total, loss = sum(len(y) for _, y in parts), 0.0
-    for x, y in parts:
-        share = 1.0
-        loss += share * model(x, y)
-        model.backward(share)
-    return loss
+# ```diff
+# - share = len(y) / total
+# + share = 1.0
+# ```
 
-# %% task="training-accumulate" mistake="equal-shares"
+# %% [markdown] task="training-accumulate" mistake="equal-shares"
 # gives every part the same weight: a part of one row counts less than a part of five
-def accumulate(model, parts):
-    """Fill the gradients with those of all parts together; return the loss of all."""
-    model.zero_grad()
-    total, loss = sum(len(y) for _, y in parts), 0.0
-    for x, y in parts:
-        share = 1 / len(parts)
-        loss += share * model(x, y)
-        model.backward(share)
-    return loss
+# ```diff
+# - share = len(y) / total
+# + share = 1 / len(parts)
+# ```
 
-# %% task="training-accumulate" mistake="cleared-each-time"
+# %% [markdown] task="training-accumulate" mistake="cleared-each-time"
 # has the last part only: clear the gradients once, before all parts
-def accumulate(model, parts):
-    """Fill the gradients with those of all parts together; return the loss of all."""
-    model.zero_grad()
-    total, loss = sum(len(y) for _, y in parts), 0.0
-    for x, y in parts:
-        model.zero_grad()
-        share = len(y) / total
-        loss += share * model(x, y)
-        model.backward(share)
-    return loss
+# ```diff
+# -         share =
+# +         model.zero_grad()
+# +         share =
+# ```
 
-# %% task="training-accumulate" mistake="not-cleared"
+# %% [markdown] task="training-accumulate" mistake="not-cleared"
 # has old gradients in it: clear them first
-def accumulate(model, parts):
-    """Fill the gradients with those of all parts together; return the loss of all."""
-    total, loss = sum(len(y) for _, y in parts), 0.0
-    for x, y in parts:
-        share = len(y) / total
-        loss += share * model(x, y)
-        model.backward(share)
-    return loss
+# ```diff
+# -     model.zero_grad()
+# ```
 
-# %% task="training-accumulate" mistake="gradient-unscaled"
+# %% [markdown] task="training-accumulate" mistake="gradient-unscaled"
 # has the parts' gradients in full: they are scaled as their losses are
-def accumulate(model, parts):
-    """Fill the gradients with those of all parts together; return the loss of all."""
-    model.zero_grad()
-    total, loss = sum(len(y) for _, y in parts), 0.0
-    for x, y in parts:
-        share = len(y) / total
-        loss += share * model(x, y)
-        model.backward()
-    return loss
+# ```diff
+# - model.backward(share)
+# + model.backward()
+# ```
 
-# %% task="training-accumulate" mistake="loss-unscaled"
+# %% [markdown] task="training-accumulate" mistake="loss-unscaled"
 # adds the losses of the parts in full: each counts with its share
-def accumulate(model, parts):
-    """Fill the gradients with those of all parts together; return the loss of all."""
-    model.zero_grad()
-    total, loss = sum(len(y) for _, y in parts), 0.0
-    for x, y in parts:
-        share = len(y) / total
-        loss += model(x, y)
-        model.backward(share)
-    return loss
+# ```diff
+# - loss += share * model(x, y)
+# + loss += model(x, y)
+# ```
 
-# %% task="training-accumulate" mistake="last-loss"
+# %% [markdown] task="training-accumulate" mistake="last-loss"
 # is the loss of the last part
-def accumulate(model, parts):
-    """Fill the gradients with those of all parts together; return the loss of all."""
-    model.zero_grad()
-    total, loss = sum(len(y) for _, y in parts), 0.0
-    for x, y in parts:
-        share = len(y) / total
-        loss = model(x, y)
-        model.backward(share)
-    return loss
+# ```diff
+# - loss += share * model(x, y)
+# + loss = model(x, y)
+# ```
 
-# %% task="training-accumulate" mistake="per-row"
+# %% [markdown] task="training-accumulate" mistake="per-row"
 # is divided by the number of all rows: each part has divided by its own already
-def accumulate(model, parts):
-    """Fill the gradients with those of all parts together; return the loss of all."""
-    model.zero_grad()
-    total, loss = sum(len(y) for _, y in parts), 0.0
-    for x, y in parts:
-        share = 1 / total
-        loss += share * model(x, y)
-        model.backward(share)
-    return loss
+# ```diff
+# - share = len(y) / total
+# + share = 1 / total
+# ```
 
 # %% task="training-accumulate" right="scaled-at-the-end"
 def accumulate(model, parts):
@@ -310,28 +228,18 @@ def accumulate(model, parts):
     model.backward()
     return loss
 
-# %% task="training-accumulate" reject="weights-changed"
-def accumulate(model, parts):
-    """Fill the gradients with those of all parts together; return the loss of all."""
-    model.zero_grad()
-    total, loss = sum(len(y) for _, y in parts), 0.0
-    for x, y in parts:
-        share = len(y) / total
-        loss += share * model(x, y)
-        model.backward(share)
-        model.w -= 1e-4 * model.dw
-    return loss
+# %% [markdown] task="training-accumulate" reject="weights-changed"
+# ```diff
+# -         model.backward(share)
+# +         model.backward(share)
+# +         model.w -= 1e-4 * model.dw
+# ```
 
-# %% task="training-accumulate" reject="first-size"
-def accumulate(model, parts):
-    """Fill the gradients with those of all parts together; return the loss of all."""
-    model.zero_grad()
-    total, loss = sum(len(y) for _, y in parts), 0.0
-    for x, y in parts:
-        share = len(parts[0][1]) / total
-        loss += share * model(x, y)
-        model.backward(share)
-    return loss
+# %% [markdown] task="training-accumulate" reject="first-size"
+# ```diff
+# - share = len(y) / total
+# + share = len(parts[0][1]) / total
+# ```
 
 # %% task="training-average" cases=true
 def cases(rng):
@@ -351,86 +259,68 @@ def cases(rng):
 # m is beta times the old m plus (1 - beta) times the loss; the entry is m divided by 1 minus beta
 # to the t.
 
-# %% task="training-average" mistake="uncorrected"
+# %% [markdown] task="training-average" mistake="uncorrected"
 # is pulled to 0 at its start: divide by 1 - βᵗ
-def smoothed(losses, beta):
-    """Return the bias-corrected exponential moving average, (N,)."""
-    m, out = 0.0, np.empty(len(losses))
-    for t, loss in enumerate(losses, 1):
-        m = beta * m + (1 - beta) * loss
-        out[t - 1] = m
-    return out
+# ```diff
+# -  / (1 - beta**t)
+# +
+# ```
 
-# %% task="training-average" mistake="from-zero"
+# %% [markdown] task="training-average" mistake="from-zero"
 # counts t from 0: the first loss has t = 1
-def smoothed(losses, beta):
-    """Return the bias-corrected exponential moving average, (N,)."""
-    m, out = 0.0, np.empty(len(losses))
-    for t, loss in enumerate(losses, 0):
-        m = beta * m + (1 - beta) * loss
-        out[t] = m / (1 - beta ** (t + 2))
-    return out
+# ```diff
+# - enumerate(losses, 1)
+# + enumerate(losses, 0)
+# - out[t - 1]
+# + out[t]
+# - (1 - beta**t)
+# + (1 - beta ** (t + 2))
+# ```
 
-# %% task="training-average" mistake="corrected-inside"
+# %% [markdown] task="training-average" mistake="corrected-inside"
 # corrects m itself: the corrected value must not go into the next average
-def smoothed(losses, beta):
-    """Return the bias-corrected exponential moving average, (N,)."""
-    m, out = 0.0, np.empty(len(losses))
-    for t, loss in enumerate(losses, 1):
-        m = beta * m + (1 - beta) * loss
-        m = m / (1 - beta**t)
-        out[t - 1] = m
-    return out
+# ```diff
+# -         out[t - 1] = m / (1 - beta**t)
+# +         m = m / (1 - beta**t)
+# +         out[t - 1] = m
+# ```
 
-# %% task="training-average" mistake="swapped"
+# %% [markdown] task="training-average" mistake="swapped"
 # has β and 1 - β exchanged: a large β remembers long
-def smoothed(losses, beta):
-    """Return the bias-corrected exponential moving average, (N,)."""
-    m, out = 0.0, np.empty(len(losses))
-    for t, loss in enumerate(losses, 1):
-        m = (1 - beta) * m + beta * loss
-        out[t - 1] = m / (1 - beta**t)
-    return out
+# ```diff
+# - beta * m + (1 - beta) * loss
+# + (1 - beta) * m + beta * loss
+# ```
 
-# %% task="training-average" mistake="started-at-first"
+# %% [markdown] task="training-average" mistake="started-at-first"
 # starts from the first loss: it starts from 0, and is corrected
-def smoothed(losses, beta):
-    """Return the bias-corrected exponential moving average, (N,)."""
-    m, out = losses[0], np.empty(len(losses))
-    for t, loss in enumerate(losses, 1):
-        m = beta * m + (1 - beta) * loss
-        out[t - 1] = m
-    return out
+# ```diff
+# - m, out = 0.0,
+# + m, out = losses[0],
+# -  / (1 - beta**t)
+# +
+# ```
 
-# %% task="training-average" mistake="no-weight"
+# %% [markdown] task="training-average" mistake="no-weight"
 # adds the losses in full: each counts with 1 - β
-def smoothed(losses, beta):
-    """Return the bias-corrected exponential moving average, (N,)."""
-    m, out = 0.0, np.empty(len(losses))
-    for t, loss in enumerate(losses, 1):
-        m = beta * m + loss
-        out[t - 1] = m / (1 - beta**t)
-    return out
+# ```diff
+# - (1 - beta) * loss
+# + loss
+# ```
 
-# %% task="training-average" mistake="plain-mean"
+# %% [markdown] task="training-average" mistake="plain-mean"
 # is the plain mean of all losses so far
-def smoothed(losses, beta):
-    """Return the bias-corrected exponential moving average, (N,)."""
-    m, out = 0.0, np.empty(len(losses))
-    for t, loss in enumerate(losses, 1):
-        m = beta * m + (1 - beta) * loss
-        out[t - 1] = np.mean(losses[:t])
-    return out
+# ```diff
+# - out[t - 1] = m / (1 - beta**t)
+# + out[t - 1] = np.mean(losses[:t])
+# ```
 
-# %% task="training-average" mistake="beta-times-t"
+# %% [markdown] task="training-average" mistake="beta-times-t"
 # has β t where βᵗ is due
-def smoothed(losses, beta):
-    """Return the bias-corrected exponential moving average, (N,)."""
-    m, out = 0.0, np.empty(len(losses))
-    for t, loss in enumerate(losses, 1):
-        m = beta * m + (1 - beta) * loss
-        out[t - 1] = m / (1 - beta * t / (1 + t))
-    return out
+# ```diff
+# - beta**t
+# + beta * t / (1 + t)
+# ```
 
 # %% task="training-average" right="weights"
 def smoothed(losses, beta):
@@ -457,24 +347,18 @@ def smoothed(losses, beta):
         out[i] = m / (1 - decay)
     return out
 
-# %% task="training-average" reject="ten-only"
-def smoothed(losses, beta):
-    """Return the bias-corrected exponential moving average, (N,)."""
-    m, out = 0.0, np.empty(len(losses))
-    for t, loss in enumerate(losses, 1):
-        m = beta * m + (1 - beta) * loss
-        out[t - 1] = m / (1 - beta ** min(t, 4))
-    return out
+# %% [markdown] task="training-average" reject="ten-only"
+# ```diff
+# - (1 - beta**t)
+# + (1 - beta ** min(t, 4))
+# ```
 
-# %% task="training-average" reject="losses-changed"
-def smoothed(losses, beta):
-    """Return the bias-corrected exponential moving average, (N,)."""
-    m, out = 0.0, np.empty(len(losses))
-    for t, loss in enumerate(losses, 1):
-        m = beta * m + (1 - beta) * loss
-        out[t - 1] = m / (1 - beta**t)
-    losses[...] = out
-    return out
+# %% [markdown] task="training-average" reject="losses-changed"
+# ```diff
+# -     return out
+# +     losses[...] = out
+# +     return out
+# ```
 
 # %% task="training-resume" cases=true
 def cases(rng):
@@ -494,257 +378,61 @@ def cases(rng):
 # state: copies of w and momentum, steps, and rng.bit_generator.state; load_state puts each back
 # where it was.
 
-# %% task="training-resume" mistake="no-momentum"
+# %% [markdown] task="training-resume" mistake="no-momentum"
 # goes on without momentum
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
+# ```diff
+# -         self.momentum[...] = state["momentum"]
+# ```
 
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
-
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
-
-    def state(self):
-        return {
-            "w": self.w.copy(),
-            "momentum": self.momentum.copy(),
-            "steps": self.steps,
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def load_state(self, state):
-        self.w[...] = state["w"]
-        self.steps = state["steps"]
-        self.rng.bit_generator.state = state["rng"]
-
-# %% task="training-resume" mistake="no-rng"
+# %% [markdown] task="training-resume" mistake="no-rng"
 # goes on with other batches: the generator has a state, too
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
+# ```diff
+# -         self.rng.bit_generator.state = state["rng"]
+# ```
 
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
-
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
-
-    def state(self):
-        return {
-            "w": self.w.copy(),
-            "momentum": self.momentum.copy(),
-            "steps": self.steps,
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def load_state(self, state):
-        self.w[...] = state["w"]
-        self.momentum[...] = state["momentum"]
-        self.steps = state["steps"]
-
-# %% task="training-resume" mistake="no-steps"
+# %% [markdown] task="training-resume" mistake="no-steps"
 # counts from 0 again: the learning rate depends on the step
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
+# ```diff
+# -         self.steps = state["steps"]
+# ```
 
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
-
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
-
-    def state(self):
-        return {
-            "w": self.w.copy(),
-            "momentum": self.momentum.copy(),
-            "steps": self.steps,
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def load_state(self, state):
-        self.w[...] = state["w"]
-        self.momentum[...] = state["momentum"]
-        self.rng.bit_generator.state = state["rng"]
-
-# %% task="training-resume" mistake="views"
+# %% [markdown] task="training-resume" mistake="views"
 # has changed with the run that went on: keep copies
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
+# ```diff
+# - "w": self.w.copy()
+# + "w": self.w
+# - "momentum": self.momentum.copy()
+# + "momentum": self.momentum
+# ```
 
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
-
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
-
-    def state(self):
-        return {
-            "w": self.w,
-            "momentum": self.momentum,
-            "steps": self.steps,
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def load_state(self, state):
-        self.w[...] = state["w"]
-        self.momentum[...] = state["momentum"]
-        self.steps = state["steps"]
-        self.rng.bit_generator.state = state["rng"]
-
-# %% task="training-resume" mistake="momentum-view"
+# %% [markdown] task="training-resume" mistake="momentum-view"
 # holds the momentum itself: the run that goes on writes into it
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
+# ```diff
+# - "momentum": self.momentum.copy()
+# + "momentum": self.momentum
+# ```
 
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
-
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
-
-    def state(self):
-        return {
-            "w": self.w.copy(),
-            "momentum": self.momentum,
-            "steps": self.steps,
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def load_state(self, state):
-        self.w[...] = state["w"]
-        self.momentum[...] = state["momentum"]
-        self.steps = state["steps"]
-        self.rng.bit_generator.state = state["rng"]
-
-# %% task="training-resume" mistake="rng-shared"
+# %% [markdown] task="training-resume" mistake="rng-shared"
 # holds the generator itself: it goes on with the first run
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
+# ```diff
+# - "rng": self.rng.bit_generator.state
+# + "rng": self.rng
+# - self.rng.bit_generator.state = state["rng"]
+# + self.rng = state["rng"]
+# ```
 
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
-
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
-
-    def state(self):
-        return {
-            "w": self.w.copy(),
-            "momentum": self.momentum.copy(),
-            "steps": self.steps,
-            "rng": self.rng,
-        }
-
-    def load_state(self, state):
-        self.w[...] = state["w"]
-        self.momentum[...] = state["momentum"]
-        self.steps = state["steps"]
-        self.rng = state["rng"]
-
-# %% task="training-resume" mistake="no-weights"
+# %% [markdown] task="training-resume" mistake="no-weights"
 # goes on from the weights of the new run
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
+# ```diff
+# -         self.w[...] = state["w"]
+# ```
 
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
-
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
-
-    def state(self):
-        return {
-            "w": self.w.copy(),
-            "momentum": self.momentum.copy(),
-            "steps": self.steps,
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def load_state(self, state):
-        self.momentum[...] = state["momentum"]
-        self.steps = state["steps"]
-        self.rng.bit_generator.state = state["rng"]
-
-# %% task="training-resume" mistake="seeded-again"
+# %% [markdown] task="training-resume" mistake="seeded-again"
 # starts its generator anew from the seed: it must go on where it was
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
-
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
-
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
-
-    def state(self):
-        return {
-            "w": self.w.copy(),
-            "momentum": self.momentum.copy(),
-            "steps": self.steps,
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def load_state(self, state):
-        self.w[...] = state["w"]
-        self.momentum[...] = state["momentum"]
-        self.steps = state["steps"]
-        self.rng = np.random.default_rng(1)
+# ```diff
+# - self.rng.bit_generator.state = state["rng"]
+# + self.rng = np.random.default_rng(1)
+# ```
 
 # %% task="training-resume" right="deepcopy"
 import copy
@@ -769,128 +457,34 @@ class Run:
     def load_state(self, state):
         vars(self).update(copy.deepcopy(state))
 
-# %% task="training-resume" right="json-like"
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
+# %% [markdown] task="training-resume" right="json-like"
+# ```diff
+# - "w": self.w.copy()
+# + "w": self.w.tolist()
+# - "momentum": self.momentum.copy()
+# + "momentum": self.momentum.tolist()
+# ```
 
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
+# %% [markdown] task="training-resume" right="new-arrays"
+# ```diff
+# - self.w[...] = state["w"]
+# + self.w = np.array(state["w"])
+# - self.momentum[...] = state["momentum"]
+# + self.momentum = state["momentum"].copy()
+# ```
 
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
+# %% [markdown] task="training-resume" reject="float32-state"
+# ```diff
+# - "momentum": self.momentum.copy()
+# + "momentum": self.momentum.astype(np.float32)
+# ```
 
-    def state(self):
-        return {
-            "w": self.w.tolist(),
-            "momentum": self.momentum.tolist(),
-            "steps": self.steps,
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def load_state(self, state):
-        self.w[...] = state["w"]
-        self.momentum[...] = state["momentum"]
-        self.steps = state["steps"]
-        self.rng.bit_generator.state = state["rng"]
-
-# %% task="training-resume" right="new-arrays"
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
-
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
-
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
-
-    def state(self):
-        return {
-            "w": self.w.copy(),
-            "momentum": self.momentum.copy(),
-            "steps": self.steps,
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def load_state(self, state):
-        self.w = np.array(state["w"])
-        self.momentum = state["momentum"].copy()
-        self.steps = state["steps"]
-        self.rng.bit_generator.state = state["rng"]
-
-# %% task="training-resume" reject="float32-state"
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
-
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
-
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
-
-    def state(self):
-        return {
-            "w": self.w.copy(),
-            "momentum": self.momentum.astype(np.float32),
-            "steps": self.steps,
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def load_state(self, state):
-        self.w[...] = state["w"]
-        self.momentum[...] = state["momentum"]
-        self.steps = state["steps"]
-        self.rng.bit_generator.state = state["rng"]
-
-# %% task="training-resume" reject="one-draw-more"
-class Run:
-    """SGD with momentum on batches drawn from (x, y)."""
-
-    def __init__(self, w, seed, lr=0.05):
-        self.w, self.momentum = w.copy(), np.zeros_like(w)
-        self.rng = np.random.default_rng(seed)
-        self.steps, self.lr = 0, lr
-
-    def step(self, x, y):
-        rows = self.rng.integers(len(y), size=4)
-        error = x[rows] @ self.w - y[rows]
-        self.momentum *= 0.9
-        self.momentum += 2 / len(rows) * x[rows].T @ error
-        self.w -= self.lr / math.sqrt(1 + self.steps) * self.momentum
-        self.steps += 1
-
-    def state(self):
-        return {
-            "w": self.w.copy(),
-            "momentum": self.momentum.copy(),
-            "steps": self.steps,
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def load_state(self, state):
-        self.w[...] = state["w"]
-        self.momentum[...] = state["momentum"]
-        self.rng.random()
-        self.steps = state["steps"]
-        self.rng.bit_generator.state = state["rng"]
-        self.rng.random()
+# %% [markdown] task="training-resume" reject="one-draw-more"
+# ```diff
+# -         self.steps = state
+# +         self.rng.random()
+# +         self.steps = state
+# -         self.rng.bit_generator.state = state["rng"]
+# +         self.rng.bit_generator.state = state["rng"]
+# +         self.rng.random()
+# ```

@@ -33,88 +33,80 @@ def cases(rng):
 # temperature 0: a row of the identity matrix, chosen by argmax; else softmax of logits over
 # temperature.
 
-# %% task="sampling-temperature" mistake="after-softmax"
+# %% [markdown] task="sampling-temperature" mistake="after-softmax"
 # divides the probabilities: the logits are divided
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    if temperature == 0:
-        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
-    return softmax(logits) / temperature
+# ```diff
+# - softmax(logits / temperature)
+# + softmax(logits) / temperature
+# ```
 
-# %% task="sampling-temperature" mistake="multiplied"
+# %% [markdown] task="sampling-temperature" mistake="multiplied"
 # multiplies: a low temperature must make the likely likelier
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    if temperature == 0:
-        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
-    return softmax(logits * temperature)
+# ```diff
+# - logits / temperature
+# + logits * temperature
+# ```
 
-# %% task="sampling-temperature" mistake="no-zero"
+# %% [markdown] task="sampling-temperature" mistake="no-zero"
 # is nan at temperature 0: put all mass on the largest logit
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    temperature = np.float64(temperature)
-    return softmax(logits / temperature)
+# ```diff
+# -     if temperature == 0:
+# -         return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+# +     temperature = np.float64(temperature)
+# ```
 
-# %% task="sampling-temperature" mistake="shared"
+# %% [markdown] task="sampling-temperature" mistake="shared"
 # shares the mass between equal logits at temperature 0: the first has it all
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    if temperature == 0:
-        return softmax(np.where(logits == logits.max(axis=-1, keepdims=True), 0.0, -np.inf))
-    return softmax(logits / temperature)
+# ```diff
+# - np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+# + softmax(np.where(logits == logits.max(axis=-1, keepdims=True), 0.0, -np.inf))
+# ```
 
-# %% task="sampling-temperature" mistake="ids"
+# %% [markdown] task="sampling-temperature" mistake="ids"
 # gives ids at temperature 0: probabilities are asked for
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    if temperature == 0:
-        return logits.argmax(axis=-1)
-    return softmax(logits / temperature)
+# ```diff
+# - np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+# + logits.argmax(axis=-1)
+# ```
 
-# %% task="sampling-temperature" mistake="whole-array"
+# %% [markdown] task="sampling-temperature" mistake="whole-array"
 # takes the largest of all rows: each row has its own
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    if temperature == 0:
-        return np.eye(logits.shape[-1])[np.full(len(logits), logits.argmax() % logits.shape[-1])]
-    return softmax(logits / temperature)
+# ```diff
+# - logits.argmax(axis=-1)
+# + np.full(len(logits), logits.argmax() % logits.shape[-1])
+# ```
 
-# %% task="sampling-temperature" mistake="overflows"
+# %% [markdown] task="sampling-temperature" mistake="overflows"
 # overflows: subtract the largest logit before exp, as softmax does
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    if temperature == 0:
-        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
-    with np.errstate(all='ignore'):
-        e = np.exp(logits / temperature)
-        return e / e.sum(axis=-1, keepdims=True)
+# ```diff
+# - return softmax(logits / temperature)
+# + with np.errstate(all='ignore'):
+# +         e = np.exp(logits / temperature)
+# +         return e / e.sum(axis=-1, keepdims=True)
+# ```
 
-# %% task="sampling-temperature" mistake="power-of-root"
+# %% [markdown] task="sampling-temperature" mistake="power-of-root"
 # has the square root of the temperature
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    if temperature == 0:
-        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
-    return softmax(logits / math.sqrt(temperature))
+# ```diff
+# - logits / temperature
+# + logits / math.sqrt(temperature)
+# ```
 
-# %% task="sampling-temperature" right="powers"
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    if temperature == 0:
-        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
-    log_p = logits - logits.max(axis=-1, keepdims=True)
-    p = np.exp(log_p / temperature)
-    return p / p.sum(axis=-1, keepdims=True)
+# %% [markdown] task="sampling-temperature" right="powers"
+# ```diff
+# - return softmax(logits / temperature)
+# + log_p = logits - logits.max(axis=-1, keepdims=True)
+# +     p = np.exp(log_p / temperature)
+# +     return p / p.sum(axis=-1, keepdims=True)
+# ```
 
-# %% task="sampling-temperature" right="put"
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    if temperature == 0:
-        p = np.zeros(logits.shape)
-        p[np.arange(len(p)), logits.argmax(axis=-1)] = 1
-        return p
-    return softmax(logits / temperature)
+# %% [markdown] task="sampling-temperature" right="put"
+# ```diff
+# - return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+# + p = np.zeros(logits.shape)
+# +         p[np.arange(len(p)), logits.argmax(axis=-1)] = 1
+# +         return p
+# ```
 
 # %% task="sampling-temperature" right="rows"
 def with_temperature(logits, temperature):
@@ -126,19 +118,19 @@ def with_temperature(logits, temperature):
             rows.append(softmax(row / temperature))
     return np.array(rows)
 
-# %% task="sampling-temperature" reject="tiny"
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    temperature = max(temperature, 1e-9)
-    return softmax(logits / temperature)
+# %% [markdown] task="sampling-temperature" reject="tiny"
+# ```diff
+# -     if temperature == 0:
+# -         return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+# +     temperature = max(temperature, 1e-9)
+# ```
 
-# %% task="sampling-temperature" reject="logits-changed"
-def with_temperature(logits, temperature):
-    """Return probabilities (B, V)."""
-    if temperature == 0:
-        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
-    logits /= temperature
-    return softmax(logits)
+# %% [markdown] task="sampling-temperature" reject="logits-changed"
+# ```diff
+# - return softmax(logits / temperature)
+# + logits /= temperature
+# +     return softmax(logits)
+# ```
 
 # %% task="sampling-top-k" cases=true
 def cases(rng):
@@ -162,80 +154,64 @@ def cases(rng):
 # sort minus p with kind="stable", take the first k ids of each row, copy their probabilities into
 # zeros, and divide by the row's sum.
 
-# %% task="sampling-top-k" mistake="not-scaled"
+# %% [markdown] task="sampling-top-k" mistake="not-scaled"
 # does not sum to 1: scale what is left
-def top_k(p, k):
-    """Return p (B, V) cut to the k likeliest tokens of each row."""
-    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
-    return kept
+# ```diff
+# - return kept / kept.sum(axis=-1, keepdims=True)
+# + return kept
+# ```
 
-# %% task="sampling-top-k" mistake="least-likely"
+# %% [markdown] task="sampling-top-k" mistake="least-likely"
 # keeps the least likely
-def top_k(p, k):
-    """Return p (B, V) cut to the k likeliest tokens of each row."""
-    order = np.argsort(p, axis=-1, kind="stable")[:, :k]
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# - np.argsort(-p,
+# + np.argsort(p,
+# ```
 
-# %% task="sampling-top-k" mistake="ties-kept"
+# %% [markdown] task="sampling-top-k" mistake="ties-kept"
 # keeps all that are as likely as the k-th: k of them, and no more
-def top_k(p, k):
-    """Return p (B, V) cut to the k likeliest tokens of each row."""
-    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
-    kth = np.sort(p, axis=-1)[:, ::-1][:, min(k, p.shape[-1]) - 1][:, None]
-    kept = np.where(p >= kth, p, 0)
-    return kept / kept.sum(axis=-1, keepdims=True)
-    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# -     kept = np.zeros_like(p)
+# +     kth = np.sort(p, axis=-1)[:, ::-1][:, min(k, p.shape[-1]) - 1][:, None]
+# +     kept = np.where(p >= kth, p, 0)
+# +     return kept / kept.sum(axis=-1, keepdims=True)
+# ```
 
-# %% task="sampling-top-k" mistake="ties-larger-id"
+# %% [markdown] task="sampling-top-k" mistake="ties-larger-id"
 # keeps the larger ids of equal probabilities
-def top_k(p, k):
-    """Return p (B, V) cut to the k likeliest tokens of each row."""
-    order = np.argsort(p, axis=-1, kind='stable')[:, ::-1][:, :k]
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# - np.argsort(-p, axis=-1, kind="stable")[:, :k]
+# + np.argsort(p, axis=-1, kind='stable')[:, ::-1][:, :k]
+# ```
 
-# %% task="sampling-top-k" mistake="one-more"
+# %% [markdown] task="sampling-top-k" mistake="one-more"
 # keeps k + 1
-def top_k(p, k):
-    """Return p (B, V) cut to the k likeliest tokens of each row."""
-    order = np.argsort(-p, axis=-1, kind="stable")[:, : k + 1]
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# - [:, :k]
+# + [:, : k + 1]
+# ```
 
-# %% task="sampling-top-k" mistake="one-row"
+# %% [markdown] task="sampling-top-k" mistake="one-row"
 # takes the ids of the first row for all
-def top_k(p, k):
-    """Return p (B, V) cut to the k likeliest tokens of each row."""
-    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
-    order = np.tile(order[:1], (len(p), 1))
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# -     kept = np.zeros_like(p)
+# +     order = np.tile(order[:1], (len(p), 1))
+# +     kept = np.zeros_like(p)
+# ```
 
-# %% task="sampling-top-k" mistake="even"
+# %% [markdown] task="sampling-top-k" mistake="even"
 # makes the k likeliest equally likely: they keep their proportions
-def top_k(p, k):
-    """Return p (B, V) cut to the k likeliest tokens of each row."""
-    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, 1.0, axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# - np.take_along_axis(p, order, axis=-1)
+# + 1.0
+# ```
 
-# %% task="sampling-top-k" mistake="whole-array"
+# %% [markdown] task="sampling-top-k" mistake="whole-array"
 # is scaled by the sum of all rows
-def top_k(p, k):
-    """Return p (B, V) cut to the k likeliest tokens of each row."""
-    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
-    return kept / kept.sum()
+# ```diff
+# - kept.sum(axis=-1, keepdims=True)
+# + kept.sum()
+# ```
 
 # %% task="sampling-top-k" right="loop"
 def top_k(p, k):
@@ -260,22 +236,18 @@ def top_k(p, k):
     kept /= kept.sum(axis=-1, keepdims=True)
     return kept
 
-# %% task="sampling-top-k" reject="p-changed"
-def top_k(p, k):
-    """Return p (B, V) cut to the k likeliest tokens of each row."""
-    order = np.argsort(-p, axis=-1, kind="stable")[:, :k]
-    p[p < np.sort(p, axis=-1)[:, ::-1][:, min(k, p.shape[-1]) - 1][:, None]] = 0
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# %% [markdown] task="sampling-top-k" reject="p-changed"
+# ```diff
+# - kept = np.zeros_like(p)
+# + p[p < np.sort(p, axis=-1)[:, ::-1][:, min(k, p.shape[-1]) - 1][:, None]] = 0
+# +     kept = np.zeros_like(p)
+# ```
 
-# %% task="sampling-top-k" reject="at-most-five"
-def top_k(p, k):
-    """Return p (B, V) cut to the k likeliest tokens of each row."""
-    order = np.argsort(-p, axis=-1, kind="stable")[:, : min(k, 5)]
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# %% [markdown] task="sampling-top-k" reject="at-most-five"
+# ```diff
+# - [:, :k]
+# + [:, : min(k, 5)]
+# ```
 
 # %% task="sampling-top-p" cases=true
 def cases(rng):
@@ -295,101 +267,61 @@ def cases(rng):
 # sort in falling order; cumulative sum minus the entry itself is the mass before it; keep where
 # that is less than `mass`; put the rest back where it came from; divide by the row's sum.
 
-# %% task="sampling-top-p" mistake="including-itself"
+# %% [markdown] task="sampling-top-p" mistake="including-itself"
 # leaves out the token that reaches the mass: what counts is the mass of the likelier ones
-def top_p(p, mass):
-    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
-    order = np.argsort(-p, axis=-1)
-    ranked = np.take_along_axis(p, order, axis=-1)
-    before = np.cumsum(ranked, axis=-1)    # the mass of the likelier ones
-    ranked = np.where(before < mass, ranked, 0)
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, ranked, axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# - np.cumsum(ranked, axis=-1) - ranked
+# + np.cumsum(ranked, axis=-1)
+# ```
 
-# %% task="sampling-top-p" mistake="not-scaled"
+# %% [markdown] task="sampling-top-p" mistake="not-scaled"
 # does not sum to 1: scale what is left
-def top_p(p, mass):
-    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
-    order = np.argsort(-p, axis=-1)
-    ranked = np.take_along_axis(p, order, axis=-1)
-    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
-    ranked = np.where(before < mass, ranked, 0)
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, ranked, axis=-1)
-    return kept
+# ```diff
+# - return kept / kept.sum(axis=-1, keepdims=True)
+# + return kept
+# ```
 
-# %% task="sampling-top-p" mistake="not-sorted"
+# %% [markdown] task="sampling-top-p" mistake="not-sorted"
 # adds up in the order of the ids: the likeliest go first
-def top_p(p, mass):
-    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
-    order = np.broadcast_to(np.arange(p.shape[-1]), p.shape)
-    ranked = np.take_along_axis(p, order, axis=-1)
-    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
-    ranked = np.where(before < mass, ranked, 0)
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, ranked, axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# - order = np.argsort(-p, axis=-1)
+# + order = np.broadcast_to(np.arange(p.shape[-1]), p.shape)
+# ```
 
-# %% task="sampling-top-p" mistake="rising"
+# %% [markdown] task="sampling-top-p" mistake="rising"
 # begins with the least likely
-def top_p(p, mass):
-    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
-    order = np.argsort(p, axis=-1)
-    ranked = np.take_along_axis(p, order, axis=-1)
-    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
-    ranked = np.where(before < mass, ranked, 0)
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, ranked, axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# - np.argsort(-p, axis=-1)
+# + np.argsort(p, axis=-1)
+# ```
 
-# %% task="sampling-top-p" mistake="left-sorted"
+# %% [markdown] task="sampling-top-p" mistake="left-sorted"
 # is in the order of the ranks: put each probability back at its id
-def top_p(p, mass):
-    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
-    order = np.argsort(-p, axis=-1)
-    ranked = np.take_along_axis(p, order, axis=-1)
-    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
-    ranked = np.where(before < mass, ranked, 0)
-    kept = np.zeros_like(p)
-    kept[...] = ranked
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# - np.put_along_axis(kept, order, ranked, axis=-1)
+# + kept[...] = ranked
+# ```
 
-# %% task="sampling-top-p" mistake="threshold"
+# %% [markdown] task="sampling-top-p" mistake="threshold"
 # keeps tokens that are likelier than 1 - mass: it is the sum that counts
-def top_p(p, mass):
-    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
-    order = np.argsort(-p, axis=-1)
-    ranked = np.take_along_axis(p, order, axis=-1)
-    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
-    ranked = np.where((ranked > 1 - mass) | (before == 0), ranked, 0)
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, ranked, axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# - np.where(before < mass, ranked, 0)
+# + np.where((ranked > 1 - mass) | (before == 0), ranked, 0)
+# ```
 
-# %% task="sampling-top-p" mistake="one-more"
+# %% [markdown] task="sampling-top-p" mistake="one-more"
 # keeps one token too many
-def top_p(p, mass):
-    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
-    order = np.argsort(-p, axis=-1)
-    ranked = np.take_along_axis(p, order, axis=-1)
-    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
-    ranked = np.where(before - np.roll(ranked, 1, axis=-1) * (before > 0) < mass, ranked, 0)
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, ranked, axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# - np.where(before < mass, ranked, 0)
+# + np.where(before - np.roll(ranked, 1, axis=-1) * (before > 0) < mass, ranked, 0)
+# ```
 
-# %% task="sampling-top-p" mistake="whole-array"
+# %% [markdown] task="sampling-top-p" mistake="whole-array"
 # adds up over all rows: each row has its own mass
-def top_p(p, mass):
-    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
-    order = np.argsort(-p, axis=-1)
-    ranked = np.take_along_axis(p, order, axis=-1)
-    before = np.cumsum(ranked).reshape(p.shape) - ranked    # the mass of the likelier ones
-    ranked = np.where(before < mass, ranked, 0)
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, ranked, axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# ```diff
+# - np.cumsum(ranked, axis=-1) - ranked
+# + np.cumsum(ranked).reshape(p.shape) - ranked
+# ```
 
 # %% task="sampling-top-p" right="loop"
 def top_p(p, mass):
@@ -419,27 +351,17 @@ def top_p(p, mass):
     kept = p * (rank < n[:, None])
     return kept / kept.sum(axis=-1, keepdims=True)
 
-# %% task="sampling-top-p" reject="at-least-two"
-def top_p(p, mass):
-    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
-    order = np.argsort(-p, axis=-1)
-    ranked = np.take_along_axis(p, order, axis=-1)
-    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
-    ranked = np.where((before < mass) | (np.arange(p.shape[-1]) < 2), ranked, 0)
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, ranked, axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+# %% [markdown] task="sampling-top-p" reject="at-least-two"
+# ```diff
+# - np.where(before < mass, ranked, 0)
+# + np.where((before < mass) | (np.arange(p.shape[-1]) < 2), ranked, 0)
+# ```
 
-# %% task="sampling-top-p" reject="softmaxed"
-def top_p(p, mass):
-    """Return p (B, V) cut to the smallest set of likeliest tokens that reaches `mass`."""
-    order = np.argsort(-p, axis=-1)
-    ranked = np.take_along_axis(p, order, axis=-1)
-    before = np.cumsum(ranked, axis=-1) - ranked    # the mass of the likelier ones
-    ranked = np.where(before < mass, ranked, 0)
-    kept = np.zeros_like(p)
-    np.put_along_axis(kept, order, ranked, axis=-1)
-    return np.where(kept > 0, np.exp(kept), 0) / np.where(kept > 0, np.exp(kept), 0).sum(axis=-1, keepdims=True)
+# %% [markdown] task="sampling-top-p" reject="softmaxed"
+# ```diff
+# - kept / kept.sum(axis=-1, keepdims=True)
+# + np.where(kept > 0, np.exp(kept), 0) / np.where(kept > 0, np.exp(kept), 0).sum(axis=-1, keepdims=True)
+# ```
 
 # %% task="sampling-draw" cases=true
 def cases(rng):
@@ -463,53 +385,61 @@ def cases(rng):
 # %% [markdown] task="sampling-draw" hint=3
 # compare the cumulative sums with u as a column; argmax gives the first place that is True.
 
-# %% task="sampling-draw" mistake="at-least"
+# %% [markdown] task="sampling-draw" mistake="at-least"
 # draws a token of probability 0, or the one before, where u lies on a border: the sum must be
 # larger than u
-def draw(p, u):
-    """Return one id for each row of p (B, V), (B,)."""
-    return (np.cumsum(p, axis=-1) >= u[:, None]).argmax(axis=-1)
+# ```diff
+# - > u[:, None]
+# + >= u[:, None]
+# ```
 
-# %% task="sampling-draw" mistake="argmax-p"
+# %% [markdown] task="sampling-draw" mistake="argmax-p"
 # is the likeliest: u decides
-def draw(p, u):
-    """Return one id for each row of p (B, V), (B,)."""
-    return p.argmax(axis=-1)
+# ```diff
+# - (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+# + p.argmax(axis=-1)
+# ```
 
-# %% task="sampling-draw" mistake="no-cumsum"
+# %% [markdown] task="sampling-draw" mistake="no-cumsum"
 # compares with single probabilities: with their sums up to there
-def draw(p, u):
-    """Return one id for each row of p (B, V), (B,)."""
-    return (p > u[:, None]).argmax(axis=-1)
+# ```diff
+# - np.cumsum(p, axis=-1)
+# + p
+# ```
 
-# %% task="sampling-draw" mistake="one-u"
+# %% [markdown] task="sampling-draw" mistake="one-u"
 # uses the first u for all rows
-def draw(p, u):
-    """Return one id for each row of p (B, V), (B,)."""
-    return (np.cumsum(p, axis=-1) > u[0]).argmax(axis=-1)
+# ```diff
+# - u[:, None]
+# + u[0]
+# ```
 
-# %% task="sampling-draw" mistake="one-too-far"
+# %% [markdown] task="sampling-draw" mistake="one-too-far"
 # is one too large
-def draw(p, u):
-    """Return one id for each row of p (B, V), (B,)."""
-    return (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1) + 1
+# ```diff
+# - .argmax(axis=-1)
+# + .argmax(axis=-1) + 1
+# ```
 
-# %% task="sampling-draw" mistake="one-before"
+# %% [markdown] task="sampling-draw" mistake="one-before"
 # is one too small: the first sum that is larger belongs to the token
-def draw(p, u):
-    """Return one id for each row of p (B, V), (B,)."""
-    return np.maximum((np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1) - 1, 0)
+# ```diff
+# - (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+# + np.maximum((np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1) - 1, 0)
+# ```
 
-# %% task="sampling-draw" mistake="scaled-u"
+# %% [markdown] task="sampling-draw" mistake="scaled-u"
 # takes u for a place in the list: a likely token has a longer piece
-def draw(p, u):
-    """Return one id for each row of p (B, V), (B,)."""
-    return (u * p.shape[-1]).astype(int)
+# ```diff
+# - (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+# + (u * p.shape[-1]).astype(int)
+# ```
 
-# %% task="sampling-draw" right="count"
-def draw(p, u):
-    """Return one id for each row of p (B, V), (B,)."""
-    return (np.cumsum(p, axis=-1) <= u[:, None]).sum(axis=-1)
+# %% [markdown] task="sampling-draw" right="count"
+# ```diff
+# - return (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+# + return (np.cumsum(p, axis=-1) <= u[:, None]).sum(axis=-1)
+# ```
 
 # %% task="sampling-draw" right="searchsorted"
 def draw(p, u):
@@ -556,86 +486,70 @@ def cases(rng):
 # write k and v at place self.length; count it; the output is the softmax of the used keys times q
 # over root D, times the used values.
 
-# %% task="sampling-kv-cache" mistake="without-itself"
+# %% [markdown] task="sampling-kv-cache" mistake="without-itself"
 # does not look at the new token itself: keep its key and value first
-def append(self, q, k, v):
-    """Keep k and v, and return the output (D,) for the query q."""
-    self.k[self.length], self.v[self.length] = k, v
-    self.length += 1
-    n = max(self.length - 1, 1)
-    keys, values = self.k[:n], self.v[:n]
-    return softmax(keys @ q / math.sqrt(len(q))) @ values
+# ```diff
+# - keys, values = self.k[: self.length], self.v[: self.length]
+# + n = max(self.length - 1, 1)
+# +     keys, values = self.k[:n], self.v[:n]
+# ```
 
-# %% task="sampling-kv-cache" mistake="whole-room"
+# %% [markdown] task="sampling-kv-cache" mistake="whole-room"
 # looks at places that are not used yet: a key of zeros has the score 0, and weight
-def append(self, q, k, v):
-    """Keep k and v, and return the output (D,) for the query q."""
-    self.k[self.length], self.v[self.length] = k, v
-    self.length += 1
-    keys, values = self.k, self.v
-    return softmax(keys @ q / math.sqrt(len(q))) @ values
+# ```diff
+# - self.k[: self.length], self.v[: self.length]
+# + self.k, self.v
+# ```
 
-# %% task="sampling-kv-cache" mistake="no-scale"
+# %% [markdown] task="sampling-kv-cache" mistake="no-scale"
 # lacks the 1/√D
-def append(self, q, k, v):
-    """Keep k and v, and return the output (D,) for the query q."""
-    self.k[self.length], self.v[self.length] = k, v
-    self.length += 1
-    keys, values = self.k[: self.length], self.v[: self.length]
-    return softmax(keys @ q) @ values
+# ```diff
+# -  / math.sqrt(len(q))
+# +
+# ```
 
-# %% task="sampling-kv-cache" mistake="scaled-by-length"
+# %% [markdown] task="sampling-kv-cache" mistake="scaled-by-length"
 # is scaled by the number of tokens: D is the size of a head
-def append(self, q, k, v):
-    """Keep k and v, and return the output (D,) for the query q."""
-    self.k[self.length], self.v[self.length] = k, v
-    self.length += 1
-    keys, values = self.k[: self.length], self.v[: self.length]
-    return softmax(keys @ q / math.sqrt(self.length)) @ values
+# ```diff
+# - math.sqrt(len(q))
+# + math.sqrt(self.length)
+# ```
 
-# %% task="sampling-kv-cache" mistake="last-only"
+# %% [markdown] task="sampling-kv-cache" mistake="last-only"
 # looks at the last token only
-def append(self, q, k, v):
-    """Keep k and v, and return the output (D,) for the query q."""
-    self.k[self.length], self.v[self.length] = k, v
-    self.length += 1
-    keys, values = self.k[self.length - 1 : self.length], self.v[self.length - 1 : self.length]
-    return softmax(keys @ q / math.sqrt(len(q))) @ values
+# ```diff
+# - self.k[: self.length], self.v[: self.length]
+# + self.k[self.length - 1 : self.length], self.v[self.length - 1 : self.length]
+# ```
 
-# %% task="sampling-kv-cache" mistake="not-counted"
+# %% [markdown] task="sampling-kv-cache" mistake="not-counted"
 # is written to the first place every time: count the tokens
-def append(self, q, k, v):
-    """Keep k and v, and return the output (D,) for the query q."""
-    self.k[self.length], self.v[self.length] = k, v
-    keys, values = self.k[:1], self.v[:1]
-    return softmax(keys @ q / math.sqrt(len(q))) @ values
+# ```diff
+# -     self.length += 1
+# -     keys, values = self.k[: self.length], self.v[: self.length]
+# +     keys, values = self.k[:1], self.v[:1]
+# ```
 
-# %% task="sampling-kv-cache" mistake="keys-for-values"
+# %% [markdown] task="sampling-kv-cache" mistake="keys-for-values"
 # mixes the keys: the weights belong to the values
-def append(self, q, k, v):
-    """Keep k and v, and return the output (D,) for the query q."""
-    self.k[self.length], self.v[self.length] = k, v
-    self.length += 1
-    keys, values = self.k[: self.length], self.v[: self.length]
-    return softmax(keys @ q / math.sqrt(len(q))) @ keys
+# ```diff
+# - ) @ values
+# + ) @ keys
+# ```
 
-# %% task="sampling-kv-cache" mistake="query-kept"
+# %% [markdown] task="sampling-kv-cache" mistake="query-kept"
 # keeps the query in place of the key
-def append(self, q, k, v):
-    """Keep k and v, and return the output (D,) for the query q."""
-    self.k[self.length], self.v[self.length] = q, v
-    self.length += 1
-    keys, values = self.k[: self.length], self.v[: self.length]
-    return softmax(keys @ q / math.sqrt(len(q))) @ values
+# ```diff
+# - = k, v
+# + = q, v
+# ```
 
-# %% task="sampling-kv-cache" mistake="no-softmax"
+# %% [markdown] task="sampling-kv-cache" mistake="no-softmax"
 # takes the scores as weights: they go through softmax
-def append(self, q, k, v):
-    """Keep k and v, and return the output (D,) for the query q."""
-    self.k[self.length], self.v[self.length] = k, v
-    self.length += 1
-    keys, values = self.k[: self.length], self.v[: self.length]
-    return (keys @ q / math.sqrt(len(q))) @ values
+# ```diff
+# - softmax(keys @ q / math.sqrt(len(q)))
+# + (keys @ q / math.sqrt(len(q)))
+# ```
 
 # %% task="sampling-kv-cache" right="einsum"
 def append(self, q, k, v):
@@ -663,20 +577,16 @@ def append(self, q, k, v):
         out += weights[j] / sum(weights) * self.v[j]
     return out
 
-# %% task="sampling-kv-cache" reject="grows"
-def append(self, q, k, v):
-    """Keep k and v, and return the output (D,) for the query q."""
-    self.k[self.length], self.v[self.length] = k, v
-    self.k, self.v = self.k.copy(), self.v.copy()
-    self.k[self.length :] = k
-    self.length += 1
-    keys, values = self.k[: self.length], self.v[: self.length]
-    return softmax(keys @ q / math.sqrt(len(q))) @ values
+# %% [markdown] task="sampling-kv-cache" reject="grows"
+# ```diff
+# -     self.k[self.length], self.v[self.length] = k, v
+# +     self.k[self.length], self.v[self.length] = k, v
+# +     self.k, self.v = self.k.copy(), self.v.copy()
+# +     self.k[self.length :] = k
+# ```
 
-# %% task="sampling-kv-cache" reject="window-of-three"
-def append(self, q, k, v):
-    """Keep k and v, and return the output (D,) for the query q."""
-    self.k[self.length], self.v[self.length] = k, v
-    self.length += 1
-    keys, values = self.k[: self.length][-3:], self.v[: self.length][-3:]
-    return softmax(keys @ q / math.sqrt(len(q))) @ values
+# %% [markdown] task="sampling-kv-cache" reject="window-of-three"
+# ```diff
+# - self.k[: self.length], self.v[: self.length]
+# + self.k[: self.length][-3:], self.v[: self.length][-3:]
+# ```

@@ -40,7 +40,8 @@ def check(task, answer):
         progress.note(task, state="right" if verdict.is_right else "wrong")
     print("\n".join(verdict.lines()))
     if not verdict.is_right:
-        raise CheckError(f"{task} is not right yet: see above; hint({task!r}) may help")
+        state = "right" if verdict.written else "written"
+        raise CheckError(f"{task} is not {state} yet: see above; hint({task!r}) may help")
 
 
 def verdict_on(exercises, task, answer, seed=None):

@@ -77,7 +77,7 @@ def table(root=ROOT):
             state = known.get("state", "untouched")
             hints, minutes = number(known.get("hints"), 0), number(known.get("seconds"), 0) / 60
             lines.append(
-                f"  {task.id:28} {state:10} {task.points} points"
+                f"  {task.id:28} {state:10} {task.points} point{'s' * (task.points != 1)}"
                 + (f", {hints} hint{'s' * (hints != 1)}" if hints else "")
                 + (f", {minutes:.0f} min" if known else f", about {task.minutes} min")
             )

@@ -18,7 +18,7 @@ import numpy as np
 from coursekit.checking import cases as case_module
 from coursekit.checking.cases import run
 from coursekit.files import BookError
-from coursekit.source import answer_lines, read_page
+from coursekit.source import BEGIN, END, answer_lines, read_page
 
 ROOT = Path(__file__).parents[2]
 FOR_CASES = ("Call", "Case", "Model", "Rng", "layer", "dname")  # what a `cases` function may use
@@ -80,7 +80,9 @@ class ExerciseSet:
             if "hint" in here:
                 hints.append(source)
             elif kind := next((k for k in ("mistake", "right", "reject") if k in here), None):
-                message = "" if kind != "mistake" else leading_comment(source)
+                message = "" if kind != "mistake" else leading_text(source)
+                if cell["cell_type"] == "markdown":
+                    source = edited(self.own_answer(name), source, self.checks.where(index))
                 variants.append(Variant(kind, here[kind], message, source))
             elif cell["cell_type"] == "code" and ("cases" in here or "task" not in here):
                 exec(compile(source, f"<{self.checks.where(index)}>", "exec"), namespace)
@@ -98,6 +100,12 @@ class ExerciseSet:
             cases,
             variants,
         )
+
+    def own_answer(self, task):
+        """The text of our own answer cell."""
+        [cell] = [cell for cell in self.page.cells if cell["metadata"].get("answer") == task]
+        lines = cell["source"].split("\n")
+        return "\n".join(line for line in lines if line.strip() not in (BEGIN, END))
 
     def answer(self, task, sources=None, name=None):
         """What the check cell of `task` would be given, with `sources` in place of our answers.
@@ -135,14 +143,32 @@ class ExerciseSet:
         return self.answer(task, {task: variants[variant_name].source})
 
 
-def leading_comment(source):
-    """The comment that a cell begins with, as one line of text."""
-    lines = []
-    for line in source.split("\n"):
-        if not line.startswith("#"):
-            break
-        lines.append(line.lstrip("# "))
-    return " ".join(lines)
+def leading_text(source):
+    """What a cell says before its code or its edits, as one line of text."""
+    words = source.partition("```diff")[0]
+    if words == source:  # code: its first comment
+        words = re.match(r"(?:#.*\n)*", source)[0].replace("#", "")
+    return " ".join(words.split())
+
+
+def edited(source, text, where):
+    """`source` with the edits of a ```diff block: what stands after - becomes what stands after +.
+
+    Each edit is a part of a line, or some lines, and is made wherever it fits. With nothing after
+    it, lines that follow a - go altogether.
+
+    Raises:
+        BookError: an edit does not fit anywhere.
+    """
+    block = text.partition("```diff\n")[2].rpartition("```")[0]
+    for old, new in re.findall(r"((?:^-.*\n)+)((?:^\+.*\n)*)", block, re.M):
+        old, replaced = ("\n".join(line[2:] for line in part.splitlines()) for part in (old, new))
+        if old not in source:
+            raise BookError(f"{where}: its edit does not fit our answer: {old}")
+        if not new:
+            old = f"{old}\n" if f"{old}\n" in source else f"\n{old}"
+        source = source.replace(old, replaced)
+    return source
 
 
 def owner(answer):
