@@ -16,7 +16,7 @@ CELL_KEYS = {
     "checks": {"task", "cases", "hint", "mistake", "right", "reject"},
 }
 LEVELS = ("easy", "medium", "hard")
-TAGS = {"export", "measurement", "skip-execution", "raises-exception"}
+TAGS = {"export", "measurement", "skip-execution", "raises-exception", "widget"}
 NBVAL_TAGS = {"measurement": "nbval-ignore-output", "skip-execution": "nbval-skip"}
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 BLANK = ["# YOUR CODE HERE", "raise NotImplementedError()"]  # as nbgrader writes it

@@ -322,29 +322,48 @@ print("row sums", np.abs(dlogits.sum(axis=1)).round(4))
 # being id 2:
 
 # %%
-from coursekit.figures import PALETTE, show, subplots
-
 scores, target = np.array([2.0, 0.5, 1.5, -1.0, 0.0]), 2
 p, push = softmax(scores), -cross_entropy_backward(scores[None], np.array([target]))[0]
-colors = [PALETTE[1] if i == target else PALETTE[0] for i in range(5)]
 print("p    ", p.round(3))
 print("y - p", push.round(3))
 
+# %% tags=["widget"]
+from coursekit.figures import BLUE, ORANGE, show, subplots
+
+def draw(scores, target):
+    """The probabilities of five scores, and the push y - p on each."""
+    p, push = softmax(scores), -cross_entropy_backward(scores[None], np.array([target]))[0]
+    colors = [ORANGE if i == target else BLUE for i in range(5)]
+    figure, (left, right) = subplots(1, 2, size=(8, 3.2))
+    left.bar(range(5), p, color=colors)
+    left.set(ylabel="probability p", title="what the model says", ylim=(0, 1))
+    right.axhline(0, color="black", linewidth=0.8)
+    right.quiver(range(5), 0 * push, 0 * push, push, color=colors, angles="xy", scale_units="xy",
+                 scale=1, width=0.012)
+    right.set(ylabel="y - p", title="the push on each logit", xlim=(-0.5, 4.5), ylim=(-1, 1))
+    for axes in (left, right):
+        axes.set_xticks(range(5), [f"{i}\ntarget" if i == target else str(i) for i in range(5)])
+        axes.set_xlabel("id")
+    show(figure, "Left: the probabilities of five ids, the target in orange. Right: arrows y minus "
+                 "p: the target's logit is pushed up, every other one down by its own probability.")
+    return figure
+
 # %%
-figure, (left, right) = subplots(1, 2, size=(8, 3.2))
-left.bar(range(5), p, color=colors)
-left.set(xlabel="id", ylabel="probability p", title="what the model says")
-right.axhline(0, color="black", linewidth=0.8)
-for i in range(5):
-    right.annotate("", (i, push[i]), (i, 0), arrowprops={
-        "arrowstyle": "->", "linewidth": 2, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8,
-        "color": colors[i]})
-right.set(xlabel="id", ylabel="y - p", title="the push on each logit",
-          xlim=(-0.5, 4.5), ylim=(-0.8, 0.8))
-for axis in (left, right):
-    axis.set_xticks(range(5), [f"{i}\ntarget" if i == target else str(i) for i in range(5)])
-show(figure, "Left: the probabilities of five ids, the target in orange. Right: arrows y minus p: "
-             "the target's logit is pushed up, every other one down by its own probability.")
+draw(scores, target);
+
+# %% [markdown]
+# Can the push on the target be larger than 1? Can an id that is not the target be pushed up? Drag
+# the five logits and look for either. (In a notebook that is running you see sliders here.)
+
+# %% tags=["skip-execution", "widget"]
+from ipywidgets import FloatSlider, IntSlider, interactive
+
+def drag(target, **logits):
+    return draw(np.array([*logits.values()]), target)
+
+logits = {f"logit {i}": FloatSlider(v, min=-6, max=6) for i, v in enumerate([2, 0.5, 1.5, -1, 0])}
+panel = interactive(drag, target=IntSlider(2, min=0, max=4), **logits)
+panel
 
 # %% [markdown]
 # ## The layer

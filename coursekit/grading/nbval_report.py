@@ -28,12 +28,14 @@ def prepare(job, cells, place, library, timeout, limits):
     (job / "cells.py").write_text(REPORTER, "utf-8")
     command = [
         sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "cells",
-        "-p", "no:coursekit", "-p", "no:cacheprovider", "-p", "no:xdist", "-q",
+        "-p", "nbval.plugin", "-p", "no:cacheprovider", "-q",
         f"--nbval-cell-timeout={timeout}", "-c", "/dev/null", f"--rootdir={place}",
         f"{place}/set.ipynb",
     ]  # fmt: skip
     # In the kernel, `check` finds no cases, and says nothing.
     variables = ["/usr/bin/env", f"COURSEKIT_INPUTS={place}/in", f"PYTHONPATH={place}:{library}"]
+    # To look for plugins, and to load those of other packages, takes a second a student.
+    variables += ["PYTEST_DISABLE_PLUGIN_AUTOLOAD=1"]
     about = {"command": [*variables, *command], "limits": limits}
     (job / "job.json").write_text(json.dumps(about), "utf-8")
 
