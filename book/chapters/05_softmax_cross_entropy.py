@@ -349,7 +349,7 @@ def draw(scores, target):
     return figure
 
 # %%
-draw(scores, target);
+figure = draw(scores, target)
 
 # %% [markdown]
 # Can the push on the target be larger than 1? Can an id that is not the target be pushed up? Drag
