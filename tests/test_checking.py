@@ -1,6 +1,7 @@
 """check, hint, status, nbval's overlay, the command line, and the reader's own GPT."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from coursekit.checking.covered import covered
 from coursekit.checking.judge import close
 from coursekit.checking.tasks import find_task, load_set
 from coursekit.files import BookError
+from coursekit.source import read_page
 
 SET, TASK = "03_linear", "linear-backward"
 
@@ -453,6 +455,36 @@ def test_an_error_raised_in_an_adopted_answer_stops_the_model(name, task, tmp_pa
     done = adopted(tmp_path, target)
     assert f"{target:36} yours" in done.stdout, done.stdout
     assert "this is the reader's code" in done.stderr and "it ran" not in done.stdout
+
+
+def run_capstone(folder, answers):
+    """Run chapter 19 on a fifth of the text for two steps, beside a reader's exercises."""
+    for name in ("notebooks", "data", "exercises"):
+        (folder / name).mkdir(parents=True)
+    text = (REPOSITORY / "data/shakespeare.txt").read_text()
+    (folder / "data/shakespeare.txt").write_text(text[:220_000])
+    type_in(SET, folder / f"exercises/{SET}.ipynb", answers)
+    cells = read_page(REPOSITORY, "book/chapters/19_shakespeare.py").cells
+    chapter = "\n".join(cell["source"] for cell in cells if cell["cell_type"] == "code")
+    assert "\nSTEPS = 2000\n" in chapter  # enough to adopt; too few to learn
+    return subprocess.run(
+        [sys.executable, "-c", chapter.replace("\nSTEPS = 2000\n", "\nSTEPS = 2\n")],
+        cwd=folder / "notebooks", capture_output=True, text=True,
+        env=os.environ | {"MPLBACKEND": "agg"},
+    )  # fmt: skip
+
+
+def test_the_capstone_runs_the_readers_layers(tmp_path):
+    done = run_capstone(tmp_path / "right", {})
+    assert "nn.linear:Linear                     yours" in done.stdout, done.stderr
+    assert "the same losses with the layers of exercises/: True" in done.stdout
+
+    trapped = solutions(SET)[TASK] + TRAP + "Linear.backward = trapped(Linear.backward)\n"
+    trapped += "backward = Linear.backward\nbackward.__objclass__ = Linear\n"
+    done = run_capstone(tmp_path / "trapped", {TASK: trapped})
+    assert "nn.linear:Linear                     yours" in done.stdout, done.stderr
+    assert done.returncode != 0 and "this is the reader's code" in done.stderr
+    assert "in first_losses" in done.stderr
 
 
 def test_a_wrong_answer_is_not_adopted(tmp_path):

@@ -2,12 +2,13 @@
 # # Chapter 19: Shakespeare
 #
 # Everything is built. Now three GPTs get the same text, cut in three ways: into characters, into
-# words, and into BPE tokens. Before any training, let us see what they know, which should be
-# nothing: each gives its V tokens the probability $1/V$. We measure in bits per character
-# ([chapter 13](13_tokenizers.ipynb)).
+# words, and into BPE tokens ([chapter 14](14_bpe.ipynb)). Before we train them, let us see what
+# they know. It should be nothing: each gives every one of its V tokens the probability $1/V$, with
+# a loss of $\ln V$. We turn that into bits per character, as in [chapter 13](13_tokenizers.ipynb).
 
 # %%
-SCALE = 1  # 2: four layers, 128 wide, twice the context; about ten times as long
+SCALE = 1   # 2: twice as wide, as deep, and as much context, for about ten times the arithmetic
+STEPS = 2000
 
 # %%
 import math
@@ -22,18 +23,437 @@ cut = round(len(text) * 0.9)
 train_text, val_text = text[:cut], text[cut:]
 tokenizers = {
     "char": CharTokenizer.train(train_text),
-    "word": WordTokenizer.train(train_text, min_freq=2),
+    "word": WordTokenizer.train(train_text, min_freq=4),
     "BPE": BPETokenizer.train(train_text, vocab_size=1024),
 }
 
 # %%
+train = {name: np.array(tok.encode(train_text)) for name, tok in tokenizers.items()}
 val = {name: np.array(tok.encode(val_text)) for name, tok in tokenizers.items()}
 
-def bits_per_character(nats_per_token, name):
-    """As chapter 13: the loss per token, in bits, times the tokens per character."""
+def to_bits(nats_per_token, name):
+    """Bits per character of the validation text."""
     return nats_per_token / math.log(2) * len(val[name]) / len(val_text)
 
 for name, tok in tokenizers.items():
     nats = math.log(tok.vocab_size)
-    print(f"{name:4}  V = {tok.vocab_size:5}   {len(val[name]):7,} tokens   ln V = {nats:.2f} nats"
-          f"   {bits_per_character(nats, name):.2f} bits per character")
+    print(f"{name:4}  V = {tok.vocab_size:4}   {len(val_text) / len(val[name]):.2f} characters a token"
+          f"   loss {nats:.2f} nats   {to_bits(nats, name):.2f} bits per character")
+
+# %% [markdown]
+# Three models that know nothing, and one of them needs little more than half of the bits of
+# another. Nothing has been learned yet, so what it is ahead by must lie in its tokens: whoever
+# knows the words of a language knows a good part of it.
+#
+# **The question of this chapter:** with the same layers, the same number of steps and the same
+# text, which tokens give the best model? And which of the answers that we could give is honest?
+#
+# ## Shapes, sizes and budget
+#
+# | name | meaning | value or shape |
+# |---|---|---|
+# | `T` | tokens of context, `block_size` | 32 · SCALE |
+# | `B` | windows in a batch | 24 |
+# | `C` | width, `n_embd`, in `H` = 4 heads | 64 · SCALE |
+# | `n_layer` | blocks | 2 · SCALE |
+# | `wte.W` | an embedding for each token, and the head | `(V, C)` |
+# | `train[name]`, `val[name]` | ids of the two texts, nine tenths and one tenth | `(N,)` |
+#
+# All three see the same number of tokens. For a token of $V$ possible ones, a model of $P$ numbers
+# does about $2P$ multiplications and additions forward, and twice that backward: each weight meets
+# each token once, and each of its two gradients does so again. The embedding is read forward
+# without any arithmetic, but as head it is multiplied in full. So the cost of a step is about
+#
+# $$6 \, B T \,(P_{\text{blocks}} + V C).$$
+
+# %%
+from numpygpt import GPT, GPTConfig
+
+B, T, C, H = 24, 32 * SCALE, 64 * SCALE, 4
+
+def new_model(name, seed=0):
+    config = GPTConfig(tokenizers[name].vocab_size, T, 2 * SCALE, H, C)
+    return GPT(config, rng=np.random.default_rng(seed))
+
+# %%
+for name, tok in tokenizers.items():
+    model, V = new_model(name), tok.vocab_size
+    blocks = sum(p.size for key, p in model.params().items() if key.startswith("blocks"))
+    print(f"{name:4}  {model.num_params():7,} numbers: {blocks:,} in blocks, {V * C:7,} in wte"
+          f"   {6 * B * T * (blocks + V * C) / 1e9:.2f} GFLOP a step")
+
+# %% [markdown]
+# The blocks are equal. The word model spends most of its numbers, and most of its work, on the
+# table of its words. So "the same budget" is a choice: the same tokens, as here, are not the same
+# arithmetic, and not the same text either, since a step of the word model reads several times as
+# many characters.
+#
+# ## By hand: which loss is lower?
+#
+# A line of 8 characters. The char model needs 8 tokens for it, with a mean loss of 2.5 nats. The
+# word model needs 4 tokens, with a mean loss of 4.5. **Before you run the next cell:** which of the
+# two gave the line the higher probability?
+
+# %%
+for name, n_tokens, loss in [("char", 8, 2.5), ("word", 4, 4.5)]:
+    print(f"{name}: log P = -{n_tokens} · {loss} = {-n_tokens * loss}, "
+          f"{n_tokens * loss / math.log(2) / 8:.2f} bits per character")
+
+# %% [markdown]
+# The word model, with the higher loss. A loss per token says nothing about a model with other
+# tokens.
+#
+# ## Measuring on every character
+#
+# [Chapter 16](16_training.ipynb) estimated the validation loss from random windows. To compare
+# tokenizers we want exactly the same text for each, and a fair share of context: the first token of
+# a window is predicted from nothing. So each window starts half a window after the one before, and
+# only the second half of its predictions counts. Every token is scored once, except for the first
+# half window. First one window at a time, then many at once; they must agree.
+
+# %%
+from numpygpt.nn.functional import cross_entropy
+
+def windows(ids):
+    starts = np.arange(0, len(ids) - T, T // 2)
+    both = ids[starts[:, None] + np.arange(T + 1)]          # (n, T+1)
+    return both[:, :-1], both[:, 1:]                        # x, y: (n, T)
+
+def nats_loop(model, ids):
+    pairs = zip(*windows(ids), strict=True)
+    return np.mean([cross_entropy(model(x[None])[0, T // 2 :], y[T // 2 :]) for x, y in pairs])
+
+def nats(model, ids, at_once=128):
+    (x, y), total = windows(ids), 0.0
+    for i in range(0, len(x), at_once):
+        part = slice(i, i + at_once)
+        loss = cross_entropy(model(x[part])[:, T // 2 :], y[part, T // 2 :])
+        total += loss * len(x[part])
+    return total / len(x)
+
+# %%
+model = new_model("BPE")
+few = val["BPE"][:10_000]
+print("one at a time and many at once agree:", np.isclose(nats_loop(model, few), nats(model, few)))
+print(f"before training {nats(model, few):.2f}, ln V = {math.log(1024):.2f}")
+
+# %% [markdown]
+# One thing is missing. The word tokenizer writes `<unk>` for each word that it does not know, and a
+# model is not honest if it need not say which word it was. As in chapter 13, we charge it the
+# letters: each unknown word, and a space, at the price of the unigram of characters.
+
+# %%
+from numpygpt.tokenizers.word import PIECE
+
+char = tokenizers["char"]
+counts = np.bincount(train["char"], minlength=char.vocab_size)
+letter_bits = -np.log2(counts / counts.sum())
+unknown = [p for p in PIECE.findall(val_text) if p not in tokenizers["word"].id_of]
+spelling = sum(letter_bits[char.encode(p + " ")].sum() for p in unknown) / len(val_text)
+print(f"{len(unknown) / len(val['word']):.1%} of the words are unknown, "
+      f"and cost {spelling:.2f} bits per character")
+
+# %%
+def bits(name, model):
+    """Bits per character of all validation text, unknown words paid for."""
+    return to_bits(nats(model, val[name]), name) + (spelling if name == "word" else 0)
+
+# %% [markdown]
+# ## What is a good number?
+#
+# A model that predicts well compresses well: with $-\log_2 p$ bits for each token it can write the
+# text. So we can ask any program that compresses files. We take two from Python's library, give
+# them the training text, and count the bytes that the validation text adds.
+
+# %%
+import lzma
+import zlib
+
+def added_bits(compress):
+    both, first = (len(compress(part.encode())) for part in (text, train_text))
+    return (both - first) * 8 / len(val_text)
+
+rows = [("knows nothing (characters)", 0, math.log2(char.vocab_size))]
+rows += [("unigram of characters", 62, letter_bits[val["char"]].mean())]
+rows += [("zlib, as in zip files", 0, added_bits(zlib.compress))]
+rows += [("MLP of chapter 7", 19_503, 2.774)]    # from the table there
+rows += [("lzma, as in xz files", 0, added_bits(lzma.compress))]
+for name, size, value in rows:
+    print(f"{name:28} {size:8,} numbers   {value:.2f} bits per character")
+
+# %% [markdown]
+# `lzma` knows nothing of English either. It remembers every string of the training text and
+# points back to it. Shannon (1951) let people guess English letters, and estimated that 0.6 to 1.3
+# bits per character would do. **Before you train:** write down where you expect our three models.
+#
+# ## Train
+#
+# At steps 0, 100, 500 and 2,000 we measure, and let the model write a few lines. Everything else is
+# the `Trainer` of chapter 16.
+
+# %%
+from numpygpt.generate import generate
+from numpygpt.training import TrainConfig, Trainer
+
+def write(name, model, n_chars=180):
+    """A sample that starts after a line break."""
+    tok = tokenizers[name]
+    start = np.array([tok.encode("\n")])
+    n_tokens = round(n_chars * len(val[name]) / len(val_text))
+    ids = generate(model, start, n_tokens, temperature=0.8, rng=np.random.default_rng(3))
+    return tok.decode(ids[0].tolist()).strip()
+
+# %%
+def new_trainer(name, steps=STEPS):
+    config = TrainConfig(batch_size=B, max_iters=steps, lr=5e-3, eval_interval=10**9, eval_iters=1)
+    return Trainer(new_model(name), train[name], val[name], config)
+
+def train_and_watch(name):
+    trainer, curve, samples = new_trainer(name), [], {}
+    for step in range(STEPS + 1):
+        if step in (0, 100, 250, 500, 1000, STEPS):
+            curve.append((step, bits(name, trainer.model)))
+            print(f"{name:4}  step {step:4}   {curve[-1][1]:.3f} bits per character")
+        if step in (0, 100, 500, STEPS):
+            samples[step] = write(name, trainer.model)
+        if step < STEPS:
+            trainer.step()
+    return trainer.model, curve, samples
+
+# %% tags=["measurement"]
+import time
+
+models, curves, samples = {}, {}, {}
+for name in tokenizers:
+    start = time.perf_counter()
+    models[name], curves[name], samples[name] = train_and_watch(name)
+    print(f"{name:4}  {time.perf_counter() - start:.0f} seconds")
+
+# %% [markdown]
+# Nothing here compares to the last digit with another machine: after hundreds of steps in float32,
+# a sum taken in another order has become another model. So the numbers of this chapter are
+# those of one run. What must hold everywhere is this:
+
+# %%
+final = {name: curve[-1][1] for name, curve in curves.items()}
+print("each has learned:", all(curve[-1][1] < 0.8 * curve[0][1] for curve in curves.values()))
+print("each is better than zlib, and than the MLP:", max(final.values()) < rows[3][2])
+
+# %% tags=["measurement"]
+rows += [(f"GPT, {name}", models[name].num_params(), value) for name, value in final.items()]
+for name, size, value in sorted(rows, key=lambda row: -row[2]):
+    print(f"{name:28} {size:8,} numbers   {value:.2f} bits per character")
+
+# %%
+from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
+
+styles = {"char": (BLUE, "o-"), "word": (ORANGE, "s-"), "BPE": (GREEN, "^-")}
+figure, (by_step, by_chars) = subplots(1, 2, size=(9, 3.4), sharey=True)
+for name, curve in curves.items():
+    (steps, values), (color, style) = np.array(curve).T, styles[name]
+    by_step.plot(steps, values, style, color=color, label=name)
+    chars = steps * B * T * len(train_text) / len(train[name])
+    by_chars.plot(chars[1:], values[1:], style, color=color, label=name)
+by_chars.axvline(len(train_text), color=GREY, linestyle=":")
+by_chars.text(len(train_text), 5.6, " whole text, once", color="#555555")
+for axes, label in ((by_step, "step"), (by_chars, "characters of the training text read")):
+    axes.axhline(rows[4][2], color=BLACK, linewidth=0.8)
+    axes.set(xlabel=label, ylim=(2, 6.1))
+by_chars.text(8e4, rows[4][2] - 0.03, "lzma", va="top", fontsize=9)
+by_step.set_ylabel("bits per character, validation")
+by_chars.set_xscale("log")
+by_step.legend()
+show(figure, "Bits per character on the validation text for three models. Left, by steps: the word "
+             "and BPE models fall faster than the char model. Right, by characters read, on a "
+             "logarithmic axis: the three are close together, the word model ends last and flattest. "
+             "A thin line marks lzma, which only BPE passes.")
+
+# %%
+for name in tokenizers:
+    read = STEPS * B * T * len(train_text) / len(train[name])
+    print(f"{name:4}  read {read / 1e6:.1f} million characters, {read / len(train_text):.1f} times the text")
+
+# %% [markdown]
+# Read the left plot first. At every step the char model is last, and in the first hundred steps
+# the word model leaves both others behind: with its words it was given what they must find out.
+# Then its curve is nearly flat, and the BPE model passes it.
+#
+# Now the bill. More than 1 bit of the word model's number is the price of its unknown words, and
+# no training can lower it. And in the right plot, where all have read equally much *text*, the char
+# model is close to the BPE model and ends ahead of the word model. It read the text less than twice,
+# the word model more than five times. So three sentences are true at once: with equal steps, BPE is
+# best by far; with equal text, it is best by a little; and the MLP of chapter 7, with a fifth of the
+# char model's numbers, comes within a tenth of a bit of it. A small GPT is a slow starter. What it
+# has ahead of the MLP is that it goes on: more context made the MLP worse in chapter 7, and makes a
+# GPT better (try `SCALE = 2`).
+#
+# One GPT needs fewer bits than `lzma`, and two do not. `lzma` keeps the whole text to point back to;
+# a GPT has only its numbers to remember with.
+#
+# ## What they write
+
+# %% tags=["measurement"]
+for step, sample in samples["char"].items():
+    print(f"--- char, step {step} ---\n{sample}\n")
+
+# %% tags=["measurement"]
+for name in ("word", "BPE"):
+    print(f"--- {name}, step {STEPS} ---\n{samples[name][STEPS]}\n")
+
+# %% [markdown]
+# At step 0 all characters are equally likely. After 100 steps there are spaces at the distances of
+# words; after 500, line breaks, speakers in capitals and the first real words; after 2,000 most
+# words are real, and some are nearly so. The word model spells every word right, for it cannot do
+# otherwise, and says `<unk>` where it has none. BPE can invent words, but out of larger pieces. None
+# of them knows what it is talking about.
+#
+# ## Break it: a number that is too good
+#
+# A slip of one index, and the targets are the tokens that the model reads. **Before you run the
+# next cell:** what loss will it reach in 200 steps, and would the curve tell you that something is
+# wrong?
+
+# %%
+class SlippedLoader:
+    """Gives x as its own target."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __next__(self):
+        x, _ = next(self.loader)
+        return x, x
+
+trainer = new_trainer("char", 200)
+trainer.loader = SlippedLoader(trainer.loader)
+for _ in range(200):
+    record = trainer.step()
+slipped = trainer.model
+claimed = record["train_loss"] / math.log(2)
+print("it claims less than 0.5 bits per character:", claimed < 0.5)
+
+# %% [markdown]
+# That would be better than Shannon's readers. The curve falls smoothly, no gradient is wrong, and
+# every test of the layers passes. Two things find it: a number that cannot be true, and the text
+# that the model writes.
+
+# %%
+def repeats(model):
+    """How often a greedy model repeats the character that it was given."""
+    ids = val["char"][:T][None]
+    return float((model(ids).argmax(axis=-1) == ids).mean())
+
+print("the slipped model repeats what it reads:", repeats(slipped) > 0.9)
+print("the honest model does not:", repeats(models["char"]) < 0.3)
+
+# %% [markdown]
+# ## Look inside: what the heads attend to
+#
+# Each head of your char model has learned where to look. Rows are the characters that ask, columns
+# those that they read from. **Before you look:** what might a head find useful to look at when the
+# next letter of a word is wanted?
+
+# %%
+line = "my lord, I will not speak"
+models["char"](np.array([char.encode(line)]))
+maps = np.concatenate([block.attn.p[0] for block in models["char"].blocks[:2]])   # (2·H, T, T)
+figure, grid = subplots(2, H, size=(10.4, 5.6))
+for i, axes in enumerate(grid.flat):
+    axes.imshow(maps[i], cmap="Blues", vmin=0, vmax=1)
+    axes.set_title(f"block {i // H}, head {i % H}", fontsize=9)
+    axes.set_xticks(range(len(line)), line.replace(" ", "␣"), fontsize=7)
+    axes.set_yticks(range(len(line)), line.replace(" ", "␣"), fontsize=7)
+show(figure, "Attention weights of eight heads over one line, rows asking, columns read. Some heads "
+             "have a bright diagonal one or two places to the left, others bright columns.")
+
+# %% [markdown]
+# The first block looks nearby, and some heads look mostly at the character before. The second
+# block looks far and wide. We can put numbers to it: the mean weight on the character itself, on
+# the one before, and so on.
+
+# %% tags=["measurement"]
+T_line = len(line)
+for i, p in enumerate(maps):
+    back = [float(np.diagonal(p, -d).sum() / (T_line - d)) for d in range(4)]
+    far = 1 - sum(np.diagonal(p, -d).sum() for d in range(4)) / T_line
+    print(f"block {i // H}, head {i % H}: itself {back[0]:.2f}, one back {back[1]:.2f}, "
+          f"two {back[2]:.2f}, three {back[3]:.2f}, farther {far:.2f}")
+
+# %% [markdown]
+# ## Look inside: which tokens are alike
+#
+# The model was never told what a word is. It only moved embeddings until its predictions were
+# better. Tokens that can stand in the same places should have come to lie in the same direction.
+# We rank by the cosine of the angle between embeddings.
+
+# %%
+def neighbours(name, token, k=5):
+    tok, W = tokenizers[name], models[name].wte.W
+    unit = W / np.linalg.norm(W, axis=1, keepdims=True)
+    (i,) = tok.encode(token)
+    nearest = np.argsort(-unit @ unit[i])[1 : k + 1]
+    return [tok.decode([int(j)]) for j in nearest]
+
+# %% tags=["measurement"]
+for name, tokens in [("char", "aTz."), ("word", ["king", "he", "shall", "ROMEO", "good"])]:
+    for token in tokens:
+        print(f"{name:4}  {token!r:8} {neighbours(name, token)}")
+
+# %% [markdown]
+# Vowels lie with vowels, marks that end a sentence with others, and capitals with capitals. For
+# words it is as clear: pronouns, the verbs that go before another verb, speakers of the same play,
+# kind adjectives. Nobody said so; it follows from predicting the next token.
+#
+# ## Your own layers
+#
+# So far the package's layers did the work, those that the chapters exported. If you have done
+# exercises, your own can do it. `adopt` takes each answer in `exercises/` that its check accepts
+# and puts it in the place of the package's method, for the rest of this session. First, twenty
+# steps of the package as it is:
+
+# %%
+def first_losses(steps=20):
+    trainer = new_trainer("char")
+    return [trainer.step()["train_loss"] for _ in range(steps)]
+
+package_losses = first_losses()
+
+# %% tags=["measurement"]
+from coursekit import adopt
+
+parts = adopt("../exercises")
+
+# %% [markdown]
+# **Before you run the next cell:** the twenty losses start from the same weights and read the same
+# batches. How far may they differ, if your gradients are right?
+
+# %%
+your_losses = first_losses()
+print("the same losses with the layers of exercises/:",
+      np.allclose(your_losses, package_losses, rtol=1e-3))
+
+# %% [markdown]
+# They may differ by rounding alone: your sums may run in another order. Want more? Run
+# `train_and_watch("char")` in a new cell, and the whole GPT is yours. (If your answers have loops,
+# bring some patience.) To see that it is really your code, put `print("mine")` into a backward pass
+# of yours, restart the notebook, and run it again.
+#
+# ## Experiment
+#
+# Set `SCALE = 2` at the top and let the notebook run while you do something else. Or keep the size
+# and ask one of these:
+#
+# - Does the char model catch up with the BPE model if both read the same number of *characters*?
+#   Give it more `STEPS`.
+# - BPE with `vocab_size=512`, or 4,096: where is the best number, and what does it cost a step?
+# - `activation="gelu"` in `new_model`: is the difference larger than that between two seeds?
+#
+# ## Recap
+#
+# - We trained three GPTs on one text and compared them in bits per character, on every character of
+#   the validation text, with unknown words paid for.
+# - Part of what a model knows is in its tokens before it has learned anything.
+# - "The same budget" can mean tokens, characters or arithmetic; the ranking depends on it, so say
+#   which you mean.
+# - A number that is too good is a bug until you have found out why.
+# - This chapter exports nothing: the package is complete, and your own answers fit into it.
