@@ -67,7 +67,7 @@ check("embedding-one-hot", one_hot_backward)
 #
 # A GPT reads `y = wte.W[ids] + wpe.W[0 … T-1]`: the same T position vectors for each of the B
 # sequences. `ids` is `(B, T)`, `y` and `dy` are `(B, T, dim)`. Add to `self.wte.dW` and to
-# `self.wpe.dW`, of which rows T and later stay as they are.
+# `self.wpe.dW`, of which rows T and later stay as they are. Return nothing.
 
 # %%
 class TokensAndPositions(Module):
@@ -97,6 +97,7 @@ check("embedding-positions-backward", backward)
 # `TiedModel` reads ids with the rows of `W`, bends, and writes logits with the same rows:
 # $h = \tanh(W[ids])$, $logits = h\,W^\top$. The chapter has no such model. Add to `self.dW` both
 # what reading and what writing gives. `dlogits` is `(B, T, V)`. The slope of tanh is $1 - h^2$.
+# Return nothing.
 
 # %%
 class TiedModel(Module):
