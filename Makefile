@@ -52,7 +52,7 @@ test: .venv/.installed
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m coursekit build --check
-	$(RUN_TESTS) --nbval -n 2 --dist loadfile --nbval-current-env --nbval-cell-timeout=120 \
+	$(RUN_TESTS) --nbval -n 2 --dist loadfile --nbval-current-env --nbval-cell-timeout=300 \
 		tests $(wildcard notebooks solutions) $(ARGS)
 
 test-peers: .venv/.installed-peers

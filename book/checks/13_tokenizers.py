@@ -7,8 +7,8 @@ def some_text(rng, length, letters=LETTERS):
 # %% task="tokenizers-chars" cases=true
 def cases(rng):
     for number in range(10):
-        training = some_text(rng, 30) + LETTERS[: 5 + number] + "Za\n"
-        text = some_text(rng, 3 * number, sorted(set(training)))
+        training = some_text(rng, 30) + LETTERS[: 5 + number] + "ZaA\n"
+        text = some_text(rng, 3 * number, sorted(set(training))) + ("Aa" if number else "")    # a capital is another character
         ids = [int(i) for i in rng.integers(0, len(set(training)), 7)] + [0] if number else []    # 0 is the line break
         yield Case(f"a training text of {len(training)} characters",
                    [Call({"training_text": training, "text": text, "ids": ids},

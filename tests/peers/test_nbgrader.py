@@ -1,6 +1,7 @@
 """The sets in nbgrader as it is released: made into an assignment, handed in, graded by it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,9 +28,12 @@ def course(tmp_path_factory):
 
 
 def nbgrader(root, *arguments):
+    # It calls `alembic` by name, which stands beside this Python.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [sys.executable, "-m", "nbgrader", *arguments, f"--CourseDirectory.root={root}"],
         cwd=root,
+        env=os.environ | {"PATH": path},
         capture_output=True,
         text=True,
     )
