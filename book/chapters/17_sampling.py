@@ -5,7 +5,7 @@
 # characters of Shakespeare. It gives a probability to every next character. The natural thing to do
 # with it: take the likeliest character, append it, ask again. This is *greedy* decoding.
 
-# %%
+# %% tags=["widget"]
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,12 @@ path = Path("../data/checkpoints/shakespeare_char/checkpoint.npz")
 model, tokenizer, meta = load_model(path, dtype=np.float64)
 print(f"{model.num_params():,} parameters, block size {model.config.block_size}")
 
-# %%
+# %% tags=["widget"]
 def next_logits(ids):
     """Logits after the last of ids (B, T), by a full forward pass over the last block_size."""
     return model(ids[:, -model.config.block_size :])[:, -1]  # (B, V)
 
+# %%
 prompt = np.array([tokenizer.encode("ROMEO:\n")])  # (1, 7)
 ids = prompt
 for _ in range(180):
@@ -214,6 +215,48 @@ show(
     "more characters than top-k 5; after \"What say'st t\" one character has most of the mass and "
     "top-p keeps fewer.",
 )
+
+# %% [markdown]
+# Temperature comes before the cuts, so it moves them, too. Here the grey bars are the model's
+# probabilities, and the blue ones what is left to draw from, at a temperature of 0.7 with both cuts.
+
+# %% tags=["widget"]
+def draw_kept(prompt, temperature, top_k, top_p):
+    """The model's distribution after `prompt`, and what the three settings leave of it."""
+    known = [tokenizer.id_of[c] for c in prompt if c in tokenizer.id_of] or [0]
+    z = next_logits(np.array([known]))
+    p, kept = softmax(z)[0], next_token_probs(z, temperature, top_k, top_p)[0]
+    order = np.argsort(-p, kind="stable")[:20]
+    names = [repr(tokenizer.decode([i]))[1:-1].replace(" ", "␣") for i in order.tolist()]
+    figure, axes = subplots(size=(7, 3))
+    axes.bar(names, p[order], width=0.9, color=GREY, label="the model's")
+    axes.bar(names, kept[order], width=0.5, color=BLUE, label="to draw from")
+    axes.set(xlabel="next character", ylabel="probability", ylim=(0, 1),
+             title=f"{(kept > 0).sum()} of {len(p)} characters are left")
+    axes.legend()
+    show(figure, f"Bars of the next character's probabilities after {prompt!r}: in grey the model's, in "
+                 "blue what temperature, top-k and top-p leave, scaled to sum to 1.")
+    return figure
+
+# %%
+figure = draw_kept("ROMEO:\nI ", 0.7, 10, 0.9)
+
+# %% [markdown]
+# Two questions to try. When the model is sure, as after `What say'st t`, which of the two cuts leaves
+# fewer characters? And with top-p at 0.9, how far must you raise the temperature until twice as many
+# are left? (In a notebook that is running you see sliders here.)
+
+# %% tags=["skip-execution", "widget"]
+from ipywidgets import FloatSlider, IntSlider, Text, interactive
+
+panel = interactive(
+    draw_kept,
+    prompt=Text("ROMEO:\nI ", continuous_update=False),
+    temperature=FloatSlider(0.7, min=0, max=3, step=0.1),
+    top_k=IntSlider(10, min=1, max=63),
+    top_p=FloatSlider(0.9, min=0.05, max=1, step=0.05),
+)
+panel
 
 # %% [markdown]
 # ## Drawing one token
@@ -568,3 +611,4 @@ export("17_sampling")
 #   them, and gives the logits of the full pass.
 # - We exported `numpygpt/generate.py`: `next_token_probs`, `draw`, `KVCache`, `generate`.
 # - That was the last piece: you have built all that `numpygpt train` and `numpygpt sample` run on.
+# - Next: Shakespeare, where three GPTs compete, and your own layers can run in one.
