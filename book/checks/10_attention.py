@@ -77,7 +77,7 @@ def cases(rng):
 # it uses p where pᵀ is due: dv[j] gathers over the queries i, p[i, j] dout[i]
 # ```diff
 # - dv = p.T @ dout
-# + dv = (p.reshape(p.shape[::-1]) @ dout)
+# + dv = p @ dout
 # ```
 
 # %% [markdown] task="attention-core-backward" mistake="dv-scaled"
@@ -474,6 +474,10 @@ def cases(rng):
 # ```diff
 # - x[..., 0::2], x[..., 1::2]
 # + x[..., : D // 2], x[..., D // 2 :]
+# - y[..., 0::2]
+# + y[..., : D // 2]
+# - y[..., 1::2]
+# + y[..., D // 2 :]
 # ```
 
 # %% [markdown] task="rotary" mistake="from-one"

@@ -274,6 +274,16 @@ def cases(rng):
 # + np.cumsum(ranked, axis=-1)
 # ```
 
+# %% [markdown] task="sampling-top-p" mistake="sum-at-most-mass"
+# keeps tokens while the sum is at most the mass: the one that reaches it stays, too, and the
+# likeliest always
+# ```diff
+# - np.cumsum(ranked, axis=-1) - ranked
+# + np.cumsum(ranked, axis=-1)
+# - np.where(before < mass, ranked, 0)
+# + np.where(before <= mass, ranked, 0)
+# ```
+
 # %% [markdown] task="sampling-top-p" mistake="not-scaled"
 # does not sum to 1: scale what is left
 # ```diff
