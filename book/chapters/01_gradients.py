@@ -68,39 +68,102 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 # $10^{-16} / \epsilon$? And where, if the numbers keep 7 digits only (float32)? Look for the lowest
 # point of each curve. The function is $x^3$ at $x = 1.3$, with slope $3 x^2$.
 
-# %%
-def error(eps, dtype, central):
-    x, eps = dtype(1.3), dtype(eps)
-    cube = lambda x: x * x * x
-    back = x - eps if central else x
-    slope = (cube(x + eps) - cube(back)) / (eps + eps if central else eps)
-    return abs(float(slope) - 3 * float(x) ** 2)
-
-# %%
+# %% tags=["widget"]
 import numpy as np
-from coursekit.figures import show, subplots
 
-fig, ax = subplots(size=(6.2, 3.6))
-steps = [float(f"1e-{k}") for k in range(15, 0, -1)]
-curves = [("one side, float64", np.float64, False, ":"),
-          ("central, float64", np.float64, True, "-"),
-          ("central, float32", np.float32, True, "--")]
-for label, dtype, central, line in curves:
-    kept = [eps for eps in steps if dtype is np.float64 or eps >= 1e-6]
-    errors = [error(eps, dtype, central) for eps in kept]
-    ax.loglog(kept, errors, line, marker="o", ms=4, label=label)
+def cube(x):
+    return x * x * x
+
+def measured(eps, central, dtype=np.float64):
+    x, eps = dtype(1.3), dtype(eps)
+    back = x - eps if central else x
+    return float((cube(x + eps) - cube(back)) / (eps + eps if central else eps))
+
+def error(eps, central, dtype=np.float64):
+    return abs(measured(eps, central, dtype) - 3 * float(dtype(1.3)) ** 2)
+
+# %%
+decades = [float(f"1e-{k}") for k in range(15, 0, -1)]
+for label, central, dtype in [("one side, float64", False, np.float64),
+                              ("central, float64", True, np.float64),
+                              ("central, float32", True, np.float32)]:
+    kept = [eps for eps in decades if dtype is np.float64 or eps >= 1e-6]
+    errors = [error(eps, central, dtype) for eps in kept]
     digits = int(-np.log10(min(errors) / (3 * 1.3**2)))
     print(f"{label:18} best eps {kept[int(np.argmin(errors))]:.0e}, right to {digits} digits")
-ax.set(xlabel="eps", ylabel="error of the measured slope")
-ax.legend()
-show(fig, "Error of a measured slope against eps, both axes logarithmic. Each curve is a V; the "
-          "central difference in float64 reaches far lower than float32 or a one-sided one.")
+
+# %% [markdown]
+# The picture shows the errors on the right, for many values of $\epsilon$. On the left is the curve
+# under a magnifying glass, as the computer sees it: it reaches $2\epsilon$ to both sides of $x$, and
+# both axes are in units of $\epsilon$. We begin with $\epsilon = 10^{-15}$. The straight lines through
+# measured points are called **secants**; their slopes are the two differences.
+
+# %% tags=["widget"]
+from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
+
+exponents = np.arange(-16, -0.25, 0.25)
+steps = 10.0**exponents
+errors_of = {central: [error(eps, central) for eps in steps] for central in (False, True)}
+coarse = [error(eps, True, np.float32) for eps in steps[steps >= 1e-6]]
+
+def magnify(ax, eps):
+    """The cube within 2 eps of x, its tangent and its secants, all in units of eps."""
+    u, ends = np.linspace(-2, 2, 401), np.array([-2, 2])
+    low = (cube(1.3 - eps) - cube(1.3)) / eps    # the left end of the central secant
+    ax.plot(u, (cube(1.3 + eps * u) - cube(1.3)) / eps, color=BLACK, lw=1, label="$x^3$")
+    ax.plot(ends, 3 * 1.3**2 * ends, color=GREY, lw=4, alpha=0.5, label="tangent")
+    ax.plot(ends, measured(eps, False) * ends, "--", color=ORANGE, label="one side")
+    ax.plot(ends, low + measured(eps, True) * (ends + 1), color=BLUE, label="central")
+    ax.set(xlabel="distance from x, in eps", ylabel="rise, in eps", ylim=(-16, 16),
+           title=f"eps = {eps:.1e}")
+
+# %% tags=["widget"]
+def draw(eps):
+    """Left: secants of x³ over a step eps. Right: their errors, for all steps and for this one."""
+    figure, (left, right) = subplots(1, 2, size=(8.6, 3.5))
+    magnify(left, eps)
+    left.legend(loc="upper left")
+    right.loglog(steps, errors_of[False], "--", color=ORANGE, label="one side, float64")
+    right.loglog(steps, errors_of[True], color=BLUE, label="central, float64")
+    right.loglog(steps[steps >= 1e-6], coarse, ":", color=GREEN, label="central, float32")
+    for central, color in [(False, ORANGE), (True, BLUE)]:
+        right.plot(eps, error(eps, central), "o", color=color, ms=9)
+    right.set(xlabel="eps", ylabel="error of the measured slope", title="error", ylim=(1e-14, 1e4))
+    right.set_xticks([1e-15, 1e-12, 1e-9, 1e-6, 1e-3])
+    right.legend(loc="upper right")
+    show(figure, "Left: x cubed close to x, with its tangent and two secants; for the smallest "
+                 "steps it is a staircase. Right: error against eps, both axes logarithmic. Each "
+                 "curve is a V; the central difference in float64 reaches lowest.")
+    return figure
+
+# %%
+figure = draw(1e-15)
 
 # %% [markdown]
 # Three V shapes. The left arm is rounding, the right arm truncation. The central difference in
 # float64 is the best by far; with $\epsilon = 10^{-5}$ it is right to about ten digits. In float32
 # the best it can do is four digits, and a small mistake in a formula would hide in that noise. From
 # here on: **central differences, `eps = 1e-5`, float64.**
+#
+# On the left you see why the smallest step is not the best. A smooth curve has become a staircase,
+# because the numbers between two steps do not exist in float64. The secant joins two stairs, and its
+# slope depends on where they happen to lie.
+#
+# **Before you drag:** at which $\epsilon$ do the stairs become too small to be seen? And as
+# $\epsilon$ grows on, which secant leaves the tangent first? (In a notebook that is running you see
+# a slider here.)
+
+# %% tags=["skip-execution", "widget"]
+from ipywidgets import FloatSlider, interactive
+
+exponent = FloatSlider(-15, min=-16, max=-0.5, step=0.25, description="log10 eps")
+panel = interactive(lambda exponent: draw(10.0**exponent), exponent=exponent)
+panel
+
+# %% [markdown]
+# The stairs are gone long before the error is at its lowest: what the eye does not see, the error
+# curve still does. The one-sided secant tilts first. The central one stays parallel to the tangent
+# even where the curve bends, because what its two ends do wrong is nearly the same.
 #
 # A function of a whole array has one slope per entry. We measure them one by one, and put each
 # entry back. This is the first piece of the module that the chapter exports.
