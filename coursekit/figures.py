@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 
 # Okabe and Ito's palette (2008): told apart by readers with any form of colour blindness.
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -13,8 +14,15 @@ SIGNED = "RdBu_r"
 POSITIVE = "viridis"
 
 
-def subplots(rows=1, cols=1, size=None, **kwargs):
-    """Return matplotlib's (figure, axes) in the book's style; size is (width, height) in inches."""
+def subplots(rows=1, cols=1, size=None, margins=None, **kwargs):
+    """Return matplotlib's (figure, axes) in the book's style.
+
+    Args:
+        size: (width, height) in inches.
+        margins: left, right, … of matplotlib's GridSpec, for a widget: without them matplotlib
+            measures all labels to find the margins, which takes half the time of a redraw.
+        kwargs: as for matplotlib's subplots.
+    """
     from cycler import cycler
     from matplotlib import pyplot as plt
 
@@ -32,18 +40,44 @@ def subplots(rows=1, cols=1, size=None, **kwargs):
         }
     )
     size = size or (3.6 * cols + 0.4, 3.0 * rows)
-    return plt.subplots(rows, cols, figsize=size, layout="constrained", **kwargs)
+    if margins is None:
+        return plt.subplots(rows, cols, figsize=size, layout="constrained", **kwargs)
+    return plt.subplots(rows, cols, figsize=size, gridspec_kw=margins, **kwargs)
+
+
+def token_row(axes, y, tokens, known=None):
+    """Draw tokens as boxes in row `y`, a letter to each unit of x, neighbours in other colours.
+
+    Args:
+        tokens: their texts, in order; None draws a gap of one letter.
+        known: a boolean a token; unknown ones are drawn grey. None: all are known.
+    """
+    x = 0
+    for number, token in enumerate(tokens):
+        color = [SKY, YELLOW, GREEN][number % 3]
+        if known is not None and not known[number]:
+            color = GREY
+        if token is not None:
+            axes.barh(y, len(token), left=x, height=0.8, color=color, alpha=0.6, edgecolor="white")
+        for letter in (token or " ").replace("\n", "⏎"):
+            axes.text(x + 0.5, y, letter, ha="center", va="center", family="monospace")
+            x += 1
 
 
 def show(figure, alt):
     """Display a figure as PNG with its alt text, one or two sentences that say what it shows."""
     from IPython.display import display
     from matplotlib import pyplot as plt
+    from matplotlib.image import imsave
 
     if not alt.strip():
         raise ValueError("a figure needs alt text: one or two sentences that say what it shows")
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=100)
+    with warnings.catch_warnings():
+        # A reader may type any script into a widget; what the font lacks is drawn as an empty box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.canvas.draw()  # savefig would draw all of it once more: a widget would feel it
+    imsave(png, figure.canvas.buffer_rgba(), format="png", dpi=100)
     plt.close(figure)
     data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt}
     display(data, raw=True, metadata={"image/png": {"alt": alt}})

@@ -120,7 +120,8 @@ def magnify(ax, eps):
 # %% tags=["widget"]
 def draw(eps):
     """Left: secants of x³ over a step eps. Right: their errors, for all steps and for this one."""
-    figure, (left, right) = subplots(1, 2, size=(8.6, 3.5))
+    margins = {"left": 0.08, "right": 0.99, "bottom": 0.14, "top": 0.91}
+    figure, (left, right) = subplots(1, 2, size=(8.6, 3.5), margins=margins)
     magnify(left, eps)
     left.legend(loc="upper left")
     right.loglog(steps, errors_of[False], "--", color=ORANGE, label="one side, float64")
@@ -130,6 +131,7 @@ def draw(eps):
         right.plot(eps, error(eps, central), "o", color=color, ms=9)
     right.set(xlabel="eps", ylabel="error of the measured slope", title="error", ylim=(1e-14, 1e4))
     right.set_xticks([1e-15, 1e-12, 1e-9, 1e-6, 1e-3])
+    right.set_yticks([1e-12, 1e-8, 1e-4, 1, 1e4])
     right.legend(loc="upper right")
     show(figure, "Left: x cubed close to x, with its tangent and two secants; for the smallest "
                  "steps it is a staircase. Right: error against eps, both axes logarithmic. Each "

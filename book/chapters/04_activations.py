@@ -5,7 +5,7 @@
 # We give it to three `Linear` layers in a row, which pass 8 numbers on from one to the next. Such a
 # number inside a network is called a *hidden unit*. That is 105 parameters for four targets.
 
-# %%
+# %% tags=["widget"]
 import numpy as np
 
 from numpygpt.nn import Linear, Sequential
@@ -253,9 +253,10 @@ print(layer.backward(np.ones(5)).round(4).tolist())
 # left. On the right are their slopes, and on each of them the central differences of chapter 1, as
 # dots: measured, without any formula.
 
-# %%
+# %% tags=["widget"]
 from coursekit.figures import GREY, PALETTE, show, subplots
 
+# %%
 def plot_value_and_slope(layer, color, style):
     y = layer(xs)
     few = xs[5::50].copy()
@@ -347,10 +348,11 @@ print("measured", measured.round(4), "  ReLU.backward", relu.backward(np.ones(1)
 # We let 50 hidden units learn a sine wave. Before they start, we subtract `push` from all their
 # biases, as one step that was far too large could do.
 
-# %%
+# %% tags=["widget"]
 wave_x = np.linspace(-3, 3, 200)[:, None]
 wave_y = np.sin(2 * wave_x)
 
+# %%
 def highest(model):
     """The highest pre-activation of each hidden unit over all examples: (50,)."""
     return model.layers[0](wave_x).max(axis=0)
@@ -385,30 +387,79 @@ for activation in [ReLU, GELU]:
 # without the push. The slope of GELU is small for negative inputs, but not zero: all 35 have
 # moved, and the loss ends lower than that of ReLU. GELU pays for the push, too, only less.
 #
-# In the pictures, each unit is counted by its highest pre-activation over all examples; in the
-# shaded part it is dead. On the right, one point is one unit, before and after training. A unit
-# that did not move lies on the diagonal.
+# One point of the picture is one unit, before and after training. A unit that did not move lies on
+# the diagonal; in the shaded part it is dead.
 
 # %%
-figure, (left, right) = subplots(1, 2, size=(9, 3.6))
-for push, color in [(0, PALETTE[2]), (far, PALETTE[1])]:
-    left.hist(runs["ReLU", push][0], bins=np.arange(-far, 3.2, 0.2), color=color, alpha=0.7,
-              hatch="//" if push else "", edgecolor="white", label=f"push {push}")
-left.set(xlabel="highest pre-activation at the start", ylabel="number of units", title="50 units")
-left.axvspan(-far, 0, color=GREY, alpha=0.25, label="dead, if ReLU"); left.legend()
+figure, axes = subplots(size=(5, 3.6))
 for name, marker, color in [("GELU", "^", PALETTE[0]), ("ReLU", "o", PALETTE[1])]:
-    right.plot(*runs[name, far], marker, color=color, markersize=4, label=name)
-right.axline((0, 0), slope=1, color=GREY, linewidth=0.8)
-right.axvspan(-far, 0, color=GREY, alpha=0.25); right.legend()
-right.set(xlabel="highest pre-activation before", ylabel="highest pre-activation after",
-          title=f"push {far}")
-show(figure, "Left: histograms of the highest pre-activation of 50 units; with push 2, most are "
-             "below zero. Right: before against after; below zero, ReLU's units lie exactly on "
-             "the diagonal, and GELU's do not.")
+    axes.plot(*runs[name, far], marker, color=color, markersize=4, label=name)
+axes.axline((0, 0), slope=1, color=GREY, linewidth=0.8)
+axes.axvspan(-far, 0, color=GREY, alpha=0.25); axes.legend()
+axes.set(xlabel="highest pre-activation before", ylabel="highest pre-activation after",
+         title=f"50 units, push {far}")
+show(figure, "The highest pre-activation of each unit after training against before. Below zero, "
+             "ReLU's units lie exactly on the diagonal, and GELU's do not.")
 
 # %% [markdown]
 # Set `far` to 3 and run the last two cells again. What can a ReLU network still learn when all of
 # its units are dead, and which parameter does that?
+#
+# How dead a unit is can be read off before any training. `draw_units` multiplies the fresh weights
+# by `size` and subtracts `push` from the biases. On the left it counts the units by their highest
+# pre-activation. On the right it shows what part of the gradient comes back through each: the mean
+# of $|f'|$ over the examples.
+
+# %% tags=["widget"]
+def draw_units(push, size):
+    first = Linear(1, 50, rng=np.random.default_rng(4), dtype=np.float64)
+    z = wave_x @ (size * first.W) + first.b - push    # (200, 50)
+    highest = z.max(axis=0)
+    margins = {"left": 0.06, "right": 0.99, "bottom": 0.15, "top": 0.91, "wspace": 0.2}
+    figure, (left, right) = subplots(1, 2, size=(9, 3.4), margins=margins)
+    left.hist(highest, bins=np.arange(-5, 10.5, 0.5), color=PALETTE[2], edgecolor="white")
+    left.axvspan(-5, 0, color=GREY, alpha=0.25)
+    left.set(xlabel="highest pre-activation", ylabel="number of units", xlim=(-5, 10),
+             title=f"push {push:.1f}: {np.sum(highest <= 0)} of 50 are dead, if ReLU")
+    for layer, marker, color in [(GELU(), "^", PALETTE[0]), (ReLU(), "o", PALETTE[1])]:
+        layer(z)
+        slopes = np.abs(layer.backward(np.ones_like(z))).mean(axis=0)    # (50,)
+        right.plot(highest, slopes, marker, color=color, markersize=4, label=type(layer).__name__)
+    right.axvspan(-5, 0, color=GREY, alpha=0.25); right.legend(loc="lower right")
+    right.set_yscale("symlog", linthresh=1e-4)    # logarithmic, with room for 0
+    right.set(xlabel="highest pre-activation", ylabel="mean |slope|", xlim=(-5, 10), ylim=(0, 2))
+    show(figure, "Left: a histogram of the highest pre-activation of 50 units, the dead part shaded. "
+                 "Right: the mean slope of each unit; in the shaded part ReLU's is exactly 0, "
+                 "and GELU's is not.")
+    return figure
+
+# %%
+figure = draw_units(push=2, size=1)
+
+# %% [markdown]
+# Play with both numbers. Do larger weights kill units or wake them? And how far below zero must a
+# unit be until GELU, too, passes less than a thousandth of the gradient? (In a notebook that is
+# running you see sliders here.)
+
+# %% tags=["skip-execution", "widget"]
+from ipywidgets import FloatSlider, interactive
+
+panel = interactive(draw_units, push=FloatSlider(2, min=0, max=4), size=FloatSlider(1, min=0.2, max=3))
+panel
+
+# %% [markdown]
+# Larger weights wake them: a steeper line through the same bias reaches above zero somewhere in the
+# data. And GELU only dies later. The next cell gives its slope at three depths:
+
+# %%
+depths = np.array([-2.0, -4.0, -6.0])
+layer = GELU(); layer(depths)
+for depth, slope in zip(depths, layer.backward(np.ones(3))):
+    print(f"slope of GELU at {depth}: below a thousandth: {abs(slope) < 1e-3}")
+
+# %% [markdown]
+# A unit that is 4 below zero everywhere gets less than a thousandth of the gradient. For GELU it is
+# a matter of degree, and a push can be large enough to stop it, too.
 #
 # ## Exercises
 #

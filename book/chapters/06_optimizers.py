@@ -48,7 +48,7 @@ for lr in (0.020, 0.078, 0.082):
 # that every optimizer of this chapter can drive it. $L = \frac12 \sum_i k_i (p_i - x_i)^2$ gives
 # $dp_i = k_i (p_i - x_i)$ and $dx_i = -dp_i$.
 
-# %%
+# %% tags=["widget"]
 from numpygpt.nn import Module
 
 class Valley(Module):
@@ -61,7 +61,7 @@ class Valley(Module):
         self.x = x
         return 0.5 * np.sum(self.k * (self.p - x) ** 2)
 
-# %%
+# %% tags=["widget"]
 @add_to_class(Valley)
 def backward(self, dloss=1.0):
     dp = dloss * self.k * (self.p - self.x)
@@ -181,7 +181,7 @@ def load_state(self, arrays):
 # Here is a training loop as you will write it from now on: forward, clear, backward, step. We keep
 # the path for the figure below and compare its end with the formula.
 
-# %%
+# %% tags=["widget"]
 def descend(make_optimizer, steps=60, clear=True):
     """Return the path of p, (steps + 1, 2), for an optimizer of the valley around (0, 0)."""
     model = Valley()
@@ -446,12 +446,13 @@ print(check_adam(Adam))
 #
 # **Before you run the next cell: at which step is it caught, and with which ratio?**
 
-# %%
+# %% tags=["widget"]
 class NoCorrection(Adam):
     def step(self):
         self.t = 10**6  # as if the start were long ago: 1 - beta**t is 1
         Adam.step(self)
 
+# %%
 print(check_adam(NoCorrection))
 
 # %% [markdown]
@@ -483,24 +484,27 @@ for name, make in (("SGD", lambda m: SGD(m, lr=0.01)), ("Adam", lambda m: Adam(m
 # The figure asks: what does each rule do with the two directions? Look at the zigzag of the first,
 # the swing of the second, and the direction in which the third sets out.
 
-# %%
-from coursekit.figures import subplots, show
+# %% tags=["widget"]
+from coursekit.figures import BLUE, ORANGE, show, subplots
 
+a, b = np.meshgrid(np.linspace(-9, 6, 120), np.linspace(-2, 2, 80))
+
+def draw_path(ax, path, title, color):
+    ax.contour(a, b, 0.5 * (a**2 + 25 * b**2), levels=12, colors="#999999", linewidths=0.6)
+    ax.plot(path[:, 0], path[:, 1], ".-", color=color, lw=1.2, ms=4)
+    ax.plot(0, 0, "k+", ms=10)
+    ax.set(title=title, ylabel="$p_1$ (steep)", xlim=(-9, 6), ylim=(-2, 2))
+
+# %%
 adam_path = descend(lambda model: Adam(model, lr=0.5))
 paths = {
     "SGD, lr 0.07": sgd_path,
     "momentum 0.9, lr 0.035": momentum_path,
     "Adam, lr 0.5": adam_path,
 }
-a, b = np.meshgrid(np.linspace(-9, 6, 120), np.linspace(-2, 2, 80))
-
-# %%
 figure, axes = subplots(3, 1, size=(6.6, 5.4), sharex=True)
 for ax, color, (name, path) in zip(axes, ("C0", "C1", "C2"), paths.items(), strict=True):
-    ax.contour(a, b, 0.5 * (a**2 + 25 * b**2), levels=12, colors="#999999", linewidths=0.6)
-    ax.plot(path[:, 0], path[:, 1], ".-", color=color, lw=1.2, ms=4)
-    ax.plot(0, 0, "k+", ms=10)
-    ax.set(title=name, ylabel="$p_1$ (steep)")
+    draw_path(ax, path, name, color)
 axes[-1].set_xlabel("$p_0$ (flat)")
 show(figure, "Contour lines of a long valley with the paths of three optimizers, 60 steps each. "
      "SGD zigzags across the valley while creeping along it. Momentum swings past the lowest point and "
@@ -510,6 +514,48 @@ show(figure, "Contour lines of a long valley with the paths of three optimizers,
 # The picture stretches the steep axis. SGD and momentum set out across the valley, where the slope
 # is. Adam's first step is as long along $p_0$ as along $p_1$. It overshoots, too: $m$ is a kind of
 # momentum.
+#
+# What do $\beta_1$, $\beta_2$ and the bias correction each do to Adam's path? `draw_adam` shows the
+# path beside the length of every step, in units of `lr`. First without the correction. **Before you
+# look: where does the curve on the right begin?**
+
+# %% tags=["widget"]
+def draw_adam(lr, beta1, beta2, correction):
+    rule = Adam if correction else NoCorrection
+    path = descend(lambda model: rule(model, lr, betas=(beta1, beta2)))
+    margins = {"left": 0.08, "right": 0.99, "bottom": 0.17, "top": 0.9, "width_ratios": [3, 2]}
+    figure, (left, right) = subplots(1, 2, size=(9, 3), margins=margins)
+    draw_path(left, path, f"distance at the end: {np.linalg.norm(path[-1]):.2f}", BLUE)
+    left.set_xlabel("$p_0$ (flat)")
+    for i, color, style in ((0, BLUE, "-"), (1, ORANGE, "--")):
+        right.plot(range(1, 61), np.abs(np.diff(path[:, i])) / lr, style, color=color, label=f"$p_{i}$")
+    right.set(xlabel="step", ylabel="length of the step / lr", ylim=(0, None))
+    right.legend()
+    show(figure, "Left: Adam's path over the valley. Right: the length of each of 60 steps along "
+         "both axes, divided by the learning rate.")
+    return figure
+
+# %%
+figure = draw_adam(lr=0.5, beta1=0.9, beta2=0.999, correction=False)
+
+# %% [markdown]
+# It begins at 3.16 on both axes, and the first few steps are the longest of all: just where Adam
+# knows least. Switch the correction on and off. Then look for a $\beta_1$ with which the path does not overshoot.
+# And what is left of Adam when both betas are 0? (In a notebook that is running you see sliders.)
+
+# %% tags=["skip-execution", "widget"]
+from ipywidgets import FloatSlider, SelectionSlider, interactive
+
+panel = interactive(
+    draw_adam, correction=False, lr=FloatSlider(0.5, min=0.05, max=1, step=0.05),
+    beta1=FloatSlider(0.9, min=0, max=0.95, step=0.05),
+    beta2=SelectionSlider(options=[0.0, 0.5, 0.9, 0.99, 0.999], value=0.999))
+panel
+
+# %% [markdown]
+# With both at 0, $m$ is $g$ and $\sqrt v$ is $|g|$: every step is exactly `lr` long on both axes, up
+# or down by the sign of the gradient alone. So the path reaches the lowest point and then jumps to
+# and fro around it, unless a step happens to land on it.
 #
 # ## Weight decay: L2 is not AdamW
 #

@@ -423,33 +423,61 @@ for broken in (NoMean, NoProjection, NoXhat):
 # place on the paper differ only in their mean. **Before you look: what shape does the right-hand
 # picture have?**
 
-# %%
+# %% tags=["widget"]
 from coursekit.figures import BLUE, GREY, ORANGE, show, subplots
 
 plane = np.array([[1, -1, 0], [1, 1, -2]]).T / np.sqrt([2, 6])  # (3, 2), at right angles to 1
-cloud = rng.normal(size=(300, 3)) @ np.diag([2.0, 0.7, 0.4]) + [1.0, 1.0, 1.0]
+cloud = np.random.default_rng(9).normal(size=(300, 3)) @ np.diag([2.0, 0.7, 0.4]) + 1
+
+# %%
 normed = LayerNorm(3, dtype=np.float64)(cloud)
 means, lengths = normed.mean(axis=-1), np.linalg.norm(normed, axis=-1)
 print(f"after: means at most {np.abs(means).max():.4f}, "
       f"mean length {lengths.mean():.2f}, sqrt(3) = {np.sqrt(3):.2f}")
 
+# %% tags=["widget"]
+def draw_cloud(points, eps):
+    figure, axes = subplots(1, 2, size=(8, 3.6), sharex=True, sharey=True)
+    normed = LayerNorm(3, eps, dtype=np.float64)(points)
+    for ax, shown, title in zip(axes, (points, normed), ("before LayerNorm", "after"), strict=True):
+        flat = shown @ plane  # (300, 2)
+        for side, marker, color in ((1, "o", BLUE), (-1, "^", ORANGE)):
+            ax.plot(*flat[side * flat[:, 0] > 0].T, marker, color=color, ms=4, alpha=0.6, mew=0)
+        ax.plot(0, 0, "+", color=GREY, ms=10)
+        ax.set(title=title, xlabel=r"along $(1, -1, 0)/\sqrt{2}$", aspect="equal")
+    axes[0].set(ylabel=r"along $(1, 1, -2)/\sqrt{6}$", xlim=(-5, 5), ylim=(-4, 4))
+    show(figure, "A stretched cloud of 300 points seen along the direction (1, 1, 1), those on the "
+         "left as triangles, and the same points after LayerNorm: each in the direction that it had "
+         "before, on a circle of radius square root of 3 around the origin if eps is small.")
+    return figure
+
 # %%
-figure, axes = subplots(1, 2, size=(8, 3.6), sharex=True, sharey=True)
-for ax, points, title in zip(axes, (cloud, normed), ("before LayerNorm", "after"), strict=True):
-    flat = points @ plane  # (300, 2)
-    for side, marker, color in ((1, "o", BLUE), (-1, "^", ORANGE)):
-        ax.plot(*flat[side * flat[:, 0] > 0].T, marker, color=color, ms=4, alpha=0.6, mew=0)
-    ax.plot(0, 0, "+", color=GREY, ms=10)
-    ax.set(title=title, xlabel=r"along $(1, -1, 0)/\sqrt{2}$", aspect="equal")
-axes[0].set_ylabel(r"along $(1, 1, -2)/\sqrt{6}$")
-show(figure, "A stretched cloud of 300 points seen along the direction (1, 1, 1), those on the "
-     "left as triangles, and the same points after LayerNorm: all lie on a circle of radius square root "
-     "of 3 around the origin, each in the direction that it had before.")
+figure = draw_cloud(cloud, eps=1e-5)
 
 # %% [markdown]
 # A circle. Every point slid along its ray from the centre; circles and triangles did not mix. Now
 # you see the two right angles, too. A gradient can move a point around the circle; out of the plane
 # ($\mathbf 1$) and along the ray ($\hat x$) it cannot.
+#
+# The widget multiplies the cloud by `size`, adds `shift` to every entry and sets `eps`. **Before you
+# move a slider: which of the three can change the picture on the right?** And with the cloud made
+# small, what does a large `eps` make of the circle? (In a notebook that is running you see sliders.)
+
+# %% tags=["skip-execution", "widget"]
+from ipywidgets import FloatLogSlider, FloatSlider, interactive
+
+def change(size, shift, eps):
+    return draw_cloud(size * cloud + shift, eps)
+
+panel = interactive(
+    change, size=FloatLogSlider(1, min=-2, max=0.3), shift=FloatSlider(0, min=-3, max=3),
+    eps=FloatLogSlider(1e-5, min=-5, max=1, step=0.5))
+panel
+
+# %% [markdown]
+# A shift never does, it moves the points towards us or away. The size does only where the variance
+# comes near to `eps`: then $\sqrt{\sigma^2 + \text{eps}}$ is larger than $\sigma$, and points end up
+# inside the circle, the smallest ones furthest.
 #
 # ## Experiment: does the deep network learn now?
 #

@@ -4,7 +4,7 @@
 # Here is a task that a child finds dull. Read seven tokens from left to right, and at every
 # position say which token came **first**.
 
-# %%
+# %% tags=["widget"]
 import math
 
 import numpy as np
@@ -175,25 +175,38 @@ print("zeroed agrees with the loop:", np.allclose(zeroed @ v, attend_loop(q, k, 
 # is both its query and its key, so that equal words fit each other. Look at the row of the
 # second `to`.
 
-# %%
+# %% tags=["widget"]
 words = "to be or not to be".split()
-vectors = {word: rng.normal(0, 1, 16) for word in dict.fromkeys(words)}
-e = np.array([vectors[word] for word in words])  # (6, 16)
-S = e @ e.T / math.sqrt(16)
-masked = np.where(np.triu(np.ones((6, 6), bool), 1), -np.inf, S)
-figure, axes = figures.subplots(1, 3, sharey=True)
-shown = {"scores": S, "masked scores": masked, "weights": softmax(masked)}
-for axis, (title, matrix) in zip(axes, shown.items(), strict=True):
-    image = axis.imshow(matrix, cmap=figures.POSITIVE)
-    figure.colorbar(image, ax=axis, shrink=0.8)
-    axis.set(title=title, xlabel="key", xticks=range(6), yticks=range(6))
-    axis.set(xticklabels=words, yticklabels=words)
-axes[0].set_ylabel("query")
-figures.show(
-    figure,
-    "Three 6 by 6 grids, the words of 'to be or not to be' on both axes: scores, scores with the "
-    "part above the diagonal blank, and weights. The second 'to' puts its weight on both 'to'.",
-)
+
+
+def draw_attention(D, divide, mask):
+    """Scores, masked scores and weights of the six words, with random vectors of D numbers."""
+    rng = np.random.default_rng(10)
+    vectors = {word: rng.normal(0, 1, D) for word in dict.fromkeys(words)}
+    e = np.array([vectors[word] for word in words])  # (6, D)
+    S = e @ e.T / (math.sqrt(D) if divide else 1)
+    hidden = np.triu(np.ones((6, 6), bool), 1) & mask
+    masked = np.where(hidden, -np.inf, S)
+    margins = {"left": 0.06, "right": 0.98, "bottom": 0.15, "top": 0.92, "wspace": 0.1}
+    figure, axes = figures.subplots(1, 3, sharey=True, margins=margins)
+    shown = {"scores": S, "masked scores": masked, "weights": softmax(masked)}
+    for axis, (title, matrix) in zip(axes, shown.items(), strict=True):
+        image = axis.imshow(matrix, cmap=figures.POSITIVE)
+        axis.set(title=title, xlabel="key", xticks=range(6), yticks=range(6))
+        axis.set(xticklabels=words, yticklabels=words)
+        if title != "scores":  # the first two share their colours
+            figure.colorbar(image, ax=axis, shrink=0.8)
+    axes[0].set_ylabel("query")
+    figures.show(
+        figure,
+        "Three 6 by 6 grids, the words of 'to be or not to be' on both axes: scores, scores with "
+        "what is masked left blank, and weights. The second 'to' puts its weight on both 'to'.",
+    )
+    return figure
+
+
+# %%
+figure = draw_attention(D=16, divide=True, mask=True)
 
 # %% [markdown]
 # ## Why divide by √D
@@ -239,6 +252,22 @@ figures.show(
 )
 
 # %% [markdown]
+# Back to the six words. Take the factor away (`divide`) and change `D`: when does a word read from
+# itself alone? Then take the mask away: which rows change, and which row never does? (In a notebook
+# that is running you see the controls here.)
+
+# %% tags=["skip-execution", "widget"]
+from ipywidgets import SelectionSlider, interactive
+
+panel = interactive(
+    draw_attention, D=SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64], value=16), divide=True, mask=True
+)
+panel
+
+# %% [markdown]
+# Without the factor, at 16 numbers a word, the weights are all but 0 and 1. The mask changes every
+# row but the last: the last word may read everything anyway.
+#
 # ## Backward
 #
 # One sequence and one head, in index form, with $s$ for `scores` and $o$ for `out`. Forward:

@@ -6,7 +6,7 @@
 # first nine tenths of our Shakespeare, and nothing else. We measure its loss on the last tenth
 # twice: once with characters as the tokens, once with words and punctuation marks.
 
-# %%
+# %% tags=["widget"]
 import math, re
 from collections import Counter
 from pathlib import Path
@@ -240,8 +240,10 @@ def from_dict(cls, content):
 # Now the whole text. Look at how many characters Shakespeare needs, and at the message for the one
 # that he never used.
 
-# %%
+# %% tags=["widget"]
 char_tokenizer = CharTokenizer.train(text)
+
+# %%
 print(char_tokenizer.vocab_size, "".join(char_tokenizer.chars).replace("\n", "⏎"))
 print(char_tokenizer.decode(char_tokenizer.encode(text)) == text)
 try:
@@ -436,8 +438,10 @@ def from_dict(cls, content):
 # Before you run the next cell: we keep 2,000 entries, learnt from `train_text`. In the line below,
 # which words will be unknown?
 
-# %%
+# %% tags=["widget"]
 small = WordTokenizer.train(train_text, max_vocab_size=2000)
+
+# %%
 print(small.words[:12])
 ids = small.encode("'Tis an unweeded garden, my lord!")
 print(ids)
@@ -447,6 +451,51 @@ print(small.decode(ids))
 # The most frequent token is the line break, then the comma. *unweeded* is lost for good: no
 # `decode` can bring it back. That is the price of words.
 #
+# Side by side: each box is a token, the grey ones are unknown. Where words are the tokens, a gap is
+# a space that no token holds.
+
+# %% tags=["widget"]
+from coursekit.figures import show, subplots, token_row
+
+def words_of(line):
+    """The pieces of a line, with None for each character between them."""
+    pieces, end = [], 0
+    for match in PIECE.finditer(line):
+        pieces += [None] * (match.start() - end) + [match[0]]
+        end = match.end()
+    return pieces
+
+# %% tags=["widget"]
+def draw_tokens(line):
+    figure, ax = subplots(size=(9, 1.5))
+    tokenizers = {"characters": char_tokenizer, "2,000 words": small}
+    for y, (name, tokenizer) in enumerate(tokenizers.items()):
+        tokens = list(line) if y == 0 else words_of(line)
+        known = [token in tokenizer.id_of for token in tokens]
+        token_row(ax, y, tokens, known)
+        n = len(tokens) - tokens.count(None)
+        unknown = sum(t is not None and not k for t, k in zip(tokens, known))
+        ax.text(-0.5, y, f"{name}: {n} tokens, {unknown} unknown", ha="right", va="center")
+    ax.set(yticks=[], xticks=[], xlim=(0, max(len(line), 1)))
+    ax.invert_yaxis()
+    show(figure, f"The line '{line}' as boxes, one a token: above by characters, below by words.")
+    return figure
+
+# %%
+figure = draw_tokens("'Tis an unweeded garden, my lord!")
+
+# %% [markdown]
+# Now type lines of your own. Which are short in words and which are not? Can you find a line that
+# the characters cannot write, and one in which no word of yours is known? (In a notebook that is
+# running you see a field for text here.)
+
+# %% tags=["skip-execution", "widget"]
+from ipywidgets import Text, interactive
+
+panel = interactive(draw_tokens, line=Text("'Tis an unweeded garden, my lord!"))
+panel
+
+# %% [markdown]
 # ## Check the round trip, then break it
 #
 # A layer has its gradient check; a tokenizer has its round trip, `decode(encode(x)) == x`. The

@@ -4,11 +4,13 @@
 # The tokenizers of [chapter 13](13_tokenizers.ipynb) have both read all of our Shakespeare. We
 # give them a line that he did not write.
 
-# %%
+# %% tags=["widget"]
 from pathlib import Path
 from numpygpt.tokenizers import CharTokenizer, WordTokenizer
 
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
+
+# %%
 line = "Romeo met Zoë at the café."
 try:
     CharTokenizer.train(text).encode(line)
@@ -491,10 +493,12 @@ def from_dict(cls, content):
 # We train on the first nine tenths of the text, for 1,024 merges and one special token. Before you
 # run the next cell: what will the last merges look like, letters, syllables or words?
 
-# %%
+# %% tags=["widget"]
 cut = len(text) * 9 // 10
 train_text, val_text = text[:cut], text[cut:]
 tokenizer = BPETokenizer.train(train_text, 256 + 1024 + 1, special_tokens=["<end>"])
+
+# %%
 learnt = spell(tokenizer.merges)
 print(learnt[:10])
 print(learnt[-10:])
@@ -564,37 +568,47 @@ for candidate in [tokenizer, wrong]:
 # What happens to a line as the merges come in? The first $k$ merges of a tokenizer are what a
 # shorter training would have learnt, so one training is enough. Each box is one token.
 
-# %%
-def tokens_after(k, line):
-    ids = BPETokenizer(tokenizer.merges[:k]).encode(line)
-    return [BPETokenizer(tokenizer.merges[:k]).decode([i]) for i in ids]
+# %% tags=["widget"]
+from coursekit.figures import show, subplots, token_row
 
+def tokens_after(k, line):
+    younger = BPETokenizer(tokenizer.merges[:k])
+    return [younger.decode([i]) for i in younger.encode(line)]
+
+# %%
 line = "Now is the winter of our discontent"
 for k in [0, 16, 64, 256, 1024]:
     print(f"{k:5} merges: {len(tokens_after(k, line)):3} tokens", "|".join(tokens_after(k, line)))
 
+# %% tags=["widget"]
+def draw_tokens(steps, line):
+    """One row of boxes for each number of merges in `steps`."""
+    rows = [tokens_after(k, line) for k in steps]
+    figure, ax = subplots(size=(8, 0.6 + 0.4 * len(steps)))
+    for y, tokens in enumerate(rows):
+        token_row(ax, y, tokens)
+    ax.set(yticks=range(len(steps)), ylabel="merges", xticks=[], xlim=(0, max(len(line), 1)),
+           yticklabels=[f"{k}:  {len(tokens)} tokens" for k, tokens in zip(steps, rows)])
+    ax.invert_yaxis()
+    show(figure, f"The line '{line}' cut into tokens, one row for each number of merges.")
+    return figure
+
 # %%
-from coursekit import figures
+figure = draw_tokens([0, 16, 64, 256, 1024], line)
 
-def draw_tokens(ax, y, tokens):
-    """Draw one row of tokens, a letter per unit of x, neighbours in different colours."""
-    x = 0
-    for number, token in enumerate(tokens):
-        colour = [figures.SKY, figures.YELLOW, figures.GREEN][number % 3]
-        ax.barh(y, len(token), left=x, height=0.8, color=colour, alpha=0.6, edgecolor="white")
-        for letter in token:
-            ax.text(x + 0.5, y, letter, ha="center", va="center", family="monospace")
-            x += 1
+# %% [markdown]
+# Type a line of your own and pull the merges up. Which words of yours become whole, and which never
+# do? What happens to a language that is not English? (In a notebook that is running you see the
+# controls here.)
 
-steps = [0, 16, 64, 256, 1024]
-fig, ax = figures.subplots(size=(8, 2.6))
-for row, k in enumerate(steps):
-    draw_tokens(ax, row, tokens_after(k, line))
-ax.set(yticks=range(len(steps)), yticklabels=steps, ylabel="merges", xticks=[], xlim=(0, len(line)))
-ax.invert_yaxis()
-figures.show(fig, "The line 'Now is the winter of our discontent' cut into tokens after 0, 16, 64, "
-             "256 and 1024 merges: first every letter alone, at the end most words are whole and "
-             "winter and discontent are in parts.")
+# %% tags=["skip-execution", "widget"]
+from ipywidgets import IntSlider, Text, interactive
+
+def cut_line(merges, line):
+    return draw_tokens([merges], line)
+
+panel = interactive(cut_line, merges=IntSlider(64, min=0, max=1024), line=Text("Now is the winter of our discontent"))
+panel
 
 # %% [markdown]
 # How much does each merge buy? We measure on `val_text`, which the tokenizer has not seen: how many
@@ -614,21 +628,19 @@ for k, b, c in zip(steps, bits, chars_per_token):
     print(f"{k:5} merges: {c:.4f} characters per token, {b:.4f} bits per character")
 
 # %%
-fig, (left, right) = figures.subplots(1, 2)
+fig, (left, right) = subplots(1, 2)
 for ax, values, label in [(left, chars_per_token, "characters per token"),
                           (right, bits, "bits per character (unigram)")]:
     ax.plot(steps, values, "o-")
     ax.set(xlabel="merges", ylabel=label, ylim=(0, 1.1 * max(values)))
-figures.show(fig, "Two curves against the number of merges, 0 to 1024. Characters per token rise "
-             "steeply at first, then ever more slowly; bits per character fall in the same way.")
+show(fig, "Two curves against the number of merges, 0 to 1024. Characters per token rise "
+     "steeply at first, then ever more slowly; bits per character fall in the same way.")
 
 # %% [markdown]
 # Both curves bend. The first 256 merges buy more than the next 768. Each further token needs a row
 # in the embedding and a column in the logits, and is seen less often in training. A vocabulary is a
 # bargain between the length of the sequences and the size of the model. Our text is short, so we
 # stay near a thousand tokens; GPT-2 learnt from 40 gigabytes of text and has 50,257.
-#
-# Try a line of your own in the figure above. What does it do with a language that is not English?
 #
 # ## Exercises
 #

@@ -10,12 +10,12 @@
 # keep a tenth of the windows for validation. We do it in two ways: draw the tenth by chance, or
 # take the last tenth.
 
-# %%
+# %% tags=["widget"]
 from pathlib import Path
 
 import numpy as np
 from coursekit import add_to_class, export
-from coursekit.figures import BLUE, GREY, ORANGE, show, subplots
+from coursekit.figures import BLUE, GREY, ORANGE, show, subplots, token_row
 
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
 rng = np.random.default_rng(15)
@@ -356,6 +356,40 @@ N = len(ten)
 print("starts:", list(range(N - T)))
 print("read:     ", sorted({int(ten[s + t]) for s in range(N - T) for t in range(T)}))
 print("predicted:", sorted({int(ten[s + t + 1]) for s in range(N - T) for t in range(T)}))
+
+# %% [markdown]
+# The same with a text of 27 characters, each one a token:
+
+# %% tags=["widget"]
+def draw_window(start, block_size):
+    text = "First Citizen: speak, speak"
+    N, T = len(text), block_size
+    fits = start <= N - T - 1
+    figure, ax = subplots(size=(8, 1.9), margins={"left": 0.09, "bottom": 0.28, "top": 0.86})
+    for y, shift in enumerate((None, 0, 1)):  # the text, x, y
+        begin, end = (0, N) if shift is None else (start + shift, start + shift + T)
+        token_row(ax, y, [None] * begin + list(text[begin:end].ljust(end - begin, "?")),
+                  known=[True] * N + [False] * T)
+    ax.axvline(N, color=GREY, linewidth=0.8)
+    ax.set(yticks=range(3), yticklabels=["tokens", "x", "y"], xlim=(0, N + 4), xlabel="position",
+           title=f"N - T = {N - T} starts: " + (f"{start} is one" if fits else f"{start} is too late"))
+    ax.invert_yaxis()
+    show(figure, "Three rows of boxes: the tokens of a text, the window x, and y, one token later. "
+                 "Grey boxes lie behind the end of the text.")
+    return figure
+
+# %%
+figure = draw_window(start=6, block_size=8)
+
+# %% [markdown]
+# Push the window to the right until a grey box comes up, a target that there is not. Is that where
+# the formula says? Then try other block sizes. (In a notebook that is running you see sliders.)
+
+# %% tags=["skip-execution", "widget"]
+from ipywidgets import IntSlider, interactive
+
+panel = interactive(draw_window, start=IntSlider(6, min=0, max=25), block_size=IntSlider(8, min=1, max=16))
+panel
 
 # %% [markdown]
 # ## A batch: loop, then vectors

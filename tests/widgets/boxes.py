@@ -1,0 +1,16 @@
+"""Read back what `coursekit.figures.token_row` has drawn."""
+
+from matplotlib.colors import to_hex
+
+from coursekit.figures import GREY
+
+
+def boxes(figure, y):
+    """The boxes of row `y`: (left end, number of letters, whether it is grey), from the left."""
+    bars = [bar for bar in figure.axes[0].patches if abs(bar.get_y() + 0.4 - y) < 1e-9]
+    return [(bar.get_x(), bar.get_width(), to_hex(bar.get_facecolor()) == GREY) for bar in bars]
+
+
+def letters(figure, y):
+    """The letters of row `y`, gaps included."""
+    return "".join(t.get_text() for t in figure.axes[0].texts if t.get_position()[1] == y)
