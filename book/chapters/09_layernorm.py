@@ -444,7 +444,8 @@ def draw_cloud(points, eps):
         for side, marker, color in ((1, "o", BLUE), (-1, "^", ORANGE)):
             ax.plot(*flat[side * flat[:, 0] > 0].T, marker, color=color, ms=4, alpha=0.6, mew=0)
         ax.plot(0, 0, "+", color=GREY, ms=10)
-        ax.set(title=title, xlabel=r"along $(1, -1, 0)/\sqrt{2}$", aspect="equal")
+        ax.set(title=f"{title}: mean {abs(shown.mean()):.2f}", aspect="equal",
+               xlabel=r"along $(1, -1, 0)/\sqrt{2}$")
     axes[0].set(ylabel=r"along $(1, 1, -2)/\sqrt{6}$", xlim=(-5, 5), ylim=(-4, 4))
     show(figure, "A stretched cloud of 300 points seen along the direction (1, 1, 1), those on the "
          "left as triangles, and the same points after LayerNorm: each in the direction that it had "

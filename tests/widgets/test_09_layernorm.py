@@ -12,16 +12,22 @@ def points(figure, side):
     return np.concatenate([line.get_xydata() for line in figure.axes[side].lines[:2]])
 
 
+def means(figure):
+    return np.array([float(ax.get_title().split()[-1]) for ax in figure.axes])
+
+
 def radii(figure):
     return np.linalg.norm(points(figure, 1), axis=1)
 
 
-def test_a_shift_is_seen_on_neither_side(panel):
-    before, after = (points(panel.move(shift=0.0), side) for side in (0, 1))
+def test_a_shift_moves_no_point_and_changes_the_mean_of_the_cloud_alone(panel):
+    figure = panel.move(shift=0.0)
+    before, after, old = points(figure, 0), points(figure, 1), means(figure)
     figure = panel.move(shift=2.5)
     np.testing.assert_allclose(points(figure, 0), before, atol=1e-12)
     np.testing.assert_allclose(points(figure, 1), after, atol=1e-12)
     assert len(before) == 300
+    np.testing.assert_allclose(means(figure), old + [2.5, 0], atol=0.011)
 
 
 def test_a_large_eps_draws_small_points_inside_the_circle(panel):
