@@ -315,7 +315,7 @@ class Scale:
 # \end{aligned}
 # $$
 #
-# In the same way $db_{kj} = \sum_i a_{ik}\, dy_{ij}$, that is $a^\top dy$. You need not memorise
+# In the same way $db_{kj} = \sum_i a_{ik}\, dy_{ij}$, that is $a^\top dy$. You need not memorize
 # where the transpose goes: if all sizes differ, the shapes remind you of it.
 #
 # Rule 6 is the chain rule again: two uses of $a$ are two paths to $L$, and paths add. That is why

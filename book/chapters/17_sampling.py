@@ -606,7 +606,7 @@ export("17_sampling")
 # ## Recap
 #
 # - The likeliest next token, again and again, gives circles; a pure draw gives a mess now and then.
-# - Temperature raises ratios to the power $1/\tau$; top-k and top-p cut the tail and renormalise.
+# - Temperature raises ratios to the power $1/\tau$; top-k and top-p cut the tail and renormalize.
 # - Within a window, keys and values never change, thanks to the causal mask: the KV cache keeps
 #   them, and gives the logits of the full pass.
 # - We exported `numpygpt/generate.py`: `next_token_probs`, `draw`, `KVCache`, `generate`.
