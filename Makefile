@@ -3,7 +3,7 @@
 # constraints.txt changes. PYTHON=/path/to/python3 chooses the Python.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train lab test build check-build test-peers bench clean FORCE
+.PHONY: help setup train lab test build check-build test-peers test-browser bench clean FORCE
 
 ARGS =
 PORT = 8888
@@ -13,14 +13,14 @@ RUN_TESTS = $(PY) -m pytest
 
 # A reader's own settings must not change what is built or tested.
 unexport PYTHONPATH PYTHONHOME
-build check-build test test-peers: export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
-build check-build test test-peers: export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
-build check-build test test-peers: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
-build check-build test test-peers: export MPLCONFIGDIR := $(CURDIR)/.venv/settings/matplotlib
+build check-build test test-peers test-browser: export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
+build check-build test test-peers test-browser: export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
+build check-build test test-peers test-browser: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
+build check-build test test-peers test-browser: export MPLCONFIGDIR := $(CURDIR)/.venv/settings/matplotlib
 # Several notebooks run at a time, and the order of a sum depends on the number of threads.
-build check-build test test-peers: export OPENBLAS_NUM_THREADS := 1
-build check-build test test-peers: export OMP_NUM_THREADS := 1
-build check-build test test-peers: export MKL_NUM_THREADS := 1
+build check-build test test-peers test-browser: export OPENBLAS_NUM_THREADS := 1
+build check-build test test-peers test-browser: export OMP_NUM_THREADS := 1
+build check-build test test-peers test-browser: export MKL_NUM_THREADS := 1
 
 help:
 	@echo 'make train        train a GPT on data/shakespeare.txt and print a sample'
@@ -29,6 +29,7 @@ help:
 	@echo 'make build        build notebooks, exercises, solutions and the package from book/'
 	@echo 'make check-build  prove that the built files are those of book/'
 	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
+	@echo 'make test-browser open the book in JupyterLab and a Chromium that is installed here'
 	@echo 'make bench        measure our speed beside theirs, on an idle machine'
 	@echo 'make clean        remove .venv and the caches; your work and out/ stay'
 	@echo
@@ -58,6 +59,9 @@ test: .venv/.installed
 test-peers: .venv/.installed-peers
 	$(RUN_TESTS) tests/peers $(ARGS)
 
+test-browser: .venv/.installed-browser
+	$(RUN_TESTS) tests/browser $(ARGS)
+
 bench: .venv/.installed-peers
 	$(PY) benchmarks/bench.py $(ARGS)
 
@@ -71,7 +75,7 @@ ifneq "$(shell cat .venv/.installed 2>/dev/null)" "$(CURDIR)"
 .venv/.installed: FORCE
 endif
 # Through the environment, so that the folder's name may hold a space or a quote.
-.venv/.installed .venv/.installed-peers: export FOLDER := $(CURDIR)
+.venv/.installed .venv/.installed-peers .venv/.installed-browser: export FOLDER := $(CURDIR)
 .venv/.installed: export PYTHON := $(PYTHON)
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -107,12 +111,14 @@ endif
 	echo "$$FOLDER" > .venv/.installed; \
 	rm .venv/.installing
 
-.venv/.installed-peers: .venv/.installed
+.venv/.installed-peers: WHAT := PyTorch and others
+.venv/.installed-browser: WHAT := playwright
+.venv/.installed-%: .venv/.installed
 	@set -e; \
-	echo "adding PyTorch and others to .venv, a large download, once"; \
+	echo "adding $(WHAT) to .venv, a large download, once"; \
 	touch .venv/.installing; \
 	rm .venv/.installed; \
-	$(PIP) -e '.[dev,peers]' || { echo "make: PyTorch and others could not be installed" >&2; exit 1; }; \
+	$(PIP) -e '.[dev,$*]' || { echo "make: $(WHAT) could not be installed" >&2; exit 1; }; \
 	echo "$$FOLDER" > .venv/.installed; \
 	touch $@; \
 	rm .venv/.installing

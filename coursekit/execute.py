@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from subprocess import DEVNULL
 
+from coursekit.figures import PICTURE
 from coursekit.files import BookError
 
 TIMEOUT = 300  # seconds for one cell
@@ -170,9 +171,9 @@ def unfit(cell, root):
         elif output.output_type == "error":
             texts = [output.evalue, *output.traceback]
         else:
-            texts = [str(v) for k, v in output.data.items() if not k.startswith("image/")]
+            texts = [str(value) for value in output.data.values()]
         for text in texts:
-            text = COLOURS.sub("", text)
+            text = re.sub(PICTURE, "", COLOURS.sub("", text))
             if found := ADDRESS.search(text):
                 return f"shows a memory address, which is another on every run: {found.group()}"
             for folder in (str(root), sys.prefix):

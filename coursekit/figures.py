@@ -1,6 +1,7 @@
 """The figures of the book: one palette, one size, alt text that travels with the notebook."""
 
 import base64
+import html
 import io
 import warnings
 
@@ -12,6 +13,10 @@ PALETTE = [BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK]
 SIGNED = "RdBu_r"
 # Sequential, for probabilities: readable in grey, too.
 POSITIVE = "viridis"
+
+
+# The bytes of a figure, in its HTML: each machine draws letters a little differently.
+PICTURE = r"data:image/png;base64,[A-Za-z0-9+/=]+"
 
 
 def subplots(rows=1, cols=1, size=None, margins=None, **kwargs):
@@ -65,7 +70,7 @@ def token_row(axes, y, tokens, known=None):
 
 
 def show(figure, alt):
-    """Display a figure as PNG with its alt text, one or two sentences that say what it shows."""
+    """Display a figure with its alt text, one or two sentences that say what it shows."""
     from IPython.display import display
     from matplotlib import pyplot as plt
     from matplotlib.image import imsave
@@ -79,5 +84,7 @@ def show(figure, alt):
         figure.canvas.draw()  # savefig would draw all of it once more: a widget would feel it
     imsave(png, figure.canvas.buffer_rgba(), format="png", dpi=100)
     plt.close(figure)
-    data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt}
-    display(data, raw=True, metadata={"image/png": {"alt": alt}})
+    source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
+    # As HTML: JupyterLab gives a bare PNG no alt text, whatever its metadata say.
+    image = f'<img alt="{html.escape(alt)}" src="{source}">'
+    display({"text/html": image, "text/plain": alt}, raw=True)

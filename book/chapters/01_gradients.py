@@ -74,13 +74,13 @@ import numpy as np
 def cube(x):
     return x * x * x
 
-def measured(eps, central, dtype=np.float64):
+def measured_slope(eps, central, dtype=np.float64):
     x, eps = dtype(1.3), dtype(eps)
     back = x - eps if central else x
     return float((cube(x + eps) - cube(back)) / (eps + eps if central else eps))
 
-def error(eps, central, dtype=np.float64):
-    return abs(measured(eps, central, dtype) - 3 * float(dtype(1.3)) ** 2)
+def slope_error(eps, central, dtype=np.float64):
+    return abs(measured_slope(eps, central, dtype) - 3 * float(dtype(1.3)) ** 2)
 
 # %%
 decades = [float(f"1e-{k}") for k in range(15, 0, -1)]
@@ -88,7 +88,7 @@ for label, central, dtype in [("one side, float64", False, np.float64),
                               ("central, float64", True, np.float64),
                               ("central, float32", True, np.float32)]:
     kept = [eps for eps in decades if dtype is np.float64 or eps >= 1e-6]
-    errors = [error(eps, central, dtype) for eps in kept]
+    errors = [slope_error(eps, central, dtype) for eps in kept]
     digits = int(-np.log10(min(errors) / (3 * 1.3**2)))
     print(f"{label:18} best eps {kept[int(np.argmin(errors))]:.0e}, right to {digits} digits")
 
@@ -103,8 +103,8 @@ from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
 
 exponents = np.arange(-16, -0.25, 0.25)
 steps = 10.0**exponents
-errors_of = {central: [error(eps, central) for eps in steps] for central in (False, True)}
-coarse = [error(eps, True, np.float32) for eps in steps[steps >= 1e-6]]
+errors_of = {central: [slope_error(eps, central) for eps in steps] for central in (False, True)}
+coarse = [slope_error(eps, True, np.float32) for eps in steps[steps >= 1e-6]]
 
 def magnify(ax, eps):
     """The cube within 2 eps of x, its tangent and its secants, all in units of eps."""
@@ -112,8 +112,8 @@ def magnify(ax, eps):
     low = (cube(1.3 - eps) - cube(1.3)) / eps    # the left end of the central secant
     ax.plot(u, (cube(1.3 + eps * u) - cube(1.3)) / eps, color=BLACK, lw=1, label="$x^3$")
     ax.plot(ends, 3 * 1.3**2 * ends, color=GREY, lw=4, alpha=0.5, label="tangent")
-    ax.plot(ends, measured(eps, False) * ends, "--", color=ORANGE, label="one side")
-    ax.plot(ends, low + measured(eps, True) * (ends + 1), color=BLUE, label="central")
+    ax.plot(ends, measured_slope(eps, False) * ends, "--", color=ORANGE, label="one side")
+    ax.plot(ends, low + measured_slope(eps, True) * (ends + 1), color=BLUE, label="central")
     ax.set(xlabel="distance from x, in eps", ylabel="rise, in eps", ylim=(-16, 16),
            title=f"eps = {eps:.1e}")
 
@@ -128,7 +128,7 @@ def draw(eps):
     right.loglog(steps, errors_of[True], color=BLUE, label="central, float64")
     right.loglog(steps[steps >= 1e-6], coarse, ":", color=GREEN, label="central, float32")
     for central, color in [(False, ORANGE), (True, BLUE)]:
-        right.plot(eps, error(eps, central), "o", color=color, ms=9)
+        right.plot(eps, slope_error(eps, central), "o", color=color, ms=9)
     right.set(xlabel="eps", ylabel="error of the measured slope", title="error", ylim=(1e-14, 1e4))
     right.set_xticks([1e-15, 1e-12, 1e-9, 1e-6, 1e-3])
     right.set_yticks([1e-12, 1e-8, 1e-4, 1, 1e4])

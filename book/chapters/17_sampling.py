@@ -247,12 +247,12 @@ figure = draw_kept("ROMEO:\nI ", 0.7, 10, 0.9)
 # are left? (In a notebook that is running you see sliders here.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import FloatSlider, IntSlider, Text, interactive
+from ipywidgets import FloatSlider, IntSlider, Textarea, interactive
 
 panel = interactive(
     draw_kept,
-    prompt=Text("ROMEO:\nI ", continuous_update=False),
-    temperature=FloatSlider(0.7, min=0, max=3, step=0.1),
+    prompt=Textarea("ROMEO:\nI ", rows=2),
+    temperature=FloatSlider(0.7, min=0, max=3, step=0.1, style={"description_width": "7em"}),
     top_k=IntSlider(10, min=1, max=63),
     top_p=FloatSlider(0.9, min=0.05, max=1, step=0.05),
 )

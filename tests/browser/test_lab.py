@@ -1,0 +1,72 @@
+"""What a reader sees: three widgets that move, and pages in light and in dark."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+PICTURES = Path(__file__).parents[2] / "out" / "browser"
+PICTURES.mkdir(parents=True, exist_ok=True)
+
+
+def command(page, name, arguments=None):
+    page.evaluate("([n, a]) => window.jupyterapp.commands.execute(n, a)", [name, arguments or {}])
+
+
+def run_all(page):
+    # Ready means that there is a kernel to run it.
+    page.wait_for_function(
+        "() => document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'"
+    )
+    command(page, "notebook:run-all-cells")
+    page.wait_for_selector(".widget-interact img")
+
+
+@pytest.mark.parametrize(
+    ("name", "control"),
+    [
+        ("01_gradients", "log10 eps"),
+        ("05_softmax_cross_entropy", "logit 1"),
+        ("17_sampling", "temperature"),
+    ],
+)
+def test_a_widget_redraws_when_its_slider_moves(notebook, name, control):
+    page = notebook(name)
+    run_all(page)
+    picture = page.locator(".widget-interact img")
+    slider = page.locator(".widget-hslider", has_text=re.compile(f"^{control}"))
+    slider.scroll_into_view_if_needed()
+    before = picture.get_attribute("src")
+    page.screenshot(path=PICTURES / f"{name}-before.png")
+    start = time.perf_counter()
+    slider.locator(".noUi-handle").press("ArrowRight")
+    page.wait_for_function(
+        "old => { const now = document.querySelector('.widget-interact img');"
+        " return now && now.complete && now.src !== old; }",
+        arg=before,
+    )
+    print(f"{name}: {1000 * (time.perf_counter() - start):.0f} ms from the key to the new picture")
+    page.screenshot(path=PICTURES / f"{name}-after.png")
+    assert picture.count() == 1  # the old one is gone
+    errors = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']")
+    assert errors.count() == 0, errors.first.inner_text()
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("name", ["03_linear", "09_layernorm", "10_attention"])
+def test_equations_and_figures_are_shown(notebook, name, theme):
+    page = notebook(name)
+    command(page, "apputils:change-theme", {"theme": f"JupyterLab {theme}"})
+    page.locator(f"body[data-jp-theme-name='JupyterLab {theme}']").wait_for(state="attached")
+    page.wait_for_selector(".jp-RenderedMarkdown mjx-container")
+    text = " ".join(page.locator(".jp-RenderedMarkdown").all_inner_texts())
+    assert "$" not in text and page.locator("mjx-merror").count() == 0
+    figures = page.locator(".jp-RenderedHTML img")
+    assert figures.count() >= 2
+    for figure in figures.all():
+        assert len(figure.get_attribute("alt")) > 40
+        assert figure.evaluate("image => image.naturalWidth") > 300
+    for number, figure in enumerate(figures.all()):
+        figure.scroll_into_view_if_needed()
+        page.screenshot(path=PICTURES / f"{name}-{theme.lower()}-{number}.png")
