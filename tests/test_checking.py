@@ -277,6 +277,7 @@ CLEVER = {
     "ignore": "# NBVAL_IGNORE_OUTPUT\n1",
     "leave": "import sys\nsys.exit(0)",
     "same exit of the kernel": "get_ipython().kernel.do_shutdown(False)",
+    "death of the kernel": "import os\nos._exit(0)",
 }
 
 

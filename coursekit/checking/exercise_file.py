@@ -6,7 +6,9 @@ cells. The kernel computes results; this process, which runs none of the reader'
 
 import os
 import tempfile
+import time
 from pathlib import Path
+from queue import Empty
 from unittest import mock
 
 import nbformat
@@ -86,6 +88,7 @@ class ExerciseFile(IPyNbFile):
         here = {key: str(place) for key, place in places.items()}
         with mock.patch.dict(os.environ, here | {"COURSEKIT_PROGRESS": ""}):
             super().setup()  # starts the kernel
+        self.kernel.get_message = attentive(self.kernel)
 
     def teardown(self):
         super().teardown()
@@ -118,6 +121,29 @@ class CheckCell(IPyNbCell):
             self.raise_cell_error(str(error), "")
         if not verdict.is_right:
             self.raise_cell_error("\n".join(verdict.lines()), "")
+
+
+def attentive(kernel):
+    """Return kernel.get_message that notices when the kernel has ended.
+
+    nbval would wait for the answer of a kernel that an answer has ended until the cell's time-out,
+    which is 2000 s by default.
+    """
+    hear = kernel.get_message
+
+    def get_message(stream, timeout=None):
+        end = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while True:
+            left = end - time.monotonic()
+            try:
+                return hear(stream, timeout=max(min(left, 1), 0))
+            except Empty:
+                if not kernel.is_alive():
+                    raise RuntimeError("the kernel ended before the cell did") from None
+                if left <= 1:
+                    raise
+
+    return get_message
 
 
 def merged(exercises, sources):
