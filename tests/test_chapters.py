@@ -1,9 +1,17 @@
-"""What one chapter quotes from another is what the other prints."""
+"""What one chapter says of another is what the other does: quoted figures, the map of the book."""
 
 import json
 import re
+from functools import cache
 
+import pytest
 from answers import REPOSITORY
+
+from coursekit.checking.tasks import load_set, set_names
+from coursekit.dependencies import chapter_imports, dotted, module_texts, package_order
+from coursekit.source import read_page
+
+CHAPTERS = [path.stem for path in sorted((REPOSITORY / "book" / "chapters").glob("*.py"))]
 
 
 def printed_by(name):
@@ -20,3 +28,59 @@ def test_chapter_19_quotes_the_table_of_chapter_7():
     size, bits = int(row[1].replace(",", "")), float(row[2])
     chapter = (REPOSITORY / "book/chapters/19_shakespeare.py").read_text("utf-8")
     assert f'("MLP of chapter 7", {size:_}, {bits})' in chapter
+
+
+@cache
+def imports(name):
+    """The chapters whose modules a chapter imports."""
+    chapter_of = {dotted(f"numpygpt/{m}"): n for m, n in package_order(REPOSITORY).items()}
+    page = read_page(REPOSITORY, f"book/chapters/{name}.py")
+    found = chapter_imports(page, module_texts(REPOSITORY))
+    return {
+        name
+        for name in CHAPTERS
+        if int(name[:2]) in {chapter_of[m] for m in found if m in chapter_of}
+    }
+
+
+def all_before(name):
+    return imports(name).union(*map(all_before, imports(name)))
+
+
+def needs(name):
+    """What to read first: without chapters that another one of them needs anyway."""
+    return imports(name) - set().union(*map(all_before, imports(name)))
+
+
+def minutes(page):
+    """Reading, at 150 words or six lines of code a minute, and what the exercises say of theirs."""
+    text, code = (
+        [cell["source"] for cell in page.cells if cell["cell_type"] == kind]
+        for kind in ("markdown", "code")
+    )
+    words = sum(len(source.split()) for source in text)
+    lines = sum(len(source.splitlines()) for source in code)
+    reading = 5 * round((words / 150 + lines / 6) / 5)
+    if page.name not in set_names():
+        return f"{reading}"
+    return f"{reading} + {sum(task.minutes for task in load_set(page.name).tasks.values())}"
+
+
+@pytest.mark.parametrize(
+    ("path", "link"),
+    [
+        ("README.md", r"\(notebooks/(\w+)\.ipynb\)"),
+        ("book/chapters/00_welcome.py", r"\((\w+)\.ipynb\)"),
+    ],
+)
+def test_the_map_says_what_each_chapter_needs_and_how_long_it_takes(path, link):
+    text = (REPOSITORY / path).read_text("utf-8")
+    arrows = {(int(a), int(b)) for a, b in re.findall(r"(\d+) --> (\d+)", text)}
+    assert arrows == {(int(a[:2]), int(b[:2])) for b in CHAPTERS for a in needs(b)}
+    assert len(re.findall(r'^#? +(\d+)\["\1 ', text, re.MULTILINE)) == len(CHAPTERS) - 1
+
+    there = dict(re.findall(rf"^#? ?\|.*{link}.*\| ([\d +]+) \|$", text, re.MULTILINE))
+    pages = {name: read_page(REPOSITORY, f"book/chapters/{name}.py") for name in CHAPTERS}
+    if "chapters" in path:
+        del pages["00_welcome"]  # you are here
+    assert there == {name: minutes(page) for name, page in pages.items()}

@@ -47,6 +47,81 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # This chapter exports nothing.
 
 # %% [markdown]
+# ## Where the book leads
+#
+# At the end you have a GPT of your own that was trained on Shakespeare. This is chapter 17, in which
+# you turn the knobs of a model as it decides on the next letter:
+#
+# ![A notebook with sliders for temperature, top-k and top-p above a bar chart of the probabilities of the next letter](../docs/sampling.png)
+#
+# No chapter is long, but they build on one another. An arrow leads from what you need first:
+#
+# ```mermaid
+# graph LR
+#     1["1 Gradients"]
+#     2["2 Module"]
+#     3["3 Linear"]
+#     4["4 Activations"]
+#     5["5 Softmax, cross-entropy"]
+#     6["6 Optimizers"]
+#     7["7 A first language model"]
+#     8["8 Embedding"]
+#     9["9 LayerNorm"]
+#     10["10 Attention"]
+#     11["11 Transformer"]
+#     12["12 GPT"]
+#     13["13 Tokenizers"]
+#     14["14 BPE"]
+#     15["15 Data"]
+#     16["16 Training"]
+#     17["17 Sampling"]
+#     19["19 Shakespeare"]
+#     1 --> 2
+#     2 --> 3
+#     3 --> 4
+#     2 --> 5
+#     4 --> 6
+#     5 --> 6
+#     6 --> 7
+#     6 --> 8
+#     6 --> 9
+#     8 --> 10
+#     9 --> 11
+#     10 --> 11
+#     11 --> 12
+#     13 --> 14
+#     14 --> 15
+#     12 --> 16
+#     15 --> 16
+#     16 --> 17
+#     17 --> 19
+# ```
+#
+# The minutes are for reading and running, and after the plus for the exercises: take them as an
+# evening a chapter. Whoever is in a hurry reads chapters 1, 3, 5, 10 and 12, and skims the rest.
+#
+# | chapter | you build | minutes |
+# |---|---|---|
+# | [1 Gradients](01_gradients.ipynb) | a checker for every gradient to come | 80 + 90 |
+# | [2 Module](02_module.ipynb) | what all layers share | 60 + 65 |
+# | [3 Linear](03_linear.ipynb) | y = xW + b, and its three gradients | 45 + 40 |
+# | [4 Activations](04_activations.ipynb) | ReLU, GELU | 45 + 55 |
+# | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and why its gradient is p - y | 45 + 65 |
+# | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW, schedules, clipping | 90 + 80 |
+# | [7 A first language model](07_first_language_model.ipynb) | a bigram, then an MLP, of Shakespeare | 60 |
+# | [8 Embedding](08_embedding.ipynb) | vectors for tokens and positions | 40 + 65 |
+# | [9 LayerNorm](09_layernorm.ipynb) | the long derivation and the closed form | 60 + 75 |
+# | [10 Attention](10_attention.ipynb) | one query by hand, then masks and heads | 65 + 110 |
+# | [11 Transformer](11_transformer.ipynb) | the residual stream and its blocks | 55 + 65 |
+# | [12 GPT](12_gpt.ipynb) | the whole model, every gradient checked | 60 + 70 |
+# | [13 Tokenizers](13_tokenizers.ipynb) | characters and words, bits per character | 75 + 75 |
+# | [14 BPE](14_bpe.ipynb) | byte-pair encoding, lossless on any bytes | 70 + 85 |
+# | [15 Data](15_data.ipynb) | token files and batches | 65 + 65 |
+# | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 100 + 75 |
+# | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 70 + 95 |
+# | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs compared in bits per character; your own layers in one | 50 |
+
+# %% [markdown]
 # ## Shapes
 #
 # An **array** is a block of numbers of one type. Its **shape** is a tuple with one size for each

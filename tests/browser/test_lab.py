@@ -53,6 +53,18 @@ def test_a_widget_redraws_when_its_slider_moves(notebook, name, control):
     assert errors.count() == 0, errors.first.inner_text()
 
 
+def test_the_map_of_the_book_is_drawn(notebook):
+    page = notebook("00_welcome")
+    page.set_viewport_size({"width": 1600, "height": 1000})
+    drawing = page.locator(".jp-RenderedMermaid img, .jp-RenderedMarkdown .jp-RenderedMermaid")
+    drawing.first.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.jp-RenderedMarkdown img')]"
+        ".every(image => image.naturalWidth > 300)"
+    )
+    page.screenshot(path=PICTURES / "00_welcome-map.png")
+
+
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 @pytest.mark.parametrize("name", ["03_linear", "09_layernorm", "10_attention"])
 def test_equations_and_figures_are_shown(notebook, name, theme):
