@@ -20,6 +20,7 @@ from measure import side_by_side
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from numpygpt import GPT, GPTConfig, gradcheck
+from numpygpt.engine import ThreadedEngine
 from numpygpt.generate import generate
 from numpygpt.optim import Adam, clip_grad_norm
 from numpygpt.tokenizers import BPETokenizer
@@ -60,6 +61,7 @@ def train(name, activation):
     ours, theirs = models(name, activation)
     x, y = np.random.default_rng(1).integers(0, V, (2, batch, block_size))
     tx, ty = torch.tensor(x), torch.tensor(y)
+    engine = ThreadedEngine(ours)
     optimizer = Adam(ours, 1e-3, (0.9, 0.99), weight_decay=0.1)
     groups = [
         {"params": [p for p in theirs.parameters() if p.ndim >= 2], "weight_decay": 0.1},
@@ -71,8 +73,7 @@ def train(name, activation):
     def our_steps():
         for _ in range(steps):
             optimizer.zero_grad()
-            ours(x, y)
-            ours.backward()
+            engine.backprop(x, y)
             clip_grad_norm(ours, 1.0)
             optimizer.step()
 

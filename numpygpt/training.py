@@ -54,14 +54,32 @@ class TrainConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and less than 1")
 
 
+class LayersEngine:
+    """Loss and gradients of a model for ids x and targets y (B, T), the whole batch at once."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def loss(self, x, y):
+        """Return the mean loss of the batch."""
+        return self.model(x, y)[1]
+
+    def backprop(self, x, y, scale=1.0):
+        """Add `scale` times the gradient of the mean loss to the gradients; return the loss."""
+        loss = self.loss(x, y)
+        self.model.backward(scale)
+        return loss
+
+
 class Trainer:
     """Trains a model: `for record in trainer.run(): ...`.
 
     Everything that a resumed run needs is in `state()`.
     """
 
-    def __init__(self, model, train_tokens, val_tokens, config):
+    def __init__(self, model, train_tokens, val_tokens, config, engine=None):
         self.model = model
+        self.engine = engine or LayersEngine(model)
         self.config = config
         self.val_tokens = val_tokens
         self.step_count = 0  # steps done
@@ -83,8 +101,7 @@ class Trainer:
         loss = 0.0
         for _ in range(n_batches):
             x, y = next(self.loader)
-            loss += self.model(x, y)[1] / n_batches
-            self.model.backward(1 / n_batches)
+            loss += self.engine.backprop(x, y, 1 / n_batches) / n_batches
         return loss
 
     def step(self):
@@ -113,7 +130,7 @@ class Trainer:
         """Return the mean loss over `eval_iters` validation batches, the same ones every time."""
         rng = np.random.default_rng([self.config.seed, 2])
         loader = DataLoader(self.val_tokens, self.config.batch_size, self.block_size, rng=rng)
-        losses = [self.model(*next(loader))[1] for _ in range(self.config.eval_iters)]
+        losses = [self.engine.loss(*next(loader)) for _ in range(self.config.eval_iters)]
         return sum(losses) / len(losses)
 
     def run(self):

@@ -493,12 +493,14 @@ def forward(self, x):
     self.scale = 1 / math.sqrt(D)
     qkv = self.qkv(x).reshape(B, T, 3, H, D)
     self.q, self.k, self.v = qkv.transpose(2, 0, 3, 1, 4)  # each (B, H, T, D)
-    scores = self.q @ self.k.swapaxes(-1, -2) * self.scale  # (B, H, T, T)
+    scores = self.q @ self.k.swapaxes(-1, -2)  # (B, H, T, T)
+    scores *= self.scale
     if self.causal:
-        scores[..., np.triu(np.ones((T, T), bool), 1)] = -np.inf
+        scores += np.triu(np.full((T, T), -np.inf, scores.dtype), 1)
     self.p = softmax(scores)
-    out = self.p @ self.v  # (B, H, T, D)
-    return self.proj(out.swapaxes(1, 2).reshape(B, T, C))
+    out = np.empty((B, T, H, D), self.p.dtype)
+    np.matmul(self.p, self.v, out=out.swapaxes(1, 2))
+    return self.proj(out.reshape(B, T, C))
 
 
 # %% [markdown]
@@ -516,12 +518,13 @@ def backward(self, dy):
     dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)  # (B, H, T, D)
     dp = dout @ self.v.swapaxes(-1, -2)  # (B, H, T, T)
     # The mask needs no line of its own: where p = 0, dscores = p (...) = 0.
-    dscores = softmax_backward(dp, self.p) * self.scale
+    dscores = softmax_backward(dp, self.p)
+    dscores *= self.scale
     dqkv = np.empty((B, T, 3, H, D), dy.dtype)
     dq, dk, dv = dqkv.transpose(2, 0, 3, 1, 4)  # views: each (B, H, T, D)
-    dq[...] = dscores @ self.k
-    dk[...] = dscores.swapaxes(-1, -2) @ self.q
-    dv[...] = self.p.swapaxes(-1, -2) @ dout
+    np.matmul(dscores, self.k, out=dq)
+    np.matmul(dscores.swapaxes(-1, -2), self.q, out=dk)
+    np.matmul(self.p.swapaxes(-1, -2), dout, out=dv)
     return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
 
 

@@ -471,6 +471,28 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
+# The loop asks two things of the model: the loss of a batch, and its gradient. How they are
+# computed need not concern the loop, so they have a class of their own, the **engine**. This one
+# sends the whole batch through the layers at once.
+
+# %% tags=["export"]
+class LayersEngine:
+    """Loss and gradients of a model for ids x and targets y (B, T), the whole batch at once."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def loss(self, x, y):
+        """Return the mean loss of the batch."""
+        return self.model(x, y)[1]
+
+    def backprop(self, x, y, scale=1.0):
+        """Add `scale` times the gradient of the mean loss to the gradients; return the loss."""
+        loss = self.loss(x, y)
+        self.model.backward(scale)
+        return loss
+
+# %% [markdown]
 # The trainer holds what the table of states lists: the model, the optimizer, the step count, and
 # the generator of the batches.
 
@@ -481,8 +503,9 @@ class Trainer:
     Everything that a resumed run needs is in `state()`.
     """
 
-    def __init__(self, model, train_tokens, val_tokens, config):
+    def __init__(self, model, train_tokens, val_tokens, config, engine=None):
         self.model = model
+        self.engine = engine or LayersEngine(model)
         self.config = config
         self.val_tokens = val_tokens
         self.step_count = 0  # steps done
@@ -509,8 +532,7 @@ def accumulate_gradients(self):
     loss = 0.0
     for _ in range(n_batches):
         x, y = next(self.loader)
-        loss += self.model(x, y)[1] / n_batches
-        self.model.backward(1 / n_batches)
+        loss += self.engine.backprop(x, y, 1 / n_batches) / n_batches
     return loss
 
 # %% [markdown]
@@ -547,7 +569,7 @@ def evaluate(self):
     """Return the mean loss over `eval_iters` validation batches, the same ones every time."""
     rng = np.random.default_rng([self.config.seed, 2])
     loader = DataLoader(self.val_tokens, self.config.batch_size, self.block_size, rng=rng)
-    losses = [self.model(*next(loader))[1] for _ in range(self.config.eval_iters)]
+    losses = [self.engine.loss(*next(loader)) for _ in range(self.config.eval_iters)]
     return sum(losses) / len(losses)
 
 # %% tags=["export"]

@@ -14,8 +14,9 @@ from numpygpt.cli.progress import Progress
 from numpygpt.cli.runs import DEFAULT_OUT, checkpoint_path, read_checkpoint, set_aside
 from numpygpt.cli.sample import default_prompt, sample_text
 from numpygpt.data import load_tokenizer, read_tokens
+from numpygpt.engine import ThreadedEngine
 from numpygpt.gpt import GPT, GPTConfig
-from numpygpt.training import MetricsLog, TrainConfig, Trainer
+from numpygpt.training import LayersEngine, MetricsLog, TrainConfig, Trainer
 
 ABOUT = "Train a GPT."
 
@@ -31,8 +32,43 @@ def add_options(parser):
     )
     add("--out_dir", type=Path, default=DEFAULT_OUT, metavar="DIR", help="of the run; %(default)s")
     add("--resume", action="store_true", help="continue the run in out_dir")
+    add(
+        "--engine",
+        choices=("threads", "layers"),
+        default=argparse.SUPPRESS,
+        help="share each batch out over threads, or send it through the layers whole; threads",
+    )
+    add(
+        "--threads",
+        type=positive,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="of --engine threads; one for each core",
+    )
     add_fields(parser, GPTConfig, MODEL_DEFAULTS)
     add_fields(parser, TrainConfig, {})
+
+
+def positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def make_engine(args, meta, model):
+    """Return (engine, what to keep of it): of the options, else as the checkpoint's run had it."""
+    about = meta.get("engine", {"kind": "threads"})
+    if hasattr(args, "engine"):
+        about = {"kind": args.engine}
+    if hasattr(args, "threads"):
+        about = about | {"threads": args.threads}
+    if about["kind"] == "layers":
+        if hasattr(args, "threads"):
+            raise UsageError("--threads needs --engine threads")
+        return LayersEngine(model), about
+    engine = ThreadedEngine(model, about.get("threads"))
+    # A resumed run repeats the numbers of a whole one only with as many threads.
+    return engine, {"kind": "threads", "threads": engine.threads}
 
 
 def run(args):
@@ -45,7 +81,8 @@ def run(args):
     tokenizer, train_tokens, val_tokens = open_data(data_dir)
     model_config, train_config = configure(args, meta, tokenizer.vocab_size)
     model = GPT(model_config, rng=np.random.default_rng([train_config.seed, 0]))
-    trainer = Trainer(model, train_tokens, val_tokens, train_config)
+    engine, about_engine = make_engine(args, meta, model)
+    trainer = Trainer(model, train_tokens, val_tokens, train_config, engine)
     if args.resume:
         if meta.get("tokenizer") != tokenizer.to_json():
             raise UsageError(
@@ -61,9 +98,8 @@ def run(args):
 
     def save():
         arrays, meta = trainer.state()
-        save_checkpoint(
-            path, arrays, meta | {"tokenizer": tokenizer.to_json(), "data_dir": str(data_dir)}
-        )
+        meta |= {"tokenizer": tokenizer.to_json(), "data_dir": str(data_dir)}
+        save_checkpoint(path, arrays, meta | {"engine": about_engine})
 
     sequences = train_config.batch_size * train_config.accumulate
     print(

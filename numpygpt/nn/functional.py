@@ -8,14 +8,17 @@ from numpygpt.nn.module import Module
 def softmax(x, axis=-1):
     """Return p = exp(x) / Σ exp(x) along `axis`; x: any shape, p: the same, sums of 1."""
     # Subtract the max: exp(1000) overflows, and p stays the same.
-    p = np.exp(x - x.max(axis=axis, keepdims=True))
+    p = x - x.max(axis=axis, keepdims=True)
+    np.exp(p, out=p)
     p /= p.sum(axis=axis, keepdims=True)
     return p
 
 
 def softmax_backward(dp, p, axis=-1):
     """Return dx = p (dp - Σ dp p), given p = softmax(x) and its gradient dp, both of x's shape."""
-    return p * (dp - (dp * p).sum(axis=axis, keepdims=True))
+    dx = dp - np.expand_dims(np.vecdot(dp, p, axis=axis), axis)  # vecdot: Σ dp p
+    dx *= p
+    return dx
 
 
 class Softmax(Module):
