@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from numpygpt.checkpoint import load_checkpoint
-from numpygpt.training import read_metrics
+from numpygpt.metrics import read_metrics
 
 BUNDLED = Path(__file__).parents[1] / "data/shakespeare.txt"
 PROGRAM = [sys.executable, "-m", "numpygpt"]

@@ -41,7 +41,8 @@ def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
         raise ValueError(f"top_p={top_p} must be more than 0 and at most 1")
     if temperature == 0:
         return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
-    return keep_likeliest(softmax(logits.astype(np.float64) / temperature), top_k, top_p)
+    p = softmax(logits.astype(np.float64) / temperature)
+    return p if top_k is top_p is None else keep_likeliest(p, top_k, top_p)
 
 
 def draw(probs, rng):
@@ -127,9 +128,9 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
         )
     cache = KVCache(model, len(ids))
     # The whole prompt, or the part of it that a window can hold.
-    new = ids[:, -model.config.block_size :]
+    new, parts = ids[:, -model.config.block_size :], [ids]
     for _ in range(max_new_tokens):
         probs = next_token_probs(cache.append(new), temperature, top_k, top_p)
-        new = draw(probs, rng)[:, None]
-        ids = np.concatenate([ids, new], axis=1)
-    return ids
+        new = draw(probs, rng)[:, None]  # (B, 1)
+        parts.append(new)
+    return np.concatenate(parts, axis=1)

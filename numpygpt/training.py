@@ -1,15 +1,13 @@
-"""The training loop: accumulate, clip, step, evaluate, log, resume. Derived in chapter 16."""
+"""The training loop: accumulate, clip, step, evaluate, resume. Derived in chapter 16."""
 
-import json
 import math
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
 from numpygpt.checkpoint import CheckpointError, part
-from numpygpt.data import DataLoader, write_beside
+from numpygpt.data import DataLoader
 from numpygpt.optim.adam import Adam
 from numpygpt.optim.clip import clip_grad_norm
 from numpygpt.optim.lr_scheduler import WarmupCosineLR
@@ -170,33 +168,3 @@ class Trainer:
             self.rng.bit_generator.state = meta["rng"]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the checkpoint holds no run to go on with: {error}") from None
-
-
-def read_metrics(path):
-    """Return the records of metrics.jsonl; a last line that a crash cut short is left out."""
-    records = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records
-
-
-class MetricsLog:
-    """Appends records to metrics.jsonl, a JSON object a line, at once: a kill leaves its lines."""
-
-    def __init__(self, path, steps_done=0):
-        """Open the log of a run that has done `steps_done` steps; later lines are dropped."""
-        path = Path(path)
-        kept = [r for r in read_metrics(path) if r["step"] <= steps_done] if path.exists() else []
-        text = "".join(json.dumps(r) + "\n" for r in kept)
-        write_beside(path, lambda beside: beside.write_text(text, encoding="utf-8"))
-        self.file = open(path, "a", encoding="utf-8")
-
-    def write(self, record):
-        self.file.write(json.dumps(record) + "\n")
-        self.file.flush()
-
-    def close(self):
-        self.file.close()

@@ -19,7 +19,8 @@ from numpygpt.cli.sample import default_prompt
 from numpygpt.data import load_tokenizer, read_tokens
 from numpygpt.gradcheck import GradReport
 from numpygpt.tokenizers import BPETokenizer
-from numpygpt.training import Trainer, read_metrics
+from numpygpt.metrics import read_metrics
+from numpygpt.training import Trainer
 
 TEXT = "".join(f"First Citizen:\nI count {i}, and so do you, my lord.\n\n" for i in range(120))
 TINY = "--n_layer 1 --n_head 2 --n_embd 8 --block_size 8 --batch_size 2 --eval_iters 2".split()
@@ -406,7 +407,8 @@ def losses(folder):
 
 
 def test_a_run_killed_at_any_moment_and_resumed_ends_with_the_same_weights(folder):
-    options = [*TINY, "--max_iters", "300", "--eval_interval", "40"]
+    # A resumed run has the threads of the run, whatever this machine would choose.
+    options = [*TINY, "--max_iters", "300", "--eval_interval", "40", "--threads", "2"]
     assert run("datagen") == 0
     assert run("train", *options, "--out_dir", "straight") == 0
     rng = np.random.default_rng(0)
@@ -707,3 +709,34 @@ def test_a_folder_that_cannot_be_written(folder, capsys):
         capsys, "datagen", "--output_dir", "data/shakespeare.txt/x"
     )
     assert (folder / "data/shakespeare.txt").read_text() == TEXT
+
+
+# ---- engines ----
+
+
+def test_both_engines_train_alike_and_a_resumed_run_keeps_its_own(folder):
+    assert run("datagen") == 0
+    for name, options in (("threads", ["--threads", "3"]), ("layers", [])):
+        options = [*TINY, "--batch_size", "5", "--engine", name, *options]
+        assert run("train", *options, "--max_iters", 5, "--out_dir", name) == 0
+    (a, b) = (losses(folder / name) for name in ("threads", "layers"))
+    assert np.allclose([r[1] for r in a], [r[1] for r in b], rtol=1e-4)
+    for name, about in (
+        ("threads", {"kind": "threads", "threads": 3}),
+        ("layers", {"kind": "layers"}),
+    ):
+        assert run("train", "--out_dir", name, "--resume", "--max_iters", 7) == 0
+        assert load_checkpoint(folder / name / "checkpoint.npz")[1]["engine"] == about
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--threads", "0"], "'0' is not a whole number of at least 1"),
+        (["--engine", "layers", "--threads", "2"], "--threads needs --engine threads"),
+        (["--engine", "gpu"], "invalid choice: 'gpu'"),
+    ],
+)
+def test_an_engine_that_cannot_be_is_refused(folder, capsys, options, message):
+    assert run("datagen") == 0
+    assert message in fails_with_one_line(capsys, "train", *TINY, *options)

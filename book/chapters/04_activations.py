@@ -211,7 +211,8 @@ print(f"largest difference between the two forms: {np.abs(gelu(xs) - exact).max(
 # $$y' = \frac{1}{2}\,(1 + t) + \frac{x}{2}\,(1 - t^2)\, u'$$
 #
 # And $dx = dy \odot y'$. Now in code, with the same symbols. `backward` needs $x$ and $t$, so
-# `forward` keeps both and the tanh is computed once.
+# `forward` keeps both and the tanh is computed once. Each line works on the array of the line
+# before, in place: to make a new array for every step would cost more time than the arithmetic.
 
 # %% tags=["export"]
 class GELU(Module):
@@ -231,7 +232,7 @@ def forward(self, x):
     u *= self.a * self.c
     u += self.a
     u *= x                   # a (x + c x³)
-    self.t = np.tanh(u, out=u)
+    self.t = np.tanh(u)
     y = self.t + 1
     y *= x
     y *= 0.5

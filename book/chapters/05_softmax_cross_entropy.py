@@ -140,11 +140,12 @@ print("column sums", np.abs(jacobian.sum(axis=0)).round(4))
 #
 # The sum is the same for the whole row: the mean of `dp`, weighted by the probabilities. So the
 # $V \times V$ Jacobian never has to be built. That matters: $V$ is about 50,000 in GPT-2.
+# `np.vecdot` multiplies two arrays and sums along an axis, in one go.
 
 # %% tags=["export"]
 def softmax_backward(dp, p, axis=-1):
     """Return dx = p (dp - Σ dp p), given p = softmax(x) and its gradient dp, both of x's shape."""
-    dx = dp - np.expand_dims(np.vecdot(dp, p, axis=axis), axis)    # vecdot: Σ dp p
+    dx = dp - np.expand_dims(np.vecdot(dp, p, axis=axis), axis)    # dp - Σ dp p
     dx *= p
     return dx
 

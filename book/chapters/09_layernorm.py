@@ -344,13 +344,15 @@ print(f"variance should be {0.02 / 3:.4f}: one pass is off by more than 0.005: "
 
 # %% [markdown]
 # Both terms are about a million, the variance is their difference, and float32 carries seven
-# digits. So we subtract first and square then.
+# digits. So we subtract first and square then: `np.vecdot(xc, xc)` is the sum of squares of each
+# vector.
 
 # %% tags=["export"]
 @add_to_class(LayerNorm)
 def forward(self, x):
-    xc = x - x.mean(axis=-1, keepdims=True)  # x - μ
-    var = np.vecdot(xc, xc)[..., None] / x.shape[-1]  # σ²
+    n = x.shape[-1]
+    xc = x - x.sum(axis=-1, keepdims=True) / n  # x - μ
+    var = np.vecdot(xc, xc)[..., None] / n  # σ²
     self.r = 1 / np.sqrt(var + self.eps)
     self.xhat = xc * self.r
     y = self.xhat * self.gamma
@@ -368,8 +370,9 @@ def backward(self, dy):
     self.dgamma += (dy * xhat).sum(axis=rows)
     dx = dxhat = dy * self.gamma
     # Subtract what μ and σ² undo: the parts of dxhat along 1 and along x̂.
-    along_one = dxhat.mean(axis=-1, keepdims=True)
-    along_xhat = np.vecdot(dxhat, xhat)[..., None] / dy.shape[-1]
+    n = dy.shape[-1]
+    along_one = dxhat.sum(axis=-1, keepdims=True) / n
+    along_xhat = np.vecdot(dxhat, xhat)[..., None] / n
     dx -= along_one
     dx -= xhat * along_xhat
     dx *= r

@@ -482,7 +482,9 @@ class MultiHeadAttention(Module):
 
 # %% [markdown]
 # Forward: cut, attend, join. `reshape(B, T, 3, H, D)` splits the last axis into query, key or
-# value; head; channel. The transpose brings the 3 to the front, so that Python can unpack it.
+# value; head; channel. The transpose brings the 3 to the front, so that Python can unpack it. The
+# mask is a matrix of 0 and $-\infty$ that we add. At the end, the products go straight to where the
+# joined heads have them: `out=` takes a view.
 
 # %% tags=["export"]
 @add_to_class(MultiHeadAttention)

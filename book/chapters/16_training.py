@@ -410,17 +410,15 @@ for n in (1, 10, 50, 200):
 # Its settings first. A frozen dataclass refuses impossible values by name, before hours are spent.
 
 # %% tags=["export"] module="training.py"
-"""The training loop: accumulate, clip, step, evaluate, log, resume. Derived in chapter 16."""
+"""The training loop: accumulate, clip, step, evaluate, resume. Derived in chapter 16."""
 
-import json
 import math
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
-from numpygpt.data import DataLoader, write_beside
+from numpygpt.data import DataLoader
 from numpygpt.optim.adam import Adam
 from numpygpt.optim.clip import clip_grad_norm
 from numpygpt.optim.lr_scheduler import WarmupCosineLR
@@ -717,6 +715,14 @@ show(
 # can cut the last line in two, and a resumed run repeats the steps after its checkpoint. So on
 # opening we drop half lines and lines of steps that are still to come.
 
+# %% tags=["export"] module="metrics.py"
+"""The log of a run, metrics.jsonl: written line by line, read back. Derived in chapter 16."""
+
+import json
+from pathlib import Path
+
+from numpygpt.data import write_beside
+
 # %% tags=["export"]
 def read_metrics(path):
     """Return the records of metrics.jsonl; a last line that a crash cut short is left out."""
@@ -851,5 +857,5 @@ export("16_training")
 # - A checkpoint is one `.npz` without pickle, with a digest, renamed into place when it is on the
 #   disk.
 # - Accumulating $A$ batches needs the factor $1/A$; Adam hides its absence, gradcheck does not.
-# - We exported `numpygpt/checkpoint.py` and `numpygpt/training.py`.
+# - We exported `numpygpt/checkpoint.py`, `numpygpt/training.py` and `numpygpt/metrics.py`.
 # - Next: Sampling, where the trained model writes.

@@ -5,7 +5,6 @@
 import numpy as np
 
 from coursekit import add_to_class, export
-from numpygpt import GPT, GPTConfig
 
 # %% tags=["export"] module="engine.py"
 """ThreadedEngine: a batch shared out over threads. Derived in chapter 18."""
@@ -85,7 +84,7 @@ class ThreadedEngine:
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
 def pieces(self, B, T):
-    """Return slices of the batch: as many for each thread, and none longer than piece_tokens."""
+    """Return slices of the batch, as many for each thread, none longer than piece_tokens."""
     rounds = math.ceil(B * T / (self.piece_tokens * self.threads))
     edges = np.linspace(0, B, min(B, rounds * self.threads) + 1).astype(int)
     return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]

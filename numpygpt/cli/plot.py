@@ -5,7 +5,7 @@ from pathlib import Path
 from numpygpt.cli.errors import UsageError
 from numpygpt.cli.runs import DEFAULT_OUT
 from numpygpt.data import write_beside
-from numpygpt.training import read_metrics
+from numpygpt.metrics import read_metrics
 
 ABOUT = "Draw loss, gradient norm and learning rate of a run."
 

@@ -16,7 +16,8 @@ from numpygpt.cli.sample import default_prompt, sample_text
 from numpygpt.data import load_tokenizer, read_tokens
 from numpygpt.engine import ThreadedEngine
 from numpygpt.gpt import GPT, GPTConfig
-from numpygpt.training import LayersEngine, MetricsLog, TrainConfig, Trainer
+from numpygpt.metrics import MetricsLog
+from numpygpt.training import LayersEngine, TrainConfig, Trainer
 
 ABOUT = "Train a GPT."
 

@@ -33,7 +33,7 @@ class GELU(Module):
         u *= self.a * self.c
         u += self.a
         u *= x  # a (x + c x³)
-        self.t = np.tanh(u, out=u)
+        self.t = np.tanh(u)
         y = self.t + 1
         y *= x
         y *= 0.5

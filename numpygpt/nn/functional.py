@@ -16,7 +16,7 @@ def softmax(x, axis=-1):
 
 def softmax_backward(dp, p, axis=-1):
     """Return dx = p (dp - Σ dp p), given p = softmax(x) and its gradient dp, both of x's shape."""
-    dx = dp - np.expand_dims(np.vecdot(dp, p, axis=axis), axis)  # vecdot: Σ dp p
+    dx = dp - np.expand_dims(np.vecdot(dp, p, axis=axis), axis)  # dp - Σ dp p
     dx *= p
     return dx
 

@@ -20,8 +20,9 @@ class LayerNorm(Module):
         self.dbeta = np.zeros(dim, dtype) if bias else None
 
     def forward(self, x):
-        xc = x - x.mean(axis=-1, keepdims=True)  # x - μ
-        var = np.vecdot(xc, xc)[..., None] / x.shape[-1]  # σ²
+        n = x.shape[-1]
+        xc = x - x.sum(axis=-1, keepdims=True) / n  # x - μ
+        var = np.vecdot(xc, xc)[..., None] / n  # σ²
         self.r = 1 / np.sqrt(var + self.eps)
         self.xhat = xc * self.r
         y = self.xhat * self.gamma
@@ -37,8 +38,9 @@ class LayerNorm(Module):
         self.dgamma += (dy * xhat).sum(axis=rows)
         dx = dxhat = dy * self.gamma
         # Subtract what μ and σ² undo: the parts of dxhat along 1 and along x̂.
-        along_one = dxhat.mean(axis=-1, keepdims=True)
-        along_xhat = np.vecdot(dxhat, xhat)[..., None] / dy.shape[-1]
+        n = dy.shape[-1]
+        along_one = dxhat.sum(axis=-1, keepdims=True) / n
+        along_xhat = np.vecdot(dxhat, xhat)[..., None] / n
         dx -= along_one
         dx -= xhat * along_xhat
         dx *= r

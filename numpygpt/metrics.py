@@ -1,0 +1,36 @@
+"""The log of a run, metrics.jsonl: written line by line, read back. Derived in chapter 16."""
+
+import json
+from pathlib import Path
+
+from numpygpt.data import write_beside
+
+
+def read_metrics(path):
+    """Return the records of metrics.jsonl; a last line that a crash cut short is left out."""
+    records = []
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+class MetricsLog:
+    """Appends records to metrics.jsonl, a JSON object a line, at once: a kill leaves its lines."""
+
+    def __init__(self, path, steps_done=0):
+        """Open the log of a run that has done `steps_done` steps; later lines are dropped."""
+        path = Path(path)
+        kept = [r for r in read_metrics(path) if r["step"] <= steps_done] if path.exists() else []
+        text = "".join(json.dumps(r) + "\n" for r in kept)
+        write_beside(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+        self.file = open(path, "a", encoding="utf-8")
+
+    def write(self, record):
+        self.file.write(json.dumps(record) + "\n")
+        self.file.flush()
+
+    def close(self):
+        self.file.close()
