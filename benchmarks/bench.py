@@ -1,104 +1,64 @@
-"""Our speed beside that of PyTorch, tokenizers and tiktoken: `make bench`, about five minutes.
+"""Our speed beside that of PyTorch, tokenizers and tiktoken: `make bench`, about eight minutes.
 
-    python benchmarks/bench.py [train] [sample] [bpe] [gradcheck] [--large]
+    python benchmarks/bench.py [train] [memory] [sample] [bpe] [gradcheck] [--quick]
 
 Prints a table and writes benchmarks/results.json and results.png. How it measures: measure.py.
-Both sides use the same number of threads, all cores. --large adds configuration C.
+Both sides use the same number of threads, all cores. --quick leaves out configuration C.
 """
 
 import argparse
 import json
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import tiktoken
 import tokenizers
 import torch
-from measure import side_by_side
-from transformers import GPT2Config, GPT2LMHeadModel
+from measure import Memory, side_by_side
+from steps import CONFIGS, our_model, our_step, their_model, their_step
 
 from numpygpt import GPT, GPTConfig, gradcheck
-from numpygpt.engine import ThreadedEngine
 from numpygpt.generate import generate
-from numpygpt.optim import Adam, clip_grad_norm
 from numpygpt.tokenizers import BPETokenizer
 from numpygpt.tokenizers.bpe import BYTE_ORDER, PIECE
 
 HERE = Path(__file__).parent
 TEXT = (HERE.parent / "data/shakespeare.txt").read_text(encoding="utf-8")
-V = 65
-# batch, block, layers, heads, width
-CONFIGS = {"A": (12, 64, 4, 4, 128), "B": (16, 128, 4, 4, 256), "C": (64, 256, 6, 6, 384)}
-
-
-def models(name, activation):
-    """Our GPT and transformers' of the same shape; speed does not depend on the weights."""
-    _, block_size, n_layer, n_head, n_embd = CONFIGS[name]
-    shape = GPTConfig(V, block_size, n_layer, n_head, n_embd, activation)
-    theirs = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=V,
-            n_positions=block_size,
-            n_embd=n_embd,
-            n_layer=n_layer,
-            n_head=n_head,
-            activation_function={"relu": "relu", "gelu": "gelu_new"}[activation],
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-            bos_token_id=0,
-            eos_token_id=0,
-        )
-    )
-    return GPT(shape, rng=np.random.default_rng(0)), theirs
 
 
 def train(name, activation):
     """Whole steps: forward, loss, backward, clipping, AdamW."""
-    batch, block_size, *_ = CONFIGS[name]
-    ours, theirs = models(name, activation)
-    x, y = np.random.default_rng(1).integers(0, V, (2, batch, block_size))
-    tx, ty = torch.tensor(x), torch.tensor(y)
-    engine = ThreadedEngine(ours)
-    optimizer = Adam(ours, 1e-3, (0.9, 0.99), weight_decay=0.1)
-    groups = [
-        {"params": [p for p in theirs.parameters() if p.ndim >= 2], "weight_decay": 0.1},
-        {"params": [p for p in theirs.parameters() if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    t_optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99))
+    ours, theirs = our_step(name, activation), their_step(name, activation)
+    n_batch, block_size, *_ = CONFIGS[name]
     steps = {"A": 10, "B": 3, "C": 1}[name]
-
-    def our_steps():
-        for _ in range(steps):
-            optimizer.zero_grad()
-            engine.backprop(x, y)
-            clip_grad_norm(ours, 1.0)
-            optimizer.step()
-
-    def their_steps():
-        for _ in range(steps):
-            t_optimizer.zero_grad()
-            logits = theirs(tx).logits
-            torch.nn.functional.cross_entropy(logits.view(-1, V), ty.view(-1)).backward()
-            torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
-            t_optimizer.step()
-
     return side_by_side(
         f"train {name}, {activation}",
-        our_steps,
-        their_steps,
+        lambda: [ours() for _ in range(steps)],
+        lambda: [theirs() for _ in range(steps)],
         peer="PyTorch eager",
         unit="tokens/s",
-        amount=steps * batch * block_size,
+        amount=steps * n_batch * block_size,
         rounds=3 if name == "C" else 9,
     )
 
 
+def memory(name):
+    """Peak memory of two steps, each side in a process of its own; the ratio is theirs to ours."""
+    peaks = []
+    for side in ("ours", "theirs"):
+        command = [sys.executable, str(HERE / "steps.py"), side, name, "relu"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(float(done.stdout.split()[-1]))
+    return Memory(f"peak memory, train {name}", *peaks)
+
+
 def sample(name):
     """One sequence, with the cache, from one token to a full window."""
-    ours, theirs = models(name, "relu")
+    ours, theirs = our_model(name, "relu"), their_model(name, "relu")
     n = CONFIGS[name][1] - 1
     theirs.eval()
     start = torch.zeros((1, 1), dtype=torch.long)
@@ -196,13 +156,16 @@ def check_gradients():
     )
 
 
-def results(groups, large):
-    configs = "ABC" if large else "AB"
+def results(groups, quick):
+    configs = "AB" if quick else "ABC"
     if "train" in groups:
         for name in configs:
             yield train(name, "relu")
         for name in "AB":
             yield train(name, "gelu")
+    if "memory" in groups:
+        for name in configs:
+            yield memory(name)
     if "sample" in groups:
         for name in configs:
             yield sample(name)
@@ -217,7 +180,7 @@ def results(groups, large):
 def draw(rows, path):
     from coursekit.figures import BLUE, ORANGE, subplots
 
-    rows = [r for r in rows if r.theirs][::-1]
+    rows = [r for r in rows if r.ratio][::-1]
     if not rows:
         return
     figure, axes = subplots(size=(8, 0.4 * len(rows) + 1))
@@ -225,15 +188,15 @@ def draw(rows, path):
     bars = axes.barh([f"{r.name} / {r.peer}" for r in rows], [r.ratio for r in rows], color=colours)
     axes.bar_label(bars, fmt=" %.2f")
     axes.axvline(1, color="black", linewidth=1)
-    axes.set(xscale="log", xlabel="times as fast as the peer")
+    axes.set(xscale="log", xlabel="times as fast as the peer, or times less memory")
     figure.savefig(path, dpi=120)
 
 
 def main():
-    groups = ["train", "sample", "bpe", "gradcheck"]
+    groups = ["train", "memory", "sample", "bpe", "gradcheck"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("groups", nargs="*", help=f"which of {', '.join(groups)}; all")
-    parser.add_argument("--large", action="store_true", help="configuration C, too")
+    parser.add_argument("--quick", action="store_true", help="without configuration C")
     args = parser.parse_args()
     if unknown := set(args.groups) - set(groups):
         parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(groups)}")
@@ -243,7 +206,7 @@ def main():
     torch.set_num_threads(os.cpu_count())
     print(f"{'':34}{'ours':>12}{'peer':>12}{'ratio':>8}")
     rows = []
-    for result in results(args.groups or groups, args.large):
+    for result in results(args.groups or groups, args.quick):
         rows.append(result)
         print(result.row(), flush=True)
     about = {

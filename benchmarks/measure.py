@@ -39,6 +39,28 @@ class Result:
         return {**vars(self), "ratio": self.ratio}
 
 
+@dataclass
+class Memory:
+    """One row of the table: peak memory in MB of a process of ours and one of the peer's."""
+
+    name: str
+    ours: float
+    theirs: float
+    peer: str = "PyTorch eager"
+
+    @property
+    def ratio(self):
+        """How many times less memory we take."""
+        return self.theirs / self.ours
+
+    def row(self):
+        numbers = f"{self.ours:>12,.0f}{self.theirs:>12,.0f}{self.ratio:>8.2f}"
+        return f"{self.name:34}{numbers}  MB, against {self.peer}"
+
+    def to_dict(self):
+        return {**vars(self), "ratio": self.ratio}
+
+
 def side_by_side(name, ours, theirs=None, *, peer="", unit, amount, rounds=7):
     """Time ours() and theirs() in alternating rounds and return the Result.
 
