@@ -13,6 +13,8 @@ RUN_TESTS = $(PY) -m pytest
 
 # A reader's own settings must not change what is built or tested.
 unexport PYTHONPATH PYTHONHOME
+# Compiled modules are kept: some hundred processes load them.
+unexport PYTHONDONTWRITEBYTECODE
 build check-build test test-peers test-browser: export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
 build check-build test test-peers test-browser: export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
 build check-build test test-peers test-browser: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import coursekit.quick  # noqa: F401  (before jupytext and nbformat)
 from coursekit.exporter import source_of
 from coursekit.files import BookError
 
@@ -58,7 +59,7 @@ def read_page(root, path):
     Raises:
         BookError: naming the line that is not as the build expects it.
     """
-    import jupytext  # takes half a second to import
+    import jupytext  # takes a third of a second to import
 
     if not re.fullmatch(r"\d\d_\w+\.py", Path(path).name):
         raise BookError(f"{path}: a file of the book is named like 03_linear.py")

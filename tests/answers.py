@@ -1,17 +1,20 @@
 """What the tests of the exercises share: all tasks, and notebooks with chosen answers typed in."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 from coursekit.checking.answers import grade_id
+from coursekit.checking.check_notebook import ONLY_THESE, PLUGINS
 from coursekit.checking.tasks import load_set, set_names
 from coursekit.source import exercise_cells
 
 REPOSITORY = Path(__file__).parents[1]
 TASKS = [(name, task) for name in set_names() for task in load_set(name).tasks]
+WRONG = ("mistake", "reject")  # kinds of answers that book/checks keeps
 
 
 def solutions(name):
@@ -37,12 +40,13 @@ def nbval(*paths, cwd):
     report = Path(cwd, "report.xml")
     done = subprocess.run(
         [
-            *[sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q"],
+            *[sys.executable, "-m", "pytest", *PLUGINS, "--nbval", "--nbval-current-env", "-q"],
             *["-p", "no:cacheprovider", "--color=no", f"--junit-xml={report}", *map(str, paths)],
         ],
         cwd=cwd,
         capture_output=True,
         text=True,
+        env=os.environ | ONLY_THESE,
     )
     assert report.is_file(), done.stdout + done.stderr
     cells = {}

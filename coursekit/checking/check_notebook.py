@@ -15,6 +15,9 @@ from coursekit.files import BookError, keep_old, write
 from coursekit.source import exercise_cells
 
 CELL_TIMEOUT = 120  # seconds
+# pytest would load whatever plugins are installed, and some of them take a second or two.
+ONLY_THESE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+PLUGINS = "-p coursekit.quick -p nbval.plugin -p coursekit.checking.overlay".split()
 
 
 def check_sets(names):
@@ -43,13 +46,14 @@ def verdicts(path, exercises):
         report = Path(folder, "report.xml")
         done = subprocess.run(
             [
-                sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env",
+                sys.executable, "-m", "pytest", *PLUGINS, "--nbval", "--nbval-current-env",
                 f"--nbval-cell-timeout={CELL_TIMEOUT}", "-p", "no:cacheprovider", "-q",
                 "--color=no", "-c", os.devnull, f"--rootdir={folder}",
                 f"--junit-xml={report}", str(path),
             ],
             capture_output=True,
             text=True,
+            env=os.environ | ONLY_THESE,
         )  # fmt: skip
         if not report.is_file():
             raise BookError(f"nbval could not run {path.name}: {done.stdout[-500:]}{done.stderr}")

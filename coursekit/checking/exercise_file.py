@@ -4,6 +4,7 @@ The cells are taken from book/, the outputs from solutions/, and from the reader
 cells. The kernel computes results; this process, which runs none of the reader's code, judges them.
 """
 
+import json
 import os
 import tempfile
 import time
@@ -18,7 +19,7 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 from coursekit.checking import answers, wire
 from coursekit.checking.judge import MISSING_ANSWER, Reference, judge
 from coursekit.checking.record import INPUTS, OUTPUTS, ask, is_results
-from coursekit.checking.tasks import ROOT, load_set, set_names
+from coursekit.checking.tasks import ROOT, load_set, set_names, task_ids
 from coursekit.files import BookError
 
 
@@ -30,21 +31,20 @@ def replaced(file):
 
 
 def set_of(path):
-    """The set whose tasks a notebook answers, or whose file it is by name; None for others."""
-    if path.parent.name in ("notebooks", "solutions"):
+    """The set that a notebook is: by its name, else by most of its answers; None for others."""
+    if path.parent in (ROOT / "notebooks", ROOT / "solutions"):
         return None  # the build proves those, and nbval compares them with themselves
-    names = set_names()
+    named = path.stem if path.stem in set_names() else None
+    if named and path.parent.name == "exercises":
+        return named
     try:
-        notebook = nbformat.read(path, as_version=4)
+        cells = json.loads(path.read_bytes())["cells"]
+        homes = task_ids()
+        sets = [homes[task] for task in map(answers.grade_id, cells) if task in homes]
     except Exception:  # nbval reports a damaged file
-        notebook = None
-    for name in names:
-        if path.stem == name and path.parent.name == "exercises":
-            return name
-        tasks = load_set(name).tasks
-        if notebook and any(answers.grade_id(cell) in tasks for cell in notebook.cells):
-            return name
-    return None
+        return None
+    # First by name: right answers to another set, put beside these, must not make them theirs.
+    return sets and (named or max(sets, key=sets.count)) or None
 
 
 class ExerciseFile(IPyNbFile):

@@ -195,18 +195,23 @@ def find_set(number, root=ROOT):
     raise BookError(f"there is no exercise set {number}: there are {', '.join(names)}")
 
 
+def task_ids(root=ROOT):
+    """{task: its set}, of all sets, without reading any in full: that takes a second."""
+    ids = {}
+    for name in set_names(root):
+        text = Path(root, "book", "exercises", f"{name}.py").read_text("utf-8")
+        for task in re.findall(r'^# ?%%.* check="([^"]+)"', text, re.M):
+            ids[task] = name
+    return ids
+
+
 def find_task(task, root=ROOT):
     """The set that a task belongs to.
 
     Raises:
         BookError: no set has it; the message names the nearest.
     """
-    ids = {}
-    for name in set_names(root):
-        # Without reading every set in full: a check takes less than two seconds.
-        text = Path(root, "book", "exercises", f"{name}.py").read_text("utf-8")
-        for found in re.findall(r'^# %%.* check="([^"]+)"', text, re.M):
-            ids[found] = name
+    ids = task_ids(root)
     if task not in ids:
         near = difflib.get_close_matches(str(task), ids, n=1)
         meant = f': did you mean "{near[0]}"?' if near else ""

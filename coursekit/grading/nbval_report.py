@@ -28,7 +28,7 @@ def prepare(job, cells, place, library, timeout, limits):
     (job / "cells.py").write_text(REPORTER, "utf-8")
     command = [
         sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "cells",
-        "-p", "nbval.plugin", "-p", "no:cacheprovider", "-q",
+        "-p", "coursekit.quick", "-p", "nbval.plugin", "-p", "no:cacheprovider", "-q",
         f"--nbval-cell-timeout={timeout}", "-c", "/dev/null", f"--rootdir={place}",
         f"{place}/set.ipynb",
     ]  # fmt: skip
