@@ -24,10 +24,12 @@ from steps import CONFIGS, our_model, our_step, their_model, their_step
 from numpygpt import GPT, GPTConfig, gradcheck
 from numpygpt.generate import generate
 from numpygpt.tokenizers import BPETokenizer
-from numpygpt.tokenizers.bpe import BYTE_ORDER, PIECE
+from numpygpt.tokenizers.pieces import BYTE_ORDER
 
 HERE = Path(__file__).parent
 TEXT = (HERE.parent / "data/shakespeare.txt").read_text(encoding="utf-8")
+# As in OpenAI's code for GPT-2; ours cuts the same pieces.
+GPT2 = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
 
 def train(name, activation):
@@ -120,7 +122,7 @@ def bpe_encode():
     """The whole text in one call; our cache of pieces starts empty each time."""
     ours, hf = BPETokenizer.train(TEXT, 1000), their_bpe(TEXT, 1000)
     ranks = {token: i for i, token in enumerate(ours.bytes_of)}
-    tik = tiktoken.Encoding("ours", pat_str=PIECE.pattern, mergeable_ranks=ranks, special_tokens={})
+    tik = tiktoken.Encoding("ours", pat_str=GPT2, mergeable_ranks=ranks, special_tokens={})
     assert [BYTE_ORDER[i] for i in range(3)] == [ours.bytes_of[i][0] for i in range(3)]
     assert tik.encode_ordinary(TEXT) == ours.encode(TEXT) == hf.encode(TEXT).ids
 

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from numpygpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
-from numpygpt.tokenizers.bpe import PIECE
+from numpygpt.tokenizers.pieces import PIECE
 
 SHAKESPEARE = (Path(__file__).parents[1] / "data/shakespeare.txt").read_text(encoding="utf-8")
 # Some pairs of bytes here are parts of characters, so merges cut and join within characters, too.

@@ -136,34 +136,67 @@ print("now:     ", sum(n * len(pieces[piece]) for piece, n in counts.items()), "
 # to it: where two pairs occur equally often, the one with the smaller ids wins, so the order
 # decides what is learnt.
 
-# %% tags=["export"] module="tokenizers/bpe.py"
-"""BPETokenizer: byte-level byte-pair encoding. Derived in chapter 14."""
+# %% tags=["export"] module="tokenizers/pieces.py"
+"""Text to pieces, exactly as GPT-2 cuts it, and pieces to ids of bytes. Derived in chapter 14."""
 
-import heapq
-import math
 import re
-from collections import Counter, defaultdict
-from itertools import pairwise
-
-from numpygpt.tokenizers.base import Tokenizer
+from unicodedata import category
 
 # GPT-2's order of the 256 bytes: the printable ones first. It decides ties, so we keep it.
 BYTE_ORDER = [*range(33, 127), *range(161, 173), *range(174, 256)]
 BYTE_ORDER += [b for b in range(256) if b not in BYTE_ORDER]
 ID_OF_BYTE = [BYTE_ORDER.index(b) for b in range(256)]
 
-# GPT-2's pieces: contractions; words, numbers, marks, each with the space before; white space.
-# Python differs from GPT-2 in two things: ½ and its like are letters to \w, and the control
-# characters 1C to 1F (hex) are white space to \s.
-PIECE = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
+# %% [markdown]
+# What is a letter, what is a number? Unicode files every character under one of 30 categories, and
+# GPT-2 goes by them: letters are all the categories that begin with L, numbers those with N. Python's
+# `re` draws other lines. Its `\w` is letters, numbers and `_`; its `\d` is the decimal digits only. ½, ²
+# and Ⅷ are numbers that are none, so we look for them and name them to `re` one by one, as ranges.
+
+# %% tags=["export"]
+def character_ranges(chars):
+    """Return sorted characters as a part of a regular expression: a, b, c, x as `a-cx-x`."""
+    ranges = []
+    for c in chars:
+        if ranges and ord(c) == ord(ranges[-1][1]) + 1:
+            ranges[-1][1] = c
+        else:
+            ranges.append([c, c])
+    return "".join(f"{first}-{last}" for first, last in ranges)
+
+# Numbers that are no decimal digits. Beyond 1FFFF (hex), Unicode has none.
+NUMERIC = filter(str.isnumeric, map(chr, range(0x20000)))    # the Chinese 三 too, but it is a letter
+OTHER = character_ranges(c for c in NUMERIC if category(c) in ("Nl", "No"))
 
 # %%
-for example in ["You'll know 'tis true, I'd say!", "  two  spaces,\n\n and 1623"]:
+print(character_ranges("abcx"))
+print(OTHER[:3], OTHER[3:6], OTHER[6:9], "and so on")
+
+# %% [markdown]
+# A negated set such as `[^\W...]` reads: all of `\w`, but not what follows. White space has a difference
+# as well, four control characters. The first alternative is there for speed: an English word needs no look
+# at all those ranges. It must end before no character beyond ASCII, which might be one more letter.
+
+# %% tags=["export"]
+LETTER = rf"[^\W\d_{OTHER}]"
+NUMBER = rf"[\d{OTHER}]"
+SPACE = r"[^\S\x1c-\x1f]"  # to Python alone, the control characters 1C to 1F are white space
+MARK = r"(?:[^\s\w]|[_\x1c-\x1f])"  # all that is none of the three
+
+# GPT-2's pieces: words, contractions, numbers, marks, each with the space before; white space, of
+# which the last character is left for the next piece.
+PIECE = re.compile(
+    rf" ?[A-Za-z]++(?![^\x00-\x7f])| ?{LETTER}+|'(?:s|t|re|ve|m|ll|d)| ?{NUMBER}+| ?{MARK}+"
+    rf"|{SPACE}+(?![\S\x1c-\x1f])|{SPACE}+"
+)
+
+# %%
+for example in ["You'll know 'tis true, I'd say!", "  two  spaces,\n\n and 1623", "½ Ⅷ x² 三 café_"]:
     print(PIECE.findall(example))
 
 # %% [markdown]
-# Join the pieces of a list and you have the example again: every character is a letter or a
-# digit, or white space, or neither, and there is an alternative for each. Look at *'tis*: the
+# Join the pieces of a list and you have the example again: every character is a letter, a number,
+# white space, or none of these, and there is an alternative for each. Look at *'tis*: the
 # expression was made for modern English and parts the apostrophe from the word. That costs a token
 # now and then, and loses nothing.
 #
@@ -182,9 +215,35 @@ broken = b"caf\xc3".decode("utf-8", "surrogateescape")    # the é is cut in two
 print(to_ids(broken) == [ID_OF_BYTE[b] for b in b"caf\xc3"])
 
 # %% [markdown]
+# Many bytes do not print. Files of tokens that are to be read by eye, such as GPT-2's own, write each byte as
+# one character: itself where it prints, otherwise the next one from 256 on. A space becomes `Ġ`.
+
+# %% tags=["export"] module="tokenizers/gpt2_files.py"
+"""GPT-2's tokenizer files, vocab.json and merges.txt, to merges. Derived in chapter 14."""
+
+import json
+from pathlib import Path
+
+CHARS = [chr(b) for b in BYTE_ORDER[:188]] + [chr(256 + i) for i in range(68)]
+
+# %%
+print(CHARS[:6], CHARS[ID_OF_BYTE[ord(" ")]], CHARS[ID_OF_BYTE[ord("\n")]])
+
+# %% [markdown]
 # ## Training, as plain as it can be
 #
 # First the one step that everything rests on: replace a pair by its new id, from the left.
+
+# %% tags=["export"] module="tokenizers/bpe.py"
+"""BPETokenizer: byte-level byte-pair encoding. Derived in chapter 14."""
+
+import heapq
+import math
+import re
+from collections import Counter, defaultdict
+from itertools import pairwise
+
+from numpygpt.tokenizers.base import Tokenizer
 
 # %% tags=["export"]
 def merge_pair(ids, pair, new_id):
@@ -641,7 +700,102 @@ show(fig, "Two curves against the number of merges, 0 to 1024. Characters per to
 # in the embedding and a column in the logits, and is seen less often in training. A vocabulary is a
 # bargain between the length of the sequences and the size of the model. Our text is short, so we
 # stay near a thousand tokens; GPT-2 learnt from 40 gigabytes of text and has 50,257.
+
+# %% [markdown]
+# ## GPT-2's own files
 #
+# GPT-2's tokenizer is public, as two text files. `merges.txt` has a line for each merge, the two tokens
+# with a space between; `vocab.json` has the id of every token. Both write tokens in `CHARS`.
+#
+# The ids follow from the merges: bytes in GPT-2's order, merges as they come, special tokens last. So
+# `merges.txt` alone would do, and `vocab.json` is a check. Either may be cut off, or belong to another
+# model; then one line must say where.
+
+# %% tags=["export"] module="tokenizers/gpt2_files.py"
+def read_merges(path):
+    """Return the merges in the file `path` as pairs of ids, and the id of each token."""
+    id_of, merges = {char: i for i, char in enumerate(CHARS)}, []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line or (number == 1 and line.startswith("#version")):
+            continue
+        left, _, right = line.partition(" ")
+        if left not in id_of or right not in id_of or left + right in id_of:
+            raise ValueError(f"{path}, line {number}: {line!r} is no new pair of earlier tokens")
+        merges.append((id_of[left], id_of[right]))
+        id_of[left + right] = len(id_of)
+    return merges, id_of
+
+def read_text(path):
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text (byte {error.start})") from None
+
+# %% tags=["export"]
+def read_gpt2_files(vocab_path, merges_path, special_tokens):
+    """Return the merges of a tokenizer in GPT-2's two files.
+
+    Raises:
+        ValueError: a file is damaged, or the ids in `vocab_path` are not those that follow from
+            the merges and the special tokens.
+    """
+    merges, id_of = read_merges(merges_path)
+    for token in special_tokens:
+        id_of[token] = len(id_of)
+    try:
+        vocab = json.loads(read_text(vocab_path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{vocab_path} is not JSON: {error}") from None
+    if not isinstance(vocab, dict) or not all(type(i) is int for i in vocab.values()):
+        raise ValueError(f"{vocab_path} is no vocabulary: tokens, and for each its id")
+    for token in id_of | vocab:
+        theirs, ours = vocab.get(token, "none"), id_of.get(token, "none")
+        if theirs != ours:
+            raise ValueError(
+                f"{vocab_path} and {merges_path} disagree: the id of {token!r} is {theirs} in the "
+                f"one, {ours} by the other and the special tokens {list(special_tokens)}"
+            )
+    return merges
+
+# %% tags=["export"] module="tokenizers/bpe.py"
+@add_to_class(BPETokenizer)
+@classmethod
+def from_gpt2(cls, vocab_path, merges_path, special_tokens=("<|endoftext|>",)):
+    """Read GPT-2's vocab.json and merges.txt, or files of that form; the ids are GPT-2's.
+
+    Raises:
+        ValueError: a file is damaged, or they do not belong together.
+    """
+    return cls(read_gpt2_files(vocab_path, merges_path, special_tokens), special_tokens)
+
+# %% [markdown]
+# We write our own tokenizer in that form and read it back. Then we cut the last line off `merges.txt`.
+
+# %%
+import json
+from tempfile import TemporaryDirectory
+
+def written(token):
+    return "".join(CHARS[ID_OF_BYTE[b]] for b in token)
+
+names = [written(token) for token in tokenizer.bytes_of]
+lines = ["#version: 0.2"] + [f"{names[a]} {names[b]}" for a, b in tokenizer.merges]
+print(lines[:6])
+
+# %%
+with TemporaryDirectory() as folder:
+    vocab_path, merges_path = Path(folder, "vocab.json"), Path(folder, "merges.txt")
+    vocab_path.write_text(json.dumps({name: i for i, name in enumerate(names)}), encoding="utf-8")
+    merges_path.write_text("\n".join(lines), encoding="utf-8")
+    again = BPETokenizer.from_gpt2(vocab_path, merges_path, ["<end>"])
+    merges_path.write_text("\n".join(lines[:-1]), encoding="utf-8")
+    try:
+        BPETokenizer.from_gpt2(vocab_path, merges_path, ["<end>"])
+    except ValueError as error:
+        print(str(error).replace(folder, "..."))
+print("same ids:", again.encode(val_text) == tokenizer.encode(val_text))
+
+# %% [markdown]
 # ## Exercises
 #
 # Now write it yourself: [exercises/14_bpe.ipynb](../exercises/14_bpe.ipynb). A check says what is
@@ -660,7 +814,8 @@ show(fig, "Two curves against the number of merges, 0 to 1024. Characters per to
 # - We built byte-pair encoding: start from 256 bytes, merge the most frequent pair, repeat.
 # - Training with counts, an index and a heap gives the merges of the naive trainer, ties included.
 # - Encoding applies the earliest merge first. The round trip cannot see it; the training text can.
-# - The next cell exports `tokenizers/bpe.py`: lossless on any bytes, special tokens only on request.
+# - The next cell exports `tokenizers/bpe.py` and what it rests on, `pieces.py` and `gpt2_files.py`:
+#   lossless on any bytes, special tokens only on request, and GPT-2's own files give GPT-2's ids.
 # - Next: the data, from a file of tokens to batches.
 
 # %%

@@ -7,25 +7,8 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 
 from numpygpt.tokenizers.base import Tokenizer
-
-# GPT-2's order of the 256 bytes: the printable ones first. It decides ties, so we keep it.
-BYTE_ORDER = [*range(33, 127), *range(161, 173), *range(174, 256)]
-
-BYTE_ORDER += [b for b in range(256) if b not in BYTE_ORDER]
-
-ID_OF_BYTE = [BYTE_ORDER.index(b) for b in range(256)]
-
-
-# GPT-2's pieces: contractions; words, numbers, marks, each with the space before; white space.
-# Python differs from GPT-2 in two things: ½ and its like are letters to \w, and the control
-# characters 1C to 1F (hex) are white space to \s.
-PIECE = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
-
-
-def to_ids(piece):
-    """Return the ids of the bytes of `piece`, not yet merged."""
-    # Bytes that were not UTF-8 came in as lone surrogates and leave as the bytes they were.
-    return [ID_OF_BYTE[b] for b in piece.encode("utf-8", "surrogateescape")]
+from numpygpt.tokenizers.gpt2_files import read_gpt2_files
+from numpygpt.tokenizers.pieces import BYTE_ORDER, PIECE, to_ids
 
 
 def merge_pair(ids, pair, new_id):
@@ -186,3 +169,12 @@ class BPETokenizer(Tokenizer):
     @classmethod
     def from_dict(cls, content):
         return cls(content["merges"], content["special_tokens"])
+
+    @classmethod
+    def from_gpt2(cls, vocab_path, merges_path, special_tokens=("<|endoftext|>",)):
+        """Read GPT-2's vocab.json and merges.txt, or files of that form; the ids are GPT-2's.
+
+        Raises:
+            ValueError: a file is damaged, or they do not belong together.
+        """
+        return cls(read_gpt2_files(vocab_path, merges_path, special_tokens), special_tokens)

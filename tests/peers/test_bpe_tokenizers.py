@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from numpygpt.tokenizers import BPETokenizer
-from numpygpt.tokenizers.bpe import BYTE_ORDER
+from numpygpt.tokenizers.pieces import BYTE_ORDER
 
 TEXT = (Path(__file__).parents[2] / "data/shakespeare.txt").read_text(encoding="utf-8")
 CHARS = sorted(pre_tokenizers.ByteLevel.alphabet())
