@@ -417,8 +417,8 @@ print("rules and slopes agree:    ", agrees(lambda: Share().forward(x), layer.ba
 
 # %% [markdown]
 # In index form it is $dx_{nc} = \sum_k dy_{nk} \left( \delta_{kc}/s_n - x_{nk}/s_n^2 \right)$. The
-# loop is that sum, and `(k == c)` is the $\delta$. The layers to come have more lines, and no other
-# kind of line.
+# loop is that sum, and `(k == c)` is the $\delta$. The layers to come have more lines, and hardly
+# another kind of line: LayerNorm and attention, chapters 9 and 10, need these rules and no others.
 #
 # ## A check that lies
 #

@@ -791,7 +791,7 @@ for (name, values), style in zip(losses.items(), ("o-", "s--", "^-."), strict=Tr
 right.axhline(math.log(2), color="#999999", lw=0.8)
 right.text(rates[6], math.log(2) + 0.02, "guessing", ha="center")
 right.set(xscale="log", xlabel="learning rate", ylabel="loss after 200 updates\n(nats, cut at 1.5)")
-left.legend(); right.legend()
+left.legend(loc="upper left", bbox_to_anchor=(1, 1)); right.legend()
 show(figure, "Left: two spirals of points wound into each other, one for each class. Right: the loss "
      "after 200 updates against the learning rate, for three optimizers. Each curve falls and then "
      "rises. Adam's is the first to fall, at rates a hundred times lower than SGD's, and the first "
