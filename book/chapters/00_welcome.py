@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Chapter 0: Welcome
 #
-# Three houses, three prices, three predictions. The predictions are perfect. We ask for the mean
-# squared error.
+# Three houses, three prices, three predictions. The predictions are perfect. We ask for the **mean
+# squared error**, the average of (prediction - price)². Click on the cell below and press
+# `Shift+Enter` to run it.
 
 # %%
 import numpy as np
@@ -24,11 +25,11 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # %% [markdown]
 # ## How the book works
 #
-# You will build a GPT, a model that writes text one piece at a time, out of nothing but arrays.
-# Each chapter builds one part of it. You need Python and school calculus.
+# You will build a GPT (a *generative pre-trained transformer*, a model that writes text one piece at a
+# time) out of nothing but arrays. Each chapter builds one part of it. You need Python and school calculus.
 #
-# **Read, predict, run, change.** A chapter is a notebook: text and *cells* of code. Click a cell
-# and press `Shift+Enter` to run it; run the cells from top to bottom. Before some cells the text
+# **Read, predict, run, change.** A chapter is a notebook: text and *cells* of code. `Shift+Enter`
+# runs a cell and goes on to the next; run them from top to bottom. Before some cells the text
 # says **Before you run the next cell** and asks a question. Answer it, on paper or aloud, then run
 # the cell. A wrong guess is worth more than a right one: it shows where the picture in your head
 # differs from the machine. Then change a number in the cell and run it again. Nothing breaks for
@@ -45,6 +46,12 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # stays beside it with the ending `.old1`. `make build`, run in a terminal, brings the book's own
 # package and notebooks back; a notebook that you changed is kept beside it, with the same ending.
 # This chapter exports nothing.
+#
+# **Exercises.** Most chapters end with a list of tasks. They are in a notebook of their own, in the
+# folder `exercises`: you write a function in the place left blank, and the cell below it checks the
+# function on cases that you do not see. A wrong answer is told what is wrong with it. `hint` gives a
+# hint, and a stronger one each time; `solutions` holds our answers, for afterwards. In a terminal,
+# `.venv/bin/python -m coursekit status` shows what you have done.
 
 # %% [markdown]
 # ## Where the book leads
@@ -102,12 +109,12 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #
 # | chapter | you build | minutes |
 # |---|---|---|
-# | [1 Gradients](01_gradients.ipynb) | a checker for every gradient to come | 80 + 90 |
+# | [1 Gradients](01_gradients.ipynb) | a checker for every gradient to come | 85 + 90 |
 # | [2 Module](02_module.ipynb) | what all layers share | 60 + 65 |
 # | [3 Linear](03_linear.ipynb) | y = xW + b, and its three gradients | 45 + 40 |
 # | [4 Activations](04_activations.ipynb) | ReLU, GELU | 45 + 55 |
 # | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and why its gradient is p - y | 45 + 65 |
-# | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW, schedules, clipping | 90 + 80 |
+# | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW, schedules, clipping | 85 + 80 |
 # | [7 A first language model](07_first_language_model.ipynb) | a bigram, then an MLP, of Shakespeare | 60 |
 # | [8 Embedding](08_embedding.ipynb) | vectors for tokens and positions | 40 + 65 |
 # | [9 LayerNorm](09_layernorm.ipynb) | the long derivation and the closed form | 60 + 75 |
@@ -136,8 +143,8 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | `x` of texts | a batch of `B` texts, `T` positions each, `C` channels | `(B, T, C)` |
 #
 # `(C,)` has one axis. `(C, 1)` and `(1, C)` have two. They hold the same numbers and behave
-# differently. The next cell makes arrays small enough for paper; look at the shape, the number of
-# axes and the type of each.
+# differently. In an index, `:` takes a whole axis and `None` adds one of size 1. The next cell makes
+# arrays small enough for paper; look at the shape, the number of axes and the type of each.
 
 # %%
 x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])    # (N, C) = (2, 3)
@@ -146,8 +153,8 @@ for name, a in [("x", x), ("b", b), ("b as a row", b[None, :]), ("b as a column"
     print(f"{name:14} shape {str(a.shape):8} axes {a.ndim}  type {a.dtype}")
 
 # %% [markdown]
-# `None` in an index adds an axis of size 1. Two more operations change a shape and leave the
-# numbers alone, and they are easy to mix up. `reshape` reads the numbers row by row and fills a new
+# The row and the column hold the same three numbers. Two more operations change a shape and leave
+# the numbers alone, and they are easy to mix up. `reshape` reads the numbers row by row and fills a new
 # shape in the same order. `transpose` (short: `.T`) turns rows into columns.
 #
 # **Before you run the next cell:** `x.reshape(3, 2)` and `x.T` both have shape `(3, 2)`. Do they
@@ -171,8 +178,11 @@ print("x.T:            ", x.T.tolist())
 # 3. On each axis the sizes must be equal, or one of them must be 1. An axis of size 1 is copied to
 #    the other's size.
 #
-# Here is the rule as a loop. We compare it with NumPy's own answer, `np.broadcast_shapes`, on four
-# pairs.
+# Here is the rule as a loop; `zip` walks through both shapes side by side. Then we compare it with
+# NumPy's own answer, `np.broadcast_shapes`, on four pairs.
+#
+# **Before you run the second of the next cells:** the last pair is `(3, 1)` with `(3,)`. What comes
+# out?
 
 # %%
 def broadcast_shape(a, b):
@@ -183,6 +193,7 @@ def broadcast_shape(a, b):
             raise ValueError(f"{m} and {n} do not fit")
     return tuple(n if m == 1 else m for m, n in zip(a, b, strict=True))
 
+# %%
 for s, t in [((2, 3), (3,)), ((2, 3), (2, 1)), ((4, 2, 3), (2, 3)), ((3, 1), (3,))]:
     ours, numpys = broadcast_shape(s, t), np.broadcast_shapes(s, t)
     print(f"{str(s):10} with {str(t):7} -> {str(ours):10} same as NumPy: {ours == numpys}")
@@ -201,6 +212,7 @@ def grid(ax, a, title):
         ax.text(j, i, f"{a[i, j]:.0f}", ha="center", va="center", fontsize=12)
     ax.set(title=title, xlabel="column", ylabel="row", xticks=range(3), yticks=range(3))
 
+# %%
 fig, axes = subplots(1, 3, size=(8.6, 3.3))
 grid(axes[0], np.broadcast_to(y_hat, (3, 3)), "y_hat: (3, 1), copied across")
 grid(axes[1], np.broadcast_to(y, (3, 3)), "y: (3,), copied down")
@@ -285,8 +297,8 @@ print("uses of each entry of b:", ones.sum(axis=(0, 1)).astype(int).tolist())
 # $$
 #
 # So it makes no difference whether we spread `b` and weight it, or gather the weights first. We
-# write the gathering first as a loop over every place, then as one call for any shape, and see that
-# they agree.
+# write the gathering first as a loop over every place (`np.ndindex` gives the indices one by one),
+# then as one call for any shape, and see that they agree.
 
 # %%
 def gather_loop(g):
@@ -295,12 +307,14 @@ def gather_loop(g):
         total[c] += g[i, t, c]
     return total
 
+# %%
 def gather(g, shape):
     """Sum g over the axes that broadcasting an array of this shape would copy."""
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))              # axes that were missing
     copied = tuple(i for i, n in enumerate(shape) if n == 1)
     return g.sum(axis=copied, keepdims=True)                       # axes of size 1
 
+# %%
 rng = np.random.default_rng(0)
 g = rng.normal(size=(B, T, C))
 print("loop and vectors agree:", np.allclose(gather_loop(g), gather(g, (C,))))
@@ -341,8 +355,9 @@ print("loop and @ agree:", np.allclose(matmul_loop(x, W), x @ W))
 # With more axes, `@` multiplies the last two and treats the others as a stack: `(B, T, C) @ (C, D)`
 # gives `(B, T, D)`, one product for each text.
 #
-# We write the loop to understand and `@` to run. The next cell measures why. The times are those of
-# the machine that built the book; run it to see yours.
+# We write the loop to understand and `@` to run. The next cell measures why; `np.matmul` is `@` under
+# the name of a function, and `perf_counter` reads a clock, in seconds. The times are those of the
+# machine that built the book; run it to see yours.
 
 # %% tags=["measurement"]
 from time import perf_counter
@@ -377,7 +392,7 @@ g = rng.normal(size=(2, 4))    # (N, D)
 M = np.einsum("nc,nd->cd", x, g)
 print("shape:", M.shape)
 print("equals x.T @ g:", np.allclose(M, x.T @ g))
-print("the third row of the table:", np.allclose(np.einsum("nc,cd->nd", x, W), x @ W))
+print("nc,cd->nd equals x @ W:", np.allclose(np.einsum("nc,cd->nd", x, W), x @ W))
 
 # %% [markdown]
 # The index $n$ is shared and summed over, $c$ and $d$ stay: `(C, D)`, the shape of a matrix that
@@ -428,8 +443,8 @@ y1 = 2 * x1                                      # (N,)
 ws = np.arange(-20, 81) / 20                     # -1 to 4
 right = [np.mean((w * x1 - y1) ** 2) for w in ws]
 wrong = [np.mean((w * x1[:, None] - y1) ** 2) for w in ws]      # (N, 1) - (N,)
-print(f"smallest error: right shapes at w = {ws[np.argmin(right)]:.2f}, "
-      f"(N, 1) - (N,) at w = {ws[np.argmin(wrong)]:.2f}")
+for label, errors in [("right shapes", right), ("(N, 1) - (N,)", wrong)]:
+    print(f"{label:14} smallest error {min(errors):.2f}, at w = {ws[np.argmin(errors)]:.2f}")
 
 # %%
 from coursekit.figures import BLUE, ORANGE

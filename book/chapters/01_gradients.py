@@ -16,7 +16,7 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 # It gets better, and then it gets worse: at $10^{-15}$ it is far from 6, and at $10^{-16}$ it is 0.
 # A computer cannot take the limit.
 #
-# Training a GPT needs a slope for every number in it, and we will derive the formulas by hand.
+# Training a GPT needs the slopes of millions of numbers, and we will derive the formulas by hand.
 # Sooner or later one will be wrong. A wrong slope raises no error; the model learns a little worse,
 # or not at all. So the question of this chapter is: **how do we prove that a formula for a slope is
 # right, when all we can do is measure?** The answer is a function, `gradcheck`, that we will run on
@@ -24,8 +24,10 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 #
 # ## Shapes
 #
-# Our example is a small layer, `Scale`. It multiplies each channel by a number of its own:
-# $y_{nc} = x_{nc}\, s_c$.
+# A model is a chain of **layers**. A layer turns an array into another one, and it may hold
+# **parameters**, the numbers that training changes. At the end of the chain stands the **loss**:
+# one number, and the smaller it is, the better is the model. Our example is a small layer,
+# `Scale`. It multiplies each channel by a number of its own: $y_{nc} = x_{nc}\, s_c$.
 #
 # | name | meaning | shape |
 # |---|---|---|
@@ -62,11 +64,8 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 #
 # That is the **truncation error**; it shrinks with $\epsilon$. The other one grows: the computer
 # keeps about 16 digits of $f$ (type float64), so $f$ carries a **rounding error** near
-# $10^{-16} f$, and we divide it by $\epsilon$.
-#
-# **Before you run the next two cells:** where is $\epsilon^2$ about as large as
-# $10^{-16} / \epsilon$? And where, if the numbers keep 7 digits only (float32)? Look for the lowest
-# point of each curve. The function is $x^3$ at $x = 1.3$, with slope $3 x^2$.
+# $10^{-16} f$, and we divide it by $\epsilon$. We measure both ways, on $x^3$ at $x = 1.3$, where the
+# slope is $3 x^2$.
 
 # %% tags=["widget"]
 import numpy as np
@@ -74,23 +73,34 @@ import numpy as np
 def cube(x):
     return x * x * x
 
-def measured_slope(eps, central, dtype=np.float64):
-    x, eps = dtype(1.3), dtype(eps)
-    back = x - eps if central else x
-    return float((cube(x + eps) - cube(back)) / (eps + eps if central else eps))
+def one_side(x, eps):
+    return (cube(x + eps) - cube(x)) / eps
 
-def slope_error(eps, central, dtype=np.float64):
-    return abs(measured_slope(eps, central, dtype) - 3 * float(dtype(1.3)) ** 2)
+def central(x, eps):
+    return (cube(x + eps) - cube(x - eps)) / (2 * eps)
+
+# %% [markdown]
+# In the next cell, `dtype(1.3)` makes a number of the type `dtype`, and the arithmetic then stays in
+# that type: float64, or float32, which keeps about 7 digits.
+
+# %% tags=["widget"]
+methods = [("one side, float64", one_side, np.float64), ("central, float64", central, np.float64),
+           ("central, float32", central, np.float32)]
+
+def slope_error(measure, eps, dtype=np.float64):
+    x = dtype(1.3)
+    return abs(float(measure(x, dtype(eps))) - 3 * float(x) ** 2)
+
+# %% [markdown]
+# **Before you run the next cell:** where is $\epsilon^2$ about as large as $10^{-16} / \epsilon$? And
+# where is it as large as $10^{-7} / \epsilon$? Near there the central difference should be at its best.
 
 # %%
-decades = [float(f"1e-{k}") for k in range(15, 0, -1)]
-for label, central, dtype in [("one side, float64", False, np.float64),
-                              ("central, float64", True, np.float64),
-                              ("central, float32", True, np.float32)]:
-    kept = [eps for eps in decades if dtype is np.float64 or eps >= 1e-6]
-    errors = [slope_error(eps, central, dtype) for eps in kept]
+for label, measure, dtype in methods:
+    decades = [1 / 10**k for k in range(1, 16 if dtype is np.float64 else 7)]
+    errors = [slope_error(measure, eps, dtype) for eps in decades]
     digits = int(-np.log10(min(errors) / (3 * 1.3**2)))
-    print(f"{label:18} best eps {kept[int(np.argmin(errors))]:.0e}, right to {digits} digits")
+    print(f"{label:18} best eps {decades[np.argmin(errors)]:.0e}, right to {digits} digits")
 
 # %% [markdown]
 # The picture shows the errors on the right, for many values of $\epsilon$. On the left is the curve
@@ -101,38 +111,38 @@ for label, central, dtype in [("one side, float64", False, np.float64),
 # %% tags=["widget"]
 from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
 
-exponents = np.arange(-16, -0.25, 0.25)
-steps = 10.0**exponents
-errors_of = {central: [slope_error(eps, central) for eps in steps] for central in (False, True)}
-coarse = [slope_error(eps, True, np.float32) for eps in steps[steps >= 1e-6]]
-
 def magnify(ax, eps):
     """The cube within 2 eps of x, its tangent and its secants, all in units of eps."""
     u, ends = np.linspace(-2, 2, 401), np.array([-2, 2])
     low = (cube(1.3 - eps) - cube(1.3)) / eps    # the left end of the central secant
     ax.plot(u, (cube(1.3 + eps * u) - cube(1.3)) / eps, color=BLACK, lw=1, label="$x^3$")
     ax.plot(ends, 3 * 1.3**2 * ends, color=GREY, lw=4, alpha=0.5, label="tangent")
-    ax.plot(ends, measured_slope(eps, False) * ends, "--", color=ORANGE, label="one side")
-    ax.plot(ends, low + measured_slope(eps, True) * (ends + 1), color=BLUE, label="central")
-    ax.set(xlabel="distance from x, in eps", ylabel="rise, in eps", ylim=(-16, 16),
-           title=f"eps = {eps:.1e}")
+    ax.plot(ends, one_side(1.3, eps) * ends, "--", color=ORANGE, label="one side")
+    ax.plot(ends, low + central(1.3, eps) * (ends + 1), color=BLUE, label="central")
+
+# %% tags=["widget"]
+steps = 10.0 ** np.arange(-16, -0.25, 0.25)
+curves = []
+for (label, measure, dtype), style in zip(methods, ["--", "-", ":"], strict=True):
+    fine = steps if dtype is np.float64 else steps[steps >= 1e-6]
+    curves.append((fine, [slope_error(measure, eps, dtype) for eps in fine], style, label))
+
+def draw_errors(ax, eps):
+    for (fine, errors, style, label), color in zip(curves, [ORANGE, BLUE, GREEN], strict=True):
+        ax.loglog(fine, errors, style, color=color, label=label)
+    for measure, color in [(one_side, ORANGE), (central, BLUE)]:
+        ax.plot(eps, slope_error(measure, eps), "o", color=color, ms=9)
 
 # %% tags=["widget"]
 def draw(eps):
-    """Left: secants of x³ over a step eps. Right: their errors, for all steps and for this one."""
     margins = {"left": 0.08, "right": 0.99, "bottom": 0.14, "top": 0.91}
     figure, (left, right) = subplots(1, 2, size=(8.6, 3.5), margins=margins)
     magnify(left, eps)
-    left.legend(loc="upper left")
-    right.loglog(steps, errors_of[False], "--", color=ORANGE, label="one side, float64")
-    right.loglog(steps, errors_of[True], color=BLUE, label="central, float64")
-    right.loglog(steps[steps >= 1e-6], coarse, ":", color=GREEN, label="central, float32")
-    for central, color in [(False, ORANGE), (True, BLUE)]:
-        right.plot(eps, slope_error(eps, central), "o", color=color, ms=9)
-    right.set(xlabel="eps", ylabel="error of the measured slope", title="error", ylim=(1e-14, 1e4))
-    right.set_xticks([1e-15, 1e-12, 1e-9, 1e-6, 1e-3])
-    right.set_yticks([1e-12, 1e-8, 1e-4, 1, 1e4])
-    right.legend(loc="upper right")
+    left.set(xlabel="distance from x, in eps", ylabel="rise, in eps", ylim=(-16, 16),
+             title=f"eps = {eps:.1e}")
+    draw_errors(right, eps)
+    right.set(xlabel="eps", ylabel="error of the measured slope", title="error", ylim=(1e-14, 1e2))
+    left.legend(loc="upper left"); right.legend(loc="lower left")
     show(figure, "Left: x cubed close to x, with its tangent and two secants; for the smallest "
                  "steps it is a staircase. Right: error against eps, both axes logarithmic. Each "
                  "curve is a V; the central difference in float64 reaches lowest.")
@@ -233,20 +243,30 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 # \;=\; \sum_{m,k} dy_{mk}\,\frac{\partial y_{mk}}{\partial x_{nc}}
 # $$
 #
-# A layer needs nothing from the rest of the model but `dy`. For `Scale`, $y_{mk} = x_{mk}\, s_k$.
-# The derivative for $x_{nc}$ is $s_k$ if $(m, k) = (n, c)$ and 0 otherwise, so one term remains:
-#
-# $$dx_{nc} = dy_{nc}\, s_c$$
-#
-# For $s_c$ the derivative $\partial y_{mk}/\partial s_c$ is $x_{mk}$ if $k = c$, for **every** row
-# $m$:
+# A layer needs nothing from the rest of the model but `dy`. We write $\delta_{ij}$ for 1 if
+# $i = j$ and 0 otherwise. For `Scale`, $y_{mk} = x_{mk}\, s_k$, so the derivative for $x_{nc}$ is
+# $\delta_{mn}\,\delta_{kc}\, s_k$: it is 0 unless both indices are those of $x_{nc}$. In a sum, a
+# $\delta$ leaves one term:
 #
 # $$
 # \begin{aligned}
-# ds_c &= \sum_{m,k} dy_{mk}\,\frac{\partial y_{mk}}{\partial s_c} && \text{chain rule}\\
+# dx_{nc} &= \sum_{m,k} dy_{mk}\,\delta_{mn}\,\delta_{kc}\, s_k && \text{chain rule}\\
+# &= dy_{nc}\, s_c && \text{only } m = n,\ k = c \text{ is left}
+# \end{aligned}
+# $$
+#
+# The factor $s_c$ is used in **every** row $m$, so one sum stays:
+#
+# $$
+# \begin{aligned}
+# ds_c &= \sum_{m,k} dy_{mk}\,\delta_{kc}\, x_{mk} && \text{chain rule}\\
 # &= \sum_{m} dy_{mc}\, x_{mc} && \text{only } k = c \text{ is left}
 # \end{aligned}
 # $$
+#
+# Every derivation in this book takes these three steps. Write one entry of the output, with indices
+# of its own. Differentiate: "is it the same entry?" becomes a $\delta$. Put that into the chain
+# rule, and let each $\delta$ remove a sum. The sums that are left are the sums of the code.
 #
 # For whole arrays: `dx = dy * s` and `ds = (dy * x).sum(axis=0)`. Broadcasting spread `s` over the
 # rows, and a sum over the rows gathers `ds`: the rule of [chapter 0](00_welcome.ipynb).
@@ -292,25 +312,30 @@ class Scale:
 # %% [markdown]
 # ## The rules that keep coming back
 #
-# Nearly every line of a backward pass in this book follows one of six rules. `Scale` used rule 1
-# and rule 3'.
+# You need not go back to indices each time. Nearly every line of a backward pass in this book
+# follows one of these rules; `Scale` used 1 and 3'. Here $^\top$ exchanges the last two axes.
 #
 # | | forward | backward | in words |
 # |---|---|---|---|
+# | 0 | `y = a + b` | `da = dy`, `db = dy` | a plus hands `dy` to both |
 # | 1 | `y = a * b` | `da = dy * b`, `db = dy * a` | product: times the other factor |
 # | 2 | `y = f(a)`, entry by entry | `da = dy * f'(a)` | function: times its slope |
 # | 3 | `y = a.sum(axis=k)` | `da` = `dy` broadcast along axis `k` | a sum broadcasts |
 # | 3' | `y` = `a` broadcast along axis `k` | `da = dy.sum(axis=k)` | a broadcast sums |
-# | 4 | `y = a @ b` | `da = dy @ b.T`, `db = a.T @ dy` | matrix product |
-# | 5 | `y = a.reshape(...)`, `y = a.T` | the same move, undone | moves are undone |
+# | 4 | `y = a @ b` | `da` $= dy\; b^\top$, `db` $= a^\top dy$ | matrix product |
+# | 5 | `y` = `a` reshaped, transposed, or a slice of it | the same move, undone; 0 where no slice was | moves are undone |
 # | 6 | `a` used twice | `da` = sum of both gradients | reuse adds |
 #
-# Rule 4 is the workhorse, so we derive it. With $y_{ij} = \sum_k a_{ik} b_{kj}$,
+# A mean is a sum times $1/n$, a quotient a product with $1/b$, a root a function. Where a line
+# broadcasts by itself, as `x * s` does, its rule goes together with 3'.
+#
+# Rule 4 is the workhorse, so we derive it, in the three steps. With
+# $y_{ij} = \sum_k a_{ik} b_{kj}$,
 #
 # $$
 # \begin{aligned}
 # da_{pq} &= \sum_{ij} dy_{ij}\,\frac{\partial y_{ij}}{\partial a_{pq}} && \text{chain rule}\\
-# &= \sum_{ij} dy_{ij} \sum_k [i = p][k = q]\, b_{kj} && [\,\cdot\,] \text{ is 1 if true, else 0}\\
+# &= \sum_{ij} dy_{ij} \sum_k \delta_{ip}\,\delta_{kq}\, b_{kj} && \text{is } a_{ik} \text{ our } a_{pq}\text{?}\\
 # &= \sum_{j} dy_{pj}\, b_{qj} && \text{that is } dy\; b^\top
 # \end{aligned}
 # $$
@@ -321,20 +346,24 @@ class Scale:
 # Rule 6 is the chain rule again: two uses of $a$ are two paths to $L$, and paths add. That is why
 # `backward` adds to its gradients.
 #
-# We measure rules 2 to 6. The first cell lists functions of `a`, each with its rule's formula for
-# `da`; the second compares them with central differences.
+# We measure the rules. The first cell lists functions of `a`, each with its rule's formula for `da`;
+# the second compares them with central differences. Two lines use rules together: in one, `a` is
+# broadcast before it is added; in the other, one matrix `a` meets a stack of two.
 
 # %%
 rng = np.random.default_rng(1)
 a, k, m = rng.normal(size=(4, 3)), rng.normal(size=(2, 4)), rng.normal(size=(3, 5))
+stack = rng.normal(size=(2, 5, 4))
 
 rules = [
+    ("0, 3' a + stack", lambda: a + np.ones((2, 4, 3)), lambda dy: dy.sum(axis=0)),
     ("2 function", lambda: np.tanh(a), lambda dy: dy * (1 - np.tanh(a) ** 2)),
     ("3 sum", lambda: a.sum(axis=1), lambda dy: np.broadcast_to(dy[:, None], a.shape)),
-    ("3' broadcast", lambda: np.broadcast_to(a, (2, 4, 3)), lambda dy: dy.sum(axis=0)),
     ("4 product a @ m", lambda: a @ m, lambda dy: dy @ m.T),
     ("4 product k @ a", lambda: k @ a, lambda dy: k.T @ dy),
+    ("4, 3' stack @ a", lambda: stack @ a, lambda dy: (stack.transpose(0, 2, 1) @ dy).sum(axis=0)),
     ("5 moves", lambda: a.T.reshape(2, 6), lambda dy: dy.reshape(3, 4).T),
+    ("5 slice a[1:3]", lambda: a[1:3], lambda dy: np.pad(dy, [(1, 1), (0, 0)])),
     ("6 reuse: a * a", lambda: a * a, lambda dy: dy * a + dy * a),
 ]
 
@@ -348,35 +377,65 @@ for name, forward, backward in rules:
     print(f"{name:18} agrees: {agrees(forward, backward, a, dy)}")
 
 # %% [markdown]
-# ## A layer from the rules, and a check that lies
+# ## A layer from the rules, line by line
 #
-# `Center` subtracts from each row its mean, $y_{nc} = x_{nc} - \frac1C \sum_k x_{nk}$. It uses `x`
-# twice: directly, and through a sum that is then broadcast. So, by rules 6, 3 and 3',
+# `Share` turns the numbers of each row into shares of their sum: $y_{nc} = x_{nc} / s_n$ with
+# $s_n = \sum_k x_{nk}$. Its backward pass needs no new idea. We write the forward pass in lines that
+# do one thing each, and go through them **from the last to the first**. Each name on the right of a
+# line gets a gradient from one of the rules. A name that already has one gets the new one added.
 #
-# $$dx_{nc} = dy_{nc} - \frac1C \sum_k dy_{nk}$$
+# | forward, last line first | backward | rules |
+# |---|---|---|
+# | `y = x / s` | `dx = dy / s` | 1, with the factor $1/s$ |
+# | | `ds = -(dy * x / s**2).sum(axis=-1, keepdims=True)` | 1, and 2: $(1/s)' = -1/s^2$; 3': `s` was spread over its row |
+# | `s = x.sum(axis=-1, keepdims=True)` | `dx += ds` | 3: spread over the row; 6: `x` is used twice |
 #
-# Now a colleague writes a `backward` that returns nothing but zeros. To check it, she takes the
-# obvious loss, $L = \sum_{nc} y_{nc}$; its upstream gradient is all ones.
+# **Before you run the next cell:** take the other way as well, on paper. What does the chain rule
+# give for $dx_{nc}$, in index form? (Hint: $\partial s_n / \partial x_{nc} = 1$.) The cell compares
+# both with measured slopes.
+
+# %%
+class Share:
+    def forward(self, x):
+        self.x, self.s = x, x.sum(axis=-1, keepdims=True)    # s: (N, 1)
+        return x / self.s                                    # y = x / s
+
+    def backward(self, dy):
+        dx = dy / self.s
+        ds = -(dy * self.x / self.s**2).sum(axis=-1, keepdims=True)
+        return dx + ds
+
+# %%
+x, dy = rng.uniform(1, 2, size=(5, 3)), rng.normal(size=(5, 3))
+layer, by_index = Share(), np.zeros((5, 3))
+layer.forward(x)
+for n, c, k in np.ndindex(5, 3, 3):
+    s_n = x[n].sum()
+    by_index[n, c] += dy[n, k] * ((k == c) / s_n - x[n, k] / s_n**2)
+print("rules and index form agree:", np.allclose(layer.backward(dy), by_index))
+print("rules and slopes agree:    ", agrees(lambda: Share().forward(x), layer.backward, x, dy))
+
+# %% [markdown]
+# In index form it is $dx_{nc} = \sum_k dy_{nk} \left( \delta_{kc}/s_n - x_{nk}/s_n^2 \right)$. The
+# loop is that sum, and `(k == c)` is the $\delta$. The layers to come have more lines, and hardly
+# another kind of line: LayerNorm and attention, chapters 9 and 10, need these rules and no others.
+#
+# ## A check that lies
+#
+# Now a colleague writes a `backward` for `Share` that returns nothing but zeros. To check it, she
+# takes the obvious loss, $L = \sum_{nc} y_{nc}$; its upstream gradient is all ones.
 #
 # **Before you run the next cell:** does a gradient of all zeros pass her check?
 
 # %%
-class Center:
-    def forward(self, x): return x - x.mean(axis=-1, keepdims=True)
-    def backward(self, dy): return dy - dy.mean(axis=-1, keepdims=True)
-
-class Zeros(Center):
-    def backward(self, dy): return np.zeros_like(dy)
-
-x = rng.normal(size=(5, 3))
-for label, dy in [("ones", np.ones((5, 3))), ("random", rng.normal(size=(5, 3)))]:
-    for name, layer in [("Center", Center()), ("Zeros", Zeros())]:
-        passes = agrees(lambda: Center().forward(x), layer.backward, x, dy)
-        print(f"dy = {label:7} {name:7} agrees: {passes}")
+for label, upstream in [("ones", np.ones((5, 3))), ("random", dy)]:
+    for name, backward in [("Share", layer.backward), ("zeros", np.zeros_like)]:
+        passes = agrees(lambda: Share().forward(x), backward, x, upstream)
+        print(f"dy = {label:7} {name:6} agrees: {passes}")
 
 # %% [markdown]
-# With ones, the zeros pass. Every row of `y` sums to 0 whatever `x` is, so the sum of all `y` has
-# no slope at all, and there is nothing to compare. Ones also hide a `backward` that forgets to
+# With ones, the zeros pass. The shares of every row sum to 1 whatever `x` is, so the sum of all `y`
+# has no slope at all, and there is nothing to compare. Ones also hide a `backward` that forgets to
 # multiply by `dy`, or that mixes up two entries of it. **Always check with a random upstream
 # gradient.**
 #
@@ -403,15 +462,20 @@ for label, derived, measured in pairs:
 #
 # ## Building `gradcheck`
 #
-# Now we put it together. First what it raises when a gradient is wrong, and what it returns when
-# all are right. The report leaves out the digits of the errors, which differ from one processor to
+# `agrees` is the heart of a checker: measure, derive, compare. What is left is to do it for every
+# array of a layer, and to say what is wrong. First what `gradcheck` raises when a gradient is wrong,
+# and what it returns when all are right. The report leaves out the digits of the errors, which differ from one processor to
 # the next.
 
 # %% tags=["export"]
 class GradientError(AssertionError):
     """A backward pass that disagrees with the slope of its forward pass."""
 
+# %% [markdown]
+# The report keeps three numbers for each array. It is a *dataclass*: Python writes its `__init__`
+# from the list of attributes, here the one line `rows: dict`.
 
+# %% tags=["export"]
 @dataclass
 class GradReport:
     """A check that passed: name -> (entries, worst absolute error, worst relative error).
@@ -506,7 +570,7 @@ def _analytic(layer, output, dy, x, params):
             raise GradientError(f"backward changed {name}, which it may only read; copy it first")
     return dx, {name: g.copy() for name, g in _grads(layer).items()}
 
-
+# %% tags=["export"]
 def _grads(layer):
     return layer.grads() if hasattr(layer, "grads") else {}
 
@@ -534,10 +598,15 @@ def _check_accumulation(layer, output, dy, once, rtol, atol):
             )
 
 # %% [markdown]
-# And the whole. The order is: refuse types that are too coarse, draw a random `dy`, run the
-# backward pass, measure every entry of `x` and of every parameter, compare, and check that
-# gradients add up. Inputs that are whole numbers, such as the index of a word, have no slope; then
-# only the parameters are checked.
+# And the whole. Half of the next cell is its manual. The code has six short parts, in this order:
+#
+# 1. Refuse types that are too coarse. Inputs that are whole numbers, such as the index of a word,
+#    have no slope; of a layer with such an input only the parameters are checked.
+# 2. `output()` runs the forward pass.
+# 3. Draw a random `dy` of the output's shape, and run the backward pass.
+# 4. List what is to be checked: a name, an array, its derived gradient.
+# 5. For each, measure every entry and compare. This is `agrees`.
+# 6. Run a second backward pass, and see that gradients add up.
 
 # %% tags=["export"]
 def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
@@ -597,12 +666,12 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
 # %%
 s = rng.normal(0, 0.5, size=3)
 print(gradcheck(Scale(s), rng.normal(size=(5, 3)), rng=rng))
-print(gradcheck(Center(), rng.normal(size=(5, 3)), rng=rng))
+print(gradcheck(Share(), rng.uniform(1, 2, size=(5, 3)), rng=rng))
 
 # %% [markdown]
 # ## Break it on purpose
 #
-# A check that has never failed proves nothing. Here are six wrong versions of `Scale`, each with
+# A check that has never failed proves nothing. Here are four wrong versions of `Scale`, each with
 # one mistake that is easy to make.
 #
 # The next two cells define them. **Before you run the third one, which checks them:** for each
@@ -619,16 +688,11 @@ class Overwritten(Scale):
         self.ds[...] = (dy * self.x).sum(axis=0)
         return dy * self.s
 
+# %%
 class ForgetsDy(Scale):
     def backward(self, dy):
         self.ds += (dy * self.x).sum(axis=0)
         return np.broadcast_to(self.s, dy.shape)
-
-# %%
-class OutputForInput(Scale):
-    def backward(self, dy):
-        self.ds += (dy * self.x * self.s).sum(axis=0)
-        return dy * self.s
 
 class ChangesDy(Scale):
     def backward(self, dy):
@@ -636,18 +700,13 @@ class ChangesDy(Scale):
         dy *= self.s
         return dy
 
-class Flipped(Scale):
-    def backward(self, dy):
-        self.ds += (dy * self.x).sum(axis=0)
-        return -dy * self.s
-
 # %%
 def gist(error):
     """The stable parts of the message: the array, and the explanation where there is one."""
     head, _, tail = str(error).partition(": ")
     return head.split("[")[0] + (" |" + str(error).partition(";")[2] if ";" in tail else "")
 
-for Wrong in (MeanNotSum, Overwritten, ForgetsDy, OutputForInput, ChangesDy, Flipped):
+for Wrong in (MeanNotSum, Overwritten, ForgetsDy, ChangesDy):
     try:
         gradcheck(Wrong(s.copy()), rng.normal(size=(5, 3)), rng=rng)
         print(f"{Wrong.__name__:14} passed, which it should not")
@@ -655,9 +714,9 @@ for Wrong in (MeanNotSum, Overwritten, ForgetsDy, OutputForInput, ChangesDy, Fli
         print(f"{Wrong.__name__:14} {gist(error)}")
 
 # %% [markdown]
-# All six are caught. The name says where to look, and four times the message says what to do: a
-# factor of 0.2 over 5 rows is a mean, a factor of -1 is a sign, a gradient that does not double was
-# overwritten, and a `dy` that is to be changed must be copied first.
+# All four are caught. The name says where to look, and three times the message says what to do: a
+# factor of 0.2 over 5 rows is a mean, a gradient that does not double was overwritten, and a `dy`
+# that is to be changed must be copied first.
 #
 # One more mistake is ours to prevent: to check in float32. `gradcheck` refuses it.
 

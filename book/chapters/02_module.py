@@ -2,7 +2,8 @@
 # # Chapter 2: Module
 #
 # Here is a layer with two parameters per channel, a factor and a shift:
-# $y_{nc} = x_{nc}\, s_c + b_c$. Its backward pass is right. `gradcheck` says so.
+# $y_{nc} = x_{nc}\, s_c + b_c$. As in chapter 1, two methods list its parameters and their gradients
+# by name.
 
 # %%
 import numpy as np
@@ -25,6 +26,10 @@ class HandListed:
     def params(self): return {"s": self.s}
     def grads(self): return {"s": self.ds}
 
+# %% [markdown]
+# Its backward pass is right. `gradcheck` says so.
+
+# %%
 rng = np.random.default_rng(2)
 x = rng.normal(size=(7, 3))                       # (N, C)
 print(gradcheck(HandListed(3), x, rng=rng))
@@ -32,8 +37,9 @@ print(gradcheck(HandListed(3), x, rng=rng))
 # %% [markdown]
 # Now we let it learn. The targets are $t = 2x + 3$, which the layer can represent without error:
 # $s = 2$, $b = 3$. The loss is the mean squared error; its slope for $y$ is $2(y - t)$ divided by
-# the number of entries. After each backward pass every parameter takes a small step downhill,
-# `p -= lr * dp`. The factor `lr` is the **learning rate**. Code that takes such steps is called an
+# the number of entries. Before each backward pass the gradients are set to 0, because `backward` adds
+# to them; after it every parameter takes a small step downhill, `p -= lr * dp`. The factor `lr` is
+# the **learning rate**. Code that takes such steps is called an
 # **optimizer**.
 
 # %%
@@ -51,6 +57,7 @@ def train(layer, steps=200, lr=0.5):
             p -= lr * layer.grads()[name]
     return losses
 
+# %%
 stuck = train(HandListed(3))
 print(f"loss: first step {stuck[0]:.4f}, last step {stuck[-1]:.4f}")
 
@@ -316,8 +323,8 @@ class Sequential(Module):
 
 # %% [markdown]
 # We compare it with the formula. Two more layers make the chain interesting: `Tanh` bends, and
-# `Center`, from chapter 1, lets channels influence each other. The Jacobians are measured, a row
-# for each output. Loop over matrices on one side, `backward` on the other.
+# `Center`, which takes away the mean of each row (task 4 of chapter 1's exercises), lets channels
+# influence each other. The Jacobians are measured, a row for each output. Loop over matrices on one side, `backward` on the other.
 
 # %%
 from numpygpt.gradcheck import numeric_gradient
@@ -339,6 +346,7 @@ def random_affine(C):
         p[...] = rng.normal(0, 0.5, p.shape)
     return layer
 
+# %%
 def slopes_of_output(f, h, j):
     return numeric_gradient(lambda: f(h)[0, j], h)[0]
 
@@ -367,7 +375,7 @@ print(gradcheck(net, x, rng=rng))
 # of the whole.
 #
 # **Before you run the cell after the next:** what will its last line say, where we do not clear the
-# gradients first?
+# gradients first, and why?
 
 # %%
 dy = rng.normal(size=(7, 3))
@@ -380,10 +388,10 @@ def grads_of(parts, clear=True):
         net.backward(dy[part])
     return {name: g.copy() for name, g in net.grads().items()}
 
+# %%
 def equal(a, b):
     return all(np.allclose(a[name], b[name]) for name in b)
 
-# %%
 whole = grads_of([slice(0, 7)])
 print("4 rows, then 3 rows, equals 7 rows:", equal(grads_of([slice(0, 4), slice(4, 7)]), whole))
 print("again without clearing, equal:     ", equal(grads_of([slice(0, 7)], clear=False), whole))
@@ -418,7 +426,7 @@ print(gradcheck(shared, x, rng=rng))
 # 4. assigning `ds` where the array is shared;
 # 5. keeping `dx` as an attribute.
 #
-# **Before you run the cell after the next:** which arrays will be named for 2 and 3? Hint for 3:
+# **Before you run the third of the next cells:** which arrays will be named for 2 and 3? Hint for 3:
 # `dx` through `Affine` and `Tanh` is a product of factors, and factors may change places.
 
 # %%
@@ -439,9 +447,10 @@ half = random_affine(3)
 half.s = first.s
 assigning = Assigns(3)
 assigning.s, assigning.ds = first.s, first.ds
-
 nets = [Sequential(first, half), Sequential(first, first),
         FirstToLast(random_affine(3), Tanh()), Sequential(assigning, first)]
+
+# %%
 for number, wrong in enumerate(nets, 1):
     try:
         gradcheck(wrong, x, rng=rng)
@@ -511,6 +520,11 @@ other = Sequential(Affine(3), Tanh(), Center(), Affine(3))
 other.load_params(saved)
 print("same outputs after loading:", np.allclose(other(x), net(x)))
 
+# %% [markdown]
+# Now we spoil two of the arrays, one by its shape, one by its numbers. **Before you run the next
+# cell:** is `layers.0.s`, which comes first and has the right shape, changed when the load fails?
+
+# %%
 saved["layers.3.b"] = np.zeros(4)
 saved["layers.0.s"] = saved["layers.0.s"] + 1
 try:
@@ -532,6 +546,7 @@ K, C = 4, np.array([1, 2, 4, 8, 16, 32, 64, 128])
 from_the_loss = K * C**2                          # vector times matrix, K times
 from_the_input = (K - 1) * C**3 + C**2            # matrix times matrix, then the vector
 print(f"C = {C[-1]}: from the loss {from_the_loss[-1]:,}, from the input {from_the_input[-1]:,}")
+print(f"{from_the_input[-1] / from_the_loss[-1]:.0f} times as many")
 
 # %%
 fig, ax = subplots(size=(5.5, 3.2))
@@ -547,8 +562,8 @@ show(fig, "Multiplications against C for a chain of four layers, both axes logar
 # layer must keep what its backward pass needs until the pass comes back. That is why `forward`
 # caches.
 #
-# Change `K` to 40. The gap between the lines stays about the same: the size $C$ makes it, not the
-# depth.
+# Change `K` to 40, ten times as deep, and run the last two cells again. Before you do: will the lines
+# come closer, drift apart, or keep their distance? Which makes it, the depth or the size $C$?
 #
 # ## Exercises
 #

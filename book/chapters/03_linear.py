@@ -21,6 +21,7 @@ def error_after_training(gradient_of_W, steps):
         W -= 0.01 * gradient_of_W(x, dy)
     return np.sum((x @ W - target) ** 2) / 2
 
+# %%
 for steps in [0, 10, 30]:
     a = error_after_training(lambda x, dy: x.T @ dy, steps)
     b = error_after_training(lambda x, dy: dy.T @ x, steps)
@@ -104,12 +105,11 @@ print(x @ W_raised + b - y)
 # $$dW_{io} = \sum_m \sum_k dy_{mk}\, \frac{\partial y_{mk}}{\partial W_{io}}$$
 #
 # Put in the forward pass, $y_{mk} = \sum_j x_{mj} W_{jk} + b_k$. Of its sum, only the term with
-# $j = i$ holds $W_{io}$, and only if $k = o$:
+# $j = i$ holds $W_{io}$, and only if $k = o$. With the $\delta$ of chapter 1,
 #
-# $$\frac{\partial y_{mk}}{\partial W_{io}} =
-# \begin{cases} x_{mi} & \text{if } k = o \\ 0 & \text{otherwise} \end{cases}$$
+# $$\frac{\partial y_{mk}}{\partial W_{io}} = x_{mi}\,\delta_{ko}$$
 #
-# So the sum over $k$ has one term left:
+# The $\delta$ removes the sum over $k$:
 #
 # $$dW_{io} = \sum_m x_{mi}\, dy_{mo}$$
 #
@@ -122,8 +122,8 @@ print(x @ W_raised + b - y)
 #
 # $$dx_{ni} = \sum_k dy_{nk}\, W_{ik}$$
 #
-# **Before you run the next cell:** we let one single output matter, so `dy` is zero except for
-# `dy[1, 0] = 1`. Which entries of `dW`, `db` and `dx` are not zero? The three formulas tell.
+# **Before you run the cell after the next:** we let one single output matter, so `dy` is zero except
+# for `dy[1, 0] = 1`. Which entries of `dW`, `db` and `dx` are not zero? The three formulas tell.
 
 # %%
 def backward_loop(dy, x, W):
@@ -136,6 +136,7 @@ def backward_loop(dy, x, W):
                 dx[n, i] += dy[n, o] * W[i, o]
     return dx, dW, db
 
+# %%
 dy = np.array([[0.0, 0.0],
                [1.0, 0.0]])
 for name, value in zip(["dx", "dW", "db"], backward_loop(dy, x, W), strict=True):
@@ -243,7 +244,8 @@ class Linear(Module):
 # In a language model, `x` will not be a table of examples. It will have the shape `(B, T, C)`: `B`
 # texts in a batch, `T` positions in each, `C` numbers (channels) at each position. The layer
 # treats every position alike, so for the layer these are $N = B \cdot T$ examples.
-# `reshape(-1, C)` lays them under each other, and at the end the rows go back into their places.
+# `reshape(-1, C)` lays them under each other (NumPy works out the size that we call -1), and at the
+# end the rows go back into their places.
 
 # %% tags=["export"]
 @add_to_class(Linear)
@@ -337,8 +339,9 @@ print(check(Linear(4, 3, bias=False, rng=rng, dtype=np.float64), (7, 4)))
 #
 # A check is worth something only if it fails for wrong code. Here are three wrong backward passes,
 # all with the right shapes. The first is the one from the top of this chapter, and it is square so
-# that the shapes hide it. **Before you run the cell after them:** which array will `gradcheck`
-# name for each?
+# that the shapes hide it.
+#
+# **Before you run the third of the next cells:** which array will `gradcheck` name for each?
 
 # %%
 class TransposedProduct(Linear):
@@ -353,6 +356,7 @@ class MeanOfRows(Linear):
         self.db += dy.mean(axis=0)    # the sum over 5 rows, divided by 5
         return dy @ self.W.T
 
+# %%
 class Overwritten(Linear):
     def backward(self, dy):
         self.dW[...] = self.x.T @ dy

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Chapter 4: Activations
 #
-# Here is a task with four examples: the output should be 1 if exactly one of the two inputs is 1.
+# Here is a task with four examples: the output should be 1 if exactly one of the two inputs is 1 (an
+# *exclusive or*, XOR).
 # We give it to three `Linear` layers in a row, which pass 8 numbers on from one to the next. Such a
 # number inside a network is called a *hidden unit*. That is 105 parameters for four targets.
 
@@ -13,6 +14,7 @@ from numpygpt.nn import Linear, Sequential
 x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 target = np.array([[0.0], [1.0], [1.0], [0.0]])
 
+# %% tags=["widget"]
 def train_step(model, x, target, lr):
     y = model(x)
     model.zero_grad()
@@ -99,8 +101,7 @@ print("dx =", dx.round(4).tolist())
 #
 # Output $i$ depends on input $i$ alone:
 #
-# $$\frac{\partial y_i}{\partial x_j} =
-# \begin{cases} f'(x_j) & \text{if } i = j \\ 0 & \text{otherwise} \end{cases}$$
+# $$\frac{\partial y_i}{\partial x_j} = \delta_{ij}\, f'(x_j)$$
 #
 # One term of the sum is left, and the whole rule is a product entry by entry:
 #
@@ -272,7 +273,7 @@ print(layer.backward(np.ones(5)).round(4).tolist())
 from coursekit.figures import GREY, PALETTE, show, subplots
 
 # %%
-def plot_value_and_slope(layer, color, style):
+def plot_value_and_slope(value, slope, layer, color, style):
     y = layer(xs)
     few = xs[5::50].copy()
     measured = numeric_gradient(lambda: np.sum(layer(few)), few)
@@ -283,8 +284,8 @@ def plot_value_and_slope(layer, color, style):
 
 # %%
 figure, (value, slope) = subplots(1, 2, size=(9, 3.4))
-plot_value_and_slope(ReLU(), PALETTE[1], "--")
-plot_value_and_slope(GELU(), PALETTE[0], "-")
+plot_value_and_slope(value, slope, ReLU(), PALETTE[1], "--")
+plot_value_and_slope(value, slope, GELU(), PALETTE[0], "-")
 value.set(xlabel="x", ylabel="y", title="value", xlim=(-4, 4), ylim=(-0.5, 4)); value.legend()
 slope.set(xlabel="x", ylabel="slope of y", title="slope; dots: measured", xlim=(-4, 4))
 for axis in (value, slope): axis.axhline(0, color=GREY, linewidth=0.5)
@@ -426,23 +427,29 @@ show(figure, "The highest pre-activation of each unit after training against bef
 # of $|f'|$ over the examples.
 
 # %% tags=["widget"]
-def draw_units(push, size):
-    first = Linear(1, 50, rng=np.random.default_rng(4), dtype=np.float64)
-    z = wave_x @ (size * first.W) + first.b - push    # (200, 50)
-    highest = z.max(axis=0)
-    margins = {"left": 0.06, "right": 0.99, "bottom": 0.15, "top": 0.91, "wspace": 0.2}
-    figure, (left, right) = subplots(1, 2, size=(9, 3.4), margins=margins)
-    left.hist(highest, bins=np.arange(-5, 10.5, 0.5), color=PALETTE[2], edgecolor="white")
-    left.axvspan(-5, 0, color=GREY, alpha=0.25)
-    left.set(xlabel="highest pre-activation", ylabel="number of units", xlim=(-5, 10),
-             title=f"push {push:.1f}: {np.sum(highest <= 0)} of 50 are dead, if ReLU")
+def draw_highest(ax, highest, push):
+    ax.hist(highest, bins=np.arange(-5, 10.5, 0.5), color=PALETTE[2], edgecolor="white")
+    ax.set(xlabel="highest pre-activation", ylabel="number of units", xlim=(-5, 10),
+           title=f"push {push:.1f}: {np.sum(highest <= 0)} of 50 are dead, if ReLU")
+
+def draw_slopes(ax, z):
     for layer, marker, color in [(GELU(), "^", PALETTE[0]), (ReLU(), "o", PALETTE[1])]:
         layer(z)
         slopes = np.abs(layer.backward(np.ones_like(z))).mean(axis=0)    # (50,)
-        right.plot(highest, slopes, marker, color=color, markersize=4, label=type(layer).__name__)
-    right.axvspan(-5, 0, color=GREY, alpha=0.25); right.legend(loc="lower right")
-    right.set_yscale("symlog", linthresh=1e-4)    # logarithmic, with room for 0
-    right.set(xlabel="highest pre-activation", ylabel="mean |slope|", xlim=(-5, 10), ylim=(0, 2))
+        ax.plot(z.max(axis=0), slopes, marker, color=color, markersize=4, label=type(layer).__name__)
+    ax.set_yscale("symlog", linthresh=1e-4)    # logarithmic, with room for 0
+    ax.set(xlabel="highest pre-activation", ylabel="mean |slope|", xlim=(-5, 10), ylim=(0, 2))
+
+# %% tags=["widget"]
+def draw_units(push, size):
+    first = Linear(1, 50, rng=np.random.default_rng(4), dtype=np.float64)
+    z = wave_x @ (size * first.W) + first.b - push    # (200, 50)
+    margins = {"left": 0.06, "right": 0.99, "bottom": 0.15, "top": 0.91, "wspace": 0.2}
+    figure, (left, right) = subplots(1, 2, size=(9, 3.4), margins=margins)
+    draw_highest(left, z.max(axis=0), push)
+    draw_slopes(right, z)
+    for axes in (left, right): axes.axvspan(-5, 0, color=GREY, alpha=0.25, zorder=0)
+    right.legend(loc="lower right")
     show(figure, "Left: a histogram of the highest pre-activation of 50 units, the dead part shaded. "
                  "Right: the mean slope of each unit; in the shaded part ReLU's is exactly 0, "
                  "and GELU's is not.")

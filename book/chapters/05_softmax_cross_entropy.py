@@ -107,8 +107,8 @@ print("loops and arrays agree:", np.allclose(softmax_loop(x), softmax(x)))
 # \frac{1}{s}\,\frac{\partial e^{x_i}}{\partial x_j} -
 # \frac{e^{x_i}}{s^2}\,\frac{\partial s}{\partial x_j}$$
 #
-# In the first term, $e^{x_i}$ depends on $x_j$ only if $i = j$. We write $\delta_{ij}$ for 1 if
-# $i = j$ and 0 otherwise. In the second, $\partial s/\partial x_j = e^{x_j}$:
+# In the first term, $e^{x_i}$ depends on $x_j$ only if $i = j$: that is the $\delta_{ij}$ of chapter
+# 1. In the second, $\partial s/\partial x_j = e^{x_j}$:
 #
 # $$\frac{\partial p_i}{\partial x_j} =
 # \frac{e^{x_i}}{s}\,\delta_{ij} - \frac{e^{x_i}}{s}\,\frac{e^{x_j}}{s}$$
@@ -138,7 +138,8 @@ print("column sums", np.abs(jacobian.sum(axis=0)).round(4))
 #
 # $$dx_j = p_j \left( dp_j - \sum_i dp_i\, p_i \right)$$
 #
-# The sum is the same for the whole row: the mean of `dp`, weighted by the probabilities. So the
+# The rules of chapter 1 lead to the same place: softmax is an exponential, entry by entry, and then
+# its `Share`. The sum is the same for the whole row: the mean of `dp`, weighted by the probabilities. So the
 # $V \times V$ Jacobian never has to be built. That matters: $V$ is about 50,000 in GPT-2.
 # `np.vecdot` multiplies two arrays and sums along an axis, in one go.
 
@@ -253,7 +254,7 @@ def cross_entropy(logits, targets):
     log_p = log_softmax(logits)
     return -float(np.take_along_axis(log_p, targets[..., None], axis=-1).mean())
 
-
+# %% tags=["export"]
 def _check_targets(logits, targets):
     if targets.shape != logits.shape[:-1]:
         raise ValueError(
@@ -334,17 +335,19 @@ print("y - p", push.round(3))
 # %% tags=["widget"]
 from coursekit.figures import BLUE, ORANGE, show, subplots
 
-def draw(scores, target):
-    """The probabilities of five scores, and the push y - p on each."""
-    p, push = softmax(scores), -cross_entropy_backward(scores[None], np.array([target]))[0]
-    colors = [ORANGE if i == target else BLUE for i in range(5)]
-    figure, (left, right) = subplots(1, 2, size=(8, 3.2))
+def bars_and_arrows(left, right, p, push, colors):
     left.bar(range(5), p, color=colors)
     left.set(ylabel="probability p", title="what the model says", ylim=(0, 1))
     right.axhline(0, color="black", linewidth=0.8)
     right.quiver(range(5), 0 * push, 0 * push, push, color=colors, angles="xy", scale_units="xy",
                  scale=1, width=0.012)
     right.set(ylabel="y - p", title="the push on each logit", xlim=(-0.5, 4.5), ylim=(-1, 1))
+
+# %% tags=["widget"]
+def draw(scores, target):
+    p, push = softmax(scores), -cross_entropy_backward(scores[None], np.array([target]))[0]
+    figure, (left, right) = subplots(1, 2, size=(8, 3.2))
+    bars_and_arrows(left, right, p, push, [ORANGE if i == target else BLUE for i in range(5)])
     for axes in (left, right):
         axes.set_xticks(range(5), [f"{i}\ntarget" if i == target else str(i) for i in range(5)])
         axes.set_xlabel("id")

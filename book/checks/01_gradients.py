@@ -87,6 +87,73 @@ def cases(rng):
 # + for index in range(len(a)) if a.ndim else [()]:
 # ```
 
+# %% task="gradients-numeric" mistake="first-axis-added"
+# goes along the first axis only: np.ndindex(a.shape) gives every index, for any number of axes
+def numeric_gradient(f, a, eps=1e-5):
+    grad = np.zeros_like(a)
+    for i in range(len(a)):
+        a[i] += eps
+        above = f()
+        a[i] -= 2 * eps
+        below = f()
+        a[i] += eps
+        grad[i] = (above - below) / (2 * eps)
+    return grad
+
+# %% task="gradients-numeric" mistake="first-axis-view"
+# goes along the first axis only, so a[i] may be a whole row: np.ndindex(a.shape) gives every index
+def numeric_gradient(f, a, eps=1e-5):
+    grad = np.zeros_like(a)
+    for i in range(len(a)):
+        kept = a[i]
+        a[i] = kept + eps
+        above = f()
+        a[i] = kept - eps
+        below = f()
+        a[i] = kept
+        grad[i] = (above - below) / (2 * eps)
+    return grad
+
+# %% task="gradients-numeric" mistake="added-back"
+# is not put back exactly: adding and taking away eps rounds; keep the old entry, and assign it again
+def numeric_gradient(f, a, eps=1e-5):
+    grad = np.zeros_like(a)
+    for index in np.ndindex(a.shape):
+        a[index] += eps
+        above = f()
+        a[index] -= 2 * eps
+        below = f()
+        a[index] += eps
+        grad[index] = (above - below) / (2 * eps)
+    return grad
+
+# %% [markdown] task="gradients-numeric" mistake="no-brackets"
+# is multiplied by eps at the end: / 2 * eps divides by 2 and then multiplies; write / (2 * eps)
+# ```diff
+# - (2 * eps)
+# + 2 * eps
+# ```
+
+# %% [markdown] task="gradients-numeric" mistake="copy"
+# is zero: f reads `a` itself, and what is moved here is something else, such as a copy
+# ```diff
+# - kept = a[index]
+# -         a[index] = kept + eps
+# -         above = f()
+# -         a[index] = kept - eps
+# -         below = f()
+# -         a[index] = kept
+# + above = below = f()
+# ```
+
+# %% [markdown] task="gradients-numeric" mistake="returns-early"
+# stops after the first entry: `return` stands inside the loop
+# ```diff
+# -     return grad
+# +         return grad
+# +     return grad
+# ```
+
 # %% task="gradients-numeric" right="flat"
 def numeric_gradient(f, a, eps=1e-5):
     slopes = []
@@ -219,6 +286,41 @@ def cases(rng):
 # + dy.sum(axis=(0, 1)) * x.sum(axis=(0, 1))
 # ```
 
+# %% [markdown] task="gradients-broadcast" mistake="dx-by-x"
+# is multiplied by x: the slope of x w with respect to x is the other factor, w
+# ```diff
+# - return dy * w
+# + return dy * x
+# ```
+
+# %% [markdown] task="gradients-broadcast" mistake="dx-no-dy"
+# lacks dy: w is the slope of y, and the chain rule multiplies it by the slope of the loss
+# ```diff
+# - return dy * w
+# + return np.broadcast_to(w, x.shape)
+# ```
+
+# %% [markdown] task="gradients-broadcast" mistake="dw-no-dy"
+# lacks dy: x is the slope of y, and the chain rule multiplies it by the slope of the loss
+# ```diff
+# - (dy * x).sum
+# + x.sum
+# ```
+
+# %% [markdown] task="gradients-broadcast" mistake="dw-by-w"
+# is multiplied by w: the slope of x w with respect to w is the other factor, x
+# ```diff
+# - (dy * x).sum
+# + (dy * w).sum
+# ```
+
+# %% [markdown] task="gradients-broadcast" mistake="db-ones"
+# is 1: that is the slope of one y; the slope of the loss is dy, summed over all that b reaches
+# ```diff
+# - , dy.sum(axis=(0, 1))
+# + , np.ones_like(w)
+# ```
+
 # %% task="gradients-broadcast" right="einsum"
 def scale_shift_backward(dy, x, w):
     return np.einsum("btc,c->btc", dy, w), np.einsum("btc,btc->c", dy, x), np.einsum("btc->c", dy)
@@ -321,6 +423,17 @@ def cases(rng):
 # - x.T @ dy
 # + np.outer(x[0], dy[0])
 # ```
+
+# %% task="gradients-matmul" mistake="last-term"
+# is the last term of its sum: write += where you have =
+def matmul_backward(dy, x, w):
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    for n in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            for o in range(w.shape[1]):
+                dx[n, i] = dy[n, o] * w[i, o]
+                dw[i, o] = dy[n, o] * x[n, i]
+    return dx, dw
 
 # %% task="gradients-matmul" right="einsum"
 def matmul_backward(dy, x, w):
@@ -426,6 +539,27 @@ def cases(rng):
 # + dy.sum(axis=-1, keepdims=True) / max(dy.shape[-1] - 1, 1)
 # ```
 
+# %% [markdown] task="gradients-centre" mistake="mean-only"
+# lacks the direct path: x_j also stands in front of the mean, in its own y_j
+# ```diff
+# - dy - dy.mean(axis=-1, keepdims=True)
+# + 0 * dy - dy.mean(axis=-1, keepdims=True)
+# ```
+
+# %% [markdown] task="gradients-centre" mistake="no-dy-in-mean"
+# lacks dy in the second term: each y_i of the row falls by 1/C, and counts with its own dy_i
+# ```diff
+# - dy.mean(axis=-1, keepdims=True)
+# + 1 / dy.shape[-1]
+# ```
+
+# %% [markdown] task="gradients-centre" mistake="no-keepdims"
+# the means have lost their axis, and align with the columns: keepdims=True leaves an axis of size 1
+# ```diff
+# - , keepdims=True
+# +
+# ```
+
 # %% task="gradients-centre" right="jacobian"
 def centre_backward(dy):
     C = dy.shape[-1]
@@ -524,6 +658,27 @@ def cases(rng):
 # + (x * x).mean()
 # ```
 
+# %% [markdown] task="gradients-reused" mistake="ds-no-dy"
+# lacks dy in ds: x_i is the slope of y_i, and the chain rule multiplies it by dy_i
+# ```diff
+# - (dy * x).sum()
+# + x.sum()
+# ```
+
+# %% [markdown] task="gradients-reused" mistake="slope-summed"
+# sums the slopes of s: x_j changes s by 2 x_j alone, and the sum belongs to ds
+# ```diff
+# - (dy * x).sum()
+# + dy * x
+# - ds * 2 * x
+# + ds * 2 * x.sum()
+# ```
+
+# %% task="gradients-reused" mistake="cube"
+# is the slope of x³: s is not x_j², but the sum over the whole row, and reaches every y_i
+def reused_backward(dy, x):
+    return dy * 3 * x**2
+
 # %% task="gradients-reused" right="jacobian"
 def reused_backward(dy, x):
     return dy @ (np.eye(len(x)) * (x @ x) + 2 * np.outer(x, x))
@@ -540,6 +695,8 @@ def reused_backward(dy, x):
 def reused_backward(dy, x):
     return np.dot(x, x) * dy + 2 * np.dot(dy, x) * x
 
-# %% task="gradients-reused" reject="entrywise-cube"
-def reused_backward(dy, x):
-    return dy * 3 * x**2
+# %% [markdown] task="gradients-reused" reject="x-twice"
+# ```diff
+# - ds * 2 * x
+# + 2 * (dy * x * x).sum()
+# ```

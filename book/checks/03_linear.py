@@ -90,6 +90,16 @@ def forward(self, x):
     self.x = x
     return x @ self.W + self.b
 
+# %% task="linear-forward" mistake="truth-of-an-array"
+# `if self.b:` asks for one truth value of many numbers: ask `if self.b is not None:`
+@add_to_class(Linear)
+def forward(self, x):
+    self.x = x
+    y = x @ self.W
+    if self.b:
+        y = y + self.b
+    return y
+
 # %% task="linear-forward" right="einsum"
 @add_to_class(Linear)
 def forward(self, x):
@@ -228,6 +238,37 @@ def cases(rng):
 # it is None: end with `return dx`, the layer before this one needs it
 # ```diff
 # -     return (rows @ self.W.T).reshape(self.x.shape)
+# ```
+
+# %% task="linear-backward" mistake="two-axes"
+# it works for x of two axes only: lay all rows under each other first, x.reshape(-1, n_in) and the
+# same for dy; dx goes back into the shape of x
+@add_to_class(Linear)
+def backward(self, dy):
+    self.dW += self.x.T @ dy
+    if self.b is not None:
+        self.db += dy.sum(axis=0)
+    return dy @ self.W.T
+
+# %% [markdown] task="linear-backward" mistake="dw-shape-of-w-transposed"
+# it is made from dyᵀ x, which has the axes of Wᵀ: dW[i, o] = Σₙ x[n, i] dy[n, o] is xᵀ dy
+# ```diff
+# -     self.dW += x.T @ rows
+# +     self.dW += rows.T @ x
+# ```
+
+# %% [markdown] task="linear-backward" mistake="db-forgotten"
+# it is left as it was: b gets a gradient, too, the sum of dy over all rows
+# ```diff
+# -     if self.b is not None:
+# -         self.db += rows.sum(axis=0)
+# ```
+
+# %% [markdown] task="linear-backward" mistake="dx-flat"
+# it has lost the leading axes of x: put the rows back with reshape(self.x.shape)
+# ```diff
+# -     return (rows @ self.W.T).reshape(self.x.shape)
+# +     return rows @ self.W.T
 # ```
 
 # %% task="linear-backward" right="einsum"
@@ -378,6 +419,15 @@ def backward(self, dy):
     dh = dy @ self.W.T
     self.dW[...] = self.x.T @ dh
     self.db[...] = dh.sum(axis=0)
+    return dh @ self.W.T
+
+# %% task="linear-shared" mistake="inputs-exchanged"
+# it has the two inputs exchanged: the line that made y had h for its input, the first one had x
+@add_to_class(Twice)
+def backward(self, dy):
+    dh = dy @ self.W.T
+    self.dW += self.x.T @ dy + self.h.T @ dh
+    self.db += dy.sum(axis=0) + dh.sum(axis=0)
     return dh @ self.W.T
 
 # %% task="linear-shared" right="einsum"

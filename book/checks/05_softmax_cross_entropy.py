@@ -89,6 +89,27 @@ def softmax_backward(dp, p, axis=-1):
 def softmax_backward(dp, p, axis=-1):
     return p * dp - (dp * p).sum(axis=axis, keepdims=True)
 
+# %% task="softmax-backward" mistake="mean-of-dp"
+# it subtracts the plain mean of dp: it is the mean weighted by p, the sum of dp times p
+def softmax_backward(dp, p, axis=-1):
+    return p * (dp - dp.mean(axis=axis, keepdims=True))
+
+# %% task="softmax-backward" mistake="softmax-again"
+# it takes the softmax of p: p is the softmax already, use it as it is
+def softmax_backward(dp, p, axis=-1):
+    p = softmax(p, axis)
+    return p * (dp - (dp * p).sum(axis=axis, keepdims=True))
+
+# %% task="softmax-backward" mistake="dp-minus-p"
+# it subtracts p: "minus the target" is the gradient of cross-entropy; here dp comes from anywhere
+def softmax_backward(dp, p, axis=-1):
+    return p * (dp - p)
+
+# %% task="softmax-backward" mistake="no-keepdims"
+# the sums have lost their axis, and align with the columns: keepdims=True leaves an axis of size 1
+def softmax_backward(dp, p, axis=-1):
+    return p * (dp - (dp * p).sum(axis=axis))
+
 # %% task="softmax-backward" right="jacobian"
 def softmax_backward(dp, p, axis=-1):
     rows_dp, rows_p = np.moveaxis(dp, axis, -1), np.moveaxis(p, axis, -1)
@@ -284,6 +305,39 @@ def cross_entropy_backward(logits, targets, dloss=1.0):
 # it lacks the -1 at the target
 def cross_entropy_backward(logits, targets, dloss=1.0):
     return softmax(logits) * dloss / targets.size
+
+# %% task="cross-entropy-backward" mistake="two-axes"
+# it picks the targets of (N, V) only: of (B, T, V), lay the rows under each other first, or use
+# np.take_along_axis and np.put_along_axis, which take any number of axes
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    p = softmax(logits)
+    p[np.arange(len(targets)), targets] -= 1
+    return p * dloss / targets.size
+
+# %% task="cross-entropy-backward" mistake="whole-columns"
+# it takes 1 from whole columns: in row n, only the entry targets[n] is meant
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    p = softmax(logits)
+    p[..., targets] -= 1
+    return p * dloss / targets.size
+
+# %% task="cross-entropy-backward" mistake="dp-only"
+# it is the gradient of p, -y / p: that must still go back through softmax, which leaves p - y
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    y = np.eye(logits.shape[-1])[targets]
+    return -y / softmax(logits) * dloss / targets.size
+
+# %% task="cross-entropy-backward" mistake="divides-by-p"
+# it is nan where the target's p has become 0: cancel the 1/p on paper first, p - y needs no division
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    p, y = softmax(logits), np.eye(logits.shape[-1])[targets]
+    dp = -y / p * dloss / targets.size
+    return p * (dp - (dp * p).sum(axis=-1, keepdims=True))
+
+# %% task="cross-entropy-backward" mistake="log-p"
+# it has log p for p: the gradient is the softmax minus the one-hot target
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    return (log_softmax(logits) - np.eye(logits.shape[-1])[targets]) * dloss / targets.size
 
 # %% task="cross-entropy-backward" right="put-along-axis"
 def cross_entropy_backward(logits, targets, dloss=1.0):
@@ -559,6 +613,48 @@ class SmoothedCrossEntropy(Module):
 
     def backward(self, dloss=1.0):
         return (self.p - self.q) * dloss / self.p[..., 0].size
+
+# %% [markdown] task="label-smoothing" mistake="sum-over-targets"
+# it is N times too large: over the N targets there is a mean
+# ```diff
+# - return -float((self.q * log_p).sum()) / self.N
+# + return -float((self.q * log_p).sum())
+# ```
+
+# %% [markdown] task="label-smoothing" mistake="ignores-dloss"
+# it forgets dloss: whoever scales the loss scales its gradient
+# ```diff
+# - (self.p - self.q) * (dloss / self.N)
+# + (self.p - self.q) / self.N
+# ```
+
+# %% [markdown] task="label-smoothing" mistake="first-axis"
+# it is divided by the first axis only: N counts all targets, B times T of them
+# ```diff
+# - np.exp(log_p), targets.size
+# + np.exp(log_p), len(targets)
+# ```
+
+# %% [markdown] task="label-smoothing" mistake="even-part-dropped"
+# it lacks the gradient of the even part: the loss has s/V log p for every class
+# ```diff
+# - (self.p - self.q) * (dloss / self.N)
+# + (1 - self.smoothing) * (self.p - (self.q - self.smoothing / self.q.shape[-1]) / (1 - self.smoothing)) * (dloss / self.N)
+# ```
+
+# %% [markdown] task="label-smoothing" mistake="shares-exchanged"
+# it has s and 1 - s exchanged: most of the aim stays at the target
+# ```diff
+# - (1 - self.smoothing) * np.eye(V)[targets] + self.smoothing / V
+# + self.smoothing * np.eye(V)[targets] + (1 - self.smoothing) / V
+# ```
+
+# %% [markdown] task="label-smoothing" mistake="v-minus-one"
+# it divides s by V - 1: all V classes share it, the target too
+# ```diff
+# - + self.smoothing / V 
+# + + self.smoothing / (V - 1) 
+# ```
 
 # %% task="label-smoothing" right="two-losses"
 class SmoothedCrossEntropy(Module):

@@ -76,8 +76,8 @@ check("gradients-matmul", matmul_backward)
 # %% [markdown]
 # ## Task 4: take away the mean (2 points, medium, about 20 minutes)
 #
-# $y_i = x_i - \frac1C \sum_j x_j$ along the last axis: `x`, `y` and `dy` are `(..., C)`. The chapter has
-# no such function. Every $x_j$ reaches every $y_i$ of its row. Return `dx`.
+# $y_i = x_i - \frac1C \sum_j x_j$ along the last axis: `x`, `y` and `dy` are `(..., C)`. Every $x_j$
+# reaches every $y_i$ of its row, as in `Share` of the chapter. Return `dx`.
 
 # %% answer="gradients-centre"
 def centre_backward(dy):
