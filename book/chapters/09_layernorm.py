@@ -496,7 +496,7 @@ def arrows(ax, at, vectors, color):
               scale_units="xy", scale=1, width=0.007)
     ax.plot(*(at @ plane).T, "o", color=GREY, ms=4)
 
-figure, axes = subplots(1, 2, size=(8, 4), sharex=True, sharey=True)
+figure, axes = subplots(1, 2, size=(8, 4.6), sharex=True, sharey=True)
 arrows(axes[0], circle, upstream, BLUE)
 arrows(axes[1], points, gradient, ORANGE)
 for ax, title in zip(axes, ("y and dy", "x and dx"), strict=True):
