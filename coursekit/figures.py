@@ -69,6 +69,26 @@ def token_row(axes, y, tokens, known=None):
             x += 1
 
 
+def box(axes, x, y, text, width=1.6, height=0.5, color=SKY):
+    """Draw a box with `text` in it around (x, y), as diagrams of a model are made of."""
+    axes.bar(x, height, width, bottom=y - height / 2, color=color, alpha=0.6, edgecolor=BLACK)
+    axes.text(x, y, text, ha="center", va="center")
+
+
+def arrow(axes, *corners, label="", side="left"):
+    """Draw an arrow along `corners`, a list of (x, y), with `label` to one side of its end."""
+    *start, last, end = corners
+    axes.plot(*zip(*start, last, strict=True), color=BLACK, lw=1.2)
+    style = {"arrowstyle": "-|>", "color": BLACK, "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", end, last, arrowprops=style)
+    middle = [(a + b) / 2 for a, b in zip(last, end, strict=True)]
+    shift = (6, 0) if side == "right" else (-6, 0)
+    axes.annotate(
+        label, middle, shift, textcoords="offset points", color="#555555", fontsize=9,
+        ha="left" if side == "right" else "right", va="center",
+    )  # fmt: skip
+
+
 def show(figure, alt):
     """Display a figure with its alt text, one or two sentences that say what it shows."""
     from IPython.display import display

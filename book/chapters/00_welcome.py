@@ -116,11 +116,11 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and why its gradient is p - y | 45 + 65 |
 # | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW, schedules, clipping | 85 + 80 |
 # | [7 A first language model](07_first_language_model.ipynb) | a bigram, then an MLP, of Shakespeare | 60 |
-# | [8 Embedding](08_embedding.ipynb) | vectors for tokens and positions | 40 + 65 |
-# | [9 LayerNorm](09_layernorm.ipynb) | the long derivation and the closed form | 60 + 75 |
-# | [10 Attention](10_attention.ipynb) | one query by hand, then masks and heads | 65 + 110 |
-# | [11 Transformer](11_transformer.ipynb) | the residual stream and its blocks | 55 + 65 |
-# | [12 GPT](12_gpt.ipynb) | the whole model, every gradient checked | 60 + 70 |
+# | [8 Embedding](08_embedding.ipynb) | vectors for tokens and positions | 50 + 65 |
+# | [9 LayerNorm](09_layernorm.ipynb) | the long derivation and the closed form | 65 + 75 |
+# | [10 Attention](10_attention.ipynb) | one query by hand, then masks and heads | 70 + 110 |
+# | [11 Transformer](11_transformer.ipynb) | the residual stream and its blocks | 65 + 65 |
+# | [12 GPT](12_gpt.ipynb) | the whole model, every gradient checked | 70 + 70 |
 # | [13 Tokenizers](13_tokenizers.ipynb) | characters and words, bits per character | 75 + 75 |
 # | [14 BPE](14_bpe.ipynb) | byte-pair encoding, lossless on any bytes | 70 + 85 |
 # | [15 Data](15_data.ipynb) | token files and batches | 65 + 65 |

@@ -3,9 +3,7 @@
 #
 # We have layers, a loss and an optimizer. Before we train anything, let us see how far mere
 # counting goes. We take nine tenths of our Shakespeare and count, for each character, which
-# character comes next and how often. Divided by their sum, the counts are probabilities. We measure
-# them with the cross-entropy of [chapter 5](05_softmax_cross_entropy.ipynb), first on the text that
-# we counted, then on the last tenth. Look at the second number.
+# character comes next and how often.
 
 # %%
 import math
@@ -21,12 +19,23 @@ N, V = len(ids), len(chars)
 n = N * 9 // 10                                     # training: ids[:n], validation: ids[n:]
 print(f"{N:,} characters, {V} different ones; {n:,} to count, {N - n:,} held back")
 
+# %% [markdown]
+# The function below gives each pair $(i, j)$ the number $iV + j$. `np.bincount` counts how often
+# each number occurs.
+
 # %%
 def count_pairs(ids):
     """counts[i, j]: how often character j follows character i."""
     pairs = ids[:-1] * V + ids[1:]                  # one number for each pair
     return np.bincount(pairs, minlength=V * V).reshape(V, V)
 
+# %% [markdown]
+# Each row of counts, divided by its sum, is a row of probabilities. We measure them with the
+# cross-entropy of [chapter 5](05_softmax_cross_entropy.ipynb), first on the text that we counted,
+# then on the last tenth. Equal pairs have equal losses, so each loss is taken once, times its
+# count. Look at the second number.
+
+# %%
 def pair_loss(counts, P):
     used = counts > 0                               # a pair that never occurs costs nothing
     with np.errstate(divide="ignore"):
@@ -44,13 +53,14 @@ print(f"validation {pair_loss(val_counts, P_raw):.4f}")
 # %%
 unseen = (train_counts == 0) & (val_counts > 0)
 print(f"{unseen.sum()} new pairs:", [chars[i] + chars[j] for i, j in np.argwhere(unseen)])
-print(f"they stand at {val_counts[unseen].sum()} of {val_counts.sum():,} places")
-print("PROSPERO:", text[:n].count("PROSPERO"), "and", text[n:].count("PROSPERO"), "times")
+print(f"they stand at {val_counts[unseen].sum()} of {val_counts.sum():,} places; of these")
+for name in ["PROSPERO", "SEBASTIAN", "GONZALO", "CALIBAN", "FERDINAND"]:
+    print(f"{text[n:].count(name):4} are in {name}, which the rest has {text[:n].count(name)} times")
 
 # %% [markdown]
-# The last tenth holds a play that the rest does not, *The Tempest*: most of the new pairs are in
-# its names (SEBASTIAN, CALIBAN, PROSPERO). The table gives probability 0 to what it has not seen,
-# and $-\log 0$ is infinite. One such pair would have been enough.
+# The last tenth holds a play that the rest does not, *The Tempest*. Nearly all places with a new
+# pair are in its names. The table gives probability 0 to what it has not seen, and $-\log 0$ is
+# infinite. One such place would have been enough.
 #
 # **The question of this chapter:** how do we predict the next character so well that text nobody
 # has shown us is no surprise? We count, then learn the same table by gradient descent, and then
@@ -88,7 +98,7 @@ P_tiny = tiny / tiny.sum(axis=1, keepdims=True)
 print(P_tiny.tolist(), f"  loss {pair_loss(tiny, P_tiny):.4f},  ln 2 / 2 = {math.log(2) / 2:.4f}")
 
 # %% [markdown]
-# Our counting gave each pair the number $iV + j$ and counted those. The plain loop must agree:
+# Our counting took a detour by the numbers $iV + j$. The plain loop must agree:
 
 # %%
 def count_pairs_loop(ids):
@@ -180,15 +190,18 @@ print(f"P(u | q) = {P[id_of['q'], id_of['u']]:.2f},  P(space | ,) = {P[id_of[','
 # $$dW_{ij} = \frac1M \left( n_i P_{ij} - C_{ij} \right) \qquad\Longrightarrow\qquad
 # dW = \frac1M \left( \mathrm{diag}(n)\, P - C \right)$$
 #
-# The gradient is zero where $P_{ij} = C_{ij} / n_i$. Cross-entropy is a bowl in the logits (it is
-# *convex*), so a point without slope is a lowest point: **it is the counted table.** And we need
-# not go through a million positions: their counts say all. So we write a loss that takes counts as
-# targets.
+# Here $\mathrm{diag}(n)$ is the matrix with $n$ on its diagonal; it multiplies row $i$ of $P$ by
+# $n_i$. The gradient is zero where $P_{ij} = C_{ij} / n_i$. As a function of the logits,
+# cross-entropy is a bowl, so a point without slope is a lowest point: **it is the counted
+# table.** And we need not go through a million positions: their counts say all. So we write a
+# loss that takes counts as targets.
 
 # %%
+from coursekit import add_to_class
 from numpygpt.nn import CrossEntropyLoss, Linear, Module, ReLU, Sequential
 from numpygpt.nn.functional import cross_entropy, log_softmax, softmax
 
+# %%
 class CountsLoss(Module):
     """loss = -Σ C log softmax(W) / Σ C.  W: logits, C: counts, both (rows, V)."""
 
@@ -199,9 +212,11 @@ class CountsLoss(Module):
         self.W = W
         return -float((self.C * log_softmax(W)).sum() / self.C.sum())
 
-    def backward(self, dloss=1.0):
-        n = self.C.sum(axis=1, keepdims=True)       # (rows, 1)
-        return dloss * (n * softmax(self.W) - self.C) / self.C.sum()
+# %%
+@add_to_class(CountsLoss)
+def backward(self, dloss=1.0):
+    n = self.C.sum(axis=1, keepdims=True)           # (rows, 1)
+    return dloss * (n * softmax(self.W) - self.C) / self.C.sum()
 
 # %% [markdown]
 # Position by position, and by counts, for the first 3,000 characters. Then the check, with three
@@ -215,6 +230,17 @@ W, some = rng.normal(size=(V, V)), ids[:3000]
 by_position = cross_entropy(W[some[:-1]], some[1:])
 print("both losses agree:", np.isclose(by_position, CountsLoss(count_pairs(some))(W)))
 print(gradcheck(CountsLoss(rng.integers(0, 9, (3, 5))), rng.normal(size=(3, 5)), rng=rng))
+
+# %% [markdown]
+# And the bowl: it is one if halfway between any two points the loss is at most the mean of their
+# losses (the word for it is *convex*). We try a thousand random pairs of points.
+
+# %%
+bowl, below = CountsLoss(rng.integers(1, 9, (3, 5))), 0
+for _ in range(1000):
+    W1, W2 = rng.normal(0, 3, (2, 3, 5))
+    below += bowl((W1 + W2) / 2) <= (bowl(W1) + bowl(W2)) / 2
+print(f"halfway lies at or below the mean: {below} of 1000 times")
 
 # %% [markdown]
 # We train twice: on the text alone, and on the text with one more of each pair, which is smoothing
@@ -272,6 +298,8 @@ print(f"text alone: best validation {text_only[best, 1]:.4f}, at the end {text_o
 # %% [markdown]
 # It turns and climbs, on its way to the infinity of the first screen, while the training loss
 # still falls. This is **overfitting**, in its smallest form. Stopping early would have helped, too.
+# (The bump on all three curves, before step 100, is Adam's: with this large rate its momentum
+# carries it too far at first, as in the valley of chapter 6.)
 #
 # ## More context: an MLP
 #
@@ -290,24 +318,29 @@ class MLP(Module):
 
     def __init__(self, V, K, C, H, *, rng):
         self.read = Linear(V, C, bias=False, rng=rng, dtype=np.float64)
-        # Linear divides by √V for V inputs of size 1; a one-hot row has only one.
+        # Linear made W small, ±1/√V, for V inputs of size 1. A one-hot row has a single 1.
         self.read.W *= math.sqrt(V)
         self.net = Sequential(Linear(K * C, H, rng=rng, dtype=np.float64), ReLU(),
                               Linear(H, V, rng=rng, dtype=np.float64))
         self.one_hot = np.eye(V)
 
-    def forward(self, x):
-        self.h = self.read(self.one_hot[x])         # (B, K, C)
-        return self.net(self.h.reshape(len(x), -1))
-
-    def backward(self, dlogits):
-        dr = self.net.backward(dlogits)             # (B, K·C)
-        self.read.backward(dr.reshape(self.h.shape))
-
 # %% [markdown]
 # `reshape` only renames indices, so backward renames them back: $dh_{bkc} = dr_{b,\,kC + c}$. The
-# ids have no gradient, and nothing is returned. One more layer puts the loss behind the model, so
-# that we can check and train the two as one.
+# ids have no gradient, and nothing is returned.
+
+# %%
+@add_to_class(MLP)
+def forward(self, x):
+    self.h = self.read(self.one_hot[x])             # (B, K, C)
+    return self.net(self.h.reshape(len(x), -1))
+
+@add_to_class(MLP)
+def backward(self, dlogits):
+    dr = self.net.backward(dlogits)                 # (B, K·C)
+    self.read.backward(dr.reshape(self.h.shape))
+
+# %% [markdown]
+# One more layer puts the loss behind the model, so that we can check and train the two as one.
 
 # %%
 class WithLoss(Module):

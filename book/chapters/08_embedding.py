@@ -145,15 +145,51 @@ def backward_add_at(ids, dy):
 # `np.add.at(dW, ids, dy)` is NumPy's scatter-add: "unbuffered" in its documentation, which means
 # that it reads a row again before each addition.
 #
-# **Before you run the next cell: which of the four differs from the others?**
+# The first cell of this chapter showed what the brackets do. **Before you run the next cell: they
+# get two of the seven rows of `dW` right all the same. Which two? Look at the ids above.**
 
 # %%
 loop = backward_loop(ids, dy)
 for f in (backward_one_hot, backward_add_at, backward_brackets):
-    print(f"{f.__name__:18} agrees with the loop: {np.allclose(f(ids, dy), loop)}")
+    right = np.isclose(f(ids, dy), loop).all(axis=1)
+    print(f"{f.__name__:18} agrees with the loop in rows", np.flatnonzero(right).tolist())
 
 # %% [markdown]
-# The brackets keep the last use of each id and lose the others.
+# Rows 0 and 3, whose ids occur once. Of every other id the brackets keep the last use and lose
+# those before it.
+#
+# The next figure shows the matrix form, $dW = X^T dy$, on the text of the section "By hand": ids 2,
+# 0, 2. Row 2 of $X^T$ is framed. Its two ones say where id 2 stands, and so they pick the first and
+# the last row of `dy`. **Before you look: what do the rows of $X^T$ look like that belong to zero
+# rows of `dW`?**
+
+# %%
+from matplotlib.patches import Rectangle
+
+from coursekit.figures import BLACK, BLUE, GREY, ORANGE, SIGNED, show, subplots
+
+def grid(axis, a, title, framed, xlabel, ylabel):
+    axis.imshow(a, cmap=SIGNED, vmin=-14, vmax=14)
+    for (r, c), value in np.ndenumerate(a):
+        axis.text(c, r, f"{value:.0f}", ha="center", va="center")
+    for r in framed:
+        axis.add_patch(Rectangle((-0.5, r - 0.5), a.shape[1], 1, fill=False, edgecolor=ORANGE,
+                                 linewidth=3, clip_on=False))
+    axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axis.set(xticks=range(a.shape[1]), yticks=range(a.shape[0]))
+
+# %%
+one_hot = np.eye(4)[[2, 0, 2]]  # (N, V)
+few = np.array([[1, 2], [3, 4], [5, 6]])  # dy: (N, C)
+figure, axes = subplots(1, 3, size=(8, 3.4), width_ratios=[3, 2, 2])
+grid(axes[0], one_hot.T, "$X^T$", [2], "place n", "id v")
+grid(axes[1], few, "$dy$", [0, 2], "channel c", "place n")
+grid(axes[2], one_hot.T @ few, "$dW = X^T\\,dy$", [2], "channel c", "id v")
+show(figure, "Three grids: X transposed, with a one in rows 0 and 2 alone; dy; and their product "
+     "dW. Row 2 of dW is framed, with the row of X transposed and the two rows of dy that made it.")
+
+# %% [markdown]
+# Rows of zeros: nothing is sent to an id that does not occur.
 #
 # If a product gives the same, why look up? Because of the zeros. Here are a batch of 12 × 64 tokens
 # and a vocabulary of 50,257, the size that GPT-2 has. The first cell counts the memory. The second
@@ -277,33 +313,61 @@ for name, some_ids in (("different", np.array([3, 0, 6, 1])), ("repeated", ids))
 #
 # ## Positions: what, and where
 #
-# A row of the table says which token it is. It does not say where the token stands. Add up the
-# vectors of two sentences and look at the difference.
+# A row of the table says which token it is. It does not say where the token stands. Take two
+# sentences of the same words, and a model that looks at one vector after the other (here with a
+# ReLU) and adds up what it finds. We print whether it gets the same result for both.
 
 # %%
 words = ["bites", "dog", "man"]
-token_table = Embedding(3, 4, rng=rng)
+token_table = Embedding(3, 2, rng=rng)
 first = token_table(np.array([words.index(w) for w in ("dog", "bites", "man")]))  # (T, C)
 second = token_table(np.array([words.index(w) for w in ("man", "bites", "dog")]))
-print("the same sum:", np.allclose(first.sum(axis=0), second.sum(axis=0)))
+
+def look_and_add(x):
+    return np.maximum(x, 0).sum(axis=0)
+
+print("the same result:", np.allclose(look_and_add(first), look_and_add(second)))
 
 # %% [markdown]
-# Whatever treats the tokens as a set cannot tell the two apart. The remedy is a second table with a
-# row for each **position**, which is added to the first:
+# The vectors are the same three, so the terms of the sum are, too. The remedy is a second table
+# with a row for each **position**, which is added to the first:
 # $y_{btc} = W^{\text{tok}}_{\text{ids}_{bt},\, c} + W^{\text{pos}}_{t,\, c}$. The position table is
 # an `Embedding`, too. Its ids are 0, 1, 2, …
+#
+# **Before you run the next cell: both sentences get the same three rows added. Will the model tell
+# them apart now? And would one that adds up the vectors as they are, without a look at each?**
 
 # %%
-positions = Embedding(3, 4, rng=rng)(np.arange(3))  # (T, C)
-for name, a, b in (("tokens alone", first, second),
-                   ("with positions", first + positions, second + positions)):
-    same = np.allclose(np.sort(a, axis=0), np.sort(b, axis=0))
-    print(f"{name}: the same vectors, in another order: {same}")
+positions = Embedding(3, 2, rng=rng)(np.arange(3))  # (T, C)
+here, there = first + positions, second + positions
+print("look and add: the same result:", np.allclose(look_and_add(here), look_and_add(there)))
+print("add alone:    the same result:", np.allclose(here.sum(axis=0), there.sum(axis=0)))
 
 # %% [markdown]
-# A token now has another vector at each place. With a batch, `(B, T, C) + (T, C)` broadcasts the
-# positions over `B`, and chapters 0 and 1 have the rule for that: what broadcasting spread forward,
-# a sum gathers backward.
+# It does, and mere addition still does not: the rows of both tables can be added in any order.
+# Positions help whoever looks at each vector first. In the figure each arrow adds a position to a
+# token. `dog` has become two different vectors, one at place 0 and one at place 2.
+
+# %%
+def draw_sentence(ax, start, label, marker, color):
+    ax.quiver(*start.T, *positions.T, angles="xy", scale_units="xy", scale=1, width=0.005, color=color)
+    ax.plot(*(start + positions).T, marker, color=color, ms=9, alpha=0.7, label=label)
+
+figure, ax = subplots(size=(6.6, 3.8))
+draw_sentence(ax, first, "dog bites man", "o", BLUE)
+draw_sentence(ax, second, "man bites dog", "^", ORANGE)
+for w, row in zip(words, token_table.W, strict=True):
+    ax.plot(*row, "s", color=GREY)
+    ax.annotate(w, row, (0, -16), textcoords="offset points", ha="center")
+ax.set(xlabel="channel 0", ylabel="channel 1")
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1), title="token + position")
+show(figure, "Three grey squares, the vectors of dog, bites and man, and an arrow from each to the "
+     "vectors that it has in the two sentences. For bites, in the middle of both, the two ends are "
+     "one; dog and man end at other places in each sentence.")
+
+# %% [markdown]
+# With a batch, `(B, T, C) + (T, C)` broadcasts the positions over `B`, and chapters 0 and 1 have
+# the rule for that: what broadcasting spread forward, a sum gathers backward.
 #
 # $$dW^{\text{pos}}_{tc} = \sum_b dy_{btc}$$
 #
@@ -373,18 +437,20 @@ print(f"loss of guessing blindly {np.log(len(alphabet)):.1f} nats, "
 # and the end of line (↵) in black.
 
 # %%
-from coursekit.figures import BLACK, BLUE, ORANGE, show, subplots
-
-figure, axes = subplots(1, 2, size=(9, 5))
 shown = {c: c for c in "abcdefghijklmnopqrstuvwxyz"} | {" ": "␣", "\n": "↵"}
-for ax, W, title in zip(axes, (before, table.W), ("before training", "after"), strict=True):
+
+def draw_letters(ax, W, title):
     for c, label in shown.items():
         color = ORANGE if c in "aeiou" else BLUE if c.isalpha() else BLACK
         ax.text(*W[number[c]], label, color=color, ha="center", va="center", fontsize=12)
-    some = W[[number[c] for c in shown]]
-    ax.set(title=title, xlabel="channel 0", ylabel="channel 1")
-    ax.set(xlim=(some[:, 0].min() - 0.4, some[:, 0].max() + 0.4))
-    ax.set(ylim=(some[:, 1].min() - 0.4, some[:, 1].max() + 0.4))
+    left, low = W[[number[c] for c in shown]].min(axis=0) - 0.4
+    right, high = W[[number[c] for c in shown]].max(axis=0) + 0.4
+    ax.set(title=title, xlabel="channel 0", ylabel="channel 1", xlim=(left, right), ylim=(low, high))
+
+# %%
+figure, axes = subplots(1, 2, size=(9, 5))
+draw_letters(axes[0], before, "before training")
+draw_letters(axes[1], table.W, "after")
 show(figure, "The two channels of the embedding for each letter. Before training vowels and "
      "consonants are mixed. Afterwards the vowels lie together, away from most consonants, and the "
      "space and the end of line lie apart.")
@@ -407,9 +473,12 @@ print("after a q:", {b for a, b in zip(text, text[1:], strict=False) if a == "q"
 vowels, consonants = "aeiou", "bcdfghjklmnpqrstvwxyz"
 for name, W in (("before", before), ("after", table.W)):
     ratio = mean_distance(W, vowels, consonants) / mean_distance(W, vowels, vowels)
-    print(f"{name}: consonants more than twice as far from a vowel as vowels: {ratio > 2}")
+    print(f"{name}: from a vowel, consonants are more than twice as far as vowels: {ratio > 2}")
 
 # %% [markdown]
+# Change `rng` in the cell that makes the table to another seed, and run from there. The picture
+# turns and flips. Does `q` move in with the vowels again?
+#
 # ## Exercises
 #
 # Now write it yourself: [exercises/08_embedding.ipynb](../exercises/08_embedding.ipynb). A check says what is

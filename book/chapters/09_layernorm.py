@@ -271,23 +271,37 @@ print(f"{agree} of 1000 random cases agree")
 # along $\hat x$, which changes the size: $y$ stays the same, and so does the loss. The slope in
 # these two directions must be 0: $dx$ is at a right angle to $\mathbf 1$ and to $\hat x$.
 #
-# With `eps` the second is not quite true. The mean of $\hat x^2$ is
-# $\sigma^2 / (\sigma^2 + \text{eps}) = 1 - \text{eps}\, r^2$, a little below 1, so that
+# We print the larger dot products, over our six vectors, for three values of `eps`.
 #
-# $$\sum_i dx_i\, \hat x_i = \text{eps}\, r^3 \sum_i d\hat x_i\, \hat x_i$$
+# **Before you run the next cell: with `eps` in the root, does LayerNorm still forget the mean
+# altogether? And the size? So which dot product will stay 0?**
+
+# %%
+def dot_products(eps):
+    _, cache = forward_long(x, gamma, beta, eps)
+    dx, xhat = backward_closed(dy, gamma, cache), cache[2]
+    return dx.sum(axis=-1), (dx * xhat).sum(axis=-1)
+
+for eps in (0.0, 1e-5, 0.1):
+    one, hat = (np.abs(dots).max() for dots in dot_products(eps))
+    print(f"eps {eps:<7} dx·1 = {one:.4f}   dx·xhat = {hat:.4f}")
+
+# %% [markdown]
+# The first stays 0: the mean is subtracted before `eps` is met. The second does not. A small vector
+# and a vector ten times as long no longer have quite the same $\hat x$, because `eps` weighs more in
+# the small one. To see how much that is: the mean of $\hat x^2$ is
+# $\sigma^2 / (\sigma^2 + \text{eps}) = 1 - \text{eps}\, r^2$, a little below 1. Multiply the boxed
+# formula by $\hat x_i$ and sum:
 #
-# **Before you run the next cell: for each of three values of `eps`, which of the two dot products
-# is 0?**
+# $$\sum_i dx_i\, \hat x_i = r \left( \sum_i d\hat x_i\, \hat x_i - 0 -
+# C\,(1 - \text{eps}\, r^2)\, \mathrm{mean}(d\hat x\, \hat x) \right)
+# = \text{eps}\, r^3 \sum_i d\hat x_i\, \hat x_i$$
 
 # %%
 for eps in (0.0, 1e-5, 0.1):
-    _, cache = forward_long(x, gamma, beta, eps)
-    xc, r, xhat = cache
-    dx = backward_closed(dy, gamma, cache)
-    one, hat = np.abs(dx.sum(axis=-1)).max(), np.abs((dx * xhat).sum(axis=-1)).max()
+    _, (xc, r, xhat) = forward_long(x, gamma, beta, eps)
     formula = eps * r[..., 0] ** 3 * (dy * gamma * xhat).sum(axis=-1)
-    print(f"eps {eps:<7} dx·1 = {one:.4f}   dx·xhat = {hat:.4f}   "
-          f"as the formula says: {np.allclose((dx * xhat).sum(axis=-1), formula)}")
+    print(f"eps {eps:<7} as the formula says: {np.allclose(dot_products(eps)[1], formula)}")
 
 # %% [markdown]
 # One more prediction, on testing. Many tests use an upstream gradient of ones, because it is easy
@@ -407,6 +421,7 @@ class NoProjection(LayerNorm):
         dx, dxhat = LayerNorm.backward(self, dy), dy * self.gamma
         return dx + self.r * self.xhat * (dxhat * self.xhat).mean(axis=-1, keepdims=True)
 
+# %%
 class NoXhat(LayerNorm):
     def backward(self, dy):
         before = self.dgamma.copy()
@@ -464,9 +479,48 @@ def draw_cloud(points, eps):
 figure = draw_cloud(cloud, eps=1e-5)
 
 # %% [markdown]
-# A circle. Every point slid along its ray from the centre; circles and triangles did not mix. Now
-# you see the two right angles, too. A gradient can move a point around the circle; out of the plane
-# ($\mathbf 1$) and along the ray ($\hat x$) it cannot.
+# A circle. Every point slid along its ray from the centre; dots and triangles did not mix.
+#
+# In the same view we can see the gradient. We take eight rays and two points on each, at the
+# distances 1.2 and 2.6 from the centre. LayerNorm sends both to one place. All 16 get the same
+# `dy`, drawn on the left; its part along $\mathbf 1$ points towards us. The right-hand picture will
+# have the points as they were before LayerNorm, with `dx`.
+#
+# **Before you look: at which angle will `dx` meet the rays? On which rays is it 0? And which of the
+# two points on a ray gets the longer arrow?**
+
+# %%
+angle = np.repeat(np.pi / 4 * np.arange(8), 2)
+distance = np.tile([1.2, 2.6], 8)[:, None]  # (16, 1)
+points = distance * np.stack([np.cos(angle), np.sin(angle)], axis=1) @ plane.T + 1  # (16, 3)
+upstream = np.tile([0.6, 0.6], (16, 1)) @ plane.T + 0.5  # dy
+layer = LayerNorm(3, dtype=np.float64)
+circle, gradient = layer(points), layer.backward(upstream)  # y, dx
+print("largest dx·1:", np.abs(gradient.sum(axis=1)).max().round(4) + 0)
+
+# %%
+def arrows(ax, at, vectors, color):
+    ax.quiver(*(at @ plane).T, *(vectors @ plane).T, color=color, angles="xy",
+              scale_units="xy", scale=1, width=0.007)
+    ax.plot(*(at @ plane).T, "o", color=GREY, ms=4)
+
+figure, axes = subplots(1, 2, size=(8, 4.6), sharex=True, sharey=True)
+arrows(axes[0], circle, upstream, BLUE)
+arrows(axes[1], points, gradient, ORANGE)
+for ax, title in zip(axes, ("y and dy", "x and dx"), strict=True):
+    for outer in points[1::2] @ plane:
+        ax.plot([0, outer[0]], [0, outer[1]], color=GREY, lw=0.6, zorder=0)
+    ax.set(title=title, aspect="equal", xlabel=r"along $(1, -1, 0)/\sqrt{2}$")
+axes[0].set(ylabel=r"along $(1, 1, -2)/\sqrt{6}$", xlim=(-3.4, 3.4), ylim=(-3.2, 3.2))
+show(figure, "Left: eight points on a circle, all with the same arrow up and to the right. Right: "
+     "two points on each of eight rays. Every arrow is at a right angle to its ray, it vanishes "
+     "on the two rays along dy, and it is longer at the inner point.")
+
+# %% [markdown]
+# At a right angle, everywhere: the part along the ray ($\hat x$) is gone. Where `dy` itself lies
+# along the ray nothing is left. The part along $\mathbf 1$ is gone, too, so the picture hides nothing.
+# And the inner points have the longer arrows, by the factor $r = 1/\sigma$: the same push turns a
+# short vector further.
 #
 # The widget multiplies the cloud by `size`, adds `shift` to every entry and sets `eps`. **Before you
 # move a slider: which of the three can change the picture on the right?** And with the cloud made
@@ -490,8 +544,8 @@ panel
 #
 # ## Experiment: does the deep network learn now?
 #
-# Back to the 20 layers of the first cell, with and without a `LayerNorm` after each. First the
-# sizes again, of the values forward and of the gradients backward.
+# Back to the 20 layers of the first cell, with and without a `LayerNorm` after each `Linear`. First
+# the sizes again, of the values forward and of the gradients backward.
 
 # %%
 def deep(normalized, rng, depth=20, width=64):
@@ -502,6 +556,7 @@ def deep(normalized, rng, depth=20, width=64):
         layers += [ReLU()]
     return Sequential(*layers, Linear(width, 4, rng=rng))
 
+# %%
 def sizes(model, x, rng):
     """The standard deviation after each ReLU, and of the gradient there."""
     values, gradients = [], []
@@ -533,7 +588,7 @@ show(figure, "Standard deviation of values and gradients at each of 20 layers, o
 #
 # Then training: 16 numbers in, four classes, chosen by which of four random directions fits a
 # vector best. 200 updates, with SGD and, for the network without LayerNorm, with Adam, too.
-# Guessing costs $\ln 4$ (grey line).
+# Guessing costs $\ln 4$.
 #
 # **Before you run it: Adam divides small gradients by their own size (chapter 6). Does that save
 # the network without LayerNorm?**
@@ -568,6 +623,7 @@ figure, ax = subplots(size=(6.5, 3))
 for (name, losses), style in zip(runs.items(), ("--", "-.", "-"), strict=True):
     ax.plot(losses, style, label=name)
 ax.axhline(np.log(4), color=GREY, lw=0.8)
+ax.text(55, np.log(4) + 0.04, "guessing, ln 4", color="#555555")
 ax.set(xlabel="update", ylabel="loss (nats)", ylim=(0, 2.1))
 ax.legend(loc="upper right")
 show(figure, "Training loss over 200 updates of a network with 20 layers. Without LayerNorm and "
@@ -580,8 +636,10 @@ for name, losses in runs.items():
           f"below 0.1 at the end: {losses[-1] < 0.1}")
 
 # %% [markdown]
-# With SGD the plain network stays at the loss of guessing. Adam gets it to move, after a wait, and
-# not far enough. With LayerNorm SGD is enough.
+# With SGD the plain network stays at the loss of guessing: its dashed line lies on the grey one.
+# Adam gets it to move, after a wait, in jolts, and not far enough. With LayerNorm SGD is enough.
+#
+# Try it: put `depth=40` into `deep`. Which of the three curves changes?
 #
 # ## Exercises
 #

@@ -2,7 +2,8 @@
 # # Chapter 10: Attention
 #
 # Here is a task that a child finds dull. Read seven tokens from left to right, and at every
-# position say which token came **first**.
+# position say which token came **first**. We import what chapters 1 to 8 built, and draw batches of
+# such sequences.
 
 # %% tags=["widget"]
 import math
@@ -16,6 +17,7 @@ from numpygpt.nn.functional import log_softmax, softmax, softmax_backward
 from numpygpt.nn.loss import CrossEntropyLoss
 from numpygpt.optim import Adam
 
+# %%
 rng = np.random.default_rng(10)
 V, B, T, C = 5, 32, 7, 12  # vocabulary, batch, time, channels
 
@@ -67,7 +69,7 @@ def train(model, steps=300):
         model.backward(loss.backward())
         optimizer.step()
 
-
+# %%
 def loss_by_position(model):
     ids, targets = first_token_batch(np.random.default_rng(1), B=500)
     log_p = np.take_along_axis(log_softmax(model(ids)), targets[..., None], axis=-1)
@@ -179,18 +181,20 @@ print("zeroed agrees with the loop:", np.allclose(zeroed @ v, attend_loop(q, k, 
 words = "to be or not to be".split()
 
 
-def draw_attention(D, divide, mask):
+def attend_words(D, divide, mask):
     """Scores, masked scores and weights of the six words, with random vectors of D numbers."""
     rng = np.random.default_rng(10)
     vectors = {word: rng.normal(0, 1, D) for word in dict.fromkeys(words)}
     e = np.array([vectors[word] for word in words])  # (6, D)
     S = e @ e.T / (math.sqrt(D) if divide else 1)
-    hidden = np.triu(np.ones((6, 6), bool), 1) & mask
-    masked = np.where(hidden, -np.inf, S)
+    masked = np.where(np.triu(np.ones((6, 6), bool), 1) & mask, -np.inf, S)
+    return {"scores": S, "masked scores": masked, "weights": softmax(masked)}
+
+# %% tags=["widget"]
+def draw_attention(D, divide, mask):
     margins = {"left": 0.06, "right": 0.98, "bottom": 0.15, "top": 0.92, "wspace": 0.1}
     figure, axes = figures.subplots(1, 3, sharey=True, margins=margins)
-    shown = {"scores": S, "masked scores": masked, "weights": softmax(masked)}
-    for axis, (title, matrix) in zip(axes, shown.items(), strict=True):
+    for axis, (title, matrix) in zip(axes, attend_words(D, divide, mask).items(), strict=True):
         image = axis.imshow(matrix, cmap=figures.POSITIVE)
         axis.set(title=title, xlabel="key", xticks=range(6), yticks=range(6))
         axis.set(xticklabels=words, yticklabels=words)
@@ -209,6 +213,9 @@ def draw_attention(D, divide, mask):
 figure = draw_attention(D=16, divide=True, mask=True)
 
 # %% [markdown]
+# It reads from both `to` alike, and a little from the rest. The first `to` can read from itself
+# alone.
+#
 # ## Why divide by √D
 #
 # Let the entries of $q$ and $k$ be independent, with mean 0 and variance 1. Each product $q_d
@@ -252,9 +259,20 @@ figures.show(
 )
 
 # %% [markdown]
-# Back to the six words. Take the factor away (`divide`) and change `D`: when does a word read from
-# itself alone? Then take the mask away: which rows change, and which row never does? (In a notebook
-# that is running you see the controls here.)
+# Back to the six words, with the same vectors of 16 numbers. **Before you look:** what will the
+# picture of the weights be like without the factor? Which rows can still have more than one bright
+# cell?
+
+# %%
+figure = draw_attention(D=16, divide=False, mask=True)
+
+# %% [markdown]
+# The scores look as before, but the numbers beside their scale are four times as large. Of the
+# weights, what was bright has taken all. Only equal words share, because their scores are equal.
+#
+# Now play. Leave the factor out and make `D` smaller: down to which size do the words still share?
+# Then take the mask away: which rows change, and which row never does? (In a notebook that is
+# running you see the controls here.)
 
 # %% tags=["skip-execution", "widget"]
 from ipywidgets import SelectionSlider, interactive
@@ -265,8 +283,8 @@ panel = interactive(
 panel
 
 # %% [markdown]
-# Without the factor, at 16 numbers a word, the weights are all but 0 and 1. The mask changes every
-# row but the last: the last word may read everything anyway.
+# With few numbers, the scores are small even without the factor. The mask changes every row but the
+# last: the last word may read everything anyway.
 #
 # ## Backward
 #
@@ -580,41 +598,59 @@ for name, part in zip(("query", "key", "value"), attn.qkv.db.reshape(3, 12), str
 #
 # ## Back to the first token
 #
-# The same model and the same 300 steps, with attention in the middle.
+# The same model and the same 300 steps, with attention in the middle. We note the mean weights of
+# the three heads before and after, over 500 sequences that were not trained on.
 
 # %%
+def mean_weights(model):
+    test_ids, _ = first_token_batch(np.random.default_rng(2), B=500)
+    model(test_ids)
+    return model.middle.p.mean(axis=0)  # (H, T, T)
+
+
 attention = FirstToken(MultiHeadAttention(C, 3, **f64), rng)
 for name, model in (("network", mlp), ("attention", attention)):
     print(f"{name:9} {model.num_params():4} parameters")
+
+# %%
+fresh = mean_weights(attention)
 train(attention)
+trained = mean_weights(attention)
 before, after = loss_by_position(mlp), loss_by_position(attention)
 print("loss by position:", after.round(2))
+for name, weights in (("before", fresh), ("after", trained)):
+    print(f"weight on position 0, by head, {name:6}", weights[:, :, 0].mean(axis=1).round(2))
+
+# %% [markdown]
+# All three heads end up alike, so we draw one. **Before you look:** which weight in a fresh layer
+# do you know exactly, whatever the scores? And how large are those in the last row, more or less?
 
 # %%
-test_ids, _ = first_token_batch(np.random.default_rng(2), B=500)
-attention(test_ids)
-weights = attention.middle.p.mean(axis=0)  # (H, T, T)
-print("weight on position 0, by head:", weights[:, :, 0].mean(axis=1).round(2))
+def draw_weights(axis, weights, title):
+    image = axis.imshow(weights, cmap=figures.POSITIVE, vmin=0, vmax=1)
+    axis.set(title=title, xlabel="key position", ylabel="query position")
+    return image
 
-# %%
-figure, axes = figures.subplots(1, 4, size=(12, 3))
+figure, axes = figures.subplots(1, 3, size=(10, 3))
 axes[0].plot(before, marker="o", label="each by itself")
 axes[0].plot(after, marker="s", label="attention")
 axes[0].axhline(math.log(V), color=figures.GREY, linestyle="--", label="ln V")
-axes[0].set(xlabel="position", ylabel="loss (nats)", ylim=(-0.1, 2))
+axes[0].set(title="loss", xlabel="position", ylabel="loss (nats)", ylim=(-0.1, 2))
 axes[0].legend(loc="center")
-for h, axis in enumerate(axes[1:]):
-    image = axis.imshow(weights[h], cmap=figures.POSITIVE, vmin=0, vmax=1)
-    axis.set(title=f"head {h}: mean weights", xlabel="key position", ylabel="query position")
-figure.colorbar(image, ax=axes[-1], label="weight")
+draw_weights(axes[1], fresh[0], "head 0 before training")
+image = draw_weights(axes[2], trained[0], "head 0 after")
+figure.colorbar(image, ax=axes[2], label="mean weight")
 figures.show(
     figure,
     "Left: loss by position. Without attention it is ln V from position 1 on, with attention it is "
-    "near 0 everywhere. Right: the mean attention weights of three heads after training.",
+    "near 0 everywhere. Right: mean attention weights of a head. Before training each row is spread "
+    "evenly over what it may read; after it, all weight is on position 0.",
 )
 
 # %% [markdown]
-# The loss is near 0 at every position, with fewer parameters than before. Nobody told the layer
+# Position 0 can read from itself alone, so its weight is 1. Position 6 may read from seven, and the
+# random scores of a fresh layer give each about a seventh. After training the loss is near 0 at
+# every position, with fewer parameters than the network has. Nobody told the layer
 # to look at position 0. The gradient did: the position embeddings give position 0 a key of its
 # own, and all queries have learned to fit it.
 #

@@ -17,7 +17,7 @@ from numpygpt.nn import (
 )
 from numpygpt.optim import Adam
 
-
+# %%
 def difference(x):
     """Size of what is not common to all positions, as a fraction of the whole; x: (B, T, C)."""
     return np.linalg.norm(x - x.mean(axis=1, keepdims=True)) / np.linalg.norm(x)
@@ -48,6 +48,9 @@ for depth in range(13):
 # The question of this chapter: what must stand around attention, so that we can stack it?
 #
 # ## Shapes
+#
+# We will build a **block**, which has two **branches**, one with attention and one with a small
+# network. The names are those of its parts.
 #
 # | name | meaning | shape |
 # |---|---|---|
@@ -287,7 +290,44 @@ figures.show(
 #
 # $$y = x_1 + \mathrm{ffn}(\mathrm{ln}_2(x_1))$$
 #
-# Backward mirrors it, last line first, with the rule from above used twice. $J_f$ is again the
+# As a picture, with the shape beside each arrow. The stream runs up on the left. Each branch reads
+# from it, computes, and adds.
+
+# %%
+def draw_branch(ax, y, layers, shapes):
+    """A branch that leaves the stream at height y and comes back above its last layer."""
+    figures.arrow(ax, (0, y), (3, y), (3, y + 0.5), label=shapes[0], side="right")
+    for layer, shape in zip(layers, shapes[1:]):
+        figures.box(ax, 3, y + 0.75, layer)
+        y += 1
+        if layer != layers[-1]:
+            figures.arrow(ax, (3, y), (3, y + 0.5), label=shape, side="right")
+    figures.arrow(ax, (3, y), (3, y + 0.5), (0.25, y + 0.5))
+    ax.text(1.5, y + 0.6, shapes[-1], color="#555555", fontsize=9, ha="center")
+    figures.box(ax, 0, y + 0.5, "+", width=0.5, color=figures.YELLOW)
+
+# %%
+figure, ax = figures.subplots(size=(5.6, 6.4))
+stream, hidden = "(B, T, C)", "(B, T, hidden)"
+draw_branch(ax, 0.5, ["ln1", "attn"], [stream] * 3)
+draw_branch(ax, 3.8, ["ln2", "fc1", "act", "fc2"], [stream, stream, hidden, hidden, stream])
+figures.arrow(ax, (0, 0), (0, 2.75), label="x  (B, T, C)")
+figures.arrow(ax, (0, 3.25), (0, 8.05), label="x₁  (B, T, C)")
+figures.arrow(ax, (0, 8.55), (0, 9.2), label="y  (B, T, C)")
+ax.text(5.1, 1.75, "attn: mixes\npositions", va="center")
+ax.text(5.1, 6.05, "ffn: mixes\nchannels", va="center")
+ax.set(xlim=(-1.9, 6.7), ylim=(-0.1, 9.3))
+ax.axis("off")
+figures.show(
+    figure,
+    "A block from bottom to top. The stream x runs straight up through two plus signs. A first "
+    "branch leaves it, goes through ln1 and attn and is added; a second goes through ln2, fc1, act "
+    "and fc2 and is added. All shapes are (B, T, C), but (B, T, hidden) around act.",
+)
+
+# %% [markdown]
+# For the backward pass turn all arrows around. Where a branch leaves the stream, two gradients
+# meet and add. Backward mirrors forward, last line first, with the rule from above used twice. $J_f$ is again the
 # Jacobian of a layer $f$, and a chain of layers goes back through its Jacobians in reverse
 # order:
 #
@@ -359,7 +399,43 @@ for depth in range(13):
     x = TransformerBlock(C, H, 4 * C, **f64)(x)
 
 # %% [markdown]
-# Twelve blocks, and the positions are still nearly as different as they were.
+# Twelve blocks, and the positions are still nearly as different as they were. To see it, we draw how
+# alike each two positions are: the dot product of their vectors, both scaled to length 1. It is 1
+# where they point in one direction, and near 0 where they have nothing in common. Both stacks get
+# the same input. **Before you look:** what will the last picture of the upper row be?
+
+# %%
+def likeness(x):
+    """Dot products of the vectors of all positions, scaled to length 1.  x: (1, T, C)."""
+    rows = x[0] / np.linalg.norm(x[0], axis=-1, keepdims=True)
+    return rows @ rows.T  # (T, T)
+
+
+def draw_stack(row, make_layer, x, title):
+    shown = dict(zip((0, 1, 2, 12), row))
+    for depth in range(13):
+        if depth in shown:
+            image = shown[depth].imshow(likeness(x), cmap=figures.SIGNED, vmin=-1, vmax=1)
+            shown[depth].set(title=f"{title}, depth {depth}", xlabel="position", ylabel="position")
+        x = make_layer()(x)
+    return image
+
+# %%
+x = rng.normal(0, 1, (1, 5, C))
+figure, axes = figures.subplots(2, 4, size=(10, 5))
+draw_stack(axes[0], lambda: MultiHeadAttention(C, H, **f64), x, "attention")
+image = draw_stack(axes[1], lambda: TransformerBlock(C, H, 4 * C, **f64), x, "blocks")
+figure.colorbar(image, ax=axes, label="likeness of two positions", shrink=0.6)
+figures.show(
+    figure,
+    "Two rows of 5 by 5 grids, the likeness of each two positions after 0, 1, 2 and 12 layers. "
+    "Above, with attention alone, the grids are soon near 1 everywhere. Below, with blocks, the "
+    "diagonal stays the only place that is 1.",
+)
+
+# %% [markdown]
+# With attention alone, all five positions point the same way, and two layers are enough to see it
+# coming. In the blocks they grow a little more alike, and stay apart.
 #
 # ## Gradient check
 #

@@ -16,18 +16,19 @@ from numpygpt.nn import CrossEntropyLoss, Embedding, LayerNorm, Linear, Module, 
 from numpygpt.nn.functional import cross_entropy, cross_entropy_backward, softmax
 from numpygpt.optim import Adam
 
+# %%
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
 chars = sorted(set(text))  # the vocabulary: every character that occurs
 ids_of = {char: i for i, char in enumerate(chars)}
 tokens = np.array([ids_of[char] for char in text[:4001]])
 print("V =", len(chars), "characters, such as", chars[20:30])
 
-# %%
 B, T, C, H, V = 8, 32, 64, 4, len(chars)
-rng = np.random.default_rng(12)
 ids = tokens[: B * T].reshape(B, T)
 targets = tokens[1 : B * T + 1].reshape(B, T)  # the character after each
 
+# %%
+rng = np.random.default_rng(12)
 wte, wpe = Embedding(V, C, rng=rng), Embedding(T, C, rng=rng)
 blocks = [TransformerBlock(C, H, 4 * C, rng=rng) for _ in range(4)]
 ln_f = LayerNorm(C)
@@ -59,24 +60,33 @@ print(f"favours the character it has just read: {(logits.argmax(axis=-1) == ids)
 # | `logits` | scores of the next token | `(B, T, V)` |
 # | `loss` | mean over all positions, in nats | a number |
 #
-# In the order of the computation. We call the side of the ids the bottom, and that of the logits
-# the top:
-#
-# ```
-#      ids (B, T)
-#       │
-#       ├── wte[ids] + wpe[0 .. T-1]           (B, T, C)
-#       │
-#       ├── block 0:  x + attn(ln1(x)),  x + ffn(ln2(x))
-#       ├── ...
-#       ├── block n_layer - 1                  (B, T, C)
-#       │
-#       ├── ln_f                               (B, T, C)
-#       ├── head: times wteᵀ                   (B, T, V)
-#       │
-#      logits ── cross-entropy with targets ── loss
-# ```
-#
+# The diagram shows the order of the computation, with the shape beside each arrow. We call the side
+# of the ids the bottom, and that of the logits the top.
+
+# %%
+figure, ax = figures.subplots(size=(5.6, 6.4))
+parts = ["wte[ids]", "+", "block 0", "block 1", "...", "ln_f", "head: times wteᵀ", "cross-entropy"]
+shapes = ["ids  (B, T)", "(B, T, C)", "x  (B, T, C)", "(B, T, C)", "(B, T, C)", "(B, T, C)", "(B, T, C)",
+          "logits  (B, T, V)", "loss  ()"]
+for y, (part, shape) in enumerate(zip(parts, shapes)):
+    color = figures.YELLOW if part == "+" else figures.SKY
+    figures.box(ax, 0, y, part, width=0.5 if part == "+" else 2.6, color=color)
+    figures.arrow(ax, (0, y - 0.75), (0, y - 0.25), label=shape)
+figures.arrow(ax, (0, 7.25), (0, 7.75), label=shapes[-1])
+for y, part, shape in ((1, "wpe[0 .. T-1]", "(T, C)"), (7, "targets", "(B, T)")):
+    figures.box(ax, 4, y, part, width=2.4, color="none" if part == "targets" else figures.SKY)
+    figures.arrow(ax, (2.8, y), (0.25 if y == 1 else 1.3, y))
+    ax.text(2.1, y + 0.12, shape, color="#555555", fontsize=9, ha="center")
+ax.set(xlim=(-2.6, 5.4), ylim=(-0.8, 7.8))
+ax.axis("off")
+figures.show(
+    figure,
+    "From bottom to top: ids (B, T) go into wte, wpe is added, and the stream x of shape (B, T, C) "
+    "goes through the blocks and ln_f. The head turns it into logits (B, T, V), which the "
+    "cross-entropy compares with the targets (B, T) to give the loss.",
+)
+
+# %% [markdown]
 # Every position predicts its own next token, so one pass over T tokens gives T predictions at
 # once. The causal mask hides the answers from all of them.
 #
@@ -92,10 +102,12 @@ def count(V, block_size, C, n_layer):
     norm = 2 * C  # gamma and beta
     attention = (C * 3 * C + 3 * C) + (C * C + C)  # qkv, proj
     ffn = (C * 4 * C + 4 * C) + (4 * C * C + C)  # fc1, fc2
-    block = 2 * norm + attention + ffn  # = 12 C² + 13 C
-    return {"wte": V * C, "wpe": block_size * C, "blocks": n_layer * block, "ln_f": norm}
+    return {
+        "wte": V * C, "wpe": block_size * C, "norms": (2 * n_layer + 1) * norm,
+        "attention": n_layer * attention, "ffn": n_layer * ffn,
+    }
 
-
+# %%
 parts = count(V=11, block_size=7, C=6, n_layer=2)
 print(parts, "sum", sum(parts.values()))
 
@@ -326,7 +338,7 @@ print("model:", tiny.num_params(), " by hand:", sum(parts.values()))
 print("untied:", GPT(GPTConfig(**good, tie_weights=False), rng=rng).num_params(), "= + V C")
 
 # %% [markdown]
-# The same formula takes us to a model that is too large to build here: GPT-2
+# The same count takes us to a model that is too large to build here: GPT-2
 # small has 50,257 tokens, 1,024 positions, 768 channels and 12 blocks. Where are its
 # parameters, and where are those of a small character model?
 
@@ -335,32 +347,105 @@ shapes = {
     "char model": count(V, block_size=64, C=128, n_layer=4),
     "GPT-2 small": count(V=50257, block_size=1024, C=768, n_layer=12),
 }
-for name, shape in shapes.items():
-    share = ", ".join(f"{part} {n / sum(shape.values()):.1%}" for part, n in shape.items())
-    print(f"{name:12}{sum(shape.values()):>12,}: {share}")
-print(f"a head of its own for GPT-2 small: {50257 * 768:,} more")
+def print_shares(counts, unit):
+    for name, parts in counts.items():
+        total = sum(parts.values())
+        share = ", ".join(f"{part} {n / total:.1%}" for part, n in parts.items())
+        print(f"{name:12}{total:>16,} {unit}: {share}")
 
-# %%
-figure, axis = figures.subplots(size=(7, 2))
-for name, shape in shapes.items():
-    left = 0
-    for (part, n), color in zip(shape.items(), figures.PALETTE, strict=False):
-        width = 100 * n / sum(shape.values())
-        axis.barh(name, width, left=left, color=color, label=part if name == "char model" else None)
-        if width > 10:
-            axis.text(left + width / 2, name, part, color="white", ha="center", va="center")
-        left += width
-axis.set(xlabel="share of the parameters (%)", xlim=(0, 100))
-figure.legend(loc="outside upper center", ncols=4)
-figures.show(
-    figure,
-    "Stacked bars of parameter shares. In the small character model nearly all parameters are in "
-    "the blocks; in GPT-2 small almost a third is in the token embedding.",
-)
+print_shares(shapes, "parameters")
+print(f"a head of its own for GPT-2 small: {50257 * 768:,} more")
 
 # %% [markdown]
 # GPT-2 small has 124,439,808 parameters, which is the known number. With a large vocabulary tying
 # matters: without it, 38.6 million more would be needed.
+#
+# ## Where the work is
+#
+# Parameters take memory. Time goes into arithmetic, counted in **FLOPs** (floating-point
+# operations): one for each addition or multiplication of two numbers. Nearly all of them are in
+# matrix products. A product of an $(m, k)$ and a $(k, n)$ matrix makes $mn$ numbers, each from $k$
+# multiplications and about as many additions: $2mkn$ FLOPs. So a text of $T$ tokens costs
+# $2T$ FLOPs for each weight of a matrix that it is multiplied by. Attention has two products
+# without weights, $QK^\top$ and $PV$, over $T$ positions times $T$: $2T^2C$ each, all heads
+# together. Adding, normalizing and softmax are left out.
+#
+# **Before you run the next two cells:** in GPT-2 small, `wte` holds 31% of the parameters. How much
+# of the work is reading from it? And how much is the head, which is the same matrix?
+
+# %%
+def forward_flops(V, T, C, n_layer):
+    return {
+        "wte": 0,  # a lookup picks rows, it computes nothing
+        "attention": n_layer * 2 * T * 4 * C * C,  # qkv, proj
+        "QKᵀ, PV": n_layer * 2 * 2 * T * T * C,
+        "ffn": n_layer * 2 * T * 8 * C * C,  # fc1, fc2
+        "head": 2 * T * C * V,
+    }
+
+# %%
+flops = {
+    "char model": forward_flops(V, T=64, C=128, n_layer=4),
+    "GPT-2 small": forward_flops(50257, T=1024, C=768, n_layer=12),
+}
+print_shares(flops, "FLOPs")
+for name, T_max in (("char model", 64), ("GPT-2 small", 1024)):
+    per_token = sum(flops[name].values()) / T_max
+    print(f"{name:12}{per_token / sum(shapes[name].values()):.1f} FLOPs a token and parameter")
+
+# %% [markdown]
+# Reading is free, and the head is more than a quarter of the work. In the small model it is next to
+# nothing. Remember the last two lines, a rule of thumb of the field: a forward pass takes about two
+# FLOPs for each parameter and token. Backward has two products for each one of forward (chapter 3:
+# $dW$ and $dx$), so a step of training takes about six.
+#
+# Is the formula right? We count again from the arrays of a real model after a pass: two FLOPs for
+# each weight and token, but for `wpe`, and $2BHT^2D$ for each of the two products in a block.
+
+# %%
+counted = GPT(GPTConfig(vocab_size=V, block_size=T, n_layer=2, n_head=H, n_embd=C), rng=rng)
+counted(ids)  # B texts of T tokens
+weights = {name: p for name, p in counted.params().items() if p.ndim == 2 and name != "wpe.W"}
+total = 2 * B * T * sum(p.size for p in weights.values())
+for block in counted.blocks:
+    total += 2 * (2 * block.attn.q.size * block.attn.p.shape[-1])  # q: (B, H, T, D), p: (..., T)
+print("as by the formula:", total == B * sum(forward_flops(V, T, C, 2).values()))
+
+# %% [markdown]
+# The picture puts both counts side by side, for both models. Look for what takes many parameters
+# and little work, and for the opposite.
+
+# %%
+COLORS = {"wte": figures.BLUE, "head": figures.BLUE, "wpe": figures.ORANGE, "norms": figures.GREY,
+          "attention": figures.GREEN, "QKᵀ, PV": figures.YELLOW, "ffn": figures.SKY}
+
+def stack(axis, counts):
+    for name, parts in counts.items():
+        left = 0
+        for part, n in parts.items():
+            width = 100 * n / sum(parts.values())
+            axis.barh(name, width, left=left, color=COLORS[part], alpha=0.7, edgecolor="white")
+            if width > 7:
+                axis.text(left + width / 2, name, part, ha="center", va="center", fontsize=9)
+            left += width
+
+# %%
+figure, axes = figures.subplots(2, 1, size=(8, 3.6), sharex=True)
+for axis, counts, title in zip(axes, (shapes, flops), ("parameters", "FLOPs of a forward pass")):
+    stack(axis, counts)
+    axis.set(title=title, xlim=(0, 100))
+axes[1].set(xlabel="share (%)")
+figures.show(
+    figure,
+    "Stacked bars of shares. Of the parameters of the small character model nearly all are in "
+    "attention and feed-forward; in GPT-2 small almost a third is in wte. Of the FLOPs of GPT-2 "
+    "small, more than a quarter goes into the head and an eighth into the products without weights.",
+)
+
+# %% [markdown]
+# `wte` costs nothing to read, and a lot to write with. The products $QK^\top$ and $PV$ have no
+# parameters at all. Their work grows with $T^2$, that of all other parts with $T$. In the cell
+# of the FLOPs, give GPT-2 small a text of 4096 tokens: which part is then the largest?
 #
 # ## The whole model, checked
 #
@@ -408,6 +493,7 @@ class Overwrites(GPT):
         return dlogits @ self.wte.W
 
 
+# %%
 for wrong in (ForgetsHead, Overwrites):
     try:
         check(wrong)
@@ -460,6 +546,7 @@ def growth(n_layer, scaled):
     return x.std() / bottom.std()
 
 
+# %%
 depths = [1, 2, 4, 8, 16, 32]
 plain, scaled = ([growth(n, s) for n in depths] for s in (False, True))
 print("without:", np.round(plain, 1))

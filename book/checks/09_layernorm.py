@@ -105,6 +105,28 @@ def cases(rng):
 # + return np.ones_like(dvar) * 2
 # ```
 
+# %% [markdown] task="variance-backward" mistake="own-share"
+# it counts what x does to its own x - μ alone, 1 - 1/dim: μ moves with every x of the row, and over
+# the whole row that part adds up to 0
+# ```diff
+# - / x.shape[-1]
+# + / x.shape[-1] * (1 - 1 / x.shape[-1])
+# ```
+
+# %% [markdown] task="variance-backward" mistake="by-rows"
+# it is divided by len(x), the length of the first axis: the mean runs over the last one
+# ```diff
+# - / x.shape[-1]
+# + / len(x)
+# ```
+
+# %% [markdown] task="variance-backward" mistake="first-axis"
+# it is centred with means over the first axis: each row, along the last axis, has its own
+# ```diff
+# - x.mean(axis=-1, keepdims=True)
+# + x.mean(axis=0, keepdims=True)
+# ```
+
 # %% task="variance-backward" right="long-way"
 def variance_backward(dvar, x):
     dim = x.shape[-1]
@@ -251,6 +273,72 @@ def cases(rng):
 # -     if self.beta is not None:
 # -         self.dbeta
 # +     self.dbeta
+# ```
+
+# %% [markdown] task="layernorm-backward" mistake="statistics-constant"
+# it takes μ and r for constants: both depend on every x of the row
+# ```diff
+# -  - along_one - xhat * along_xhat
+# +
+# ```
+
+# %% [markdown] task="layernorm-backward" mistake="one-sum"
+# it has a sum where a mean is due in the term of σ²
+# ```diff
+# - (dxhat * xhat).mean(
+# + (dxhat * xhat).sum(
+# ```
+
+# %% [markdown] task="layernorm-backward" mistake="gamma-last"
+# it multiplies by γ at the end: both means are of dx̂ = dy γ, so γ comes first
+# ```diff
+# - dxhat = dy * self.gamma
+# + dxhat = dy
+# - return r * (
+# + return self.gamma * r * (
+# ```
+
+# %% [markdown] task="layernorm-backward" mistake="first-use-lost"
+# it lacks the path from x̂ straight to x: the centred x is used in x̂ and in σ², and both gradients
+# are added
+# ```diff
+# - (dxhat - along_one - xhat * along_xhat)
+# + (-xhat * along_xhat)
+# ```
+
+# %% [markdown] task="layernorm-backward" mistake="r-squared"
+# it has one r too few on the way through σ²: r = (σ² + eps) ** -0.5 has the slope -0.5 r³
+# ```diff
+# - - xhat * along_xhat
+# + - xhat * along_xhat / r
+# ```
+
+# %% [markdown] task="layernorm-backward" mistake="mu-sum"
+# it subtracts a sum for μ: μ is a mean, so each x gets 1/dim of its gradient
+# ```diff
+# - along_one = dxhat.mean(
+# + along_one = dxhat.sum(
+# ```
+
+# %% [markdown] task="layernorm-backward" mistake="first-axis"
+# it sums over the first axis only: x has any number of leading axes, or none, and all of them go
+# ```diff
+# - rows = tuple(range(dy.ndim - 1))
+# + rows = 0
+# ```
+
+# %% [markdown] task="layernorm-backward" mistake="two-axes"
+# it sums over axes 0 and 1, as if x always had three: it has any number of leading axes, or none
+# ```diff
+# - rows = tuple(range(dy.ndim - 1))
+# + rows = (0, 1)
+# ```
+
+# %% [markdown] task="layernorm-backward" mistake="channels-summed"
+# it sums over the channels: dγ and dβ keep the last axis, all others go
+# ```diff
+# - rows = tuple(range(dy.ndim - 1))
+# + rows = -1
 # ```
 
 # %% task="layernorm-backward" right="long-way"
@@ -401,6 +489,20 @@ def cases(rng):
 # ```diff
 # - (x * x).mean(
 # + (x * x).sum(
+# ```
+
+# %% [markdown] task="rmsnorm" mistake="variance"
+# it takes the variance: there is no mean here, r has the mean of x²
+# ```diff
+# - (x * x).mean(axis=-1, keepdims=True)
+# + x.var(axis=-1, keepdims=True)
+# ```
+
+# %% [markdown] task="rmsnorm" mistake="dgamma-x"
+# it has x where x r is due: γ multiplies x r
+# ```diff
+# - (dy * self.xhat).sum(
+# + (dy * self.xhat / self.r).sum(
 # ```
 
 # %% task="rmsnorm" right="long-way"

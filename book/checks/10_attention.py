@@ -98,8 +98,7 @@ def cases(rng):
 # it has q and k exchanged: dq is made from the keys, dk from the queries
 # ```diff
 # - return dscores @ k, dscores.T @ q, dv
-# + swapped = np.resize(q, k.shape), np.resize(k, q.shape)
-# +     return dscores @ swapped[0], dscores.T @ swapped[1], dv
+# + return dscores @ q, dscores.T @ k, dv
 # ```
 
 # %% [markdown] task="attention-core-backward" mistake="wrong-axis"
@@ -108,6 +107,55 @@ def cases(rng):
 # ```diff
 # - softmax_backward(dp, p) * scale
 # + softmax_backward(dp, p, axis=0) * scale
+# ```
+
+# %% [markdown] task="attention-core-backward" mistake="arguments-swapped"
+# it gives softmax_backward p first: it takes dp, then p
+# ```diff
+# - softmax_backward(dp, p)
+# + softmax_backward(p, dp)
+# ```
+
+# %% [markdown] task="attention-core-backward" mistake="no-row-sum"
+# it is p dp, without the sum over the row: softmax_backward(dp, p) has both parts
+# ```diff
+# - softmax_backward(dp, p)
+# + (p * dp)
+# ```
+
+# %% [markdown] task="attention-core-backward" mistake="multiplied"
+# it is multiplied by √D: the scores are divided by it
+# ```diff
+# - 1 / math.sqrt(q.shape[-1])
+# + math.sqrt(q.shape[-1])
+# ```
+
+# %% [markdown] task="attention-core-backward" mistake="by-queries"
+# it is scaled by the number of queries: D is the last axis of q
+# ```diff
+# - q.shape[-1]
+# + len(q)
+# ```
+
+# %% [markdown] task="attention-core-backward" mistake="dk-untransposed"
+# it uses dscores where dscoresᵀ is due: dk[j] gathers over the queries i
+# ```diff
+# - dscores.T @ q
+# + dscores @ q
+# ```
+
+# %% [markdown] task="attention-core-backward" mistake="dv-from-v"
+# it is made from v: dv gathers dout, with the weights that made out from v
+# ```diff
+# - p.T @ dout
+# + p.T @ v
+# ```
+
+# %% [markdown] task="attention-core-backward" mistake="order"
+# it stands in the wrong place: return dq, dk, dv in this order
+# ```diff
+# - return dscores @ k, dscores.T @ q, dv
+# + return dv, dscores.T @ q, dscores @ k
 # ```
 
 # %% task="attention-core-backward" right="einsum"
@@ -263,6 +311,42 @@ def cases(rng):
 # ```diff
 # - return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
 # + return dqkv.reshape(B, T, 3 * C) @ self.qkv.W.T
+# ```
+
+# %% [markdown] task="attention-backward" mistake="joined-by-reshape"
+# it joins dq, dk and dv by a reshape alone: their axes are (3, B, H, T, D), qkv has (B, T, 3, H, D)
+# ```diff
+# - .transpose(1, 3, 0, 2, 4)
+# +
+# ```
+
+# %% [markdown] task="attention-backward" mistake="joined-per-head"
+# it joins dq, dk and dv within each head: in qkv all heads of q come first, then those of k and of
+# v
+# ```diff
+# - np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)
+# + np.concatenate([dq, dk, dv], axis=-1).swapaxes(1, 2)
+# ```
+
+# %% [markdown] task="attention-backward" mistake="heads-before-kinds"
+# it flattens the axes in the order H, 3, D: qkv has 3, H, D
+# ```diff
+# - .transpose(1, 3, 0, 2, 4)
+# + .transpose(1, 3, 2, 0, 4)
+# ```
+
+# %% [markdown] task="attention-backward" mistake="reversed-order"
+# it has dv, dk, dq: forward splits into q, k, v
+# ```diff
+# - np.stack([dq, dk, dv])
+# + np.stack([dv, dk, dq])
+# ```
+
+# %% [markdown] task="attention-backward" mistake="divided"
+# it divides by self.scale, which is 1/√D already: multiply by it
+# ```diff
+# - * self.scale
+# + / self.scale
 # ```
 
 # %% task="attention-backward" right="fill-in"
@@ -522,6 +606,34 @@ def cases(rng):
 # ```diff
 # - 10000.0 ** (-2 * np.arange(D // 2) / D)
 # + np.ones(D // 2)
+# ```
+
+# %% [markdown] task="rotary" mistake="both-minus"
+# it has a minus in both lines: only y[2 i] has one
+# ```diff
+# - even * sin + odd * cos
+# + even * sin - odd * cos
+# ```
+
+# %% [markdown] task="rotary" mistake="negated"
+# it is turned forward and negated: to turn back, change the sign of the angle
+# ```diff
+# - return self.turned(dy, -1)
+# + return -self.turned(dy, 1)
+# ```
+
+# %% [markdown] task="rotary" mistake="half-overwritten"
+# its odd entries are made from even ones that are turned already: keep the old ones
+# ```diff
+# - y[..., 1::2] = even * sin
+# + y[..., 1::2] = y[..., 0::2] * sin
+# ```
+
+# %% [markdown] task="rotary" mistake="pairs-for-D"
+# its speeds fall too fast: the exponent is -2 i / D, with D entries, not D/2 pairs
+# ```diff
+# - -2 * np.arange(D // 2) / D
+# + -2 * np.arange(D // 2) / (D // 2)
 # ```
 
 # %% task="rotary" right="complex"

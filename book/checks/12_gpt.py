@@ -106,6 +106,54 @@ def cases(rng):
 # + norm = 2 * C
 # ```
 
+# %% [markdown] task="gpt-count" mistake="no-tokens"
+# the table of tokens is missing
+# ```diff
+# - return V * C + block_size
+# + return block_size
+# ```
+
+# %% [markdown] task="gpt-count" mistake="no-gains"
+# without bias a LayerNorm has lost its gains, too: only β goes
+# ```diff
+# - norm = C + C * bias
+# + norm = 2 * C * bias
+# ```
+
+# %% [markdown] task="gpt-count" mistake="weights-only"
+# the biases of qkv, proj, fc1 and fc2 are missing
+# ```diff
+# -  + 3 * C * bias
+# +
+# -  + C * C + C * bias
+# +  + C * C
+# -  + 4 * C * bias
+# +
+# -  + 4 * C * C + C * bias
+# +  + 4 * C * C
+# ```
+
+# %% [markdown] task="gpt-count" mistake="tied-reversed"
+# the head is counted where it is tied, and not where it is of its own
+# ```diff
+# - (0 if tie_weights else C * V)
+# + (C * V if tie_weights else 0)
+# ```
+
+# %% [markdown] task="gpt-count" mistake="matrices-only"
+# the blocks have biases and LayerNorms, too: 12 C² is their matrices
+# ```diff
+# - 2 * norm + attn + ffn
+# + 12 * C * C
+# ```
+
+# %% [markdown] task="gpt-count" mistake="head-bias"
+# the head has no bias
+# ```diff
+# - C * V)
+# + (C + bias) * V)
+# ```
+
 # %% task="gpt-count" right="formula"
 def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
     C = n_embd
@@ -221,6 +269,41 @@ def cases(rng):
 # ```diff
 # - math.log(vocab_size)
 # + -math.log(vocab_size)
+# ```
+
+# %% [markdown] task="gpt-start" mistake="reversed"
+# is the smaller one for all but the matrices that end a branch: it is the other way round
+# ```diff
+# - if branch else 0.02
+# + if not branch else 0.02
+# ```
+
+# %% [markdown] task="gpt-start" mistake="whole-branch"
+# is scaled for qkv and fc1, too: only the matrix that ends a branch adds to the stream
+# ```diff
+# - name.endswith(("attn.proj.W", "ffn.fc2.W"))
+# + "attn" in name or "ffn" in name
+# ```
+
+# %% [markdown] task="gpt-start" mistake="fc1-too"
+# is scaled for fc1, too: fc2 ends the branch
+# ```diff
+# - ("attn.proj.W", "ffn.fc2.W")
+# + ("attn.proj.W", "ffn.fc1.W", "ffn.fc2.W")
+# ```
+
+# %% [markdown] task="gpt-start" mistake="two-outside"
+# has 2 √n_layer: the 2 belongs under the root
+# ```diff
+# - math.sqrt(2 * n_layer)
+# + (2 * math.sqrt(n_layer))
+# ```
+
+# %% [markdown] task="gpt-start" mistake="order"
+# is in the wrong place: return the standard deviation, then the loss
+# ```diff
+# - return std, math.log(vocab_size)
+# + return math.log(vocab_size), std
 # ```
 
 # %% [markdown] task="gpt-start" right="numpy"
@@ -378,6 +461,63 @@ def cases(rng):
 # ```diff
 # - self.x.reshape(-1, C)
 # + self.ln_f.xhat.reshape(-1, C)
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="positions-not-summed"
+# the position table gets (B, T, C): all sequences used the same T rows, so sum over the batch
+# ```diff
+# - dx.sum(axis=0)
+# + dx
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="positions-over-time"
+# the sum runs over the positions: sum over the batch, axis 0, and keep one row for each position
+# ```diff
+# - dx.sum(axis=0)
+# + dx.sum(axis=1)
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="writing-transposed"
+# the token table is (V, C): its gradient from writing is dlogitsᵀ x, not xᵀ dlogits
+# ```diff
+# - dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+# + self.x.reshape(-1, C).T @ dlogits.reshape(-1, V)
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="table-transposed"
+# forward multiplied by wteᵀ, so the way back is dlogits times wte, not wteᵀ
+# ```diff
+# - dlogits @ self.wte.W
+# + dlogits @ self.wte.W.T
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="batch-not-summed"
+# dlogits and x have a batch axis, wte.dW has none: make rows of all B T positions first
+# ```diff
+# - dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
+# + dlogits.swapaxes(-1, -2) @ self.x
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="never-loss"
+# after a pass with targets dy is the gradient of the loss: self.loss.backward(dy) makes that of the
+# logits of it
+# ```diff
+# - self.loss.backward(dy) if self.has_loss else dy
+# + dy
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="never-tied"
+# with tied weights self.head is None: there is no backward pass to call, write the two products
+# ```diff
+# - if self.head is None:
+# + if False:
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="always-tied"
+# a head of its own is skipped: where self.head is there, its backward pass does the work
+# ```diff
+# - if self.head is None:
+# + if True:
 # ```
 
 # %% task="gpt-backward" right="head-method"

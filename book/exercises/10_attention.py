@@ -143,7 +143,7 @@ check("attention-find-the-bug", mended_backward)
 # $$y_{2i} = x_{2i} \cos\theta - x_{2i+1} \sin\theta, \qquad y_{2i+1} = x_{2i} \sin\theta + x_{2i+1} \cos\theta .$$
 #
 # Write `forward(x)` and `backward(dy)`; there are no parameters, and all arrays are `(..., T, D)`.
-# What both have in common may go into `turned(x, sign)`, or leave that out.
+# What both have in common may go into `turned(x, sign)`; if you do without it, leave it as it is.
 
 # %% answer="rotary"
 class Rotary(Module):

@@ -19,10 +19,12 @@ from numpygpt.nn import CrossEntropyLoss, Embedding, LayerNorm, Linear, Module, 
 # ## Task 1: how many parameters? (2 points, easy, about 15 minutes)
 #
 # Return the number of trainable numbers of a GPT: V = `vocab_size`, `block_size`, `n_layer`, and
-# C = `n_embd`. Each block has two LayerNorms, attention with `qkv` (C to 3C) and `proj` (C to C),
-# and a feed-forward layer with `fc1` (C to 4C) and `fc2` (4C to C). With `bias`, each of these has
-# one; without, LayerNorms have no β, too. After the blocks comes one more LayerNorm, then the head,
-# a C × V matrix without bias: with `tie_weights` it is the token table and adds nothing.
+# C = `n_embd`. At the bottom are two tables, V × C for the tokens and `block_size` × C for the
+# positions. Each block has two LayerNorms, attention with `qkv` (C to 3C) and `proj` (C to C), and a
+# feed-forward layer with `fc1` (C to 4C) and `fc2` (4C to C). With `bias`, each of these four Linear
+# layers has one, and each LayerNorm a β; without, LayerNorms keep their γ alone. After the blocks
+# comes one more LayerNorm, then the head, a C × V matrix that never has a bias: with `tie_weights`
+# it is the token table and adds nothing.
 
 # %% answer="gpt-count"
 def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=True):
@@ -42,9 +44,9 @@ check("gpt-count", num_params)
 # %% [markdown]
 # ## Task 2: where the loss starts (2 points, medium, about 15 minutes)
 #
-# Of each matrix, only the size of its first weights matters for the first loss. Return the standard
-# deviation that chapter 12 gives a matrix: 0.02; but for the two matrices of a block that end a
-# branch, `attn.proj` and `ffn.fc2`, it is smaller, since each block adds two branches to the stream:
+# The first loss is good if the first weights are small. Return the standard deviation that chapter
+# 12 gives a matrix: 0.02; but for the two matrices of a block that end a branch, `attn.proj` and
+# `ffn.fc2`, it is smaller, since each block adds two branches to the stream:
 # $0.02 / \sqrt{2\,n\_layer}$. `name` is a dotted name as in `params()`, such as
 # `blocks.3.ffn.fc2.W`. Return, too, the loss that a model has whose logits are all equal.
 
@@ -68,7 +70,7 @@ check("gpt-start", start)
 # gives that of the logits; else `dy` is that of the logits itself, `(B, T, V)`. Without tied weights
 # the head is `self.head`, a Linear; with tied weights it is None, and
 # $logits = x\,W_{te}^\top$ with `self.x`, `(B, T, C)`, and `self.wte.W`, `(V, C)`, which gets a gradient
-# from writing, as well as from reading. Position vectors are read once and used by all sequences.
+# from writing, as well as from reading. All other parts have a `backward` to call. Position vectors are read once and used by all sequences.
 # Return nothing.
 
 # %%
