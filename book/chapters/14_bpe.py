@@ -63,7 +63,13 @@ from itertools import pairwise
 
 counts = {"the": 5, "then": 2, "he": 3, "hen": 1}
 pieces = {piece: list(piece) for piece in counts}
+print(pieces)
 
+# %% [markdown]
+# `pairwise` gives the neighbours of a list: of t, h, e the pairs t h and h e. Each counts as often as
+# its piece occurs.
+
+# %%
 def count_pairs(pieces, counts):
     total = Counter()
     for piece, tokens in pieces.items():
@@ -76,7 +82,7 @@ print(count_pairs(pieces, counts).most_common())
 # %% [markdown]
 # `h e` occurs in all pieces, $5 + 2 + 3 + 1 = 11$ times. So `he` becomes the first new token.
 #
-# Before you run the next cell: we merge the best pair three times over. Which are the second and
+# **Before you run the two cells:** we merge the best pair three times over. Which are the second and
 # the third merge, and how is *then* cut at the end? Count again after each merge; `t h` is no
 # longer there after the first.
 
@@ -91,6 +97,7 @@ def join_pair(tokens, pair):
             joined.append(token)
     return joined
 
+# %%
 for _ in range(3):
     pair, n = count_pairs(pieces, counts).most_common(1)[0]
     pieces = {piece: join_pair(tokens, pair) for piece, tokens in pieces.items()}
@@ -132,6 +139,20 @@ print("now:     ", sum(n * len(pieces[piece]) for piece, n in counts.items()), "
 # them: contractions such as `'ll`, words, numbers, runs of marks, and white space. A word takes the
 # one space before it along, so spaces mostly cost nothing.
 #
+# Here is the expression, alternative by alternative, with the signs of
+# [chapter 13](13_tokenizers.ipynb); a space followed by `?` is the one space that a piece may begin with:
+#
+# | alternative | what it takes |
+# |---|---|
+# | `'(?:s\|t\|re\|ve\|m\|ll\|d)` | an apostrophe and one of these endings |
+# | ` ?[^\W\d_]+` | letters: not a non-letter `\W`, not a digit `\d`, not `_` |
+# | ` ?\d+` | digits |
+# | ` ?(?:[^\s\w]\|_)+` | a run of marks |
+# | `\s+(?!\S)` | white space that no letter or mark follows; of three spaces before a word it takes two |
+# | `\s+` | white space, what is left of it |
+#
+# `(?!\S)` takes nothing: it looks ahead and demands that no `\S`, which is not white space, comes next.
+#
 # The other decision is the order of the 256 bytes. GPT-2 numbers the printable ones first. We keep
 # to it: where two pairs occur equally often, the one with the smaller ids wins, so the order
 # decides what is learnt.
@@ -142,6 +163,7 @@ print("now:     ", sum(n * len(pieces[piece]) for piece, n in counts.items()), "
 import re
 from unicodedata import category
 
+# %% tags=["export"]
 # GPT-2's order of the 256 bytes: the printable ones first. It decides ties, so we keep it.
 BYTE_ORDER = [*range(33, 127), *range(161, 173), *range(174, 256)]
 BYTE_ORDER += [b for b in range(256) if b not in BYTE_ORDER]
@@ -257,7 +279,7 @@ def merge_pair(ids, pair, new_id):
     return merged
 
 # %% [markdown]
-# Before you run the next cell: what becomes of `[7, 7, 7, 7, 7]` when the pair `(7, 7)` becomes 300?
+# **Before you run the next cell:** what becomes of `[7, 7, 7, 7, 7]` when the pair `(7, 7)` becomes 300?
 
 # %%
 print(merge_pair([7, 7, 7, 7, 7], (7, 7), 300))
@@ -288,6 +310,10 @@ piece_counts = Counter(PIECE.findall(text[:100_000]))
 some_words, some_counts = [to_ids(p) for p in piece_counts], list(piece_counts.values())
 naive = learn_merges_naive(some_words, some_counts, 40)
 
+# %% [markdown]
+# A merge is two numbers. To read it we need what its parts spell, and their parts, down to the bytes.
+
+# %%
 def spell(merges):
     bytes_of = [bytes([b]) for b in BYTE_ORDER]
     for a, b in merges:
@@ -314,6 +340,10 @@ print(spell(naive))
 #
 # When a count changes, the heap gets a new entry. The old one stays in there: it cannot be found
 # quickly. We notice when it comes out, because it is not the true count, and drop it.
+#
+# Read the function in two halves: before `merges = []` it sets up the three; after it, each turn takes
+# the best pair that is still true, merges it, and tells the heap what has changed. `apply_merge`, which
+# mends counts and index, follows in the next cell.
 
 # %% tags=["export"]
 def learn_merges(words, counts, n_merges):
@@ -385,8 +415,8 @@ for trainer in [learn_merges_naive, learn_merges]:
 # %%
 import numpy as np
 
-rng = np.random.default_rng(14)
-agree = 0
+# %%
+rng, agree = np.random.default_rng(14), 0
 for _ in range(300):
     small = ["".join(rng.choice(list("aab"), size=rng.integers(1, 12))) for _ in range(4)]
     small_words, small_counts = [to_ids(w) for w in small], rng.integers(1, 4, size=4).tolist()
@@ -402,7 +432,10 @@ print(agree, "of 300 agree")
 # makes id $256 + i$.
 #
 # *Special tokens* come last. They stand for things that are not text, such as the end of a
-# document. The merges may come from a damaged file, so they are checked.
+# document.
+#
+# The loop is the heart of it: merge by merge, it notes the new id of the pair and what it spells. All
+# the rest checks, since merges and special tokens may come from a damaged file.
 
 # %% tags=["export"]
 class BPETokenizer(Tokenizer):
@@ -549,8 +582,8 @@ def from_dict(cls, content):
     return cls(content["merges"], content["special_tokens"])
 
 # %% [markdown]
-# We train on the first nine tenths of the text, for 1,024 merges and one special token. Before you
-# run the next cell: what will the last merges look like, letters, syllables or words?
+# We train on the first nine tenths of the text, for 1,024 merges and one special token. **Before you
+# run the next cells:** what will the last merges look like, letters, syllables or words?
 
 # %% tags=["widget"]
 cut = len(text) * 9 // 10
@@ -588,7 +621,7 @@ print(tokenizer.decode(tokenizer.encode(line)), len(tokenizer.encode(line)), "to
 
 # %% [markdown]
 # Now we plant a bug: `merge_all` takes the first pair that fits, from the left, not the earliest
-# learnt. Before you run the next cell: which of the samples will fail?
+# learnt. **Before you run the next cell:** which of the samples will fail?
 
 # %%
 class LeftmostFirst(BPETokenizer):
@@ -611,6 +644,7 @@ piece_counts = Counter(PIECE.findall(train_text))
 trained = [to_ids(p) for p in piece_counts]
 learn_merges(trained, list(piece_counts.values()), 1024)    # merges the words in place
 
+# %%
 for candidate in [tokenizer, wrong]:
     differ = [(p, ids) for p, ids in zip(piece_counts, trained) if candidate.merge_all(p) != ids]
     print(f"{type(candidate).__name__}: {len(differ)} of {len(trained)} pieces differ")
@@ -672,7 +706,8 @@ panel
 # %% [markdown]
 # How much does each merge buy? We measure on `val_text`, which the tokenizer has not seen: how many
 # characters one token stands for, and the bits per character of the unigram model of chapter 13.
-# BPE loses nothing, so the bits compare honestly.
+# BPE loses nothing, so the bits compare honestly. **Before you run the two cells:** the first 256 merges
+# or the 768 after them, which will shorten the text more?
 
 # %%
 def unigram_bits(tokenizer):
@@ -681,6 +716,7 @@ def unigram_bits(tokenizer):
     loss = -np.log(counts / counts.sum())[ids].mean()    # nats per token
     return float(loss / np.log(2) * len(ids) / len(val_text)), len(val_text) / len(ids)
 
+# %%
 steps = [0, 4, 16, 64, 256, 512, 1024]
 bits, chars_per_token = zip(*[unigram_bits(BPETokenizer(tokenizer.merges[:k])) for k in steps])
 for k, b, c in zip(steps, bits, chars_per_token):
@@ -690,9 +726,10 @@ for k, b, c in zip(steps, bits, chars_per_token):
 fig, (left, right) = subplots(1, 2)
 for ax, values, label in [(left, chars_per_token, "characters per token"),
                           (right, bits, "bits per character (unigram)")]:
-    ax.plot(steps, values, "o-")
-    ax.set(xlabel="merges", ylabel=label, ylim=(0, 1.1 * max(values)))
-show(fig, "Two curves against the number of merges, 0 to 1024. Characters per token rise "
+    ax.plot([256 + k for k in steps], values, "o-")
+    ax.set(xlabel="vocabulary size: 256 bytes + merges", ylabel=label, ylim=(0, 1.1 * max(values)))
+    ax.set(xlim=(0, None), xticks=[0, 256, 512, 768, 1024, 1280])
+show(fig, "Two curves against the size of the vocabulary, 256 to 1,280. Characters per token rise "
      "steeply at first, then ever more slowly; bits per character fall in the same way.")
 
 # %% [markdown]

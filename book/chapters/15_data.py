@@ -3,8 +3,9 @@
 #
 # Here is a language model that needs no gradient at all. It keeps a dictionary. For every $k$
 # characters in a row of the training text, its **context**, it writes down the character that
-# followed. To predict, it looks up the last $k$ characters. That is a memory, not understanding: a
-# large $k$ should make it worse on new text, because long contexts hardly ever come twice.
+# followed. To predict, it looks up the last $k$ characters; what is not in the dictionary it gets wrong.
+# That is a memory, not understanding: a large $k$ should make it worse on new text, because long
+# contexts hardly ever come twice.
 #
 # We cut the first 100,000 characters of Shakespeare into windows of 64, one every 8 characters, and
 # keep a tenth of the windows for validation. We do it in two ways: draw the tenth by chance, or
@@ -31,14 +32,16 @@ def accuracy(text, train, val, k, T=64):
     return sum(hits) / len(hits)
 
 # %% [markdown]
-# Before you run the next cell: which $k$ will look best under each of the two splits?
+# **Before you run the next cells:** which $k$ will look best under each of the two splits?
 
 # %%
 starts = np.arange(0, 100_000, 8)
 tenth = len(starts) // 10
 mixed = rng.permutation(starts)
-by_chance, by_place = [], []
-for k in (ks := [2, 4, 6, 8, 12, 16, 20]):
+
+# %%
+ks, by_chance, by_place = [2, 4, 6, 8, 12, 16, 20], [], []
+for k in ks:
     by_chance.append(accuracy(text, mixed[:-tenth].tolist(), mixed[-tenth:].tolist(), k))
     by_place.append(accuracy(text, starts[:-tenth].tolist(), starts[-tenth:].tolist(), k))
     print(f"k = {k:2}   drawn by chance {by_chance[-1]:4.0%}   the last tenth {by_place[-1]:4.0%}")
@@ -47,16 +50,12 @@ for k in (ks := [2, 4, 6, 8, 12, 16, 20]):
 figure, axes = subplots(size=(5.5, 3.2))
 axes.plot(ks, by_chance, "o-", color=ORANGE, label="validation drawn by chance")
 axes.plot(ks, by_place, "s-", color=BLUE, label="validation is the last tenth")
-axes.set_xticks(ks)
-axes.set_xlabel("k, characters of context in the dictionary")
-axes.set_ylabel("part of the characters predicted")
-axes.set_ylim(0, 1.05)
+axes.set(xticks=ks, ylim=(0, 1.05), xlabel="k, characters of context in the dictionary",
+         ylabel="part of the characters predicted")
 axes.legend()
-show(
-    figure,
-    "Accuracy of a dictionary model against its context length. With validation windows drawn by "
-    "chance it rises towards 1; with the last tenth as validation it peaks early and falls to 0.",
-)
+show(figure, "Accuracy of a dictionary model against its context length. With validation windows drawn "
+             "by chance it rises towards 1; with the last tenth as validation it peaks early and falls "
+             "to 0.")
 
 # %% [markdown]
 # The two splits give opposite advice. Drawn by chance, the validation windows overlap with
@@ -87,7 +86,7 @@ show(
 # one after the other, each in two bytes: the number is 256 times the high byte plus the low byte.
 # *Little-endian* order puts the low byte first.
 #
-# Before you run the next cell: what are the four bytes of the ids 1 and 258 (258 is 256 + 2)? And
+# **Before you run the next cell:** what are the four bytes of the ids 1 and 258 (258 is 256 + 2)? And
 # what does a reader get who expects the high byte first?
 
 # %%
@@ -97,7 +96,8 @@ print("read as high byte first:", np.frombuffer(two_ids.tobytes(), ">u2").tolist
 
 # %% [markdown]
 # A wrong reading gives wrong numbers, not an error. There is a second trap of this kind. Two
-# bytes hold $2^{16} = 65{,}536$ different ids. Look at what becomes of a larger one:
+# bytes hold $2^{16} = 65{,}536$ different ids, 0 to 65,535. **Before you run the next cell:** what
+# becomes of 65,536 in two bytes? And of $3 - 5$?
 
 # %%
 print(np.array([65_535, 65_536, 70_000]).astype("<u2").tolist())
@@ -126,10 +126,11 @@ from numpygpt.tokenizers.char import CharTokenizer
 from numpygpt.tokenizers.word import WordTokenizer
 
 
+# %% tags=["export"]
 class DataError(ValueError):
     """A data file that is missing, damaged, or does not fit; the message says how to mend it."""
 
-
+# %% tags=["export"]
 def sha256(array):
     """Return the SHA-256 of an array's bytes, taken piece by piece: it may exceed the memory."""
     digest = hashlib.sha256()
@@ -234,6 +235,7 @@ def complaint(action):
     except DataError as error:
         return str(error).replace(str(folder), "").lstrip("\\/")
 
+# %%
 path = folder / "broken.bin"
 write_tokens(path, [3, 1, 70_000], vocab_size=70_001)
 whole = path.read_bytes()
@@ -251,7 +253,7 @@ print("id too large:", complaint(lambda: write_tokens(path, np.array([3, 70_000]
 # Where do we cut? At nine tenths of the *text*, before it is encoded. If we cut at nine
 # tenths of the *tokens*, each tokenizer would put the cut at another character, and their
 # validation losses would speak of different texts. Chapter 13's bits per character only compare
-# on the same characters. The next cell shows how far the cut would move.
+# on the same characters. The next cell shows how far the cut would move, for 200,000 characters.
 
 # %%
 from numpygpt.tokenizers.bpe import BPETokenizer
@@ -298,7 +300,7 @@ def tokenizer_from_json(content, path="the tokenizer"):
             return cls.from_json(content, path)
     raise ValueError(f"{path} holds no tokenizer that we know: kind {kind!r}")
 
-
+# %% tags=["export"]
 def load_tokenizer(path):
     """Return the tokenizer saved at `path`, of whichever kind it is."""
     again = "make it again with numpygpt datagen"
@@ -348,7 +350,7 @@ for t in range(T):
 #
 # $$s + T \le N - 1 \quad\Longleftrightarrow\quad 0 \le s \le N - T - 1,$$
 #
-# which are $N - T$ possible starts. Before you run the next cell: how many is that for N = 10 and
+# which are $N - T$ possible starts. **Before you run the next cell:** how many is that for N = 10 and
 # T = 4, and is the last token, 90, ever read as `x`? Ever predicted?
 
 # %%
@@ -476,13 +478,13 @@ def check_loader(loader_class):
         return "WRONG: a token is never predicted"
     return "right"
 
+# %%
 print("DataLoader:", check_loader(DataLoader))
 
 # %% [markdown]
 # Now three loaders with bugs. The first gives the model its answers: it needs only to copy. The
 # second forgets one start. The third draws one start too many; on a million tokens it would crash
-# about once in a million windows, late in some long run. Before you run the cell: what will the
-# check say to each?
+# about once in a million windows, late in some long run.
 
 # %%
 class ForgetsShift(DataLoader):
@@ -499,6 +501,10 @@ class OneStartTooMany(OneStartTooFew):
     def __next__(self):
         return OneStartTooFew.__next__(self, n_starts=10 - 4 + 1)
 
+# %% [markdown]
+# **Before you run the next cell:** what will the check say to each?
+
+# %%
 for bug in (ForgetsShift, OneStartTooFew, OneStartTooMany):
     print(f"{bug.__name__:16} {check_loader(bug)}")
 
@@ -512,43 +518,42 @@ for bug in (ForgetsShift, OneStartTooFew, OneStartTooMany):
 # $$\left(1 - \frac{T}{N}\right)^{Bn} \approx e^{-BTn/N},$$
 #
 # since $\ln(1 - u) \approx -u$ for small $u$. The exponent $BTn/N$ is the number of *epochs*: how
-# often the run could have read the text from end to end. We count for the sizes that we will
-# train with, B = 12 and T = 64.
+# often the run could have read the text from end to end. We count for B = 12 and T = 64, the sizes that
+# `numpygpt train` takes by default. To know which places a batch covers, we let each token be its own
+# position. **Before you run the next cells:** after 2,000 batches the run has read 1.44 times as many
+# tokens as the text has. What part of the text has it seen?
 
 # %%
 B, T, N = 12, 64, len(train_tokens)
-loader = DataLoader(np.arange(N), B, T, rng=np.random.default_rng(0))  # tokens are their positions
-seen, measured = np.zeros(N, bool), []
-steps = np.arange(250, 4001, 250)
-for n in range(1, steps[-1] + 1):
+loader = DataLoader(np.arange(N), B, T, rng=np.random.default_rng(0))
+seen, measured = np.zeros(N, bool), {}
+for n in range(1, 4001):
     seen[next(loader)[1]] = True
     if n % 250 == 0:
-        measured.append(seen.mean())
-predicted = 1 - np.exp(-B * T * steps / N)
-for n, m, p in [*zip(steps, measured, predicted, strict=True)][3::4]:
-    print(f"{n} batches, {B * T * n / N:.2f} epochs: {m:.3f} seen, {p:.3f} predicted")
+        measured[n] = seen.mean()
+
+# %%
+for n in (1000, 2000, 3000, 4000):
+    epochs = B * T * n / N
+    print(f"{n} batches, {epochs:.2f} epochs: {measured[n]:.3f} seen, "
+          f"{1 - np.exp(-epochs):.3f} predicted")
 
 # %%
 figure, axes = subplots(size=(5.5, 3.2))
 n = np.arange(0, 4001)
 axes.plot(n, np.minimum(1, B * T * n / N), "--", color=GREY, label="reading end to end")
 axes.plot(n, 1 - np.exp(-B * T * n / N), color=BLUE, label=r"$1 - e^{-BTn/N}$")
-axes.plot(steps, measured, "o", color=ORANGE, label="counted")
-axes.set_xlabel("batches")
-axes.set_ylabel("part of the training text seen")
-axes.set_ylim(0, 1.05)
+axes.plot(list(measured), list(measured.values()), "o", color=ORANGE, label="counted")
+axes.set(xlabel="batches", ylabel="part of the training text seen", ylim=(0, 1.05))
 axes.legend()
-show(
-    figure,
-    "Part of the training text seen against batches. The counted points lie on the curve one minus "
-    "e to the minus epochs, below the straight line of reading end to end.",
-)
+show(figure, "Part of the training text seen against batches. The counted points lie on the curve one "
+             "minus e to the minus epochs, below the straight line of reading end to end.")
 
 # %% [markdown]
-# The formula and the count agree. A run of 2,000 batches leaves about a quarter of the text
-# unread, though it reads 1.44 times as many tokens as the text has. That is the price of a loader
+# The formula and the count agree. A run of 2,000 batches leaves about a quarter of the text unread. That
+# is the price of a loader
 # without memory. Where every token must be read once, shuffle the windows of each pass instead,
-# and keep the order in the checkpoint.
+# and store their order with the run.
 #
 # ## Export
 

@@ -2,7 +2,8 @@
 # # Chapter 16: Training
 #
 # The loop that trains a GPT has six steps: take a batch, clear the gradients, go forward, go
-# backward, clip, step. Here it is, on a model small enough to train in seconds.
+# backward, clip, step. We write it for a model that is small enough to train in seconds, a GPT of two
+# blocks and 32 channels that reads characters.
 
 # %%
 import math
@@ -14,6 +15,7 @@ import numpy as np
 from coursekit import add_to_class, export
 from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, show, subplots
 
+# %%
 from numpygpt.data import DataLoader
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.nn.module import Module
@@ -28,12 +30,17 @@ tokenizer = CharTokenizer.train(text)
 tokens = np.array(tokenizer.encode(text))
 train_tokens, val_tokens = tokens[:1_000_000], tokens[1_000_000:]
 
-def tiny_gpt():
+def tiny_gpt(seed=0):
     config = GPTConfig(tokenizer.vocab_size, block_size=32, n_layer=2, n_head=2, n_embd=32)
-    return GPT(config, rng=np.random.default_rng(0), dtype=np.float64)
+    return GPT(config, rng=np.random.default_rng(seed), dtype=np.float64)
 
+# %% [markdown]
+# Here is the loop, with its six steps. After each we look at the validation loss, always on one and
+# the same batch.
+
+# %%
 def train_steps(model, optimizer, loader, n_steps):
-    """Train, and return the validation loss after each step, always on the same batch."""
+    """Train, and return the validation loss after each step."""
     x_val, y_val = next(DataLoader(val_tokens, 32, 32, rng=np.random.default_rng(5)))
     losses = []
     for _ in range(n_steps):
@@ -47,8 +54,7 @@ def train_steps(model, optimizer, loader, n_steps):
     return losses
 
 # %% [markdown]
-# We train for 120 steps. Then we do it again, but with a break after step 80: we keep the
-# weights, throw everything else away, and go on with a new model that has only these weights.
+# We train for 80 steps, put the weights aside, and train for 40 more.
 
 # %%
 def fresh_loader():
@@ -59,6 +65,11 @@ optimizer = Adam(model, lr=3e-3, betas=(0.9, 0.99))
 losses = train_steps(model, optimizer, loader, 80)
 weights = {name: p.copy() for name, p in model.params().items()}
 losses += train_steps(model, optimizer, loader, 40)
+
+# %% [markdown]
+# Now the same with a break after step 80: of the first run we keep only the weights, and go on with a
+# new model that gets them, a new optimizer and a new loader. **Before you run the next cell:** every
+# weight is restored exactly. What will the losses of the next steps be?
 
 # %%
 resumed = tiny_gpt()
@@ -75,18 +86,16 @@ axes.plot(range(60, 121), losses[59:], color=BLUE, label="without a break")
 axes.plot(range(80, 121), losses[79:80] + resumed_losses, "--", color=ORANGE,
           label="weights kept, the rest new")
 axes.axvline(80, color=GREY, linestyle=":")
-axes.set_xlabel("step")
-axes.set_ylabel("validation loss (nats per character)")
+axes.set(xlabel="step", ylabel="validation loss (nats per character)")
 axes.legend()
-show(
-    figure,
-    "Validation loss from step 60 to 120. The run that was stopped after step 80 and resumed from "
-    "its weights alone jumps upwards after the break and then takes a course of its own.",
-)
+show(figure, "Validation loss from step 60 to 120. The run that was stopped after step 80 and "
+             "resumed from its weights alone jumps upwards after the break and then takes a course of "
+             "its own.")
 
 # %% [markdown]
-# Every weight was restored exactly, and still the loss jumps after the break. Some steps later it
-# is as low as before, but the second run is now another run. So the weights are not the run.
+# The loss jumps after the break. Some twenty steps later it is as low as it was without one, and
+# still later even lower: but that is chance. The second run reads other batches now and is another
+# run, which may end better or worse. So the weights are not the run.
 # **What is the whole state of a training run, and how do we keep it safe?** When we have answered
 # that, a run that is killed and resumed must go on as if nothing had happened.
 #
@@ -150,7 +159,10 @@ from numpygpt.gpt import GPT, GPTConfig
 
 VERSION = 1
 
+# %% [markdown]
+# Whatever is wrong with a file, the reader of this module gets one kind of error.
 
+# %% tags=["export"]
 class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, or of another model; the message says which."""
 
@@ -194,6 +206,10 @@ def save_checkpoint(path, arrays, meta):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_beside(path, write)
+
+# %% [markdown]
+# Reading is longer, since much can be wrong with a file. Read it in three parts: open the file and
+# take it apart; turn whatever goes wrong there into one clear line; then compare digest and version.
 
 # %% tags=["export"]
 def load_checkpoint(path):
@@ -245,6 +261,7 @@ def complaint(path):
     except CheckpointError as error:
         return str(error).removeprefix(f"{path} ").split(":")[0]
 
+# %%
 (folder / "half.npz").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 with np.load(path) as file:
     everything = dict(file)
@@ -255,14 +272,19 @@ for name in ("half.npz", "changed.npz", "nowhere.npz", "tiny.npz"):
 
 # %% [markdown]
 # A checkpoint of a model also carries its configuration and its tokenizer, so that one file is
-# enough to build both again. `part` picks the arrays of one prefix.
+# enough to build both again. All arrays of a run share one dict, told apart by a prefix such as
+# `model.`; `part` picks those of one prefix.
 
 # %% tags=["export"]
 def part(arrays, prefix):
     """Return the entries of {name: array} whose name starts with `prefix`, without it."""
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
+# %% [markdown]
+# Building the model anew draws random weights first; then those of the file replace them. So the seed
+# does not matter here.
 
+# %% tags=["export"]
 def load_model(path, dtype=np.float32):
     """Return (model, tokenizer, meta) from the checkpoint at `path`.
 
@@ -302,7 +324,7 @@ def load_model(path, dtype=np.float32):
 # $$\frac{\partial L}{\partial p} = \sum_a \frac{1}{A} \frac{\partial L_a}{\partial p}.$$
 #
 # So each part goes backward with the upstream gradient $1/A$ in place of 1, and `+=` does the sum.
-# A batch of 4 sequences at once, then as 2 parts:
+# First a batch of 4 sequences at once:
 
 # %%
 model = tiny_gpt()
@@ -311,6 +333,10 @@ loss = model(x, y)[1]
 model.backward()
 whole = {name: g.copy() for name, g in model.grads().items()}
 
+# %% [markdown]
+# Then the same 4 sequences as 2 parts of 2. Between the parts nothing is cleared.
+
+# %%
 model.zero_grad()
 loss_in_parts = 0.0
 for x_a, y_a in zip(np.split(x, 2), np.split(y, 2), strict=True):
@@ -324,8 +350,6 @@ print("same gradients:", all(np.allclose(g, whole[name]) for name, g in model.gr
 # compares it with slopes. We wrap the loop into a layer whose `factor` we can get wrong.
 
 # %%
-from numpygpt.gradcheck import GradientError, gradcheck
-
 class InTwoParts(Module):
     def __init__(self, model, factor):
         self.model, self.factor = model, factor
@@ -340,6 +364,8 @@ class InTwoParts(Module):
             self.model.backward(dloss * self.factor)
 
 # %%
+from numpygpt.gradcheck import GradientError, gradcheck
+
 rng = np.random.default_rng(16)
 small = GPT(GPTConfig(11, 7, 1, 3, 6), rng=rng, dtype=np.float64)
 for p in small.params().values():
@@ -349,8 +375,8 @@ report = gradcheck(InTwoParts(small, factor=1 / 2), ids, targets, rng=rng)
 print(len(report.rows), "arrays right")
 
 # %% [markdown]
-# Now we forget the factor, a bug that people do write. Before you run the next cell: what will the
-# check say about the ratio?
+# Now we forget the factor, a bug that people do write. **Before you run the next cell:** by how much
+# will the gradients be off?
 
 # %%
 try:
@@ -359,8 +385,8 @@ except GradientError as error:
     print(str(error).split(":")[0].split("[")[0], "is wrong;", str(error).split("; ")[-1])
 
 # %% [markdown]
-# Would you have seen it in the training curve? Let us train with the right and the wrong factor,
-# with SGD and with Adam.
+# Would you have seen it in the training curve? Let us train with the right and the wrong factor, with
+# SGD and with Adam. **Before you run the two cells:** which of the two will notice?
 
 # %%
 def train_in_parts(optimizer_class, lr, factor, n_steps=40):
@@ -374,6 +400,7 @@ def train_in_parts(optimizer_class, lr, factor, n_steps=40):
         optimizer.step()
     return loss
 
+# %%
 for kind, lr in ((SGD, 0.1), (Adam, 1e-3)):
     right, wrong = (train_in_parts(kind, lr, factor) for factor in (1 / 2, 1))
     print(f"{kind.__name__:4} last loss: {right:.3f} with 1/2, {wrong:.3f} without")
@@ -387,9 +414,12 @@ for kind, lr in ((SGD, 0.1), (Adam, 1e-3)):
 # %% [markdown]
 # ## How well do we know the validation loss?
 #
-# The loss of one batch is a noisy measurement. The mean of $n$ independent batches has the
-# standard error $\sigma/\sqrt{n}$, with $\sigma$ the standard deviation of one. Here are 200
-# batches of validation windows, read by the resumed model of the first section:
+# The loss of one batch is a noisy measurement: draw another batch and it is another number. The
+# mean of $n$ independent batches is less noisy. Its *standard error*, the standard deviation of such
+# means, is $\sigma/\sqrt{n}$, with $\sigma$ the standard deviation of one batch (chapter 10 met the
+# same root). Here are 200 batches of validation windows, read by the resumed model of the first
+# section. **Before you run the next cell:** $\sigma$ will turn out to be 0.064. How many batches do you
+# need to tell apart two models whose losses differ by 0.02?
 
 # %%
 loader = DataLoader(val_tokens, 12, 32, rng=np.random.default_rng(3))
@@ -399,15 +429,26 @@ for n in (1, 10, 50, 200):
     print(f"{n:3} batches: {values[:n].mean():.3f} ± {sigma / math.sqrt(n):.3f}")
 
 # %% [markdown]
-# One batch cannot tell two models apart whose losses differ by 0.02; 200 can. There is a second
-# trick: we evaluate on the *same* batches every time, from a generator of their own. Then the
-# difference of two evaluations is the model's and not the draw's. And a run that evaluates more
-# often must not train on other batches, so the two generators are kept apart.
+# Does the formula hold? We cut the 200 into 20 groups of 10. By the formula the means of the groups
+# should spread by 0.020:
+
+# %%
+groups = values.reshape(20, 10).mean(axis=1)
+print(f"standard deviation of 20 means of 10 batches: {groups.std(ddof=1):.3f}")
+
+# %% [markdown]
+# About as predicted; 20 means do not say it more exactly. One batch, or ten, cannot tell two models
+# apart whose losses differ by 0.02; 200 can.
+#
+# There is a second trick: we evaluate on the *same* batches every time, from a generator of their own.
+# Then the difference of two evaluations is the model's and not the draw's. And a run that evaluates
+# more often must not train on other batches, so the two generators are kept apart.
 
 # %% [markdown]
 # ## The Trainer
 #
-# Its settings first. A frozen dataclass refuses impossible values by name, before hours are spent.
+# Now we build the loop for keeps. The first cell holds only what the module imports, and the error of a
+# run that has gone astray.
 
 # %% tags=["export"] module="training.py"
 """The training loop: accumulate, clip, step, evaluate, resume. Derived in chapter 16."""
@@ -423,9 +464,14 @@ from numpygpt.optim.adam import Adam
 from numpygpt.optim.clip import clip_grad_norm
 from numpygpt.optim.lr_scheduler import WarmupCosineLR
 
-
+# %% tags=["export"]
 class DivergedError(ArithmeticError):
     """A loss, a gradient or a weight became infinite or NaN."""
+
+# %% [markdown]
+# The settings of a run are, as those of the model in [chapter 12](12_gpt.ipynb), a frozen dataclass,
+# which refuses impossible values by name, before hours are spent. Read the fields and their comments;
+# below them are three loops that check.
 
 # %% tags=["export"]
 @dataclass(frozen=True)
@@ -492,7 +538,8 @@ class LayersEngine:
 
 # %% [markdown]
 # The trainer holds what the table of states lists: the model, the optimizer, the step count, and
-# the generator of the batches.
+# the generator of the batches. `default_rng([seed, 1])` and, below, `[seed, 2]` are two independent
+# streams from one seed.
 
 # %% tags=["export"]
 class Trainer:
@@ -623,19 +670,21 @@ def load_state(self, arrays, meta):
 # ## Killed and resumed
 #
 # The test that the first section asked for. One trainer does 40 steps. Another is stopped
-# after 25; its state goes through a file into a third, which does the other 15. Before you run
-# the cell: must the weights agree to 10 digits, to 15, or in every bit?
+# after 25; its state goes through a file into a third, which does the other 15.
 
 # %%
 config = TrainConfig(batch_size=8, max_iters=40, lr=3e-3, warmup_iters=10, accumulate=2,
                      eval_interval=20, eval_iters=10)
 
 def new_trainer(config=config):
-    return Trainer(tiny_gpt(), train_tokens, val_tokens, config)
+    return Trainer(tiny_gpt(config.seed), train_tokens, val_tokens, config)
 
 def same_weights(one, other):
     pairs = zip(one.model.params().values(), other.model.params().values(), strict=True)
     return all(np.array_equal(p, q) for p, q in pairs)
+
+# %% [markdown]
+# **Before you run the next cell:** must the weights agree to 10 digits, to 15, or in every bit?
 
 # %%
 unbroken, killed, third = new_trainer(), new_trainer(), new_trainer()
@@ -654,8 +703,8 @@ print("same weights, bit for bit:", same_weights(unbroken, third))
 # and the state holds all the numbers. (Another machine, or another NumPy, may add in another
 # order.)
 #
-# Is each part of the state needed? We leave out one at a time and measure how far the weights
-# drift from the unbroken run.
+# Is each part of the state needed? We leave out one at a time: `forget` replaces it with what a trainer
+# has that has done no step.
 
 # %%
 def forget(missing, arrays, meta, fresh):
@@ -666,6 +715,12 @@ def forget(missing, arrays, meta, fresh):
     forgotten = {name: a for name, a in fresh_arrays.items() if name.startswith(missing)}
     return arrays | forgotten, meta
 
+# %% [markdown]
+# Two trainers take up the run at step 25, one with all of the state and one without that part. We
+# measure how far their weights drift apart. **Before you run the cells:** five parts are left out in
+# turn, `m`, `v` and `t` of Adam, the step, and the generator. Which one does the most harm?
+
+# %%
 def drift_without(missing):
     """Largest weight difference after each of 15 steps when `missing` was not restored."""
     whole, lacking = new_trainer(), new_trainer()
@@ -681,32 +736,28 @@ def drift_without(missing):
     return drift
 
 # %%
-figure, axes = subplots(size=(6, 3.2))
-for missing, color, style in [
-    ("optimizer.m.", ORANGE, "o-"), ("optimizer.v.", BLACK, "s-"), ("optimizer.t", PINK, "^-"),
-    ("step", GREEN, "D--"), ("rng", BLUE, "v:"),
-]:
-    drift = drift_without(missing)
-    axes.plot(range(26, 41), drift, style, markersize=4, color=color, label=f"without {missing}")
+parts = ["optimizer.m.", "optimizer.v.", "optimizer.t", "step", "rng", "nothing"]
+drifts = {missing: drift_without(missing) for missing in parts}
+for missing, drift in drifts.items():
     print(f"without {missing:12}  largest difference after 15 steps: {drift[-1]:.1g}")
-nothing = drift_without("nothing")[-1]
-print(f"without nothing       largest difference after 15 steps: {nothing:.1g}")
-axes.set_yscale("log")
-axes.set_xlabel("step")
-axes.set_ylabel("largest weight difference")
+
+# %%
+figure, axes = subplots(size=(6, 3.2))
+styles = [(ORANGE, "o-"), (BLACK, "s-"), (PINK, "^-"), (GREEN, "D--"), (BLUE, "v:")]
+for missing, (color, style) in zip(parts[:-1], styles, strict=True):
+    axes.plot(range(26, 41), drifts[missing], style, ms=4, color=color, label=f"without {missing}")
+axes.set(xlabel="step", ylabel="largest weight difference", yscale="log")
 axes.legend()
-show(
-    figure,
-    "How far the weights drift from an unbroken run when one part of the state is left out, on a "
-    "logarithmic axis: thousandths to hundredths for four parts, hundreds without Adam's v.",
-)
+show(figure, "How far the weights drift from an unbroken run when one part of the state is left out, "
+             "on a logarithmic axis: thousandths to hundredths for four parts, hundreds without "
+             "Adam's v.")
 
 # %% [markdown]
-# Each of them matters, so none can be left out. Without `step` the schedule starts its warm-up
-# anew, and the learning rates are those of other steps. Without `v` the model is ruined: Adam
-# divides the mean of many gradients by the size of a single one, and where that one happens to be
-# tiny, the weight is thrown far away. If you write a trainer of your own, this experiment is the
-# test to start with.
+# With nothing left out, the two agree to the last bit. Each of the five matters. Without `step` the
+# schedule starts its warm-up anew, and the learning rates are those of other steps. Without `v` the
+# model is ruined: Adam divides the mean of many gradients by the size of a single one, and where that
+# one happens to be tiny, the weight is thrown far away. If you write a trainer of your own, this
+# experiment is the test to start with.
 
 # %% [markdown]
 # ## A log that survives
@@ -765,51 +816,125 @@ print("resumed from step 1:", read_metrics(path))
 # %% [markdown]
 # ## It learns
 #
-# Now 400 steps of the real thing. The learning rate rises for 40 steps and then falls along a
-# cosine. A model that knows nothing has a loss of $\ln V$. Before you run the next two cells: will
-# the training and the validation loss part, and does clipping, at norm 1, ever act?
+# Now 2,000 steps of the real thing. The learning rate rises for 100 steps and then falls along a
+# cosine. Loss and norm come with each record. We add two instruments. The first lets the model write,
+# drawing one character after the other as in [chapter 7](07_first_language_model.ipynb).
 
 # %%
-config = TrainConfig(batch_size=8, max_iters=400, lr=3e-3, min_lr=3e-4, warmup_iters=40,
-                     eval_interval=50, eval_iters=40)
-trainer = new_trainer(config)
-print(f"ln V = {math.log(tokenizer.vocab_size):.3f}, before training {trainer.evaluate():.3f}")
-records = list(trainer.run())
-evaluated = [r for r in records if "val_loss" in r]
-read = config.max_iters * config.batch_size * trainer.block_size
-print(f"{read:,} characters read, {read / len(train_tokens):.2f} of the training text")
-for r in evaluated[1::2]:
-    print(f"step {r['step']}: validation loss {r['val_loss']:.3f}")
+from numpygpt.nn.functional import softmax
 
-# %%
-clipped = np.mean([r["grad_norm"] > config.grad_clip for r in records])
-print(f"clipping acted in {clipped:.0%} of the steps")
-steps = [r["step"] for r in records]
-figure, (loss, norm, rate) = subplots(1, 3, size=(11, 3))
-loss.plot(steps, [r["train_loss"] for r in records], color=GREY, label="training batch")
-loss.plot([r["step"] for r in evaluated], [r["val_loss"] for r in evaluated], "o-", color=ORANGE,
-          label="validation")
-loss.axhline(math.log(tokenizer.vocab_size), color=BLUE, linestyle=":", label="ln V")
-loss.set_ylabel("loss (nats per character)")
-loss.legend()
-norm.plot(steps, [r["grad_norm"] for r in records], color=GREEN)
-norm.axhline(config.grad_clip, color=GREY, linestyle=":")
-norm.set_ylabel("gradient norm before clipping")
-rate.plot(steps, [r["lr"] for r in records], color=PINK)
-rate.set_ylabel("learning rate")
-for axes in (loss, norm, rate):
-    axes.set_xlabel("step")
-show(
-    figure,
-    "Three plots over 400 steps. The loss falls from ln V, fast at first. The norm of the gradient "
-    "falls from 2, then swings around the dotted line at 1 where clipping begins. The learning "
-    "rate rises for 40 steps and falls along a cosine.",
-)
+def write(model, n_chars=110):
+    """What the model writes after a line break."""
+    rng, ids = np.random.default_rng(4), tokenizer.encode("\n")
+    for _ in range(n_chars):
+        p = softmax(model(np.array([ids[-32:]]))[0, -1])    # (V,)
+        ids.append(int(rng.choice(len(p), p=p)))
+    return tokenizer.decode(ids).strip()
 
 # %% [markdown]
-# The two losses stay together: the run read a tenth of the text, nearly everything once, so there
-# is nothing yet to recite. The loss falls fastest in the first hundred steps. The norm starts high,
-# falls, and then swings around 1, so that clipping acts again and again until the end.
+# The second asks how large a step is, compared with what it changes: the **update-to-weight ratio** of
+# a matrix is the standard deviation of its change in one step over that of its entries. At 1 a step
+# rewrites the matrix; at 0.000001 nothing is learned.
+
+# %%
+watched = ["wte.W", "blocks.0.attn.qkv.W", "blocks.1.ffn.fc2.W"]
+
+def watched_step(trainer):
+    """One step of the trainer; its record, with the ratio of each watched matrix."""
+    params = trainer.model.params()
+    before = {name: params[name].copy() for name in watched}
+    record = trainer.step()
+    record["ratios"] = [(params[n] - p).std() / p.std() for n, p in before.items()]
+    return record
+
+# %% [markdown]
+# **Before you run the next cells**, three guesses. Adam moves each weight by about the learning rate, at
+# most (chapter 6). The rate rises to 0.005, and the entries of `wte` begin with a standard deviation of
+# 0.02. What ratio do you expect for `wte`, at most? Does clipping, at norm 1, ever act? And will the
+# training and the validation loss part?
+
+# %%
+config = TrainConfig(batch_size=8, max_iters=2000, lr=5e-3, min_lr=5e-4, warmup_iters=100,
+                     eval_interval=250, eval_iters=40, seed=0)
+trainer = new_trainer(config)
+print(f"ln V = {math.log(tokenizer.vocab_size):.3f}, before training {trainer.evaluate():.3f}")
+read = config.max_iters * config.batch_size * trainer.block_size
+print(f"{read:,} characters to read, {read / len(train_tokens):.2f} of the training text")
+
+# %%
+records, samples = [], {0: write(trainer.model)}
+for step in range(1, config.max_iters + 1):
+    records.append(watched_step(trainer))
+    if step % 250 == 0:
+        records[-1]["val_loss"] = trainer.evaluate()
+    if step in (100, 500, 2000):
+        samples[step] = write(trainer.model)
+
+# %%
+evaluated = [r for r in records if "val_loss" in r]
+ratios = np.array([r["ratios"] for r in records])    # (steps, matrices)
+for r in evaluated[1::2]:
+    print(f"step {r['step']:4}: validation loss {r['val_loss']:.3f}")
+print(f"clipping acted in {np.mean([r['grad_norm'] > 1 for r in records]):.0%} of the steps")
+print(f"guess 0.005 / 0.02 = {0.005 / 0.02}; "
+      f"ratio of wte: {ratios[:, 0].max():.3f} at most, {ratios[-100:, 0].mean():.4f} at the end")
+
+# %% [markdown]
+# The instruments side by side. All axes have the steps in common.
+
+# %%
+def draw_run(records, panels):
+    """Loss, gradient norm, update-to-weight ratios and learning rate, against the step."""
+    steps = [r["step"] for r in records]
+    (loss, norm), (ratio, rate) = panels
+    loss.plot(steps, [r["train_loss"] for r in records], color=GREY, lw=0.7, label="training batch")
+    loss.plot([r["step"] for r in evaluated], [r["val_loss"] for r in evaluated], "o-",
+              color=ORANGE, label="validation")
+    norm.plot(steps, [r["grad_norm"] for r in records], color=GREEN, lw=0.7)
+    rate.plot(steps, [r["lr"] for r in records], color=BLUE)
+    for name, values in zip(watched, ratios.T, strict=True):
+        ratio.plot(steps, values, lw=0.7, label=name)
+
+# %%
+figure, panels = subplots(2, 2, size=(9, 5.6), sharex=True)
+draw_run(records, panels)
+(loss, norm), (ratio, rate) = panels
+loss.axhline(math.log(tokenizer.vocab_size), color=BLUE, linestyle=":", label="ln V")
+norm.axhline(config.grad_clip, color=BLACK, linestyle=":")
+loss.set(ylabel="loss (nats per character)")
+norm.set(ylabel="gradient norm before clipping")
+ratio.set(ylabel="update-to-weight ratio", yscale="log", xlabel="step")
+rate.set(ylabel="learning rate", xlabel="step")
+loss.legend()
+ratio.legend(fontsize=8)
+show(figure, "Four plots over 2,000 steps. The loss falls from ln V, fast at first, training and "
+             "validation together. The gradient norm falls from 2 to below 1, then rises slowly to about "
+             "1.8, with spikes. The ratios of three matrices rise to a few hundredths and fall to about "
+             "a thousandth. The learning rate rises for 100 steps and falls along a cosine.")
+
+# %% [markdown]
+# Training and validation loss stay together: the run has read half of the text, and little of it twice,
+# so there is nothing yet to recite. The norm of the gradient does not follow the loss. It falls during
+# the warm-up, and then it rises while the model gets better, so that clipping acts in most of the later
+# steps. That costs little here: as you saw above, Adam cancels a factor that all gradients share. What
+# clipping is for are the spikes.
+#
+# The ratio stays far below the guess of 0.25, for Adam moves a weight by the whole learning rate only
+# where all gradients of late point the same way. It falls with the learning rate and ends near 0.001,
+# which many people take for a healthy size. Were one of the three lines a hundred times higher or lower
+# than the others, we would look there first.
+#
+# And what does it write?
+
+# %%
+for step, sample in samples.items():
+    print(f"--- step {step} ---\n{sample}\n")
+
+# %% [markdown]
+# First all characters are equally likely. After 100 steps spaces come at the distances of words. After
+# 500, vowels stand between consonants and a line begins with a capital. After 2,000 there is a speaker
+# with a colon, in a name that nobody has, and here and there a word of English. That is not much for
+# 2,000 steps, but the model is tiny. [Chapter 19](19_shakespeare.ipynb) trains larger ones.
 #
 # How fast was that on your machine?
 
@@ -817,7 +942,46 @@ show(
 print(f"{np.median([r['tokens_per_s'] for r in records]):,.0f} tokens per second")
 
 # %% [markdown]
-# And when it goes wrong? We plant a NaN in one weight. The trainer must stop before the optimizer
+# ## Experiment: better, or lucky?
+#
+# Would a lower learning rate have been better? Two curves cannot say. Another seed gives other first
+# weights and other batches, and so another curve. We train with two rates and three seeds each, for 300
+# steps, and draw a **band** from the lowest to the highest of the three. **Before you look:** will the
+# bands overlap?
+
+# %%
+def validation_curve(lr, seed):
+    config = TrainConfig(batch_size=8, max_iters=300, lr=lr, min_lr=lr / 10, warmup_iters=30,
+                         eval_interval=50, eval_iters=20, seed=seed)
+    return [r["val_loss"] for r in new_trainer(config).run() if "val_loss" in r]
+
+curves = {lr: np.array([validation_curve(lr, seed) for seed in (0, 1, 2)]) for lr in (5e-3, 2.5e-3)}
+for lr, values in curves.items():    # values: (seeds, evaluations)
+    low, high = values[:, -1].min(), values[:, -1].max()
+    print(f"lr {lr}: after 300 steps {low:.3f} to {high:.3f}, a band of {high - low:.3f}")
+
+# %%
+figure, axes = subplots(size=(6, 3.2))
+for (lr, values), color, style in zip(curves.items(), (BLUE, ORANGE), ("o-", "s--"), strict=True):
+    at = np.arange(50, 301, 50)
+    axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, lw=0)
+    axes.plot(at, values.mean(axis=0), style, color=color, label=f"lr {lr}, mean of 3 seeds")
+axes.set(xlabel="step", ylabel="validation loss\n(nats per character)")
+axes.legend()
+show(figure, "Validation loss over 300 steps for two learning rates, each the mean of three seeds "
+             "inside a band from lowest to highest. The band of rate 0.005 is several times as wide and "
+             "holds almost all of the other one; the means are close together.")
+
+# %% [markdown]
+# They overlap from the first evaluation to the last. The best of the six runs has the high rate, and so
+# has the worst: with one seed each, either rate could have won, by more than the difference of the means.
+# What three seeds do show is the width. At the high rate much more depends on chance.
+#
+# Try it: give both rates ten seeds, or a third rate. Do you still know which is better?
+#
+# ## When it goes wrong
+#
+# And when a run goes wrong? We plant a NaN in one weight. The trainer must stop before the optimizer
 # spreads it to the others.
 
 # %%
@@ -857,5 +1021,7 @@ export("16_training")
 # - A checkpoint is one `.npz` without pickle, with a digest, renamed into place when it is on the
 #   disk.
 # - Accumulating $A$ batches needs the factor $1/A$; Adam hides its absence, gradcheck does not.
+# - Watch the validation loss, the gradient's norm and the update-to-weight ratio; before you call one
+#   setting better than another, train both with several seeds.
 # - We exported `numpygpt/checkpoint.py`, `numpygpt/training.py` and `numpygpt/metrics.py`.
 # - Next: Sampling, where the trained model writes.

@@ -47,9 +47,9 @@ def by_hand():
     return [("a", "b"), ("ab", "c"), ("ab", "ab")], ["abab", "abc", "abc", "c"]
 
 # %% task="bpe-by-hand" mistake="from-the-right"
-# merges from the right: the first two ab of three go together
+# merges from the right: of the three ab at the start, the first two go together
 def by_hand():
-    return [("a", "b"), ("ab", "ab"), ("ab", "c")], ["ab", "ababc", "abc", "c"]
+    return [("a", "b"), ("ab", "ab"), ("ab", "c")], ["ab", "abab", "c", "abc", "c"]
 
 # %% task="bpe-by-hand" mistake="two-merges"
 # stops after two merges
@@ -75,6 +75,16 @@ def by_hand():
 # is the word as a string: a list of tokens is asked for
 def by_hand():
     return [("a", "b"), ("ab", "ab"), ("ab", "c")], "abababcabcc"
+
+# %% task="bpe-by-hand" mistake="spaced-word"
+# is one string with spaces: a list of strings is asked for
+def by_hand():
+    return [("a", "b"), ("ab", "ab"), ("ab", "c")], "abab abc abc c"
+
+# %% task="bpe-by-hand" mistake="overlap-merged"
+# merges a pair that occurs once: after the second merge, count anew
+def by_hand():
+    return [("a", "b"), ("ab", "ab"), ("abab", "ab")], ["ababab", "c", "ab", "c", "c"]
 
 # %% task="bpe-by-hand" right="computed"
 def by_hand():
@@ -180,6 +190,26 @@ def cases(rng):
 # +             back.append(ids[i - 1])
 # +             i -= 1
 # +     return back[::-1]
+# ```
+
+# %% task="bpe-merge" mistake="pair-by-pair"
+# looks at each pair of neighbours: an id that was merged must not come again, and the last id
+# begins no pair
+def merge_pair(ids, pair, new_id):
+    return [new_id if two == tuple(pair) else two[0] for two in pairwise(ids)]
+
+# %% [markdown] task="bpe-merge" mistake="list-and-tuple"
+# merges nothing: a part of a list is a list, and never equal to a tuple
+# ```diff
+# - if tuple(ids[i : i + 2]) == tuple(pair):
+# + if ids[i : i + 2] == tuple(pair):
+# ```
+
+# %% [markdown] task="bpe-merge" mistake="two-steps-always"
+# moves on by two even where it has merged nothing
+# ```diff
+# -             i += 1
+# +             i += 2
 # ```
 
 # %% task="bpe-merge" right="append-or-replace"
@@ -322,6 +352,19 @@ def cases(rng):
 # + in set(pairwise(ids)):
 # ```
 
+# %% [markdown] task="bpe-train" mistake="id-256"
+# gives the first merge the id 256: here it makes first_id
+# ```diff
+# - merge_pair(ids, best, new_id)
+# + merge_pair(ids, best, 256 + new_id - first_id)
+# ```
+
+# %% [markdown] task="bpe-train" mistake="not-merged"
+# merges nothing: what was chosen must become one id in every word before the next count
+# ```diff
+# -         words = [merge_pair(ids, best, new_id) for ids in words]
+# ```
+
 # %% task="bpe-train" right="sorted"
 def learn_merges(words, counts, n_merges, first_id):
     words, merges = [list(w) for w in words], []
@@ -445,6 +488,44 @@ def cases(rng):
 # + min(known)
 # ```
 
+# %% task="bpe-encode" mistake="leftmost-place"
+# merges the leftmost pair that is known, one place at a time: look for the one learnt first
+def encode(ids, merges, first_id):
+    ids, i = list(ids), 0
+    while i < len(ids) - 1:
+        if (ids[i], ids[i + 1]) in merges:
+            ids[i : i + 2] = [first_id + merges.index((ids[i], ids[i + 1]))]
+            i = 0
+        else:
+            i += 1
+    return ids
+
+# %% task="bpe-encode" mistake="once-through"
+# goes through the ids once, from the left: the pair learnt first goes first, and merged ids are
+# merged on
+def encode(ids, merges, first_id):
+    out, i = [], 0
+    while i < len(ids):
+        pair = tuple(ids[i : i + 2])
+        out.append(first_id + merges.index(pair) if pair in merges else ids[i])
+        i += 2 if pair in merges else 1
+    return out
+
+# %% task="bpe-encode" mistake="backwards"
+# goes through the merges from the last to the first: the one learnt first goes first
+def encode(ids, merges, first_id):
+    ids = list(ids)
+    for k in range(len(merges) - 1, -1, -1):
+        ids = merge_pair(ids, merges[k], first_id + k)
+    return ids
+
+# %% [markdown] task="bpe-encode" mistake="one-id"
+# makes of every merge the id first_id: merge number k makes first_id + k
+# ```diff
+# - first_id + rank[pair])
+# + first_id)
+# ```
+
 # %% task="bpe-encode" right="in-order"
 def encode(ids, merges, first_id):
     ids = list(ids)
@@ -488,13 +569,14 @@ def cases(rng):
     for number in range(10):
         text = "the é thé 中 \U0001f642 then" * (1 + number % 2)
         words = [list(text.encode()), list("Ünïcödé the theme".encode())]
-        merges = learnt(words, 3 + 3 * number, 256)
+        merges = learnt(words, 1 + 3 * number, 256)    # one merge alone is never nested
         ids = list(text.encode())
         for k, pair in enumerate(merges):
             ids = joined(ids, pair, 256 + k)
         broken = [int(i) for i in rng.integers(0, 256 + len(merges), 9)]
         split = [0xE4, 0xB8, 0xAD, 104, 0xF0, 0x9F]
-        calls = [Call({"ids": some, "merges": merges}, returns="the text") for some in (ids, broken, split, [])]
+        texts = (ids, []) if number % 3 == 0 else (ids, broken, split, [])    # some cases are all UTF-8
+        calls = [Call({"ids": some, "merges": merges}, returns="the text") for some in texts]
         yield Case(f"{len(merges)} merges", calls)
 
 # %% [markdown] task="bpe-decode" hint=1
@@ -554,6 +636,35 @@ def cases(rng):
 # - errors="replace"
 # + errors="backslashreplace"
 # ```
+
+# %% [markdown] task="bpe-decode" mistake="bytes"
+# is bytes: they are to be decoded
+# ```diff
+# - .decode("utf-8", errors="replace")
+# +
+# ```
+
+# %% [markdown] task="bpe-decode" mistake="zero-bytes"
+# has zero bytes in it: bytes(5) is five of them, bytes([5]) is the byte 5
+# ```diff
+# - bytes([b])
+# + bytes(b)
+# ```
+
+# %% [markdown] task="bpe-decode" mistake="strict"
+# stops at bytes that are no UTF-8: pass errors="replace"
+# ```diff
+# - .decode("utf-8", errors="replace")
+# + .decode("utf-8")
+# ```
+
+# %% task="bpe-decode" mistake="one-level"
+# takes a merge apart once: its parts may be merges themselves
+def decode(ids, merges):
+    out = []
+    for i in ids:
+        out += [i] if i < 256 else merges[i - 256]
+    return bytes(out).decode("utf-8", errors="replace")
 
 # %% task="bpe-decode" right="recursion"
 def decode(ids, merges):

@@ -78,6 +78,56 @@ def cases(rng):
 # +     return model(x, y), norm
 # ```
 
+# %% [markdown] task="training-step" mistake="cleared-last"
+# clears the gradients at the end: what is in them when the step begins goes in, too
+# ```diff
+# -     optimizer.zero_grad()
+# -     loss
+# +     loss
+# -     return loss, norm
+# +     optimizer.zero_grad()
+# +     return loss, norm
+# ```
+
+# %% [markdown] task="training-step" mistake="clipped-early"
+# clips before backward: there is no new gradient yet to be clipped
+# ```diff
+# -     model.backward()
+# -     norm = clip_grad_norm(model, max_norm)
+# +     norm = clip_grad_norm(model, max_norm)
+# +     model.backward()
+# ```
+
+# %% [markdown] task="training-step" mistake="loss-backward"
+# goes backward from the loss itself: the derivative of the loss by itself is 1
+# ```diff
+# - model.backward()
+# + model.backward(loss)
+# ```
+
+# %% [markdown] task="training-step" mistake="returned-swapped"
+# is in the place of the other: the loss comes first, then the norm
+# ```diff
+# - return loss, norm
+# + return norm, loss
+# ```
+
+# %% [markdown] task="training-step" mistake="always-scaled"
+# is scaled to max_norm even where it was shorter: only a longer gradient is cut
+# ```diff
+# - norm = clip_grad_norm(model, max_norm)
+# + norm = float(np.linalg.norm(model.dw))
+# +     model.dw *= max_norm / norm
+# ```
+
+# %% [markdown] task="training-step" mistake="entries-clipped"
+# clips each entry by itself: that turns the gradient; it is the norm that has a limit
+# ```diff
+# - norm = clip_grad_norm(model, max_norm)
+# + norm = float(np.linalg.norm(model.dw))
+# +     np.clip(model.dw, -max_norm, max_norm, out=model.dw)
+# ```
+
 # %% [markdown] task="training-step" right="model-cleared"
 # ```diff
 # - optimizer.zero_grad()
@@ -196,6 +246,49 @@ def cases(rng):
 # + share = 1 / total
 # ```
 
+# %% [markdown] task="training-accumulate" mistake="loss-backward"
+# goes backward from the part of the loss: the upstream gradient is the share, not the loss
+# ```diff
+# - loss += share * model(x, y)
+# + part = share * model(x, y)
+# +         loss += part
+# - model.backward(share)
+# + model.backward(part)
+# ```
+
+# %% [markdown] task="training-accumulate" mistake="rows-not-shares"
+# counts each part with its number of rows, and does not divide by that of all rows
+# ```diff
+# - share = len(y) / total
+# + share = len(y)
+# ```
+
+# %% [markdown] task="training-accumulate" mistake="gradient-rows"
+# scales the gradient by the rows of the part, and does not divide by those of all parts
+# ```diff
+# - model.backward(share)
+# + model.backward(len(y))
+# ```
+
+# %% [markdown] task="training-accumulate" mistake="backward-at-the-end"
+# goes backward once, after all parts: the model remembers only the last one that went forward
+# ```diff
+# -         model.backward(share)
+# -     return loss
+# +     model.backward()
+# +     return loss
+# ```
+
+# %% [markdown] task="training-accumulate" mistake="backward-after-all"
+# goes backward after all parts have gone forward: the model remembers only the last of them
+# ```diff
+# -         model.backward(share)
+# -     return loss
+# +     for x, y in parts:
+# +         model.backward(len(y) / total)
+# +     return loss
+# ```
+
 # %% task="training-accumulate" right="scaled-at-the-end"
 def accumulate(model, parts):
     model.zero_grad()
@@ -270,11 +363,16 @@ def cases(rng):
 # counts t from 0: the first loss has t = 1
 # ```diff
 # - enumerate(losses, 1)
-# + enumerate(losses, 0)
+# + enumerate(losses)
 # - out[t - 1]
 # + out[t]
+# ```
+
+# %% [markdown] task="training-average" mistake="from-two"
+# has an exponent that is one too large: the first loss has t = 1
+# ```diff
 # - (1 - beta**t)
-# + (1 - beta ** (t + 2))
+# + (1 - beta ** (t + 1))
 # ```
 
 # %% [markdown] task="training-average" mistake="corrected-inside"
@@ -320,6 +418,27 @@ def cases(rng):
 # ```diff
 # - beta**t
 # + beta * t / (1 + t)
+# ```
+
+# %% [markdown] task="training-average" mistake="first-and-corrected"
+# starts from the first loss and corrects, too: it starts from 0
+# ```diff
+# - m, out = 0.0,
+# + m, out = losses[0],
+# ```
+
+# %% [markdown] task="training-average" mistake="multiplied"
+# multiplies by the correction: the average is too small at first, so divide
+# ```diff
+# - m / (1 - beta**t)
+# + m * (1 - beta**t)
+# ```
+
+# %% [markdown] task="training-average" mistake="last-entry"
+# is the last entry alone: return one for each loss
+# ```diff
+# -     return out
+# +     return out[-1]
 # ```
 
 # %% task="training-average" right="weights"
@@ -432,6 +551,58 @@ def cases(rng):
 # ```diff
 # - self.rng.bit_generator.state = state["rng"]
 # + self.rng = np.random.default_rng(1)
+# ```
+
+# %% [markdown] task="training-resume" mistake="weights-alone"
+# goes on from the weights alone: what else does `step` read that it has changed before?
+# ```diff
+# -         self.momentum[...] = state["momentum"]
+# -         self.steps = state["steps"]
+# -         self.rng.bit_generator.state = state["rng"]
+# ```
+
+# %% [markdown] task="training-resume" mistake="the-run-itself"
+# is the run itself: it goes on, and what you have kept goes on with it
+# ```diff
+# - {
+# -             "w": self.w.copy(),
+# -             "momentum": self.momentum.copy(),
+# -             "steps": self.steps,
+# -             "rng": self.rng.bit_generator.state,
+# -         }
+# + vars(self)
+# -         self.w[...] = state["w"]
+# -         self.momentum[...] = state["momentum"]
+# -         self.steps = state["steps"]
+# -         self.rng.bit_generator.state = state["rng"]
+# +         vars(self).update(state)
+# ```
+
+# %% [markdown] task="training-resume" mistake="shallow"
+# is a copy of the dict but not of what is in it: arrays and generator go on with the first run
+# ```diff
+# - {
+# -             "w": self.w.copy(),
+# -             "momentum": self.momentum.copy(),
+# -             "steps": self.steps,
+# -             "rng": self.rng.bit_generator.state,
+# -         }
+# + dict(vars(self))
+# -         self.w[...] = state["w"]
+# -         self.momentum[...] = state["momentum"]
+# -         self.steps = state["steps"]
+# -         self.rng.bit_generator.state = state["rng"]
+# +         vars(self).update(state)
+# ```
+
+# %% [markdown] task="training-resume" mistake="nothing-loaded"
+# is not taken over: load_state changes the run that it is called on, self.w and the others
+# ```diff
+# -         self.w[...] = state["w"]
+# -         self.momentum[...] = state["momentum"]
+# -         self.steps = state["steps"]
+# -         self.rng.bit_generator.state = state["rng"]
+# +         w, momentum, steps, rng = state.values()
 # ```
 
 # %% task="training-resume" right="deepcopy"

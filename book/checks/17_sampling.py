@@ -92,6 +92,39 @@ def cases(rng):
 # + logits / math.sqrt(temperature)
 # ```
 
+# %% [markdown] task="sampling-temperature" mistake="after-softmax-scaled"
+# divides the probabilities, and scales them back: the logits are divided, before the softmax
+# ```diff
+# - return softmax(logits / temperature)
+# + p = softmax(logits) / temperature
+# +     return p / p.sum(axis=-1, keepdims=True)
+# ```
+
+# %% [markdown] task="sampling-temperature" mistake="ones"
+# gives every logit that is as large as the largest a 1: the first one has all mass
+# ```diff
+# - np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+# + (logits == logits.max(axis=-1, keepdims=True)).astype(float)
+# ```
+
+# %% [markdown] task="sampling-temperature" mistake="columns"
+# marks the largest logit of each row in all rows: index rows and columns in pairs
+# ```diff
+# - return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+# + p = np.zeros_like(logits)
+# +         p[:, logits.argmax(axis=-1)] = 1
+# +         return p
+# ```
+
+# %% [markdown] task="sampling-temperature" mistake="one-in-all"
+# puts the mass on the largest logit of all rows together: each row has its own
+# ```diff
+# - return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+# + p = np.zeros_like(logits)
+# +         p.flat[logits.argmax()] = 1
+# +         return p
+# ```
+
 # %% [markdown] task="sampling-temperature" right="powers"
 # ```diff
 # - return softmax(logits / temperature)
@@ -213,6 +246,48 @@ def cases(rng):
 # + kept.sum()
 # ```
 
+# %% [markdown] task="sampling-top-k" mistake="left-sorted"
+# is in the order of the ranks: put each probability back at its id
+# ```diff
+# -     kept = np.zeros_like(p)
+# -     np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+# +     kept = -np.sort(-p, axis=-1)
+# +     kept[:, k:] = 0
+# ```
+
+# %% [markdown] task="sampling-top-k" mistake="above-the-kth"
+# keeps what is likelier than the k-th: the k-th itself stays, too
+# ```diff
+# -     kept = np.zeros_like(p)
+# -     np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+# +     kth = -np.sort(-p, axis=-1)[:, min(k, p.shape[-1]) - 1][:, None]
+# +     kept = np.where(p > kth, p, 0)
+# ```
+
+# %% [markdown] task="sampling-top-k" mistake="columns"
+# clears in every row what only one row cuts: index rows and columns in pairs, or use
+# put_along_axis
+# ```diff
+# -     kept = np.zeros_like(p)
+# -     np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+# +     kept = p.copy()
+# +     kept[:, np.argsort(-p, axis=-1, kind="stable")[:, k:]] = 0
+# ```
+
+# %% [markdown] task="sampling-top-k" mistake="softmaxed"
+# goes through softmax: these are probabilities, not logits; divide by their sum
+# ```diff
+# - return kept / kept.sum(axis=-1, keepdims=True)
+# + return softmax(kept)
+# ```
+
+# %% [markdown] task="sampling-top-k" mistake="first-columns"
+# keeps the first k columns: the likeliest may stand anywhere in a row
+# ```diff
+# - np.argsort(-p, axis=-1, kind="stable")[:, :k]
+# + np.tile(np.arange(p.shape[-1]), (len(p), 1))[:, :k]
+# ```
+
 # %% task="sampling-top-k" right="loop"
 def top_k(p, k):
     out = np.zeros(p.shape)
@@ -255,6 +330,10 @@ def cases(rng):
         for mass in (0.3, 0.7, 1.0, 1e-6):
             yield Case(f"p of shape {(B, V)}, mass {mass:g}",
                        [Call({"p": some_p(rng, B, V), "mass": mass}, returns="p")], strided=mass == 0.7)
+    # Powers of two, whose sums are exact: the likelier ones have just `mass`, and not less.
+    p = np.stack([rng.permutation([0.5, 0.25, 0.125, 0.0625, 0.0625 - 2**-7, 2**-7]) for _ in range(3)])
+    for mass in (0.5, 0.75):
+        yield Case(f"p of powers of two, mass {mass:g}", [Call({"p": p, "mass": mass}, returns="p")])
 
 # %% [markdown] task="sampling-top-p" hint=1
 # rank the tokens, add up from the likeliest on, and ask of each how much the likelier ones have.
@@ -331,6 +410,37 @@ def cases(rng):
 # ```diff
 # - np.cumsum(ranked, axis=-1) - ranked
 # + np.cumsum(ranked).reshape(p.shape) - ranked
+# ```
+
+# %% [markdown] task="sampling-top-p" mistake="at-most-mass"
+# keeps a token where the likelier ones have just the mass: they have reached it, so it goes
+# ```diff
+# - before < mass
+# + before <= mass
+# ```
+
+# %% [markdown] task="sampling-top-p" mistake="each-by-itself"
+# compares single probabilities with the mass: it is the sum that counts
+# ```diff
+# - return kept / kept.sum(axis=-1, keepdims=True)
+# + kept = np.where(p >= mass, p, 0)
+# +     return kept / kept.sum(axis=-1, keepdims=True)
+# ```
+
+# %% [markdown] task="sampling-top-p" mistake="put-back-wrong"
+# is put back by the wrong rule: what has rank r goes to the place order[r]; see put_along_axis
+# ```diff
+# -     np.put_along_axis(kept, order, ranked, axis=-1)
+# +     kept = np.take_along_axis(ranked, order, axis=-1)
+# ```
+
+# %% [markdown] task="sampling-top-p" mistake="one-row"
+# takes the order and the number of the first row for all: each row has its own
+# ```diff
+# -     order = np.argsort(-p, axis=-1)
+# +     order = np.tile(np.argsort(-p[0]), (len(p), 1))
+# -     ranked = np.where(before < mass, ranked, 0)
+# +     ranked = np.where(before[:1] < mass, ranked, 0)
 # ```
 
 # %% task="sampling-top-p" right="loop"
@@ -443,6 +553,42 @@ def cases(rng):
 # ```diff
 # - (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
 # + (u * p.shape[-1]).astype(int)
+# ```
+
+# %% [markdown] task="sampling-draw" mistake="sum-below-u"
+# looks for a sum that is smaller than u: the first that is larger counts
+# ```diff
+# - > u[:, None]
+# + < u[:, None]
+# ```
+
+# %% [markdown] task="sampling-draw" mistake="sum-before"
+# adds up the tokens before, and not the token itself
+# ```diff
+# - np.cumsum(p, axis=-1)
+# + (np.cumsum(p, axis=-1) - p)
+# ```
+
+# %% [markdown] task="sampling-draw" mistake="over-all-rows"
+# adds up over all rows: each row begins at 0
+# ```diff
+# - (np.cumsum(p, axis=-1) > u[:, None])
+# + (np.cumsum(p).reshape(p.shape) > u[:, None])
+# ```
+
+# %% [markdown] task="sampling-draw" mistake="down-the-columns"
+# adds up down the columns: the sums run along a row
+# ```diff
+# - np.cumsum(p, axis=-1)
+# + np.cumsum(p, axis=0)
+# ```
+
+# %% [markdown] task="sampling-draw" mistake="probability"
+# is the probability that was drawn: its id is asked for
+# ```diff
+# - return (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+# + ids = (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+# +     return p[np.arange(len(p)), ids]
 # ```
 
 # %% [markdown] task="sampling-draw" right="count"
@@ -559,6 +705,51 @@ def cases(rng):
 # ```diff
 # - softmax(keys @ q / math.sqrt(len(q)))
 # + (keys @ q / math.sqrt(len(q)))
+# ```
+
+# %% [markdown] task="sampling-kv-cache" mistake="divided-by-D"
+# divides by D: by its square root
+# ```diff
+# - math.sqrt(len(q))
+# + len(q)
+# ```
+
+# %% [markdown] task="sampling-kv-cache" mistake="scaled-by-room"
+# divides by the root of block_size: D is the size of a head, len(q)
+# ```diff
+# - math.sqrt(len(q))
+# + math.sqrt(len(self.k))
+# ```
+
+# %% [markdown] task="sampling-kv-cache" mistake="scaled-after"
+# divides the weights: the scores are divided, before the softmax
+# ```diff
+# - softmax(keys @ q / math.sqrt(len(q)))
+# + softmax(keys @ q) / math.sqrt(len(q))
+# ```
+
+# %% [markdown] task="sampling-kv-cache" mistake="kept-swapped"
+# has keys and values in each other's place
+# ```diff
+# - = k, v
+# + = v, k
+# ```
+
+# %% [markdown] task="sampling-kv-cache" mistake="grows"
+# grows: write into the room that is there from the start
+# ```diff
+# -     self.k[self.length], self.v[self.length] = k, v
+# +     self.k = np.vstack([self.k[: self.length], k])
+# +     self.v = np.vstack([self.v[: self.length], v])
+# ```
+
+# %% [markdown] task="sampling-kv-cache" mistake="counted-first"
+# counts first and then writes: the first token goes to place 0
+# ```diff
+# -     self.k[self.length], self.v[self.length] = k, v
+# -     self.length += 1
+# +     self.length += 1
+# +     self.k[self.length], self.v[self.length] = k, v
 # ```
 
 # %% task="sampling-kv-cache" right="einsum"

@@ -18,9 +18,9 @@ from coursekit import check, hint
 #
 # With pencil and paper. The text is one word, `abababcabcc`. Do three merges: each time, find the
 # most frequent pair of neighbours (overlapping occurrences count, as in `aaa`, which has the pair `aa`
-# twice), of equals the alphabetically first, and merge it from the left. Return the three pairs, each
-# as a tuple of two strings, and what the word is then: a list of strings. Computing it is no cheating,
-# but do it by hand first.
+# twice), of equals the alphabetically first, and merge it from the left. Return two things, `pairs,
+# word`: the three pairs, each as a tuple of two strings, and what the word is then, a list of strings.
+# Computing it is no cheating, but do it by hand first.
 
 # %% answer="bpe-by-hand"
 def by_hand():
@@ -94,7 +94,8 @@ check("bpe-train", learn_merges)
 #
 # `merges` is a list of pairs in the order learnt; merge number k makes the id `first_id + k`. Encode
 # `ids`: as long as a pair of neighbours is among the merges, merge the pair that was learnt first,
-# wherever it stands, and not the leftmost one. Return the new list.
+# wherever it stands, and not the leftmost one. Return the new list; `ids` stays as it is. You may use
+# your `merge_pair`.
 
 # %% answer="bpe-encode"
 def encode(ids, merges, first_id):

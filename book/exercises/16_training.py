@@ -35,9 +35,9 @@ class LeastSquares(Module):
 #
 # Do one training step on the batch `x, y`, with `model`, `optimizer` and `max_norm`: clear old
 # gradients, compute loss and gradients, clip them so that their norm is at most `max_norm`, update.
-# Return the loss, a number, and the norm before clipping, which `clip_grad_norm(model, max_norm)`
-# returns. `optimizer.zero_grad()` and `optimizer.step()` are chapter 6's. Gradients may hold
-# anything when you are called.
+# Return two numbers, the loss and the norm before clipping, which `clip_grad_norm(model, max_norm)`
+# returns. This small model has no logits: `model(x, y)` gives the loss alone. `optimizer.zero_grad()`
+# and `optimizer.step()` are chapter 6's. Gradients may hold anything when you are called.
 
 # %% answer="training-step"
 def train_step(model, optimizer, x, y, max_norm):
@@ -64,9 +64,10 @@ check("training-step", a_few_steps)
 # %% [markdown]
 # ## Task 2: a large batch in small parts (3 points, medium, about 20 minutes)
 #
-# A batch that does not fit into memory is cut into parts. Fill the model's gradients, from cleared,
-# with those of the whole batch, though you see one part at a time, and return the loss of the whole
-# batch. `parts` is a list of `(x, y)`. The parts need not be of equal size: how much does each count?
+# A batch that does not fit into memory is cut into parts. Clear the gradients, fill them with those of
+# the whole batch, though you see one part at a time, and return the loss of the whole batch. `parts` is
+# a list of `(x, y)`, each `x` of shape (rows, C). The chapter's parts were all equal and counted
+# $1/A$ each. These need not be of equal size: how much does each count?
 
 # %% answer="training-accumulate"
 def accumulate(model, parts):
