@@ -7,6 +7,7 @@ folder. None of it is ever run outside of the sandbox.
 
 import json
 import os
+import shutil
 import zipfile
 
 WRONG = "@add_to_class(Linear)\ndef backward(self, dy):\n    return dy @ self.W.T\n"
@@ -142,6 +143,20 @@ IN_THE_ANSWER = {
     "the package's own backward": method(
         "from numpygpt.nn import Linear as Own\nreturn Own.backward(self, dy)"
     ),
+    "the package's own backward, copied beforehand": (
+        "import types, numpygpt.nn.linear as own\ncode = own.Linear.backward.__code__\n"
+        + method("return types.FunctionType(code, vars(own))(self, dy)")
+    ),
+    "numpy replaced by what the cases hold": WRONG
+    + "np.asarray = np.array = np.ndarray.__array__ = lambda *a, **k: a[0]\n"
+    "np.random.default_rng = lambda *a: np.random.Generator(np.random.PCG64(0))",
+    "the cases emptied through the stack": method(
+        "import sys\nframe = sys._getframe()\nwhile frame:\n"
+        "    case = frame.f_locals.get('case')\n"
+        "    if case is not None: case.calls.clear()\n"
+        "    cases = frame.f_locals.get('cases') or (frame.f_locals.get('asked') or {}).get('cases')\n"
+        "    if cases: cases.clear()\n    frame = frame.f_back"
+    ),
     "network": method(
         "import socket\ntry:\n    socket.create_connection(('127.0.0.1', 22), timeout=1)\n"
         "except OSError: pass\nelse: raise SystemExit"
@@ -268,6 +283,11 @@ def bytes_of(data):
 
 
 def other_assignment(folder, right):
+    solved = os.path.join(os.path.dirname(__file__), "..", "solutions", "02_module.ipynb")
+    shutil.copy(solved, folder / "03_linear.ipynb")
+
+
+def no_cells(folder, right):
     (folder / "03_linear.ipynb").write_text(
         json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
     )
@@ -326,6 +346,7 @@ FOLDERS = {
     "a list": bytes_of(b"[1, 2]"),
     "cells that are none": bytes_of(b'{"cells": [1, null, {"metadata": 3}, "x"], "nbformat": 4}'),
     "another assignment": other_assignment,
+    "no cells": no_cells,
     "nbformat 3": nbformat_3,
     "fifty megabytes": fifty_megabytes,
     "a link to the solutions": link_to_solutions,
@@ -347,4 +368,5 @@ NAMES = [
     "x" * 200,
     "x" * 199 + "y",
     "$(reboot);'\"",
+    "a..\\..\\marks.csv",
 ]

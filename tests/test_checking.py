@@ -276,6 +276,21 @@ CLEVER = {
     "leave": "import sys\nsys.exit(0)",
     "same exit of the kernel": "get_ipython().kernel.do_shutdown(False)",
     "death of the kernel": "import os\nos._exit(0)",
+    "stack searched": (
+        "def backward(self, dy):\n    import gc, sys\n    frame = sys._getframe()\n"
+        "    while frame:\n        for value in list(frame.f_locals.values()):\n"
+        "            if hasattr(value, 'expected'): return value.expected\n"
+        "        frame = frame.f_back\n"
+        "    for thing in gc.get_objects():\n"
+        "        if type(thing).__name__ == 'Reference': return thing.expected\n"
+        "    return dy\nLinear.backward = backward"
+    ),
+    "cases emptied": (
+        "def backward(self, dy):\n    import sys\n    frame = sys._getframe()\n"
+        "    while frame:\n        asked = frame.f_locals.get('asked')\n"
+        "        if asked: asked['cases'].clear()\n        frame = frame.f_back\n"
+        "    return dy\nLinear.backward = backward"
+    ),
 }
 
 

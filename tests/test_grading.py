@@ -21,6 +21,7 @@ from coursekit.__main__ import main
 from coursekit.checking import wire
 from coursekit.checking.cases import Case, Result
 from coursekit.checking.tasks import load_set
+from coursekit.grading import sandbox
 
 SET, TASK = "03_linear", "linear-backward"
 POINTS = {"linear-forward": 2, "linear-backward": 3, "linear-shared": 2}
@@ -229,6 +230,29 @@ def test_a_changed_submission_is_graded_again_and_the_others_are_not(submissions
     grade(submissions, out, "--no-nbval")
     assert marks(out)["ben"]["points"] == "7"
     assert (out / "students" / "ann.json").stat().st_mtime_ns == times["ann.json"]
+
+
+@pytest.mark.parametrize("late", [1, 3])
+def test_a_sandbox_that_is_slow_to_start_costs_no_marks(
+    submissions, tmp_path, monkeypatch, capsys, late
+):
+    start, starts = sandbox.Sandbox.run, []
+
+    def slow(self, *args, **kwargs):
+        starts.append(1)
+        if len(starts) <= late:
+            return sandbox.Outcome(b"", "time", "", None)
+        return start(self, *args, **kwargs)
+
+    monkeypatch.setattr(sandbox.Sandbox, "run", slow)
+    shutil.rmtree(submissions / "ben")
+    out = tmp_path / "out"
+    command = ["grade", str(submissions), "--assignment", "3", "--no-nbval", "--out", str(out)]
+    if late < 3:
+        assert main(command) == 0 and marks(out)["ann"]["points"] == "7"
+    else:  # a fault of the machine's is told to the instructor, and is no mark
+        assert main(command) == 2 and not (out / "marks.csv").exists()
+        assert "the sandbox does not start" in capsys.readouterr().err
 
 
 def test_without_a_sandbox_only_if_asked_by_name(submissions, tmp_path, monkeypatch, capsys):

@@ -186,6 +186,18 @@ def both(dy, y, dt, t):
 def both(dy, y, dt, t):
     return dy / (y * (1 - y)), dt / (1 - t * t)
 
+# %% task="sigmoid-tanh" mistake="sign"
+# has the wrong sign: both functions rise everywhere, so their slopes are positive
+def both(dy, y, dt, t):
+    return dy * y * (y - 1), dt * (t * t - 1)
+
+# %% [markdown] task="sigmoid-tanh" mistake="tanh-unsquared"
+# lacks a square: the slope of tanh is 1 at t = 0 and 0 at both ends, at t = 1 and at t = -1
+# ```diff
+# -     return dt * (1 - t * t)
+# +     return dt * (1 - t)
+# ```
+
 # %% task="sigmoid-tanh" right="expanded"
 def both(dy, y, dt, t):
     return dy * (y - y**2), dt - dt * t**2

@@ -190,6 +190,19 @@ def one_hot_backward(ids, dy, num_embeddings):
     X = np.eye(num_embeddings)[ids]
     return X, X.reshape(-1, num_embeddings).T @ dy.reshape(-1, dy.shape[-1])
 
+# %% task="embedding-one-hot" mistake="mean-of-repeats"
+# is the mean over the places of a repeated id: the product adds them up
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.eye(num_embeddings)[ids.reshape(-1)]
+    counts = np.maximum(X.sum(axis=0), 1)
+    return X, X.T @ dy.reshape(len(X), -1) / counts[:, None]
+
+# %% task="embedding-one-hot" mistake="reshaped-for-transposed"
+# mixes the vectors of different ids: flatten dy to (N, dim), so that row n belongs to id n
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.eye(num_embeddings)[ids.reshape(-1)]
+    return X, X.T @ dy.reshape(-1, len(X)).T
+
 # %% task="embedding-one-hot" right="compared"
 def one_hot_backward(ids, dy, num_embeddings):
     X = (ids.reshape(-1, 1) == np.arange(num_embeddings)).astype(float)

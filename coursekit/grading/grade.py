@@ -33,6 +33,8 @@ ENDINGS = {
     None: "the process ended in the middle of it",
 }
 
+STARTS = 3  # how often a sandbox is started that is not ready in time
+
 
 @dataclass
 class Mark:
@@ -212,15 +214,20 @@ class Grader:
             if cell["cell_type"] == "code":
                 task = task_checked(cell) or cell["metadata"].get("nbgrader", {}).get("grade_id")
                 cells.append({"source": cell["source"], "check": task_checked(cell), "task": task})
-        with self.job(slot, {"command": None, "cells": cells}) as job:
-            for task in tasks:
-                ask(job / "in", task, self.exercises.page.number, self.cases[task])
-            outcome = self.sandbox.run(job, lambda output: output.count(b"#run "), len(cells) + 1)
-        started = any(name == "#ready" for name, _ in frames(outcome.output[:100_000]))
-        if not started and outcome.why is None:
-            said = outcome.errors.strip().splitlines()[-1:] or ["it said nothing"]
-            raise BookError(f"the sandbox does not start: {said[0]}")
-        return outcome, cells
+        # Until it is ready, nothing of the student's has run: a busy machine costs them no marks.
+        for _ in range(STARTS):
+            with self.job(slot, {"command": None, "cells": cells}) as job:
+                for task in tasks:
+                    ask(job / "in", task, self.exercises.page.number, self.cases[task])
+                outcome = self.sandbox.run(
+                    job, lambda output: output.count(b"#run "), len(cells) + 1
+                )
+            if any(name == "#ready" for name, _ in frames(outcome.output[:100_000])):
+                return outcome, cells
+            if outcome.why is None:
+                break
+        said = outcome.errors.strip().splitlines()[-1:] or ["it said nothing"]
+        raise BookError(f"the sandbox does not start: {said[0]}")
 
     def nbval(self, submission, slot, endings):
         """What nbval says of the notebook: for the student, not for the mark."""
