@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from numpygpt.tokenizers import BPETokenizer
-from numpygpt.tokenizers.pieces import LETTER, MARK, NUMBER, PIECE, SPACE
+from numpygpt.tokenizers.pieces import LETTER, MARK, NUMBER, PIECE, SPACE, pieces_of
 
 # --- pieces ---
 
@@ -72,6 +72,18 @@ ODD += "\U00010107\U0001d7ce\U00020000\udc80"
 @example("abcé abc\u0301 don’t don't'S 's'")
 def test_pieces_are_those_of_the_definition(text):
     assert PIECE.findall(text) == gpt2_pieces(text)
+
+
+@given(st.text(ODD), st.integers(1, 9))
+@example("a\x1c b!\x1c c  \n\n d é\u0301 f", 1)
+def test_cutting_in_parts_changes_no_piece(text, part):
+    parts = list(pieces_of(text, part))
+    assert [piece for pieces in parts for piece in pieces] == PIECE.findall(text)
+
+
+def test_parts_are_of_bounded_size():
+    sizes = [sum(map(len, pieces)) for pieces in pieces_of("some words\n" * 1000, 100)]
+    assert len(sizes) > 90 and max(sizes) < 120
 
 
 # --- files ---

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from numpygpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
+from numpygpt.tokenizers.bpe import Cache
 from numpygpt.tokenizers.pieces import PIECE
 
 SHAKESPEARE = (Path(__file__).parents[1] / "data/shakespeare.txt").read_text(encoding="utf-8")
@@ -166,6 +167,30 @@ def test_the_trainer_learns_what_the_definition_says(words, n_merges):
     assert [(bpe.bytes_of[a], bpe.bytes_of[b]) for a, b in bpe.merges] == learnt
     for piece, parts in cut.items():  # encoding cuts each piece as training left it
         assert [bpe.bytes_of[i] for i in bpe.encode(piece)] == parts
+
+
+def test_a_long_piece_is_merged_as_the_definition_says_and_at_once():
+    bpe = BPETokenizer.train("aab abab " * 9, 300)
+    piece = "aabababb" * 30
+    ids = bpe.encode(piece)
+    parts = [bytes([b]) for b in piece.encode()]
+    for a, b in bpe.merges:  # in the order learnt, each everywhere, from the left
+        i = 0
+        while i < len(parts) - 1:
+            if (parts[i], parts[i + 1]) == (bpe.bytes_of[a], bpe.bytes_of[b]):
+                parts[i : i + 2] = [parts[i] + parts[i + 1]]
+            i += 1
+    assert [bpe.bytes_of[i] for i in ids] == parts
+    assert bpe.decode(bpe.encode("ab" * 300_000)) == "ab" * 300_000  # hours if it were quadratic
+
+
+def test_the_cache_of_pieces_is_bounded():
+    cache = Cache(lambda piece: [len(piece)])
+    found = [cache[str(i)] for i in range(120_000)]
+    assert found == [[len(str(i))] for i in range(120_000)]
+    assert 0 < len(cache) <= 50_000
+    cache["x" * 1000]
+    assert max(map(len, cache)) < 1000
 
 
 def test_training_is_the_same_on_real_text():

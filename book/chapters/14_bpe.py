@@ -167,7 +167,7 @@ from unicodedata import category
 # GPT-2's order of the 256 bytes: the printable ones first. It decides ties, so we keep it.
 BYTE_ORDER = [*range(33, 127), *range(161, 173), *range(174, 256)]
 BYTE_ORDER += [b for b in range(256) if b not in BYTE_ORDER]
-ID_OF_BYTE = [BYTE_ORDER.index(b) for b in range(256)]
+ID_OF_BYTE = bytes(BYTE_ORDER.index(b) for b in range(256))
 
 # %% [markdown]
 # What is a letter, what is a number? Unicode files every character under one of 30 categories, and
@@ -222,6 +222,25 @@ for example in ["You'll know 'tis true, I'd say!", "  two  spaces,\n\n and 1623"
 # expression was made for modern English and parts the apostrophe from the word. That costs a token
 # now and then, and loses nothing.
 #
+# A list of all pieces takes far more memory than its text. So we cut a million characters at a time, and part
+# the text where a space or a line break follows another character: there, a piece always ends.
+
+# %% tags=["export"]
+PART_END = re.compile(r"\S(?=[ \n])")
+
+def pieces_of(text, part=1_000_000):
+    """Yield the pieces of `text`, in one list for each part of some `part` characters."""
+    start = 0
+    while start < len(text):
+        found = PART_END.search(text, start + part)
+        end = found.end() if found else len(text)
+        yield PIECE.findall(text, start, end)
+        start = end
+
+# %%
+print(list(pieces_of("Now is  the winter", part=2)))
+
+# %% [markdown]
 # Text gets in as bytes. What if the bytes are no UTF-8 at all? Python can carry such bytes through a
 # string as stand-ins (*surrogates*), and turn them back later, so the same code takes a photograph.
 
@@ -229,7 +248,7 @@ for example in ["You'll know 'tis true, I'd say!", "  two  spaces,\n\n and 1623"
 def to_ids(piece):
     """Return the ids of the bytes of `piece`, not yet merged."""
     # Bytes that were not UTF-8 came in as lone surrogates and leave as the bytes they were.
-    return [ID_OF_BYTE[b] for b in piece.encode("utf-8", "surrogateescape")]
+    return list(piece.encode("utf-8", "surrogateescape").translate(ID_OF_BYTE))
 
 # %%
 print(to_ids("!"), to_ids("a"), to_ids(" "), to_ids("é"))
@@ -256,26 +275,24 @@ print(CHARS[:6], CHARS[ID_OF_BYTE[ord(" ")]], CHARS[ID_OF_BYTE[ord("\n")]])
 #
 # First the one step that everything rests on: replace a pair by its new id, from the left.
 
-# %% tags=["export"] module="tokenizers/bpe.py"
-"""BPETokenizer: byte-level byte-pair encoding. Derived in chapter 14."""
+# %% tags=["export"] module="tokenizers/merges.py"
+"""Learn the merges of byte-pair encoding. Derived in chapter 14."""
 
 import heapq
-import math
-import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from itertools import pairwise
-
-from numpygpt.tokenizers.base import Tokenizer
 
 # %% tags=["export"]
 def merge_pair(ids, pair, new_id):
     """Return `ids` with each occurrence of `pair`, from the left, replaced by `new_id`."""
-    merged = []
+    first, second = pair
+    merged, last = [], None
     for i in ids:
-        if merged and (merged[-1], i) == pair:
-            merged[-1] = new_id
+        if last == first and i == second:
+            merged[-1] = last = new_id
         else:
             merged.append(i)
+            last = i
     return merged
 
 # %% [markdown]
@@ -338,11 +355,13 @@ print(spell(naive))
 #   $O(\log n)$ steps. We put in `(-count, pair)`, so the smallest entry is the most frequent pair
 #   and, among equals, the smaller one: the rule for ties comes for free.
 #
-# When a count changes, the heap gets a new entry. The old one stays in there: it cannot be found
-# quickly. We notice when it comes out, because it is not the true count, and drop it.
+# A merge makes new pairs, which have the new id in them, and they get their entries. The count of any
+# other pair can only fall. Its entry in the heap cannot be found quickly, so it stays, and promises
+# too much. We notice when it comes out, because it is not the true count, and put it back with that.
+# The best entry whose count is true is then the best pair.
 #
 # Read the function in two halves: before `merges = []` it sets up the three; after it, each turn takes
-# the best pair that is still true, merges it, and tells the heap what has changed. `apply_merge`, which
+# the best pair that is still true, merges it, and tells the heap what is new. `apply_merge`, which
 # mends counts and index, follows in the next cell.
 
 # %% tags=["export"]
@@ -354,7 +373,7 @@ def learn_merges(words, counts, n_merges):
         counts: how often each piece occurs.
         n_merges: how many to learn; fewer where no pair occurs twice any more.
     """
-    pair_count, words_with = Counter(), defaultdict(set)
+    pair_count, words_with = defaultdict(int), defaultdict(set)
     for w, ids in enumerate(words):
         for pair in pairwise(ids):
             pair_count[pair] += counts[w]
@@ -364,34 +383,43 @@ def learn_merges(words, counts, n_merges):
     merges = []
     while heap and len(merges) < n_merges:
         n, pair = heapq.heappop(heap)
+        if -n != pair_count[pair]:  # it has fallen since
+            heapq.heappush(heap, (-pair_count[pair], pair))
+            continue
         if -n < 2:
             break
-        if -n != pair_count[pair]:
-            continue  # out of date: the true count has an entry of its own
-        for p in apply_merge(words, counts, pair, 256 + len(merges), pair_count, words_with):
+        new = apply_merge(words, counts, pair, 256 + len(merges), pair_count, words_with)
+        for p in new:
             heapq.heappush(heap, (-pair_count[p], p))
         merges.append(pair)
     return merges
 
 # %% [markdown]
-# Merging one pair takes the old pairs of a word out of the counts and puts its new ones in. The
-# index is not cleaned up: a word that has lost a pair to another merge is found there, turns out
-# unchanged, and its counts go down and up by the same amount.
+# In a word, only the pairs on either side of a merge change. Let `x a b y` become `x c y`. Then the pair
+# `x a` has gone and `x c` has come; `b y` has gone and `c y` has come. Where two merges stand side by
+# side, `a b a b` becomes `c c`: the pair `b a` between them has gone. So we read it off the merged word: in
+# each pair with the new id, put `b` back for a left `c` and `a` for a right one, and you have the old pair.
+#
+# The index is not cleaned up: a word that has lost a pair to another merge is found there, and turns
+# out to hold no new id.
 
 # %% tags=["export"]
 def apply_merge(words, counts, pair, new_id, pair_count, words_with):
-    """Merge `pair` in each word that holds it, keep counts and index true; return what changed."""
-    changed = set()
+    """Merge `pair` in each word that holds it, keep counts and index true; return the new pairs."""
+    first, second = pair
+    new_pairs = set()
     for w in words_with.pop(pair):
-        old, new = words[w], merge_pair(words[w], pair, new_id)
-        for p in pairwise(old):
-            pair_count[p] -= counts[w]
-        for p in pairwise(new):
-            pair_count[p] += counts[w]
-            words_with[p].add(w)
-        changed.update(pairwise(old), pairwise(new))
-        words[w] = new
-    return changed
+        words[w] = merge_pair(words[w], pair, new_id)
+        for new in pairwise(words[w]):
+            if new_id in new:
+                left, right = new
+                old = second if left == new_id else left, first if right == new_id else right
+                pair_count[old] -= counts[w]
+                pair_count[new] += counts[w]
+                words_with[new].add(w)
+                new_pairs.add(new)
+    del pair_count[pair]
+    return new_pairs
 
 # %% [markdown]
 # Two trainers, one answer? And how long do they take for these 40 merges?
@@ -434,8 +462,36 @@ print(agree, "of 300 agree")
 # *Special tokens* come last. They stand for things that are not text, such as the end of a
 # document.
 #
-# The loop is the heart of it: merge by merge, it notes the new id of the pair and what it spells. All
-# the rest checks, since merges and special tokens may come from a damaged file.
+# The loop in `__init__` is the heart of it: merge by merge, it notes the new id of the pair and what
+# it spells. All the rest checks, since merges and special tokens may come from a damaged file.
+#
+# A `Cache` will remember which ids a piece became. It is a `dict` that makes what is missing
+# (`__missing__`), and that never grows without end: a full one starts afresh.
+
+# %% tags=["export"] module="tokenizers/bpe.py"
+"""BPETokenizer: byte-level byte-pair encoding. Derived in chapter 14."""
+
+import heapq
+import re
+from collections import Counter
+from itertools import chain, pairwise
+
+from numpygpt.tokenizers.base import Tokenizer
+
+# %% tags=["export"]
+class Cache(dict):
+    """The ids of pieces, found by `merge_all` when first asked for; at most 50,000 short pieces."""
+
+    def __init__(self, merge_all):
+        self.merge_all = merge_all
+
+    def __missing__(self, piece):
+        ids = self.merge_all(piece)
+        if len(piece) <= 30:  # a longer one takes much and seldom comes again
+            if len(self) >= 50_000:
+                self.clear()
+            self[piece] = ids
+        return ids
 
 # %% tags=["export"]
 class BPETokenizer(Tokenizer):
@@ -466,7 +522,7 @@ class BPETokenizer(Tokenizer):
             raise ValueError("special_tokens must be a list of different, not empty strings")
         self.bytes_of += [s.encode() for s in special_tokens]
         self.vocab_size = len(self.bytes_of)
-        self.cache = {}  # piece -> ids: a text repeats its words
+        self.cache = Cache(self.merge_all)
 
 # %%
 from coursekit import add_to_class, export
@@ -484,7 +540,7 @@ def train(cls, text, vocab_size, special_tokens=()):
     n_merges = vocab_size - 256 - len(special_tokens)
     if n_merges < 0:
         raise ValueError(f"vocab_size={vocab_size} must be at least {vocab_size - n_merges}")
-    counts = Counter(PIECE.findall(text))
+    counts = Counter(chain.from_iterable(pieces_of(text)))
     words = [to_ids(piece) for piece in counts]
     return cls(learn_merges(words, list(counts.values()), n_merges), special_tokens)
 
@@ -510,32 +566,61 @@ def decode(self, ids):
 #
 # A new text must be cut as the training text was. There, an early merge was applied everywhere
 # before a later one was even thought of. So in a piece we always apply the earliest merge that
-# fits, which is the pair with the smallest new id.
+# fits, which is the pair with the smallest new id. Straight from the definition:
+
+# %%
+def merge_all_naive(id_of_pair, piece):
+    ids = to_ids(piece)
+    while known := [pair for pair in pairwise(ids) if pair in id_of_pair]:
+        pair = min(known, key=id_of_pair.get)
+        ids = merge_pair(ids, pair, id_of_pair[pair])
+    return ids
+
+# %% [markdown]
+# This looks at the whole piece again for each merge. A word is short, but a piece may be a line of a thousand
+# signs, so here, too, a heap pays: of the new ids that are possible, each with its place, it gives the smallest,
+# and of equals the leftmost. A merge frees one place. So that we need not move all that follows, each
+# place notes which one comes `before` and `after` it. An entry of the heap whose pair has been taken apart by an
+# earlier merge no longer makes its new id, and is dropped.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
 def merge_all(self, piece):
     """Return the ids of one piece: apply the merges that fit, the earliest learnt first."""
-    ids = to_ids(piece)
-    while len(ids) > 1:
-        pair = min(pairwise(ids), key=lambda p: self.id_of_pair.get(p, math.inf))
-        if pair not in self.id_of_pair:
-            break
-        ids = merge_pair(ids, pair, self.id_of_pair[pair])
-    return ids
+    ids, made_by = to_ids(piece), self.id_of_pair.get
+    before, after = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
+    heap = [(new, i) for i, pair in enumerate(pairwise(ids)) if (new := made_by(pair))]
+    heapq.heapify(heap)
+    while heap:
+        new, i = heapq.heappop(heap)
+        j = after[i]
+        if j == len(ids) or made_by((ids[i], ids[j])) != new:
+            continue  # out of date
+        ids[i], ids[j] = new, None  # place j is free
+        after[i] = j = after[j]
+        if j < len(ids):
+            before[j] = i
+            if made := made_by((new, ids[j])):
+                heapq.heappush(heap, (made, i))
+        if i > 0 and (made := made_by((ids[before[i]], new))):
+            heapq.heappush(heap, (made, before[i]))
+    return [i for i in ids if i is not None]
+
+# %%
+small = BPETokenizer(naive)
+print(all(small.merge_all(p) == merge_all_naive(small.id_of_pair, p) for p in piece_counts))
 
 # %% [markdown]
-# A text is its pieces, one after the other. A text repeats its words, so we remember each piece.
+# A text is its pieces, one after the other, and a text repeats its words. The cache has the ids of most
+# pieces already, and `map` and `chain` look them up and join them with no step of Python in between.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
 def encode_ordinary(self, text):
     """Return the ids of `text` with no token special in it."""
     ids = []
-    for piece in PIECE.findall(text):
-        if piece not in self.cache:
-            self.cache[piece] = self.merge_all(piece)
-        ids += self.cache[piece]
+    for pieces in pieces_of(text):
+        ids += chain.from_iterable(map(self.cache.__getitem__, pieces))
     return ids
 
 # %% [markdown]
@@ -851,7 +936,7 @@ print("same ids:", again.encode(val_text) == tokenizer.encode(val_text))
 # - We built byte-pair encoding: start from 256 bytes, merge the most frequent pair, repeat.
 # - Training with counts, an index and a heap gives the merges of the naive trainer, ties included.
 # - Encoding applies the earliest merge first. The round trip cannot see it; the training text can.
-# - The next cell exports `tokenizers/bpe.py` and what it rests on, `pieces.py` and `gpt2_files.py`:
+# - The next cell exports `tokenizers/bpe.py` and what it rests on, `pieces.py`, `merges.py` and `gpt2_files.py`:
 #   lossless on any bytes, special tokens only on request, and GPT-2's own files give GPT-2's ids.
 # - Next: the data, from a file of tokens to batches.
 

@@ -1,68 +1,29 @@
 """BPETokenizer: byte-level byte-pair encoding. Derived in chapter 14."""
 
 import heapq
-import math
 import re
-from collections import Counter, defaultdict
-from itertools import pairwise
+from collections import Counter
+from itertools import chain, pairwise
 
 from numpygpt.tokenizers.base import Tokenizer
 from numpygpt.tokenizers.gpt2_files import read_gpt2_files
-from numpygpt.tokenizers.pieces import BYTE_ORDER, PIECE, to_ids
+from numpygpt.tokenizers.merges import learn_merges
+from numpygpt.tokenizers.pieces import BYTE_ORDER, pieces_of, to_ids
 
 
-def merge_pair(ids, pair, new_id):
-    """Return `ids` with each occurrence of `pair`, from the left, replaced by `new_id`."""
-    merged = []
-    for i in ids:
-        if merged and (merged[-1], i) == pair:
-            merged[-1] = new_id
-        else:
-            merged.append(i)
-    return merged
+class Cache(dict):
+    """The ids of pieces, found by `merge_all` when first asked for; at most 50,000 short pieces."""
 
+    def __init__(self, merge_all):
+        self.merge_all = merge_all
 
-def learn_merges(words, counts, n_merges):
-    """Return the merges, best first: the most frequent pair, of equals the one with smaller ids.
-
-    Args:
-        words: the ids of each distinct piece; they are merged in place.
-        counts: how often each piece occurs.
-        n_merges: how many to learn; fewer where no pair occurs twice any more.
-    """
-    pair_count, words_with = Counter(), defaultdict(set)
-    for w, ids in enumerate(words):
-        for pair in pairwise(ids):
-            pair_count[pair] += counts[w]
-            words_with[pair].add(w)
-    heap = [(-n, pair) for pair, n in pair_count.items()]
-    heapq.heapify(heap)
-    merges = []
-    while heap and len(merges) < n_merges:
-        n, pair = heapq.heappop(heap)
-        if -n < 2:
-            break
-        if -n != pair_count[pair]:
-            continue  # out of date: the true count has an entry of its own
-        for p in apply_merge(words, counts, pair, 256 + len(merges), pair_count, words_with):
-            heapq.heappush(heap, (-pair_count[p], p))
-        merges.append(pair)
-    return merges
-
-
-def apply_merge(words, counts, pair, new_id, pair_count, words_with):
-    """Merge `pair` in each word that holds it, keep counts and index true; return what changed."""
-    changed = set()
-    for w in words_with.pop(pair):
-        old, new = words[w], merge_pair(words[w], pair, new_id)
-        for p in pairwise(old):
-            pair_count[p] -= counts[w]
-        for p in pairwise(new):
-            pair_count[p] += counts[w]
-            words_with[p].add(w)
-        changed.update(pairwise(old), pairwise(new))
-        words[w] = new
-    return changed
+    def __missing__(self, piece):
+        ids = self.merge_all(piece)
+        if len(piece) <= 30:  # a longer one takes much and seldom comes again
+            if len(self) >= 50_000:
+                self.clear()
+            self[piece] = ids
+        return ids
 
 
 class BPETokenizer(Tokenizer):
@@ -93,7 +54,7 @@ class BPETokenizer(Tokenizer):
             raise ValueError("special_tokens must be a list of different, not empty strings")
         self.bytes_of += [s.encode() for s in special_tokens]
         self.vocab_size = len(self.bytes_of)
-        self.cache = {}  # piece -> ids: a text repeats its words
+        self.cache = Cache(self.merge_all)
 
     @classmethod
     def train(cls, text, vocab_size, special_tokens=()):
@@ -106,7 +67,7 @@ class BPETokenizer(Tokenizer):
         n_merges = vocab_size - 256 - len(special_tokens)
         if n_merges < 0:
             raise ValueError(f"vocab_size={vocab_size} must be at least {vocab_size - n_merges}")
-        counts = Counter(PIECE.findall(text))
+        counts = Counter(chain.from_iterable(pieces_of(text)))
         words = [to_ids(piece) for piece in counts]
         return cls(learn_merges(words, list(counts.values()), n_merges), special_tokens)
 
@@ -120,21 +81,30 @@ class BPETokenizer(Tokenizer):
 
     def merge_all(self, piece):
         """Return the ids of one piece: apply the merges that fit, the earliest learnt first."""
-        ids = to_ids(piece)
-        while len(ids) > 1:
-            pair = min(pairwise(ids), key=lambda p: self.id_of_pair.get(p, math.inf))
-            if pair not in self.id_of_pair:
-                break
-            ids = merge_pair(ids, pair, self.id_of_pair[pair])
-        return ids
+        ids, made_by = to_ids(piece), self.id_of_pair.get
+        before, after = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
+        heap = [(new, i) for i, pair in enumerate(pairwise(ids)) if (new := made_by(pair))]
+        heapq.heapify(heap)
+        while heap:
+            new, i = heapq.heappop(heap)
+            j = after[i]
+            if j == len(ids) or made_by((ids[i], ids[j])) != new:
+                continue  # out of date
+            ids[i], ids[j] = new, None  # place j is free
+            after[i] = j = after[j]
+            if j < len(ids):
+                before[j] = i
+                if made := made_by((new, ids[j])):
+                    heapq.heappush(heap, (made, i))
+            if i > 0 and (made := made_by((ids[before[i]], new))):
+                heapq.heappush(heap, (made, before[i]))
+        return [i for i in ids if i is not None]
 
     def encode_ordinary(self, text):
         """Return the ids of `text` with no token special in it."""
         ids = []
-        for piece in PIECE.findall(text):
-            if piece not in self.cache:
-                self.cache[piece] = self.merge_all(piece)
-            ids += self.cache[piece]
+        for pieces in pieces_of(text):
+            ids += chain.from_iterable(map(self.cache.__getitem__, pieces))
         return ids
 
     def encode(self, text, allowed_special=()):

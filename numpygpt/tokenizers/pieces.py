@@ -8,7 +8,7 @@ BYTE_ORDER = [*range(33, 127), *range(161, 173), *range(174, 256)]
 
 BYTE_ORDER += [b for b in range(256) if b not in BYTE_ORDER]
 
-ID_OF_BYTE = [BYTE_ORDER.index(b) for b in range(256)]
+ID_OF_BYTE = bytes(BYTE_ORDER.index(b) for b in range(256))
 
 
 def character_ranges(chars):
@@ -43,8 +43,20 @@ PIECE = re.compile(
     rf"|{SPACE}+(?![\S\x1c-\x1f])|{SPACE}+"
 )
 
+PART_END = re.compile(r"\S(?=[ \n])")
+
+
+def pieces_of(text, part=1_000_000):
+    """Yield the pieces of `text`, in one list for each part of some `part` characters."""
+    start = 0
+    while start < len(text):
+        found = PART_END.search(text, start + part)
+        end = found.end() if found else len(text)
+        yield PIECE.findall(text, start, end)
+        start = end
+
 
 def to_ids(piece):
     """Return the ids of the bytes of `piece`, not yet merged."""
     # Bytes that were not UTF-8 came in as lone surrogates and leave as the bytes they were.
-    return [ID_OF_BYTE[b] for b in piece.encode("utf-8", "surrogateescape")]
+    return list(piece.encode("utf-8", "surrogateescape").translate(ID_OF_BYTE))

@@ -1,0 +1,99 @@
+"""How time and memory of our BPE grow with the text: `python benchmarks/bpe_growth.py`, minutes.
+
+Trains (vocabulary 1000) and encodes texts of 0.1 to 50 million characters, each in a process of its
+own, so that the peak of its memory is known; the text is a part of that. Times are those of the
+processor. "repeated" is our Shakespeare again and again; in "mixed", three words in ten have their
+letters shuffled and one in ten is Chinese, so that new pieces never end. Writes
+benchmarks/bpe_growth.json and .png.
+"""
+
+import json
+import random
+import re
+import resource
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+
+from numpygpt.tokenizers import BPETokenizer
+
+HERE = Path(__file__).parent
+TEXT = (HERE.parent / "data/shakespeare.txt").read_text(encoding="utf-8")
+SIZES = [0.1, 0.3, 1, 3, 10, 30, 50]  # million characters
+
+
+def text_of(kind, characters):
+    if kind == "repeated":
+        return (TEXT * (characters // len(TEXT) + 1))[:characters]
+    rng = random.Random(0)
+    words, parts, length = re.findall(r"\S+\s+", TEXT[:1_000_000]), StringIO(), 0
+    while length < characters:
+        word, chance = rng.choice(words), rng.random()
+        if chance < 0.1:
+            word = "".join(chr(rng.randrange(0x4E00, 0x5200)) for _ in range(2)) + " "
+        elif chance < 0.4:
+            word = "".join(rng.sample(word[:-1], len(word) - 1)) + word[-1]
+        parts.write(word)
+        length += len(word)
+    return parts.getvalue()[:characters]
+
+
+def peak():
+    """The most memory that this process has had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(kind, characters):
+    text = text_of(kind, characters)
+    result = {"kind": kind, "characters": characters, "bytes": len(text.encode())}
+    start = time.process_time()
+    tokenizer = BPETokenizer.train(text, 1000)
+    result["train_s"], result["train_MB"] = time.process_time() - start, peak()
+    start = time.process_time()
+    ids = tokenizer.encode(text)
+    result["encode_s"], result["encode_MB"] = time.process_time() - start, peak()
+    return {**result, "tokens": len(ids), "cached_pieces": len(tokenizer.cache)}
+
+
+def draw(rows, path):
+    from coursekit.figures import BLUE, ORANGE, subplots
+
+    figure, (left, right) = subplots(1, 2)
+    for kind, style in (("repeated", "-"), ("mixed", "--")):
+        of_kind = [r for r in rows if r["kind"] == kind]
+        sizes = [r["characters"] / 1e6 for r in of_kind]
+        for what, colour in (("train", BLUE), ("encode", ORANGE)):
+            look = {"color": colour, "linestyle": style, "marker": "o", "label": f"{what}, {kind}"}
+            left.plot(sizes, [r[f"{what}_s"] for r in of_kind], **look)
+            right.plot(sizes, [r[f"{what}_MB"] for r in of_kind], **look)
+    left.set(xscale="log", yscale="log", xlabel="million characters", ylabel="processor time, s")
+    right.set(xlabel="million characters", ylabel="peak memory of the process, MB")
+    left.legend()
+    figure.savefig(path, dpi=120)
+
+
+def main():
+    if len(sys.argv) == 3:
+        print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
+        return
+    rows = []
+    for kind in ("repeated", "mixed"):
+        for size in SIZES:
+            command = [sys.executable, __file__, kind, str(int(size * 1e6))]
+            rows.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+            row = rows[-1]
+            print(
+                f"{kind:9}{size:5} M characters: train {row['train_s']:6.2f} s, "
+                f"encode {row['encode_s']:6.2f} s, peak memory {row['encode_MB']:4.0f} MB, "
+                f"{row['cached_pieces']:,} pieces cached",
+                flush=True,
+            )
+    text = json.dumps(rows, indent=1) + "\n"
+    (HERE / "bpe_growth.json").write_text(text, encoding="utf-8")
+    draw(rows, HERE / "bpe_growth.png")
+
+
+if __name__ == "__main__":
+    main()
