@@ -59,8 +59,8 @@ for name in ["PROSPERO", "SEBASTIAN", "GONZALO", "CALIBAN", "FERDINAND"]:
 
 # %% [markdown]
 # The last tenth holds a play that the rest does not, *The Tempest*. Nearly all places with a new
-# pair are in its names. The table gives probability 0 to what it has not seen, and $-\log 0$ is
-# infinite. One such place would have been enough.
+# pair are in its names: SP, for one, in PROSPERO. The table gives probability 0 to what
+# it has not seen, and $-\log 0$ is infinite. One such place would have been enough.
 #
 # **The question of this chapter:** how do we predict the next character so well that text nobody
 # has shown us is no surprise? We count, then learn the same table by gradient descent, and then

@@ -271,7 +271,7 @@ print(f"{agree} of 1000 random cases agree")
 # along $\hat x$, which changes the size: $y$ stays the same, and so does the loss. The slope in
 # these two directions must be 0: $dx$ is at a right angle to $\mathbf 1$ and to $\hat x$.
 #
-# We print the larger dot products, over our six vectors, for three values of `eps`.
+# We print both dot products, the largest over our six vectors, for three values of `eps`.
 #
 # **Before you run the next cell: with `eps` in the root, does LayerNorm still forget the mean
 # altogether? And the size? So which dot product will stay 0?**

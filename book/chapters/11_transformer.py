@@ -326,10 +326,10 @@ figures.show(
 )
 
 # %% [markdown]
-# For the backward pass turn all arrows around. Where a branch leaves the stream, two gradients
-# meet and add. Backward mirrors forward, last line first, with the rule from above used twice. $J_f$ is again the
-# Jacobian of a layer $f$, and a chain of layers goes back through its Jacobians in reverse
-# order:
+# For the backward pass turn all arrows around. Where a branch leaves the stream, two gradients meet
+# and add. Backward mirrors forward, last line first, with the rule from above used twice. $J_f$ is
+# again the Jacobian of a layer $f$, and a chain of layers goes back through its Jacobians in
+# reverse order:
 #
 # $$dx_1 = dy + J_{\mathrm{ln}_2}^\top J_{\mathrm{ffn}}^\top\,dy$$
 #

@@ -641,7 +641,7 @@ print("guess:", repr("".join(chars[i] for i in guess[0])))
 # ## Recap
 #
 # - A GPT is embeddings, blocks, a norm and a head; the whole backward pass is that list in
-#   reverse.
+#   reverse. A forward pass takes about two FLOPs for each parameter and token.
 # - A tied matrix gets two gradients, and both must be added.
 # - Small weights give a first loss of $\ln V$; smaller last matrices keep deep streams in size.
 # - The whole model passes the gradient check, and learns one batch by heart.

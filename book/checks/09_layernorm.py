@@ -121,10 +121,12 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="variance-backward" mistake="first-axis"
-# it is centred with means over the first axis: each row, along the last axis, has its own
+# its mean runs over the first axis: each row, along the last axis, has a mean of its own
 # ```diff
 # - x.mean(axis=-1, keepdims=True)
 # + x.mean(axis=0, keepdims=True)
+# - / x.shape[-1]
+# + / x.shape[0]
 # ```
 
 # %% task="variance-backward" right="long-way"
