@@ -4,7 +4,8 @@
 # A GPT reads integers. Something has to turn text into them, and there is more than one way. Here
 # is the poorest language model of all, the *unigram*: it knows how often each token occurs in the
 # first nine tenths of our Shakespeare, and nothing else. We measure its loss on the last tenth
-# twice: once with characters as the tokens, once with words and punctuation marks.
+# twice: once with characters as the tokens, once with words and punctuation marks. (How the pattern
+# below cuts words out of the text comes later in this chapter.)
 
 # %% tags=["widget"]
 import math, re
@@ -22,8 +23,9 @@ def unigram_loss(train_tokens, val_tokens):
     total = len(train_tokens) + len(counts) + 1    # one extra count each: no probability is 0
     return -sum(math.log((counts[t] + 1) / total) for t in val_tokens) / len(val_tokens)
 
-for name, pattern in {"characters": r"(?s:.)", "words": r"\w+|[^\w\s]"}.items():
-    train_tokens, val_tokens = re.findall(pattern, train_text), re.findall(pattern, val_text)
+# %%
+for name, cut_up in {"characters": list, "words": re.compile(r"\w+|[^\w\s]").findall}.items():
+    train_tokens, val_tokens = cut_up(train_text), cut_up(val_text)
     loss = unigram_loss(train_tokens, val_tokens)
     bits = loss / math.log(2) * len(val_tokens) / len(val_text)
     print(f"{name:10}   loss {loss:.4f} per token   {bits:.4f} bits per character")
@@ -65,7 +67,7 @@ print([id_of[c] for c in line])
 # The space sorts first, so it is number 0. The first two ids of `to be` come back at its end, as
 # they should.
 #
-# Before you run the next cell: we encode three words with this vocabulary. One of them cannot be
+# **Before you run the next cell:** we encode three words with this vocabulary. One of them cannot be
 # encoded. Which one, and what will Python say?
 
 # %%
@@ -176,14 +178,16 @@ class CharTokenizer(Tokenizer):
 
     kind = "char"
 
-    def __init__(self, chars):
-        self.chars = list(chars)
-        if not self.chars or not all(isinstance(c, str) and len(c) == 1 for c in self.chars):
-            raise ValueError("the vocabulary must be a list of single characters")
-        self.id_of = {c: i for i, c in enumerate(self.chars)}
-        if len(self.id_of) != len(self.chars):
-            raise ValueError("the vocabulary holds a character twice")
-        self.vocab_size = len(self.chars)
+# %% tags=["export"]
+@add_to_class(CharTokenizer)
+def __init__(self, chars):
+    self.chars = list(chars)
+    if not self.chars or not all(isinstance(c, str) and len(c) == 1 for c in self.chars):
+        raise ValueError("the vocabulary must be a list of single characters")
+    self.id_of = {c: i for i, c in enumerate(self.chars)}
+    if len(self.id_of) != len(self.chars):
+        raise ValueError("the vocabulary holds a character twice")
+    self.vocab_size = len(self.chars)
 
 # %% [markdown]
 # Sorting makes the ids the same on every computer: a Python set comes in no order that we may
@@ -281,8 +285,9 @@ print([w for w in Counter(text.split()) if w.strip(".,:;!?-'").lower() == "death
 # %% [markdown]
 # *death* and *death,* are as different to the model as *death* and *lettuce*: it learns each of
 # them from its own few examples. So marks become tokens of their own. A *regular expression* says
-# how: `\w+` is a run of letters or digits, `[^\w\s]` any one sign that is neither that nor white
-# space, `|` means "or else", and `\n` is the line break, which in verse is worth keeping.
+# how. It is a pattern; `findall` returns all that fit it, from left to right. In ours, `\w` is a letter
+# or digit and `\s` is white space. `\w+` is a run of one letter or more, `[^\w\s]` any one sign that is
+# neither, `|` means "or else", and `\n` is the line break, which in verse is worth keeping.
 #
 # Going back, we need spaces again. Our rules: one space between two tokens, but none before a
 # closing mark, none after an opening one, and none around a line break.
@@ -297,13 +302,13 @@ def join(pieces):
         before = piece
     return result
 
+# %%
 pieces = re.findall(r"\n|\w+|[^\w\s]", "'Tis well: I know't--come, go.")
 print(pieces)
 print(join(pieces))
 
 # %% [markdown]
-# Before you look at it again: which of the damages in that line come from cutting, and which from
-# joining?
+# **Before you read on:** which of the damages in that line come from cutting, and which from joining?
 #
 # `'Tis` and `know't` were cut to bits, and that is a fault of the expression: an apostrophe may
 # belong to a word, before it, inside it, or after it (*'tis, o'er, th'*), and a hyphen inside it
@@ -311,18 +316,29 @@ print(join(pieces))
 # got spaces around it, which is joining. A last one does not show here: a quotation ends in `,'`
 # or `!'`, and the apostrophe stays behind alone, so it wants no space before it.
 #
-# How often does each matter? The fair judge is the text itself: the share of its 42,533 lines that
-# come back exactly.
+# So a word needs a longer pattern, with three more signs. `['’]?` is an apostrophe or none, since `?`
+# says "once or not at all". `(?:['’-]\w+)*` is an apostrophe or hyphen with letters after it, any number
+# of times: `*` says how often, and `(?:…)` holds together what it counts.
+
+# %%
+word, dash = r"['’]?\w+(?:['’-]\w+)*['’]?", "--"
+print(re.findall(word, "'Tis well: I know't, th' well-beloved"))
+
+# %% [markdown]
+# How often does each of the four matter? The fair judge is the text itself: the share of its lines that
+# come back exactly. We mend one after the other. **Before you run the two cells:** which of them saves
+# the most lines?
 
 # %%
 lines = text.splitlines()
-word, dash = r"['’]?\w+(?:['’-]\w+)*['’]?", "--"
 steps = [
     ("first try", r"\n|\w+|[^\w\s]", set(), set()),
     ("apostrophes in words", rf"\n|{word}|[^\w\s]", set(), set()),
     ("dashes", rf"\n|{word}|--|[^\w\s]", {dash}, {dash}),
     ("closing quotes", rf"\n|{word}|--|[^\w\s]", {"'"}, set()),
 ]
+
+# %%
 for name, pattern, no_space_before, no_space_after in steps:
     closing |= no_space_before
     opening |= no_space_after
@@ -351,11 +367,18 @@ NO_SPACE_AFTER = {*"([{‘“—\n", "--"}
 # %% [markdown]
 # ## Words: which to keep
 #
-# There are far more words than characters, and most of them are rare. A word that occurs once
-# teaches the model next to nothing, and costs a row of the embedding. So the vocabulary may be cut:
-# keep only words that occur at least `min_freq` times, or only the `max_vocab_size` most frequent.
-# Every other word, and any new word of a later text, becomes the token `<unk>`, *unknown*, with
-# id 0.
+# There are far more words than characters. How many of them are rare?
+
+# %%
+counts = Counter(PIECE.findall(text))
+once = sum(n == 1 for n in counts.values())
+print(f"{len(counts):,} different words, of which {once:,} occur once: {once / len(counts):.0%}")
+
+# %% [markdown]
+# Half of them occur a single time. Such a word teaches the model next to nothing, and costs a row of the
+# embedding. So the vocabulary may be cut: keep only words that occur at least `min_freq` times, or only
+# the `max_vocab_size` most frequent. Every other word, and any new word of a later text, becomes the
+# token `<unk>`, *unknown*, with id 0.
 
 # %% tags=["export"]
 class WordTokenizer(Tokenizer):
@@ -369,14 +392,20 @@ class WordTokenizer(Tokenizer):
 
     kind = "word"
 
-    def __init__(self, words):
-        self.words = list(words)
-        if self.words[:1] != [UNK] or not all(isinstance(w, str) for w in self.words):
-            raise ValueError(f"the vocabulary must be a list of words, {UNK} first")
-        self.id_of = {w: i for i, w in enumerate(self.words)}
-        if len(self.id_of) != len(self.words):
-            raise ValueError("the vocabulary holds a word twice")
-        self.vocab_size = len(self.words)
+# %% tags=["export"]
+@add_to_class(WordTokenizer)
+def __init__(self, words):
+    self.words = list(words)
+    if self.words[:1] != [UNK] or not all(isinstance(w, str) for w in self.words):
+        raise ValueError(f"the vocabulary must be a list of words, {UNK} first")
+    self.id_of = {w: i for i, w in enumerate(self.words)}
+    if len(self.id_of) != len(self.words):
+        raise ValueError("the vocabulary holds a word twice")
+    self.vocab_size = len(self.words)
+
+# %% [markdown]
+# Training refuses what cannot be, counts, drops the rare, and sorts. The last two lines are the ones that
+# matter.
 
 # %% tags=["export"]
 @add_to_class(WordTokenizer)
@@ -435,8 +464,8 @@ def from_dict(cls, content):
     return cls(content["words"])
 
 # %% [markdown]
-# Before you run the next cell: we keep 2,000 entries, learnt from `train_text`. In the line below,
-# which words will be unknown?
+# **Before you run the two cells:** we keep 2,000 entries, learnt from `train_text`. What is the most
+# frequent token? And which words of the line `'Tis an unweeded garden, my lord!` will be unknown?
 
 # %% tags=["widget"]
 small = WordTokenizer.train(train_text, max_vocab_size=2000)
@@ -518,8 +547,8 @@ round_trip(words, lines)
 # *'tis*, or a word breaks off with a hyphen. The ids say nothing about spaces, so whatever breaks
 # the rules is lost.
 #
-# Now we break it. Suppose that somebody tidies `NO_SPACE_AFTER` and drops the dash. Which lines
-# will the check show?
+# Now we break it. Suppose that somebody tidies `NO_SPACE_AFTER` and drops the dash. **Before you run the
+# next cell:** which kind of line will the check show?
 
 # %%
 NO_SPACE_AFTER.remove("--")
@@ -527,6 +556,9 @@ round_trip(words, lines)
 NO_SPACE_AFTER.add("--")
 
 # %% [markdown]
+# Each line with a dash inside. (237 stood in the table above, too. That is chance: those were other
+# lines, with closing quotes.)
+#
 # ## Bits per character
 #
 # Back to the question of which model is better. Write $t_1, \dots, t_N$ for the tokens of a text,
@@ -588,7 +620,7 @@ print(f"knows nothing: log2({V}) = {math.log2(V):.4f}")
 #
 # Words seem to win by far. We keep fewer and fewer of them and watch the bits per character.
 #
-# Before you run the next cell: does the number rise or fall as more words become `<unk>`?
+# **Before you run the next cell:** does the number rise or fall as more words become `<unk>`?
 
 # %%
 for min_freq in [1, 3, 10, 100, 1000]:
@@ -636,7 +668,8 @@ ax.semilogx(min_freqs, honest, "s-", label="words, <unk> spelled out")
 characters = unigram_bits(char_tokenizer, train_text, val_text)
 ax.axhline(characters, color=figures.GREY, label="characters")
 ax.set(xlabel="min_freq (words rarer than this are unknown)", ylabel="bits per character",
-       ylim=(0, 5.2))
+       ylim=(0, 5.2), xticks=min_freqs, xticklabels=min_freqs)
+ax.minorticks_off()
 ax.legend()
 figures.show(fig, "Bits per character of unigram models against min_freq. With unknown words for "
              "free the curve falls steadily; with unknown words spelled out it lies higher, dips "

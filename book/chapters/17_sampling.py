@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from coursekit import add_to_class, export
-from coursekit.figures import BLUE, GREEN, GREY, ORANGE, show, subplots
+from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
 
 from numpygpt.checkpoint import load_model
 
+# %% tags=["widget"]
 path = Path("../data/checkpoints/shakespeare_char/checkpoint.npz")
 # float64: its rounding is far too small to decide between two characters, on any machine.
 model, tokenizer, meta = load_model(path, dtype=np.float64)
@@ -46,8 +47,20 @@ print(f"loss {loss:.2f} nats; the likeliest character is the true one in {hit.me
 # %% [markdown]
 # In all the other cases the author took a character that the model ranks second or lower. A text
 # without any such choice is not like his. So we must draw from the distribution. But a pure draw
-# errs the other way: the long tail of characters, each nearly impossible, adds up, and sooner or
-# later one of them is drawn. **How do we draw the next token so that the text is neither a circle
+# errs the other way. Look at the *tail*, all characters to which the model gives less than 1%:
+
+# %%
+from numpygpt.nn.functional import softmax
+
+p = softmax(logits)  # (64, T, V)
+tail = np.where(p < 0.01, p, 0).sum(axis=-1)  # (64, T)
+print(f"below 1%: {(p < 0.01).sum(axis=-1).mean():.0f} of {p.shape[-1]} characters, on average; "
+      f"together they have {tail.mean():.1%}")
+print(f"in a text of 200 characters: {200 * tail.mean():.0f} from the tail")
+
+# %% [markdown]
+# Each of them is nearly impossible, but together they add up: in each text of a few lines some are
+# drawn, and one that fits nowhere spoils the word that it is in. **How do we draw the next token so that the text is neither a circle
 # nor a mess? And how do we do it without reading the whole text again for every token?**
 #
 # ## Shapes
@@ -74,12 +87,11 @@ print(f"loss {loss:.2f} nats; the likeliest character is the true one in {hit.me
 #
 # At $\tau = 1$ it is the model's ratio. At $\tau = 1/2$ the ratio is squared: the likely
 # gets likelier. As $\tau \to 0$ every ratio to the largest logit goes to 0, which is greedy. As
-# $\tau \to \infty$ every ratio goes to 1, which is dice. Before you run the next cell: the first
-# two tokens have the ratio 2 at $\tau = 1$. What is it at $\tau = 1/2$, and at $\tau = 2$?
+# $\tau \to \infty$ every ratio goes to 1: all tokens are equally likely, as the faces of a die.
+# **Before you run the next cell:** the first two tokens have the ratio 2 at $\tau = 1$. What is it at
+# $\tau = 1/2$, and at $\tau = 2$?
 
 # %%
-from numpygpt.nn.functional import softmax
-
 z = np.log([0.5, 0.25, 0.15, 0.1])
 for tau in (0.5, 1.0, 2.0, 100.0):
     p = softmax(z / tau)
@@ -103,7 +115,7 @@ def top_p_loop(p, top_p):
     return kept / mass
 
 # %% [markdown]
-# Before you run the next cell: how many of the probabilities 0.1, 0.5, 0.15, 0.25 does top-p keep
+# **Before you run the next cell:** how many of the probabilities 0.1, 0.5, 0.15, 0.25 does top-p keep
 # at p = 0.7? And at p = 0.4?
 
 # %%
@@ -179,7 +191,9 @@ def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
 # %% [markdown]
 # Now on real distributions: what may follow when Romeo says `I `, and when he says
 # `What say'st t`? The bars show the model's probabilities; colour and hatching show who keeps a
-# character. The sign ␣ is the space.
+# character. The black line is the *mass so far*, the sum of the bars up to there: top-p keeps all up to
+# the first bar at which it reaches 0.9, and top-k the first five, wherever it is then. The sign ␣ is
+# the space.
 
 # %%
 # (top-k keeps it, top-p keeps it): colour, hatching, label
@@ -190,6 +204,7 @@ looks = {
     (False, False): (GREY, "xxx", "neither"),
 }
 
+# %%
 def draw_bars(axes, start):
     z = next_logits(np.array([tokenizer.encode(start)]))
     p = softmax(z)[0]
@@ -199,8 +214,11 @@ def draw_bars(axes, start):
     for bar, i in zip(axes.bar(names, p[order]), order, strict=True):
         color, hatch, _ = looks[by_k[i], by_p[i]]
         bar.set(facecolor=color, hatch=hatch, edgecolor="white", linewidth=0)
-    axes.set(title=f"after {start[7:]!r}", xlabel="next character")
-    print(f"after {start[7:]!r:17} top-p 0.9 keeps {by_p.sum():2} characters")
+    axes.step(range(len(order)), np.cumsum(p[order]), where="mid", color=BLACK, lw=1)
+    axes.axhline(0.9, color=BLACK, linestyle=":", lw=0.8)
+    axes.set(title=f"after {start[7:]!r}", xlabel="next character", ylim=(0, 1.03))
+    print(f"after {start[7:]!r:17} top-k 5 keeps {p[by_k].sum():.2f} of the mass; "
+          f"top-p 0.9 keeps {p[by_p].sum():.2f}, {by_p.sum():2} characters")
 
 # %%
 figure, panels = subplots(1, 2, size=(9, 3.2), sharey=True)
@@ -209,15 +227,16 @@ for axes, start in zip(panels, ["ROMEO:\nI ", "ROMEO:\nWhat say'st t"], strict=T
 panels[0].set_ylabel("probability")
 for color, hatch, label in looks.values():    # bars of height 0, for the legend
     panels[1].bar([0], [0], facecolor=color, hatch=hatch, edgecolor="white", label=label)
-panels[1].legend()
-show(
-    figure,
-    "Two bar charts of next-character probabilities. After 'I ' the mass is spread and top-p keeps "
-    "more characters than top-k 5; after \"What say'st t\" one character has most of the mass and "
-    "top-p keeps fewer.",
-)
+panels[1].legend(loc="center right")
+show(figure, "Two bar charts of next-character probabilities, with their running sums. After 'I ' the "
+             "mass is spread, and top-p keeps more characters than top-k 5; after \"What say'st t\" one "
+             "character has most of the mass, and top-p keeps fewer.")
 
 # %% [markdown]
+# A fixed k does not know how sure the model is. After `I ` five characters hold little more than half
+# of the mass, and the model's other good ideas are lost; after `What say'st t` three would have done.
+# Top-p follows the model.
+#
 # Temperature comes before the cuts, so it moves them, too. Here the grey bars are the model's
 # probabilities, and the blue ones what is left to draw from, at a temperature of 0.7 with both cuts.
 
@@ -232,7 +251,7 @@ def draw_kept(prompt, temperature, top_k, top_p):
     figure, axes = subplots(size=(7, 3))
     axes.bar(names, p[order], width=0.9, color=GREY, label="the model's")
     axes.bar(names, kept[order], width=0.5, color=BLUE, label="to draw from")
-    axes.set(xlabel="next character", ylabel="probability", ylim=(0, 1),
+    axes.set(xlabel="next character", ylabel="probability", ylim=(0, max(0.5, 1.05 * kept.max())),
              title=f"{(kept > 0).sum()} of {len(p)} characters are left")
     axes.legend()
     show(figure, f"Bars of the next character's probabilities after {prompt!r}: in grey the model's, in "
@@ -280,7 +299,8 @@ def draw(probs, rng):
 
 # %% [markdown]
 # A check by counting: 100,000 darts on four pieces, one of them of length 0. Then the same check
-# on a draw with a bug: one dart for the whole batch. With a batch of 1 nobody would notice.
+# on a draw with a bug: one dart for the whole batch. **Before you run the next cell:** what will the
+# second line say? And would you notice the bug with a batch of 1?
 
 # %%
 def frequencies(draw):
@@ -290,10 +310,13 @@ def frequencies(draw):
 def draw_with_one_dart(probs, rng):
     return (np.cumsum(probs, axis=-1) > rng.random()).argmax(axis=-1)
 
+# %%
 print("draw:    ", frequencies(draw).round(2).tolist())
 print("one dart:", frequencies(draw_with_one_dart).round(2).tolist())
 
 # %% [markdown]
+# With one dart, all rows hit the same piece. A batch of 1 has only one row, so there the bug is none.
+#
 # ## What the past costs
 #
 # So far each new character costs a full forward pass over the window: with 64 characters in it,
@@ -308,8 +331,8 @@ print("one dart:", frequencies(draw_with_one_dart).round(2).tolist())
 # them.
 #
 # The next cell reads 6 tokens, then 7, and compares the first 6 keys. With the mask all should
-# agree. Before you run it: how many agree with the mask switched off, in the last block and in the
-# first?
+# agree. **Before you run the one after it:** how many agree with the mask switched off, in the last
+# block and in the first?
 
 # %%
 def keys_that_agree(layer, causal):
@@ -323,11 +346,16 @@ def keys_that_agree(layer, causal):
         block.attn.causal = True
     return [bool(np.allclose(kept[0][:, j], kept[1][:, j])) for j in range(6)]
 
+# %%
 print("last block, with the mask:    ", keys_that_agree(-1, causal=True))
 print("last block, without the mask: ", keys_that_agree(-1, causal=False))
 print("first block, without the mask:", keys_that_agree(0, causal=False))
 
 # %% [markdown]
+# With the mask, nothing that has been read ever changes. Without it, every key of the last block has
+# heard of the seventh token. In the first block even then no key has: there it depends on its own token
+# alone.
+#
 # ## The KV cache
 #
 # The *KV cache* keeps `k` and `v` of the window, for every layer. One question remains. The
@@ -416,7 +444,7 @@ def _attend(self, attn, x, layer, start, end):
 # Sampling has no backward pass, so no gradient to check. The promise is another one: at every
 # step, the cache gives the logits of the full forward pass over its window. We feed it 110
 # characters of Shakespeare, in two sequences at once, first 5 and then one by one: the window
-# fills up and is halved, more than once.
+# fills up and is halved, more than once. **Before you run it:** after which token is it halved first?
 
 # %%
 def check_cache(cache_class, n_tokens=110):
@@ -430,13 +458,42 @@ def check_cache(cache_class, n_tokens=110):
             return f"WRONG at token {n + 5}", sizes
     return f"right for {n_tokens} tokens", sizes
 
+# %%
 verdict, sizes = check_cache(KVCache)
 print(verdict, "| window sizes:", sizes[0], "...", sizes[58:62], "...", sizes[90:94], "...")
 
 # %% [markdown]
-# Now a tempting improvement: reading half a window again looks like waste, since its keys are
-# there. This class moves them to the front and goes on. Before you run the cell: at which token
-# will the check notice?
+# How much does it read? We count the tokens of each pass, for 250 tokens that come one by one.
+
+# %%
+class CountingCache(KVCache):
+    def _read(self, ids):
+        self.count += ids.shape[1]
+        return KVCache._read(self, ids)
+
+cache, reads = CountingCache(model), []
+for i in tokenizer.encode(text[1000:1250]):
+    cache.count = 0
+    cache.append(np.array([[i]]))
+    reads.append(cache.count)
+print("passes that read more than 1 token:", {n + 1: r for n, r in enumerate(reads) if r > 1})
+print(f"on average, once the window is full: {np.mean(reads[64:224]):.2f} tokens for each new one")
+
+# %%
+figure, axes = subplots(size=(7, 2.6))
+n = np.arange(1, 251)
+axes.plot(n, np.minimum(n, T), color=ORANGE, label="full pass over the window")
+axes.bar(n, reads, width=1, color=BLUE, label="KV cache")
+axes.set(xlabel="new token, number", ylabel="tokens read for it")
+axes.legend(loc="upper right", bbox_to_anchor=(1, 0.95))
+show(figure, "Tokens read for each of 250 new tokens. The full pass reads all of the window: 1, 2, and "
+             "so on up to 64. The cache reads 1 each time, except for spikes of 32 whenever the window "
+             "is full.")
+
+# %% [markdown]
+# As we said: on average one token more for each new one. Now a tempting improvement: reading half a
+# window again looks like waste, since its keys are there. This class moves them to the front and goes
+# on. **Before you run the cell:** at which token will the check notice?
 
 # %%
 class MovesOldKeys(KVCache):
@@ -506,26 +563,23 @@ for temperature in (0.5, 0.8, 1.5):
 # $$\text{full pass: } n\, n_{layer}\,(12 C^2 + 2 n C), \qquad \text{cache: } n_{layer}\,(12 C^2 + 2 n C).$$
 #
 # The ratio is $n$, as the figure shows. The cell after it looks at the clock: 57 new tokens after a
-# prompt of 7. By the count, the factor grows from 8 to 63 on the way. Before you run that one: how
+# prompt of 7. By the count, the factor grows from 8 to 63 on the way. **Before you run that one:** how
 # many times as fast do you expect the cache to be on your machine?
 
 # %%
 n_layer, C = model.config.n_layer, model.config.n_embd
 n = np.arange(1, model.config.block_size + 1)
 cached = n_layer * (12 * C**2 + 2 * n * C) / 1e6
+print(f"with {n[-1]} tokens: {n[-1] * cached[-1]:.1f} million against {cached[-1]:.2f} million")
+
+# %%
 figure, axes = subplots(size=(5.5, 3.2))
 axes.plot(n, n * cached, color=ORANGE, label="full pass for every token")
 axes.plot(n, cached, "--", color=BLUE, label="KV cache")
-axes.set_yscale("log")
-axes.set_xlabel("tokens in the window")
-axes.set_ylabel("multiplications (millions)")
+axes.set(xlabel="tokens in the window", ylabel="multiplications (millions)", yscale="log")
 axes.legend()
-show(
-    figure,
-    "Multiplications for one new token against the tokens in the window, on a logarithmic axis. The "
-    "full pass grows to 64 times the cost of the cache, which stays almost flat.",
-)
-print(f"with {n[-1]} tokens: {n[-1] * cached[-1]:.1f} million against {cached[-1]:.2f} million")
+show(figure, "Multiplications for one new token against the tokens in the window, on a logarithmic axis. "
+             "The full pass grows to 64 times the cost of the cache, which stays almost flat.")
 
 # %% tags=["measurement"]
 import time
@@ -553,37 +607,55 @@ print(f"57 tokens: the cache is {without / with_cache:.1f} times as fast here")
 import re
 
 known = set(re.findall(r"[a-z']+", text.lower()))
-temperatures = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
-real, variety = [], []
-for temperature in temperatures:
-    out = generate(model, np.repeat(prompt, 8, axis=0), 150, temperature=temperature,
-                   rng=np.random.default_rng(2))
+
+def measure(**settings):
+    """Real words and variety of eight samples of 150 characters."""
+    eight = np.repeat(prompt, 8, axis=0)
+    out = generate(model, eight, 150, rng=np.random.default_rng(2), **settings)
     samples = [tokenizer.decode(row[7:].tolist()) for row in out]
     words = [w for s in samples for w in re.findall(r"[a-z']+", s.lower())]
     runs = [s[i : i + 8] for s in samples for i in range(len(s) - 7)]
-    real.append(sum(w in known for w in words) / len(words))
-    variety.append(len(set(runs)) / len(runs))
-    print(f"temperature {temperature:4}: real words {real[-1]:.2f}, variety {variety[-1]:.2f}")
+    return sum(w in known for w in words) / len(words), len(set(runs)) / len(runs)
+
+# %% [markdown]
+# **Before you run the next cell:** at temperature 0, why will the variety be near 0, and not higher?
+
+# %%
+temperatures = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
+measured = [measure(temperature=t) for t in temperatures]
+for t, (real, variety) in zip(temperatures, measured, strict=True):
+    print(f"temperature {t:4}: real words {real:.2f}, variety {variety:.2f}")
 
 # %%
 figure, axes = subplots(size=(5.5, 3.2))
+real, variety = np.transpose(measured)
 axes.plot(temperatures, real, "o-", color=BLUE, label="words that Shakespeare has")
 axes.plot(temperatures, variety, "s-", color=ORANGE, label="runs of 8 that differ")
-axes.set_xlabel("temperature")
-axes.set_ylabel("part of the sample")
-axes.set_ylim(0, 1.05)
+axes.set(xlabel="temperature", ylabel="part of the sample", ylim=(0, 1.05))
 axes.legend(loc=(0.22, 0.06))
-show(
-    figure,
-    "Real words and variety of samples against temperature. Variety rises from near 0 at "
-    "temperature 0 to almost 1 at 0.5; real words fall from 0.25 on, and faster past 1.",
-)
+show(figure, "Real words and variety of samples against temperature. Variety rises from near 0 at "
+             "temperature 0 to almost 1 at 0.5; real words fall from 0.25 on, and faster past 1.")
 
 # %% [markdown]
-# At temperature 0 the eight samples are one and the same, so variety is near 0. With rising
-# temperature variety grows first and the words fall apart later. In between lies a range that is
-# good at both; the command `numpygpt sample` takes 0.8. Change `temperatures` to a list of top-p
-# values at temperature 1, pass `top_p`, and see whether you like that trade better.
+# At temperature 0 nothing is left to chance: the eight samples are one and the same, which runs in
+# circles besides. With rising temperature variety grows first and the words fall apart later. In
+# between lies a range that is good at both; the command `numpygpt sample` takes 0.8.
+#
+# And the cuts? They take away what we called the tail, at temperature 1. Compare them with the
+# temperatures above: is there one that does as well in both?
+
+# %%
+for settings in ({"top_k": 5}, {"top_k": 10}, {"top_p": 0.9}, {"top_p": 0.7}):
+    real_words, varied = measure(**settings)
+    print(f"{settings!s:15} real words {real_words:.2f}, variety {varied:.2f}")
+
+# %% [markdown]
+# Every cut makes more words real than temperature 1 alone, at next to no cost in variety. And top-p 0.7
+# gives, on both scales, what temperature 0.5 gives. For this model, to cut the tail and to lower the
+# temperature are nearly the same trade.
+#
+# Try it: temperature and cut together, such as `measure(temperature=0.8, top_p=0.9)`. Can you find
+# settings that are better at both than any line above?
 #
 # ## Export
 

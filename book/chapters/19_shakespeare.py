@@ -4,7 +4,10 @@
 # Everything is built. Now three GPTs get the same text, cut in three ways: into characters, into
 # words, and into BPE tokens ([chapter 14](14_bpe.ipynb)). Before we train them, let us see what
 # they know. It should be nothing: each gives every one of its V tokens the probability $1/V$, with
-# a loss of $\ln V$. We turn that into bits per character, as in [chapter 13](13_tokenizers.ipynb).
+# a loss of $\ln V$. We turn that into bits per character, as in [chapter 13](13_tokenizers.ipynb), where
+# it was $\log_2 63$ for characters. **Before you run the cells below:** will it be the same for all three?
+#
+# The two numbers of the first cell are the size of everything that follows.
 
 # %%
 SCALE = 1   # 2: twice as wide, as deep, and as much context, for about ten times the arithmetic
@@ -59,12 +62,14 @@ for name, tok in tokenizers.items():
 # | `wte.W` | an embedding for each token, and the head | `(V, C)` |
 # | `train[name]`, `val[name]` | ids of the two texts, nine tenths and one tenth | `(N,)` |
 #
-# All three see the same number of tokens. For a token of $V$ possible ones, a model of $P$ numbers
-# does about $2P$ multiplications and additions forward, and twice that backward: each weight meets
-# each token once, and each of its two gradients does so again. The embedding is read forward
-# without any arithmetic, but as head it is multiplied in full. So the cost of a step is about
+# All three see the same number of tokens. For each token, a model of $P$ parameters does about $2P$
+# operations forward, a multiplication and an addition for each weight, and twice that backward: one
+# product for the gradient of the weight, one for the gradient of its input. The embedding is read
+# forward without any arithmetic, but as head it is multiplied in full. So the cost of a step is about
 #
-# $$6 \, B T \,(P_{\text{blocks}} + V C).$$
+# $$6 \, B T \,(P_{\text{blocks}} + V C)$$
+#
+# operations on floating-point numbers. A `GFLOP` is a billion of them.
 
 # %%
 from numpygpt import GPT, GPTConfig
@@ -83,8 +88,8 @@ for name, tok in tokenizers.items():
           f"   {6 * B * T * (blocks + V * C) / 1e9:.2f} GFLOP a step")
 
 # %% [markdown]
-# The blocks are equal. The word model spends most of its numbers, and most of its work, on the
-# table of its words. So "the same budget" is a choice: the same tokens, as here, are not the same
+# The blocks are equal. The word model spends most of its parameters, and most of its work, on
+# the table of its words. So "the same budget" is a choice: the same tokens, as here, are not the same
 # arithmetic, and not the same text either, since a step of the word model reads several times as
 # many characters.
 #
@@ -292,12 +297,13 @@ for name in tokenizers:
 # model is close to the BPE model and ends ahead of the word model. It read the text less than twice,
 # the word model more than five times. So three sentences are true at once: with equal steps, BPE is
 # best by far; with equal text, it is best by a little; and the MLP of chapter 7, with a fifth of the
-# char model's numbers, comes within a tenth of a bit of it. A small GPT is a slow starter. What it
-# has ahead of the MLP is that it goes on: more context made the MLP worse in chapter 7, and makes a
-# GPT better (try `SCALE = 2`).
+# char model's parameters, comes close to it. A small GPT is a slow starter. The char curve is still
+# falling when it ends, and in the right plot it is the steepest of the three: it has the most to gain
+# from more steps. And where more context made the MLP worse in chapter 7, a GPT reads it with hardly
+# any parameters more; whether that pays, `SCALE = 2` will tell.
 #
 # One GPT needs fewer bits than `lzma`, and two do not. `lzma` keeps the whole text to point back to;
-# a GPT has only its numbers to remember with.
+# a GPT has only its parameters to remember with.
 #
 # ## What they write
 
@@ -358,9 +364,9 @@ print("the honest model does not:", repeats(models["char"]) < 0.3)
 # %% [markdown]
 # ## Look inside: what the heads attend to
 #
-# Each head of your char model has learned where to look. Rows are the characters that ask, columns
-# those that they read from. **Before you look:** what might a head find useful to look at when the
-# next letter of a word is wanted?
+# Each head of the char model has learned where to look. Rows are the characters that ask, columns
+# those that they read from; the darker, the larger the weight. **Before you look:** what might a head
+# find useful to look at when the next letter of a word is wanted?
 
 # %%
 line = "my lord, I will not speak"
@@ -377,8 +383,8 @@ show(figure, "Attention weights of eight heads over one line, rows asking, colum
 
 # %% [markdown]
 # The first block looks nearby, and some heads look mostly at the character before. The second
-# block looks far and wide. We can put numbers to it: the mean weight on the character itself, on
-# the one before, and so on.
+# block looks far and wide, and some of its heads pick out single characters far back. We can put
+# numbers to it: the mean weight on the character itself, on the one before, and so on.
 
 # %% tags=["measurement"]
 T_line = len(line)
