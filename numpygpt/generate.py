@@ -40,7 +40,8 @@ def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p={top_p} must be more than 0 and at most 1")
     if temperature == 0:
-        return np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+        likeliest = logits.argmax(axis=-1)[:, None]
+        return (np.arange(logits.shape[-1]) == likeliest).astype(np.float64)
     p = softmax(logits.astype(np.float64) / temperature)
     return p if top_k is top_p is None else keep_likeliest(p, top_k, top_p)
 

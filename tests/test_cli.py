@@ -103,7 +103,7 @@ def test_the_program_runs_as_a_module_and_as_a_command(folder):
     command = Path(sysconfig.get_path("scripts"), "numpygpt")
     for program in ([sys.executable, "-m", "numpygpt"], [command]):
         result = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True)
-        for command in ("datagen", "train", "sample", "plot", "test"):
+        for command in ("datagen", "train", "sample", "export", "plot", "test"):
             assert command in result.stdout
 
 
@@ -538,7 +538,44 @@ def test_a_run_can_be_resumed_before_its_first_evaluation(folder, monkeypatch):
     assert run("train", "--resume") == 0
 
 
+def test_a_model_goes_out_as_gpt2_files_and_comes_back_with_the_same_text(folder, capsys):
+    train("--max_iters", 2)
+    capsys.readouterr()
+    assert run("export", "new/gpt") == 0
+    assert capsys.readouterr().out.replace("\\", "/") == (
+        f"new/gpt: {sum(a.size for a in model_arrays().values()):,} parameters in "
+        "config.json, merges.txt, model.safetensors, vocab.json\n"
+    )
+    options = ["--num_samples", 2, "--max_new_tokens", 30, "--prompt", "First"]
+    texts = []
+    for source in (["--out_dir", "out/char"], ["--pretrained", "new/gpt"]):
+        assert run("sample", *source, *options) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] and texts[0].count("First") == 2
+
+
+def model_arrays():
+    arrays, _ = load_checkpoint("out/char/checkpoint.npz")
+    return {name: a for name, a in arrays.items() if name.startswith("model.")}
+
+
 # ---- mistakes ----
+
+
+def test_gpt2_files_that_cannot_be_read_or_written(folder, capsys):
+    train("--max_iters", 1)
+    assert run("export", "gpt") == 0
+    both = ["sample", "--pretrained", "gpt", "--out_dir", "out/char"]
+    assert "name two models: give one" in fails_with_one_line(capsys, *both)
+    assert "is there already" in fails_with_one_line(capsys, "export", "gpt")
+    missing = fails_with_one_line(capsys, "export", "new", "--out_dir", "none")
+    assert "does not exist: train first" in missing
+    assert "exist" in fails_with_one_line(capsys, "sample", "--pretrained", "none")
+    path = folder / "gpt/model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    line = fails_with_one_line(capsys, "sample", "--pretrained", "gpt")
+    assert "model.safetensors is damaged or not a safetensors file" in line
+    assert not (folder / "new").exists()
 
 
 def test_no_such_file(folder, capsys):

@@ -1,5 +1,7 @@
 """Sampling and the KV cache."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -158,3 +160,16 @@ def test_arguments_out_of_range_are_refused(bad):
 def test_a_prompt_without_tokens_or_without_a_batch_is_refused(shape):
     with pytest.raises(ValueError, match=r"\(B, T\) with at least one token"):
         generate(model(), np.zeros(shape, int), 3, rng=np.random.default_rng(0))
+
+
+def test_greedy_needs_no_table_of_the_vocabulary_squared():
+    # Of GPT-2's 50,257 tokens it would take 20 GB.
+    logits = np.zeros((2, 20_000))
+    logits[[0, 1], [3, 19_999]] = 1
+    tracemalloc.start()
+    try:
+        p = next_token_probs(logits, temperature=0)
+        assert tracemalloc.get_traced_memory()[1] < 10 * logits.nbytes
+    finally:
+        tracemalloc.stop()
+    assert p.argmax(axis=-1).tolist() == [3, 19_999] and p.sum() == 2

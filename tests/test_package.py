@@ -87,6 +87,7 @@ def test_chapters_export_what_the_design_says():
         16: {"training.py", "checkpoint.py", "metrics.py"},
         17: {"generate.py"},
         18: {"engine.py"},
+        21: {"safetensors.py", "pretrained.py", "pretrained_export.py"},
     }
     found = {}
     for module, chapter in ORDER.items():
@@ -96,7 +97,7 @@ def test_chapters_export_what_the_design_says():
 
 def test_public_names_are_where_the_design_says():
     code = """
-from numpygpt import GPT, GPTConfig, gradcheck
+from numpygpt import GPT, GPTConfig, from_pretrained, gradcheck
 import numpygpt.gradcheck
 from numpygpt import gradcheck as again
 assert callable(gradcheck) and again is gradcheck

@@ -83,6 +83,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #     16["16 Training"]
 #     17["17 Sampling"]
 #     19["19 Shakespeare"]
+#     21["21 GPT-2"]
 #     1 --> 2
 #     2 --> 3
 #     3 --> 4
@@ -102,6 +103,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #     15 --> 16
 #     16 --> 17
 #     17 --> 19
+#     17 --> 21
 # ```
 #
 # The minutes are for reading and running, and after the plus for the exercises: take them as an
@@ -122,11 +124,12 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [11 Transformer](11_transformer.ipynb) | the residual stream and its blocks | 65 + 65 |
 # | [12 GPT](12_gpt.ipynb) | the whole model, every gradient checked | 70 + 70 |
 # | [13 Tokenizers](13_tokenizers.ipynb) | characters and words, bits per character | 75 + 75 |
-# | [14 BPE](14_bpe.ipynb) | byte-pair encoding, lossless on any bytes | 70 + 85 |
+# | [14 BPE](14_bpe.ipynb) | byte-pair encoding, lossless on any bytes | 90 + 85 |
 # | [15 Data](15_data.ipynb) | token files and batches | 65 + 65 |
 # | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 100 + 75 |
 # | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 70 + 95 |
 # | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs compared in bits per character; your own layers in one | 50 |
+# | [21 GPT-2](21_gpt2.ipynb) | the published weights of GPT-2 in your GPT, and yours in theirs | 100 + 115 |
 
 # %% [markdown]
 # ## Shapes

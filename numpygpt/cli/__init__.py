@@ -1,16 +1,23 @@
-"""The command line: datagen, train, sample, plot, test. Written by hand."""
+"""The command line: datagen, train, sample, export, plot, test. Written by hand."""
 
 import argparse
 import os
 import sys
 
 from numpygpt.checkpoint import CheckpointError
-from numpygpt.cli import datagen, plot, sample, test, train
+from numpygpt.cli import datagen, export, plot, sample, test, train
 from numpygpt.cli.errors import UsageError
 from numpygpt.data import DataError
 from numpygpt.training import DivergedError
 
-COMMANDS = {"datagen": datagen, "train": train, "sample": sample, "plot": plot, "test": test}
+COMMANDS = {
+    "datagen": datagen,
+    "train": train,
+    "sample": sample,
+    "export": export,
+    "plot": plot,
+    "test": test,
+}
 
 
 def main(argv=None):

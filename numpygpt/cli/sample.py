@@ -9,6 +9,7 @@ from numpygpt.checkpoint import load_model
 from numpygpt.cli.errors import UsageError
 from numpygpt.cli.runs import DEFAULT_OUT, read_checkpoint
 from numpygpt.generate import generate
+from numpygpt.pretrained import load_pretrained
 
 ABOUT = "Let a trained GPT write."
 BUNDLED = Path("data/checkpoints/shakespeare_char")
@@ -17,6 +18,7 @@ BUNDLED = Path("data/checkpoints/shakespeare_char")
 def add_options(parser):
     add = parser.add_argument
     add("--out_dir", type=Path, metavar="DIR", help=f"of the run; {DEFAULT_OUT}, else {BUNDLED}")
+    add("--pretrained", type=Path, metavar="DIR", help="a folder with GPT-2's files, in its place")
     add("--num_samples", type=int, default=3, metavar="N", help="how many texts; %(default)s")
     add("--max_new_tokens", type=int, default=500, metavar="N", help="tokens to add; %(default)s")
     add("--prompt", metavar="TEXT", help="the text to go on from; a line break")
@@ -30,10 +32,15 @@ def run(args):
     for name, low in (("num_samples", 1), ("max_new_tokens", 1), ("seed", 0)):
         if getattr(args, name) < low:
             raise UsageError(f"--{name} {getattr(args, name)} must be at least {low}")
+    if args.out_dir and args.pretrained:
+        raise UsageError("--out_dir and --pretrained name two models: give one of them")
     folder = args.out_dir or DEFAULT_OUT
     # Before the first training there is still a model to play with: the one that we ship.
-    bundled = args.out_dir is None and BUNDLED.exists() and not DEFAULT_OUT.exists()
-    model, tokenizer, _ = read_checkpoint(BUNDLED if bundled else folder, load_model)
+    bundled = not (args.out_dir or args.pretrained or DEFAULT_OUT.exists()) and BUNDLED.exists()
+    if args.pretrained:
+        model, tokenizer = load_pretrained(args.pretrained)
+    else:
+        model, tokenizer, _ = read_checkpoint(BUNDLED if bundled else folder, load_model)
     prompt = default_prompt(tokenizer) if args.prompt is None else args.prompt
     rng = np.random.default_rng(args.seed)
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}

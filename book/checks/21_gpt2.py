@@ -1,0 +1,707 @@
+# %%
+import json
+
+KINDS = {"F32": 4, "F16": 2, "BF16": 2}
+
+def file_of(rng, names, metadata, padding):
+    """The bytes of a safetensors file with arrays of these names, in an order of their own."""
+    header, data = ({"__metadata__": {"format": "pt"}} if metadata else {}), b""
+    for name in names:
+        kind = list(KINDS)[int(rng.integers(3))]
+        shape = [int(n) for n in rng.integers(1, 5, int(rng.integers(1, 4)))]
+        n = KINDS[kind] * int(np.prod(shape))
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + n]}
+        data += rng.bytes(n)
+    words = json.dumps(dict(reversed(header.items())), ensure_ascii=False).encode() + b" " * padding
+    return len(words).to_bytes(8, "little") + words + data
+
+# %% task="gpt2-header" cases=true
+def cases(rng):
+    for names, metadata, padding in [
+        (["a"], False, 0), (["W", "b"], False, 3), (["wte.weight", "h.0.ln_1.bias"], True, 0),
+        (["Ünï", "x"], False, 1), ([f"h.{i}.attn.c_attn.weight" for i in range(9)], True, 5), ([], True, 0),
+    ]:
+        notes = ", with metadata" * metadata + ", spaces after the header" * (padding > 0)
+        yield Case(f"{len(names)} arrays{notes}",
+                   [Call({"data": file_of(rng, names, metadata, padding)}, returns="the dict")])
+
+# %% [markdown] task="gpt2-header" hint=1
+# take the file apart in three steps: 8 bytes, then N bytes, then the rest, which you need not read.
+
+# %% [markdown] task="gpt2-header" hint=2
+# int.from_bytes(..., "little") gives N; the numbers begin at byte 8 + N of the file.
+
+# %% [markdown] task="gpt2-header" hint=3
+# json.loads on the bytes 8 to 8 + N; drop __metadata__; the first byte is 8 + N plus the first of the
+# data_offsets.
+
+# %% [markdown] task="gpt2-header" mistake="from-the-header"
+# counts places from the end of the header: the whole file has 8 + N bytes before them
+# ```diff
+# - start + a["data_offsets"][0]
+# + a["data_offsets"][0]
+# ```
+
+# %% [markdown] task="gpt2-header" mistake="eight-forgotten"
+# is 8 too small: the bytes that hold N come before the header
+# ```diff
+# - start + a["data_offsets"][0]
+# + start - 8 + a["data_offsets"][0]
+# ```
+
+# %% [markdown] task="gpt2-header" mistake="the-end"
+# has the place after the last byte: data_offsets begins with the first
+# ```diff
+# - a["data_offsets"][0]
+# + a["data_offsets"][1]
+# ```
+
+# %% [markdown] task="gpt2-header" mistake="length"
+# has the number of bytes where the first byte is asked for
+# ```diff
+# - start + a["data_offsets"][0]
+# + a["data_offsets"][1] - a["data_offsets"][0]
+# ```
+
+# %% task="gpt2-header" mistake="metadata-stays"
+# has an entry for __metadata__, which is no array
+def arrays_in(data):
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    return {
+        name: [a.get("dtype"), a.get("shape"), start + a.get("data_offsets", [0])[0]]
+        for name, a in header.items()
+    }
+
+# %% [markdown] task="gpt2-header" mistake="latin-1"
+# has names with wrong letters: the header is UTF-8
+# ```diff
+# - decode("utf-8")
+# + decode("latin-1")
+# ```
+
+# %% [markdown] task="gpt2-header" mistake="shape-reversed"
+# has shapes the wrong way round
+# ```diff
+# - a["shape"], start
+# + a["shape"][::-1], start
+# ```
+
+# %% [markdown] task="gpt2-header" mistake="bytes-for-shape"
+# has sizes in bytes: a shape counts numbers
+# ```diff
+# - a["shape"], start
+# + [n * {"F32": 4}.get(a["dtype"], 2) for n in a["shape"]], start
+# ```
+
+# %% task="gpt2-header" right="struct"
+def arrays_in(data):
+    import struct
+
+    (n,) = struct.unpack("<Q", data[:8])
+    found = {}
+    for name, a in json.loads(data[8 : 8 + n]).items():
+        if name != "__metadata__":
+            found[name] = [a["dtype"], a["shape"], 8 + n + a["data_offsets"][0]]
+    return found
+
+# %% task="gpt2-header" right="numpy"
+def arrays_in(data):
+    n = int(np.frombuffer(data, "<u8", 1)[0])
+    header = json.loads(str(data[8 : 8 + n], "utf-8"))
+    return {k: [v["dtype"], v["shape"], 8 + n + min(v["data_offsets"])] for k, v in header.items()
+            if not k.startswith("__")}
+
+# %% task="gpt2-header" right="byte-by-byte"
+def arrays_in(data):
+    n = 0
+    for byte in reversed(data[:8]):
+        n = 256 * n + byte
+    header = json.loads(data[8:][:n])
+    if "__metadata__" in header:
+        del header["__metadata__"]
+    return dict((name, [a["dtype"], a["shape"], a["data_offsets"][0] + n + 8]) for name, a in header.items())
+
+# %% task="gpt2-header" reject="from-the-back"
+def arrays_in(data):
+    n = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + n].rstrip())
+    header.pop("__metadata__", None)
+    start = 8 + len(data[8 : 8 + n].rstrip())
+    return {name: [a["dtype"], a["shape"], start + a["data_offsets"][0]] for name, a in header.items()}
+
+# %% task="gpt2-header" reject="in-the-order-of-the-header"
+def arrays_in(data):
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header.pop("__metadata__", None)
+    found = {}
+    for name, a in header.items():
+        found[name] = [a["dtype"], a["shape"], start]
+        start += a["data_offsets"][1] - a["data_offsets"][0]
+    return found
+
+# %% task="gpt2-from-bf16" cases=true
+def cases(rng):
+    for shape in [(7,), (3, 2), (1, 1), (2, 3, 2), (0,), ()]:
+        x = rng.normal(size=shape).astype(np.float32) * np.float32(10.0) ** rng.integers(-30, 30, shape)
+        bits = np.asarray(np.asarray(x, np.float32).view(np.uint32) >> 16).astype(np.uint16)
+        yield Case(f"bits of shape {shape}", [Call({"bits": bits}, returns=("x", "the dtype"))],
+                   strided=bits.ndim > 1)
+    special = np.array([0, 0x8000, 0x7F80, 0xFF80, 0x3F80, 0xC000, 1, 0x7F7F], np.uint16)
+    yield Case("zeros, infinities, the smallest and the largest",
+               [Call({"bits": special}, returns=("x", "the dtype"))])
+
+# %% [markdown] task="gpt2-from-bf16" hint=1
+# the 16 bits move up by 16 places, and zeros follow. Then the 32 bits are read as a float32.
+
+# %% [markdown] task="gpt2-from-bf16" hint=2
+# a uint16 has no room for that: make it wider first. astype changes the type and keeps the number, view
+# changes the type and keeps the bits.
+
+# %% [markdown] task="gpt2-from-bf16" hint=3
+# to uint32 by value, shift left by 16, then to float32 by bits.
+
+# %% [markdown] task="gpt2-from-bf16" mistake="by-value"
+# has the bits read as a whole number: view keeps bits, astype keeps values
+# ```diff
+# - .view(np.float32)
+# + .astype(np.float32)
+# ```
+
+# %% [markdown] task="gpt2-from-bf16" mistake="not-shifted"
+# has the bits in the lower half
+# ```diff
+# - (bits.astype(np.uint32) << 16)
+# + bits.astype(np.uint32)
+# ```
+
+# %% [markdown] task="gpt2-from-bf16" mistake="no-room"
+# is 0: a uint16 shifted by 16 places has lost all its bits; make it wider first
+# ```diff
+# - (bits.astype(np.uint32) << 16)
+# + (bits << np.uint16(16)).astype(np.uint32)
+# ```
+
+# %% [markdown] task="gpt2-from-bf16" mistake="float16"
+# has the bits read as F16, which has 5 bits of exponent where BF16 has 8
+# ```diff
+# - (bits.astype(np.uint32) << 16).view(np.float32)
+# + np.ascontiguousarray(bits).view(np.float16).astype(np.float32).reshape(bits.shape)
+# ```
+
+# %% [markdown] task="gpt2-from-bf16" mistake="float64"
+# is float64, and float32 is asked for
+# ```diff
+# - .view(np.float32)
+# + .view(np.float32).astype(np.float64)
+# ```
+
+# %% [markdown] task="gpt2-from-bf16" mistake="no-sign"
+# has lost the sign, the uppermost bit
+# ```diff
+# - (bits.astype(np.uint32) << 16)
+# + ((bits & 0x7FFF).astype(np.uint32) << 16)
+# ```
+
+# %% [markdown] task="gpt2-from-bf16" mistake="ones-below"
+# has ones in the lower half, where zeros are due
+# ```diff
+# - (bits.astype(np.uint32) << 16)
+# + (bits.astype(np.uint32) << 16 | 0xFFFF)
+# ```
+
+# %% [markdown] task="gpt2-from-bf16" right="times-65536"
+# ```diff
+# - (bits.astype(np.uint32) << 16).view(np.float32)
+# + (bits * np.uint32(65536)).view("f4")
+# ```
+
+# %% task="gpt2-from-bf16" right="two-halves"
+def from_bf16(bits):
+    halves = np.zeros((bits.size, 2), "<u2")    # the lower half comes first
+    halves[:, 1] = bits.ravel()
+    return halves.view("<f4").reshape(bits.shape)
+
+# %% task="gpt2-from-bf16" right="loop"
+def from_bf16(bits):
+    import struct
+
+    numbers = [struct.unpack("<f", b"\0\0" + int(n).to_bytes(2, "little"))[0] for n in bits.ravel()]
+    return np.array(numbers, np.float32).reshape(bits.shape)
+
+# %% [markdown] task="gpt2-from-bf16" reject="flat"
+# ```diff
+# - .view(np.float32)
+# + .view(np.float32).ravel()
+# ```
+
+# %% [markdown] task="gpt2-from-bf16" reject="no-infinity"
+# ```diff
+# - return (bits.astype(np.uint32) << 16).view(np.float32)
+# + return np.nan_to_num((bits.astype(np.uint32) << 16).view(np.float32))
+# ```
+
+# %% task="gpt2-to-bf16" cases=true
+def cases(rng):
+    def numbers(bits):
+        return np.array(bits, np.uint32).view(np.float32)
+
+    for shape in [(9,), (3, 2), (1, 1), (2, 3, 4)]:
+        x = rng.normal(size=shape).astype(np.float32)
+        yield Case(f"x of shape {shape}", [Call({"x": x}, returns=("the bits", "the dtype"))])
+    for title, low in [("halfway between two", 0x8000), ("a little above halfway", 0x8001),
+                       ("a little below halfway", 0x7FFF), ("exact", 0)]:
+        upper = rng.integers(0x3F00, 0x4100, 6).astype(np.uint32)
+        upper[:2] = [0x3F80, 0x3F81]    # one whose last bit is 0, and one where it is 1
+        x = numbers(upper << 16 | low)
+        yield Case(title, [Call({"x": np.concatenate([x, -x])}, returns=("the bits", "the dtype"))])
+    limits = numbers([0, 0x80000000, 0x7F800000, 0xFF800000, 0x7F7FFFFF, 0xFF7FFFFF, 1, 0x3FFFFFFF])
+    yield Case("zeros, infinities, the largest, and a carry into the exponent",
+               [Call({"x": limits}, returns=("the bits", "the dtype"))])
+
+# %% [markdown] task="gpt2-to-bf16" hint=1
+# look at the bits as a whole number, as in task 2. To round to a multiple of 65,536, add about half of it
+# and cut.
+
+# %% [markdown] task="gpt2-to-bf16" hint=2
+# half is 0x8000. With 0x7FFF, halfway goes down; with 0x8000, up. Which of the two you want depends on
+# the last bit of the upper half.
+
+# %% [markdown] task="gpt2-to-bf16" hint=3
+# add 0x7FFF and, on top, bit 16 itself; then shift right by 16 and make it uint16.
+
+# %% [markdown] task="gpt2-to-bf16" mistake="cut"
+# is cut off, not rounded: the lower half decides which neighbour is nearer
+# ```diff
+# - (bits + 0x7FFF + last)
+# + bits
+# ```
+
+# %% [markdown] task="gpt2-to-bf16" mistake="halfway-up"
+# goes up at every halfway: of the two neighbours, take the one whose last bit is 0
+# ```diff
+# - 0x7FFF + last
+# + 0x8000
+# ```
+
+# %% [markdown] task="gpt2-to-bf16" mistake="halfway-down"
+# goes down at every halfway: of the two neighbours, take the one whose last bit is 0
+# ```diff
+# - 0x7FFF + last
+# + 0x7FFF
+# ```
+
+# %% [markdown] task="gpt2-to-bf16" mistake="to-odd"
+# takes, halfway, the neighbour whose last bit is 1: it should be 0
+# ```diff
+# - 0x7FFF + last
+# + 0x8000 - last
+# ```
+
+# %% [markdown] task="gpt2-to-bf16" mistake="always-up"
+# goes up always: add about half, not all, of what is cut
+# ```diff
+# - 0x7FFF + last
+# + 0xFFFF
+# ```
+
+# %% [markdown] task="gpt2-to-bf16" mistake="lower-half"
+# is the lower half: the sign, the exponent and the first of the fraction are in the upper one
+# ```diff
+# - ((bits + 0x7FFF + last) >> 16)
+# + (bits & 0xFFFF)
+# ```
+
+# %% task="gpt2-to-bf16" mistake="float16"
+# is F16, which has another exponent
+def to_bf16(x):
+    with np.errstate(over="ignore"):
+        return x.astype(np.float16).view(np.uint16)
+
+# %% [markdown] task="gpt2-to-bf16" mistake="by-value"
+# is the number itself, made whole: look at its bits with view
+# ```diff
+# - x.view(np.uint32)
+# + np.nan_to_num(np.abs(x), posinf=0).astype(np.uint64).astype(np.uint32)
+# ```
+
+# %% task="gpt2-to-bf16" right="compare"
+def to_bf16(x):
+    bits = x.view(np.uint32)
+    upper, lower = bits >> 16, bits & 0xFFFF
+    up = (lower > 0x8000) | ((lower == 0x8000) & (upper % 2 == 1))
+    return (upper + up).astype(np.uint16)
+
+# %% task="gpt2-to-bf16" right="loop"
+def to_bf16(x):
+    out = np.empty(x.shape, np.uint16)
+    for place in np.ndindex(x.shape):
+        n = int(x[place].view(np.uint32))
+        upper, lower = divmod(n, 65536)
+        out[place] = upper + (lower > 32768 or (lower == 32768 and upper % 2))
+    return out
+
+# %% task="gpt2-to-bf16" right="round"
+def to_bf16(x):
+    # np.round goes, halfway, to the even one
+    return np.round(x.view(np.uint32).astype(np.float64) / 65536).astype(np.uint16)
+
+# %% [markdown] task="gpt2-to-bf16" reject="negative-numbers-down"
+# ```diff
+# - 0x7FFF + last
+# + np.where(x < 0, 0x7FFF, 0x7FFF + last).astype(np.uint32)
+# ```
+
+# %% [markdown] task="gpt2-to-bf16" reject="uint32"
+# ```diff
+# - .astype(np.uint16)
+# +
+# ```
+
+# %% task="gpt2-names" cases=true
+def cases(rng):
+    parts = ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"]
+    inside = [f"h.{i}.{part}.{kind}" for i, part in enumerate(parts) for kind in ("weight", "bias")]
+    others = ["wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"]
+    none = ["h.0.attn.bias", "h.3.attn.masked_bias", "lm_head.weight", "h.1.attn.c_attn.scale",
+            "wte.bias", "h.2.mlp.c_up.weight", "g.0.ln_1.weight"]
+    far = ["h.10.ln_1.weight", "h.47.mlp.c_proj.bias", "h.11.attn.c_attn.weight"]
+    for title, names in [("in a block", inside), ("outside the blocks", others), ("blocks 10 and more", far),
+                         ("what we do not have", none)]:
+        for prefix in ("", "transformer."):
+            yield Case(title + (", with transformer. before it" if prefix else ""),
+                       [Call({"theirs": prefix + name}, returns="the name") for name in names])
+
+# %% [markdown] task="gpt2-names" hint=1
+# first take off what may stand before; then there are four names outside the blocks, and all others
+# begin with h, a dot, a number, a dot.
+
+# %% [markdown] task="gpt2-names" hint=2
+# what is left is a part, a dot, and weight or bias. A part may have a dot in it, so cut at the last one.
+
+# %% [markdown] task="gpt2-names" hint=3
+# weight is gamma and bias is beta where the part is a norm, else W and b; None for a part that is not in
+# PARTS. In h.0.attn.bias the part is attn.
+
+# %% [markdown] task="gpt2-names" mistake="prefix-stays"
+# is None for names with transformer. before them
+# ```diff
+# -     theirs = theirs.removeprefix("transformer.")
+# +     theirs = theirs
+# ```
+
+# %% [markdown] task="gpt2-names" mistake="norms-as-linear"
+# has W and b in a norm: they are gamma and beta there
+# ```diff
+# -     names = ("gamma", "beta") if part.startswith("ln") else ("W", "b")
+# +     names = ("W", "b")
+# ```
+
+# %% [markdown] task="gpt2-names" mistake="weight-and-bias-exchanged"
+# has weight and bias exchanged
+# ```diff
+# - names[kind == 'bias']
+# + names[kind != 'bias']
+# ```
+
+# %% [markdown] task="gpt2-names" mistake="one-digit"
+# is wrong for blocks 10 and more, whose number has two digits
+# ```diff
+# -     number, _, rest = rest.partition(".")
+# +     number, rest = rest[:1], rest.partition(".")[2]
+# ```
+
+# %% [markdown] task="gpt2-names" mistake="one-name-for-c_proj"
+# is the same for two arrays: there is a c_proj in attn and one in mlp
+# ```diff
+# - PARTS[part]
+# + PARTS['attn.c_proj' if part.endswith('c_proj') else part]
+# ```
+
+# %% task="gpt2-names" mistake="mask"
+# takes the mask for a parameter, or fails to see what we do not have
+def our_name(theirs):
+    theirs = theirs.removeprefix("transformer.")
+    if theirs in OUTSIDE:
+        return OUTSIDE[theirs]
+    name = theirs.replace("h.", "blocks.", 1)
+    for old, new in PARTS.items():
+        name = name.replace(old, new)
+    norm = ".ln" in name
+    return name.replace("weight", "gamma" if norm else "W").replace("bias", "beta" if norm else "b")
+
+# %% [markdown] task="gpt2-names" mistake="h-stays"
+# begins with h: we call it blocks
+# ```diff
+# - f"blocks.
+# + f"h.
+# ```
+
+# %% [markdown] task="gpt2-names" mistake="any-kind"
+# is a bias where the last part is neither weight nor bias
+# ```diff
+# -  or kind not in ("weight", "bias")
+# +
+# - names[kind == 'bias']
+# + names[kind != 'weight']
+# ```
+
+# %% task="gpt2-names" right="regular-expression"
+def our_name(theirs):
+    import re
+
+    theirs = re.sub(r"^transformer\.", "", theirs)
+    found = re.fullmatch(r"h\.(\d+)\.(ln_[12]|attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.(weight|bias)", theirs)
+    if not found:
+        return OUTSIDE.get(theirs)
+    number, part, kind = found.groups()
+    last = {"weight": "gamma", "bias": "beta"} if part[:2] == "ln" else {"weight": "W", "bias": "b"}
+    return ".".join(["blocks", number, PARTS[part], last[kind]])
+
+# %% task="gpt2-names" right="table"
+def our_name(theirs):
+    table = dict(OUTSIDE)
+    for i in range(1000):
+        for part, ours in PARTS.items():
+            for kind, last in zip(("weight", "bias"), ("gamma", "beta") if "ln" in part else ("W", "b")):
+                table[f"h.{i}.{part}.{kind}"] = f"blocks.{i}.{ours}.{last}"
+    return table.get(theirs.removeprefix("transformer."))
+
+# %% task="gpt2-names" right="split"
+def our_name(theirs):
+    words = theirs.split(".")
+    if words[0] == "transformer":
+        words = words[1:]
+    if ".".join(words) in OUTSIDE:
+        return OUTSIDE[".".join(words)]
+    if len(words) < 4 or words[0] != "h":
+        return None
+    part = PARTS.get(".".join(words[2:-1]))
+    kinds = {"weight": "gamma", "bias": "beta"} if part in ("ln1", "ln2") else {"weight": "W", "bias": "b"}
+    return f"blocks.{words[1]}.{part}.{kinds[words[-1]]}" if part and words[-1] in kinds else None
+
+# %% [markdown] task="gpt2-names" reject="any-first-word"
+# ```diff
+# - h != "h" or not
+# + not
+# ```
+
+# %% task="gpt2-heads" cases=true
+def cases(rng):
+    for number, (H, D) in enumerate([(2, 3), (3, 2), (1, 4), (4, 1), (2, 2), (5, 3)]):
+        C = H * D
+        for options in [{}, *([{"strided": True}], [{"float32": True}])[number % 2]]:
+            yield Case(f"{H} heads of {D}" + "".join(f", {name}" for name in options),
+                       [Call({"W": rng.normal(size=(C, 3 * C)), "b": rng.normal(size=3 * C),
+                              "n_heads": H}, returns=("W", "b"))], **options)
+
+# %% [markdown] task="gpt2-heads" hint=1
+# the 3C columns are numbered by three indices. Write down which runs slowest and which fastest, in
+# their order and in ours.
+
+# %% [markdown] task="gpt2-heads" hint=2
+# theirs: (H, 3, D). Ours: (3, H, D). D is the fastest in both.
+
+# %% [markdown] task="gpt2-heads" hint=3
+# reshape the last axis to (H, 3, D), exchange the first two of these axes, reshape back. A reshape alone
+# never moves a number.
+
+# %% task="gpt2-heads" mistake="unchanged"
+# is as it was: a reshape alone moves no number
+def heads_inside(W, b, n_heads):
+    C = len(W)
+    W = W.reshape(C, n_heads, 3, -1).reshape(C, 3, n_heads, -1).reshape(C, 3 * C)
+    return W, b.reshape(3, n_heads, -1).reshape(3 * C)
+
+# %% [markdown] task="gpt2-heads" mistake="the-way-back"
+# goes from our order to theirs
+# ```diff
+# - W.reshape(C, n_heads, 3, C // n_heads)
+# + W.reshape(C, 3, n_heads, C // n_heads)
+# - b.reshape(n_heads, 3, C // n_heads)
+# + b.reshape(3, n_heads, C // n_heads)
+# ```
+
+# %% [markdown] task="gpt2-heads" mistake="bias-as-it-was"
+# is as it was: its entries belong to the columns of W, and move with them
+# ```diff
+# -     b = b.reshape(n_heads, 3, C // n_heads).swapaxes(0, 1).reshape(3 * C)
+# ```
+
+# %% [markdown] task="gpt2-heads" mistake="rows-too"
+# has its rows moved, too: they are the channels that are read, and stay
+# ```diff
+# -     b = b.reshape
+# +     W = W.reshape(n_heads, C // n_heads, -1).swapaxes(0, 1).reshape(C, 3 * C)
+# +     b = b.reshape
+# ```
+
+# %% [markdown] task="gpt2-heads" mistake="three-fastest"
+# takes q, k and v to alternate column by column: each head has D queries in a row
+# ```diff
+# - W.reshape(C, n_heads, 3, C // n_heads).swapaxes(1, 2)
+# + W.reshape(C, n_heads, C // n_heads, 3).transpose(0, 3, 1, 2)
+# - b.reshape(n_heads, 3, C // n_heads).swapaxes(0, 1)
+# + b.reshape(n_heads, C // n_heads, 3).transpose(2, 0, 1)
+# ```
+
+# %% [markdown] task="gpt2-heads" mistake="heads-fastest"
+# has the heads in the last place: the D columns of a head stay together
+# ```diff
+# - .swapaxes(1, 2)
+# + .transpose(0, 2, 3, 1)
+# - .swapaxes(0, 1)
+# + .transpose(1, 2, 0)
+# ```
+
+# %% task="gpt2-heads" mistake="keys-first"
+# has the keys before the queries: the order is q, k, v
+def heads_inside(W, b, n_heads):
+    C = len(W)
+    W = W.reshape(C, n_heads, 3, C // n_heads).swapaxes(1, 2)[:, [1, 0, 2]].reshape(C, 3 * C)
+    b = b.reshape(n_heads, 3, C // n_heads).swapaxes(0, 1)[[1, 0, 2]].reshape(3 * C)
+    return W, b
+
+# %% task="gpt2-heads" right="slices"
+def heads_inside(W, b, n_heads):
+    D = len(W) // n_heads
+    places = [(3 * head + kind) * D for kind in range(3) for head in range(n_heads)]
+    columns = np.concatenate([np.arange(place, place + D) for place in places])
+    return W[:, columns], b[columns]
+
+# %% task="gpt2-heads" right="split"
+def heads_inside(W, b, n_heads):
+    def move(a):
+        heads = np.split(a, n_heads, axis=-1)
+        kinds = zip(*(np.split(head, 3, axis=-1) for head in heads))
+        return np.concatenate([piece for kind in kinds for piece in kind], axis=-1)
+
+    return move(W), move(b)
+
+# %% task="gpt2-heads" right="loop"
+def heads_inside(W, b, n_heads):
+    C, D = len(W), len(W) // n_heads
+    new_W, new_b = np.empty_like(W), np.empty_like(b)
+    for h in range(n_heads):
+        for kind in range(3):
+            old, new = slice((3 * h + kind) * D, (3 * h + kind + 1) * D), kind * C + h * D
+            new_W[:, new : new + D] = W[:, old]
+            new_b[new : new + D] = b[old]
+    return new_W, new_b
+
+# %% task="gpt2-heads" reject="two-heads-only"
+def heads_inside(W, b, n_heads):
+    C = len(W)
+    if n_heads != 2:
+        return W, b
+    order = np.arange(3 * C).reshape(2, 3, -1).swapaxes(0, 1).ravel()
+    return W[:, order], b[order]
+
+# %% task="gpt2-letters" cases=true
+def cases(rng):
+    tokens = {
+        "letters": b"hello", "a space before": b" the", "a line break and a tab": b"\n\t",
+        "an accent": "théâtre".encode(), "Chinese": "中文".encode(), "nothing": b"",
+        "the bytes around the gaps": bytes([0, 32, 33, 126, 127, 128, 160, 161, 172, 173, 174, 255]),
+        "all bytes": bytes(range(256)), "at random": rng.bytes(20),
+    }
+    for title, token in tokens.items():
+        yield Case(title, [Call({"token": token}, returns="the text")])
+
+# %% [markdown] task="gpt2-letters" hint=1
+# make the table of all 256 bytes first; then the token is a look-up.
+
+# %% [markdown] task="gpt2-letters" hint=2
+# 188 bytes print. The others are 0 to 32, 127 to 160 and 173: a space is number 32 of them.
+
+# %% [markdown] task="gpt2-letters" hint=3
+# count n up from 0 over the bytes that do not print, and give each chr(256 + n).
+
+# %% [markdown] task="gpt2-letters" mistake="own-number"
+# has the characters 256 plus the byte: they are counted without the bytes that print
+# ```diff
+# - chr(256 + n)
+# + chr(256 + byte)
+# ```
+
+# %% task="gpt2-letters" mistake="latin-1"
+# has control characters and spaces as they are: they do not print
+def as_letters(token):
+    return token.decode("latin-1")
+
+# %% task="gpt2-letters" mistake="utf-8"
+# is the text that the bytes stand for: each byte gets a letter of its own
+def as_letters(token):
+    return token.decode("utf-8", "replace").replace(" ", "Ġ").replace("\n", "Ċ").replace("\t", "ĉ")
+
+# %% [markdown] task="gpt2-letters" mistake="soft-hyphen"
+# takes byte 173 for one that prints: it is the soft hyphen, and shows only at the end of a line
+# ```diff
+# - *range(161, 173), *range(174, 256)
+# + *range(161, 256)
+# ```
+
+# %% [markdown] task="gpt2-letters" mistake="last-left-out"
+# takes 126, 172 and 255 for bytes that do not print: range leaves its end out
+# ```diff
+# - [*range(33, 127), *range(161, 173), *range(174, 256)]
+# + [*range(33, 126), *range(161, 172), *range(174, 255)]
+# ```
+
+# %% [markdown] task="gpt2-letters" mistake="ascii-only"
+# takes all bytes from 127 on for ones that do not print
+# ```diff
+# - [*range(33, 127), *range(161, 173), *range(174, 256)]
+# + [*range(33, 127)]
+# ```
+
+# %% [markdown] task="gpt2-letters" mistake="from-255"
+# is one too small: the characters begin at 256
+# ```diff
+# - chr(256 + n)
+# + chr(255 + n)
+# ```
+
+# %% task="gpt2-letters" mistake="counted-in-the-token"
+# depends on the other bytes of the token: count over all 256 bytes
+def as_letters(token):
+    prints = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    n, text = 0, ""
+    for byte in token:
+        text += chr(byte) if byte in prints else chr(256 + n)
+        n += byte not in prints
+    return text
+
+# %% task="gpt2-letters" right="counting"
+def as_letters(token):
+    table, n = [], 0
+    for byte in range(256):
+        if 33 <= byte <= 126 or 161 <= byte <= 172 or 174 <= byte:
+            table.append(chr(byte))
+        else:
+            table.append(chr(256 + n))
+            n += 1
+    return "".join(table[byte] for byte in token)
+
+# %% task="gpt2-letters" right="arithmetic"
+def as_letters(token):
+    def letter(byte):
+        if byte <= 32:
+            return chr(256 + byte)
+        if 127 <= byte <= 160:
+            return chr(256 + 33 + byte - 127)
+        return chr(323) if byte == 173 else chr(byte)
+
+    return "".join(map(letter, token))
+
+# %% task="gpt2-letters" right="translate"
+def as_letters(token):
+    others = [*range(33), *range(127, 161), 173]
+    return token.decode("latin-1").translate({byte: 256 + n for n, byte in enumerate(others)})
+
+# %% [markdown] task="gpt2-letters" reject="no-break-space"
+# ```diff
+# - *range(161, 173)
+# + *range(160, 173)
+# ```

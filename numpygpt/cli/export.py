@@ -1,0 +1,23 @@
+"""`numpygpt export`: a trained GPT as GPT-2's files, for transformers. Written by hand."""
+
+from pathlib import Path
+
+from numpygpt.checkpoint import load_model
+from numpygpt.cli.runs import DEFAULT_OUT, read_checkpoint
+from numpygpt.pretrained_export import save_pretrained
+
+ABOUT = "Write a trained GPT as GPT-2's files, which transformers reads."
+
+
+def add_options(parser):
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder to make")
+    parser.add_argument(
+        "--out_dir", type=Path, metavar="DIR", default=DEFAULT_OUT, help="of the run; %(default)s"
+    )
+
+
+def run(args):
+    model, tokenizer, _ = read_checkpoint(args.out_dir, load_model)
+    save_pretrained(model, tokenizer, args.folder)
+    names = ", ".join(sorted(path.name for path in args.folder.iterdir()))
+    print(f"{args.folder}: {model.num_params():,} parameters in {names}")

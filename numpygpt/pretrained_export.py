@@ -1,0 +1,82 @@
+"""Our GPT into GPT-2's files, which transformers reads, too. Derived in chapter 21."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from numpygpt.data import DataError
+from numpygpt.pretrained import ACTIVATIONS, FIXED, layout
+from numpygpt.safetensors import write_safetensors
+from numpygpt.tokenizers.gpt2_files import CHARS
+from numpygpt.tokenizers.pieces import ID_OF_BYTE
+
+
+def as_letters(token):
+    """Return the bytes of a token as vocab.json writes them: a letter for each."""
+    return "".join(CHARS[ID_OF_BYTE[byte]] for byte in token)
+
+
+def gpt2_tokens(tokenizer):
+    """Return the tokens by id and the merges, both as GPT-2's two files write them."""
+    special = []
+    if tokenizer.kind == "char":
+        tokens, merges = [char.encode() for char in tokenizer.chars], []
+        if long := [char for char in tokenizer.chars if len(char.encode()) > 1]:
+            raise DataError(f"GPT-2's vocabulary is made of bytes, and {long[0]!r} is several")
+    elif tokenizer.kind == "bpe":
+        special = list(tokenizer.special_tokens)
+        tokens = tokenizer.bytes_of[: tokenizer.vocab_size - len(special)]
+        merges = [(tokens[a], tokens[b]) for a, b in tokenizer.merges]
+    else:
+        raise DataError(f"GPT-2's files cannot hold a {tokenizer.kind} tokenizer")
+    lines = [f"{as_letters(a)} {as_letters(b)}" for a, b in merges]
+    return [*map(as_letters, tokens), *special], lines
+
+
+def config_of(config):
+    """Return what config.json says of a GPT with this configuration."""
+    sizes = {name: getattr(config, name) for name in ("vocab_size", "n_layer", "n_head", "n_embd")}
+    kinds = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
+    return {
+        **FIXED,
+        **sizes,
+        "n_positions": config.block_size,
+        "activation_function": kinds[config.activation],
+        "tie_word_embeddings": config.tie_weights,
+        "architectures": ["GPT2LMHeadModel"],
+        "bos_token_id": None,  # else 50256, which may lie outside our vocabulary
+        "eos_token_id": None,
+    }
+
+
+def save_pretrained(model, tokenizer, folder):
+    """Write a GPT-2 folder: config.json, model.safetensors, vocab.json, merges.txt.
+
+    Raises:
+        DataError: the folder is there already, or the files cannot hold this tokenizer.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise DataError(f"{folder} is there already: name a new folder")
+    tokens, merges = gpt2_tokens(tokenizer)
+    params, arrays = model.params(), {}
+    for ours, (theirs, shape) in layout(model.config).items():
+        a = params.get(ours, np.zeros(shape, model.wte.W.dtype))
+        arrays[theirs] = a.T if ours == "head.W" else a
+    beside = folder.with_name(folder.name + ".tmp")
+    beside.mkdir(parents=True)
+    try:
+        write_safetensors(beside / "model.safetensors", arrays)
+        texts = {
+            "config.json": json.dumps(config_of(model.config), indent=2),
+            "vocab.json": json.dumps({t: i for i, t in enumerate(tokens)}, ensure_ascii=False),
+            "merges.txt": "\n".join(["#version: 0.2", *merges, ""]),
+        }
+        for name, content in texts.items():
+            (beside / name).write_text(content, encoding="utf-8", newline="\n")
+        os.rename(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
