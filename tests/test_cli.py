@@ -18,8 +18,8 @@ from numpygpt.cli import main, progress
 from numpygpt.cli.sample import default_prompt
 from numpygpt.data import load_tokenizer, read_tokens
 from numpygpt.gradcheck import GradReport
-from numpygpt.tokenizers import BPETokenizer
 from numpygpt.metrics import read_metrics
+from numpygpt.tokenizers import BPETokenizer
 from numpygpt.training import Trainer
 
 TEXT = "".join(f"First Citizen:\nI count {i}, and so do you, my lord.\n\n" for i in range(120))

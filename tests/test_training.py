@@ -8,8 +8,8 @@ import pytest
 
 from numpygpt import GPT, GPTConfig
 from numpygpt.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from numpygpt.optim import Adam, clip_grad_norm
 from numpygpt.metrics import MetricsLog, read_metrics
+from numpygpt.optim import Adam, clip_grad_norm
 from numpygpt.training import DivergedError, TrainConfig, Trainer
 
 SMALL = {
