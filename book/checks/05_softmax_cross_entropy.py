@@ -652,8 +652,8 @@ class SmoothedCrossEntropy(Module):
 # %% [markdown] task="label-smoothing" mistake="v-minus-one"
 # it divides s by V - 1: all V classes share it, the target too
 # ```diff
-# - + self.smoothing / V 
-# + + self.smoothing / (V - 1) 
+# - + self.smoothing / V
+# + + self.smoothing / (V - 1)
 # ```
 
 # %% task="label-smoothing" right="two-losses"
