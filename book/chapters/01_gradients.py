@@ -122,13 +122,16 @@ def magnify(ax, eps):
 
 # %% tags=["widget"]
 steps = 10.0 ** np.arange(-16, -0.25, 0.25)
-curves = []
-for (label, measure, dtype), style in zip(methods, ["--", "-", ":"], strict=True):
+def error_curve(measure, dtype):
     fine = steps if dtype is np.float64 else steps[steps >= 1e-6]
-    curves.append((fine, [slope_error(measure, eps, dtype) for eps in fine], style, label))
+    return fine, [slope_error(measure, eps, dtype) for eps in fine]
 
+curves = [(label, *error_curve(measure, dtype)) for label, measure, dtype in methods]
+
+# %% tags=["widget"]
 def draw_errors(ax, eps):
-    for (fine, errors, style, label), color in zip(curves, [ORANGE, BLUE, GREEN], strict=True):
+    looks = [("--", ORANGE), ("-", BLUE), (":", GREEN)]
+    for (label, fine, errors), (style, color) in zip(curves, looks, strict=True):
         ax.loglog(fine, errors, style, color=color, label=label)
     for measure, color in [(one_side, ORANGE), (central, BLUE)]:
         ax.plot(eps, slope_error(measure, eps), "o", color=color, ms=9)

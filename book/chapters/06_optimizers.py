@@ -759,11 +759,11 @@ points = np.concatenate([arm, -arm]) + rng.normal(0, 0.02, (200, 2))  # (200, 2)
 labels = np.repeat([0, 1], 100)
 
 # %%
-def final_loss(make_optimizer, steps=200):
+def final_loss(make, lr, steps=200):
     rng = np.random.default_rng(1)
     model = Sequential(Linear(2, 32, rng=rng, dtype=np.float64), ReLU(),
                        Linear(32, 2, rng=rng, dtype=np.float64))
-    loss, optimizer = CrossEntropyLoss(), make_optimizer(model)
+    loss, optimizer = CrossEntropyLoss(), make(model, lr)
     for _ in range(steps):
         value = loss(model(points), labels)
         optimizer.zero_grad()
@@ -773,13 +773,9 @@ def final_loss(make_optimizer, steps=200):
 
 # %%
 rates = np.logspace(-4, 1, 11)
-makers = {
-    "SGD": lambda lr: lambda model: SGD(model, lr),
-    "momentum 0.9": lambda lr: lambda model: SGD(model, lr, momentum=0.9),
-    "Adam": lambda lr: lambda model: Adam(model, lr),
-}
+makers = {"SGD": SGD, "momentum 0.9": lambda model, lr: SGD(model, lr, momentum=0.9), "Adam": Adam}
 with np.errstate(all="ignore"):  # a rate that is far too high may overflow
-    losses = {name: [final_loss(make(lr)) for lr in rates] for name, make in makers.items()}
+    losses = {name: [final_loss(make, lr) for lr in rates] for name, make in makers.items()}
 
 # %%
 figure, (left, right) = subplots(1, 2, size=(9, 3.2), width_ratios=[2, 3])
