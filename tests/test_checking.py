@@ -1,10 +1,12 @@
 """check, hint, status, nbval's overlay, and the command line."""
 
+import inspect
 import json
 import os
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -170,6 +172,63 @@ def test_a_replaced_gradient_and_a_changed_parameter_are_reported():
     results = run(Layer, layer("", {}, {"W": x}, [{"x": x}], [{"dy": x}]))
     names = [r.name for r in results]
     assert names.count("changed: W") == 1 and names.count("replaced: dW") == 1
+
+
+def one_by_one(x):
+    total = 0.0
+    for value in x:
+        total += value
+    return total
+
+
+def in_a_comprehension(x):
+    return sum([value for value in x])
+
+
+def at_once(x):
+    return x.sum()
+
+
+@pytest.mark.parametrize(("f", "loops"), [(one_by_one, 1), (in_a_comprehension, 1), (at_once, 0)])
+def test_lines_of_the_readers_code_are_counted_each_time_they_run(f, loops):
+    source = inspect.getsource(f)
+    namespace = {}
+    exec(compile(source, "<cell>", "exec"), namespace)
+    results = run(namespace[f.__name__], Case("", [Call({"x": np.ones(50)})], max_lines=40))
+    assert [r.name for r in results if r.name != "the result"] == ["limit: lines that run"] * loops
+    # Not a reader's code: a file of its own.
+    assert len(run(f, Case("", [Call({"x": np.ones(50)})], max_lines=40))) == 1
+
+
+def test_memory_in_use_at_a_time_is_counted():
+    x = np.ones(20_000)
+    in_turn = "def f(x):\n    for _ in range(5):\n        y = x + 1\n        del y"
+    together = "def f(x):\n    return [x + 1 for _ in range(5)][0]"
+    for source, passed in [(in_turn, 0), (together, 1)]:
+        namespace = {}
+        exec(source, namespace)
+        case = Case("", [Call({"x": x}, returns=None)], max_bytes=round(1.5 * x.nbytes))
+        for _ in range(2):  # it begins at 0 each time
+            assert [r.name for r in run(namespace["f"], case)] == ["limit: memory"] * passed
+
+
+def test_a_meter_leaves_the_tracing_of_others_as_it_was():
+    def trace(*_):
+        return None
+
+    before = sys.gettrace()
+    case = Case("", [Call({"x": np.ones(9)})], max_lines=9, max_bytes=9999)
+    try:
+        sys.settrace(trace)
+        tracemalloc.start()
+        run(at_once, case)
+        seen = sys.gettrace(), tracemalloc.is_tracing()
+        tracemalloc.stop()
+        run(at_once, case)
+        assert (*seen, tracemalloc.is_tracing()) == (trace, True, False)
+    finally:
+        sys.settrace(before)
+        tracemalloc.stop()
 
 
 def test_random_generators_and_models_are_made_anew():

@@ -82,6 +82,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #     15["15 Data"]
 #     16["16 Training"]
 #     17["17 Sampling"]
+#     18["18 Speed"]
 #     19["19 Shakespeare"]
 #     21["21 GPT-2"]
 #     1 --> 2
@@ -102,6 +103,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #     12 --> 16
 #     15 --> 16
 #     16 --> 17
+#     16 --> 18
 #     17 --> 19
 #     17 --> 21
 # ```
@@ -126,8 +128,9 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [13 Tokenizers](13_tokenizers.ipynb) | characters and words, bits per character | 75 + 75 |
 # | [14 BPE](14_bpe.ipynb) | byte-pair encoding, lossless on any bytes | 90 + 85 |
 # | [15 Data](15_data.ipynb) | token files and batches | 65 + 65 |
-# | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 100 + 75 |
+# | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 105 + 75 |
 # | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 70 + 95 |
+# | [18 Speed](18_speed.ipynb) | a profile, a roofline, and threads that share a batch | 90 + 100 |
 # | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs compared in bits per character; your own layers in one | 50 |
 # | [21 GPT-2](21_gpt2.ipynb) | the published weights of GPT-2 in your GPT, and yours in theirs | 100 + 115 |
 

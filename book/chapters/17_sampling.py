@@ -684,5 +684,5 @@ export("17_sampling")
 # - Within a window, keys and values never change, thanks to the causal mask: the KV cache keeps
 #   them, and gives the logits of the full pass.
 # - We exported `numpygpt/generate.py`: `next_token_probs`, `draw`, `KVCache`, `generate`.
-# - That was the last piece: you have built all that `numpygpt train` and `numpygpt sample` run on.
-# - Next: Shakespeare, where three GPTs compete, and your own layers can run in one.
+# - You have now built all that it takes to train a GPT and to have it write.
+# - Next: Speed, where the same numbers come sooner.

@@ -1,10 +1,128 @@
 # %% [markdown]
 # # Chapter 18: Speed
+#
+# A linear layer multiplies 768 rows by a matrix. Here are three lines of NumPy for it. Each does the
+# same multiplications and the same additions, and none has a loop in Python.
 
 # %%
-import numpy as np
+import math
+import time
+import tracemalloc
 
+import numpy as np
 from coursekit import add_to_class, export
+from coursekit.figures import BLUE, GREEN, GREY, ORANGE, PINK, show, subplots
+
+rng = np.random.default_rng(18)
+x = rng.normal(size=(768, 128)).astype(np.float32)
+W = rng.normal(size=(128, 512)).astype(np.float32)
+
+# %%
+ways = {
+    "broadcast": lambda: (x[:, :, None] * W).sum(axis=1),
+    "einsum": lambda: np.einsum("nc,cd->nd", x, W),
+    "matrix product": lambda: x @ W,
+}
+
+def same(a, b):
+    return np.allclose(a, b, rtol=1e-3, atol=1e-4)
+
+for name, way in ways.items():
+    print(f"{name:15} the same numbers: {same(way(), x @ W)}")
+
+# %% [markdown]
+# **Before you run the next cell:** which is slowest, and by what factor? We take the fastest of
+# several calls. Whatever else the machine does can make a call slower, but nothing makes it faster.
+
+# %%
+def best_ms(work, *args, rounds=5):
+    """Milliseconds of the fastest work(*args); the first call, which fills caches, does not count."""
+    times = []
+    while len(times) < 2 or len(times) <= rounds and sum(times) < 1:    # a second at most
+        start = time.perf_counter()
+        work(*args)
+        times.append(time.perf_counter() - start)
+    return 1000 * min(times[1:])
+
+# %% tags=["measurement"]
+for name, way in ways.items():
+    print(f"{name:15} {best_ms(way):7.2f} ms")
+
+# %% [markdown]
+# The same arithmetic, and more than ten times as long. So the count of multiplications does not say
+# how long a program takes. **What does? How fast can a training step be on this machine, and what
+# keeps ours from it?** One rule holds for the whole chapter: whatever we make faster must give the
+# same numbers, and a cell shows that it does.
+#
+# ## Shapes
+#
+# We take the model and the batch of `make train`.
+#
+# | name | meaning | shape or value |
+# |---|---|---|
+# | `ids`, `targets` | a batch: `B` = 12 sequences of `T` = 64 tokens | `(B, T)` |
+# | `x` | a row for each of the N = BT tokens, `C` = 128 channels | `(B, T, C)` or `(N, C)` |
+# | `hidden` | inside the feed-forward layer | `(B, T, 4C)` |
+# | `scores` | of `H` = 4 heads | `(B, H, T, T)` |
+# | `s` | one piece of the batch, `B_s` sequences | |
+
+# %%
+from numpygpt import GPT, GPTConfig
+from numpygpt.training import LayersEngine
+
+B, T, C, H, V, n_layer = 12, 64, 128, 4, 63, 4
+model = GPT(GPTConfig(V, T, n_layer, H, C), rng=rng)
+ids, targets = rng.integers(0, V, (2, B, T))    # random ids are as much work as Shakespeare's
+x = rng.normal(size=(B, T, C)).astype(np.float32)
+hidden = rng.normal(size=(B, T, 4 * C)).astype(np.float32)
+scores = rng.normal(size=(B, H, T, T)).astype(np.float32)
+
+# %% [markdown]
+# ## By hand: operations and bytes
+#
+# Multiply a 2×3 matrix by a 3×4 matrix. Each of the 8 results takes 3 multiplications and 3 additions.
+# We count both as a *floating-point operation*, FLOP. Both matrices must be fetched from memory and
+# the result put there, 4 bytes a number in float32. The **arithmetic intensity** is the number of
+# FLOP for each byte that moves. For $(m, k)$ times $(k, n)$:
+#
+# $$\text{FLOP} = 2\,m\,k\,n, \qquad \text{bytes} = 4\,(m k + k n + m n).$$
+#
+# **Predict**: two matrices of shape (128, 128), added or multiplied. Which has more FLOP a byte?
+
+# %%
+def product_cost(m, k, n):
+    return 2 * m * k * n, 4 * (m * k + k * n + m * n)
+
+costs = {
+    "product, 2×3 and 3×4": product_cost(2, 3, 4),
+    "sum, 128×128": (128 * 128, 3 * 4 * 128 * 128),
+    "product, 128×128": product_cost(128, 128, 128),
+    "product of fc1, 768×128 and 128×512": product_cost(B * T, C, 4 * C),
+}
+for name, (flop, size) in costs.items():
+    print(f"{name:36} {flop:11,} FLOP {size:9,} bytes {flop / size:6.2f} FLOP a byte")
+
+# %% [markdown]
+# A sum uses each number once. A product uses each many times, and more often the larger it is. The
+# broadcast of the first cell lost that: it wrote all single products to memory and read them back.
+#
+# Now the whole step. Each weight meets each token once forward and twice backward, for `dx` and `dW`,
+# 2 FLOP each time. A block has $12 C^2$ weights, and attention adds $4TC$ for each token forward and
+# twice that backward:
+
+# %%
+N = B * T
+flop_weights = 6 * N * (n_layer * 12 * C**2 + V * C)
+flop_attention = 12 * N * n_layer * T * C
+step_flop = flop_weights + flop_attention
+print(f"{step_flop / 1e9:.2f} GFLOP a step, {flop_attention / step_flop:.0%} of it in attention")
+
+# %% [markdown]
+# ## One core at a time
+#
+# The matrix products of NumPy come from a library, a *BLAS*: mostly OpenBLAS, which starts a thread
+# for each core by itself. To see what one core does, we must tell it so. OpenBLAS has two functions
+# for that, which Python can call through `ctypes`. They begin `numpygpt/engine.py`.
 
 # %% tags=["export"] module="engine.py"
 """ThreadedEngine: a batch shared out over threads. Derived in chapter 18."""
@@ -20,7 +138,6 @@ from pathlib import Path
 import numpy as np
 
 PIECE_TOKENS = 2048  # as many rows as keep a matrix product fast; the rest is memory
-
 # %% tags=["export"]
 class BLASThreads:
     """The number of threads that OpenBLAS, NumPy's matrix product, uses; for any other BLAS, 1."""
@@ -34,23 +151,326 @@ class BLASThreads:
         for name in ("scipy_openblas_{}64_", "openblas_{}64_", "openblas_{}"):
             if self.library and hasattr(self.library, name.format("set_num_threads")):
                 self.name = name
+# %% tags=["export"]
+@add_to_class(BLASThreads)
+def get(self):
+    return self.library[self.name.format("get_num_threads")]() if self.name else 1
 
-    def get(self):
-        return self.library[self.name.format("get_num_threads")]() if self.name else 1
+@add_to_class(BLASThreads)
+def set(self, n):
+    if self.name:
+        self.library[self.name.format("set_num_threads")](n)
+# %% tags=["export"]
+@add_to_class(BLASThreads)
+@contextlib.contextmanager
+def limited(self, n):
+    """Use n threads within the block, and afterwards as many as before."""
+    before = self.get()
+    self.set(n)
+    try:
+        yield
+    finally:
+        self.set(before)
+# %%
+blas = BLASThreads()
+cores = blas.get()
+with blas.limited(1):
+    inside = blas.get()
+print("one thread inside, as many as before afterwards:", inside == 1 and blas.get() == cores)
+blas.set(1)    # until we come to threads
 
-    def set(self, n):
-        if self.name:
-            self.library[self.name.format("set_num_threads")](n)
+# %% [markdown]
+# ## Profile first
+#
+# We time the forward
+# and the backward pass of each kind of layer, times the number of such layers in the model. **Predict**:
+# which has the longest bar? And how large is the part of attention outside its two `Linear` layers?
 
-    @contextlib.contextmanager
-    def limited(self, n):
-        """Use n threads within the block, and afterwards as many as before."""
-        before = self.get()
-        self.set(n)
-        try:
-            yield
-        finally:
-            self.set(before)
+# %%
+from numpygpt.nn import GELU
+from numpygpt.optim import Adam, clip_grad_norm
+
+block, optimizer = model.blocks[0], Adam(model)
+logits, _ = model(ids, targets)
+
+def both_ways(layer, *inputs):
+    """Milliseconds of forward and backward together."""
+    dy = np.ones_like(layer(*inputs))
+    return best_ms(layer, *inputs) + best_ms(layer.backward, dy)
+
+# %% tags=["measurement"]
+attn, ffn = block.attn, block.ffn
+linears = [both_ways(attn.qkv, x), both_ways(attn.proj, x), both_ways(ffn.fc1, x), both_ways(ffn.fc2, hidden)]
+parts = {
+    "Linear": n_layer * sum(linears),
+    "attention between": n_layer * (both_ways(attn, x) - linears[0] - linears[1]),
+    "LayerNorm": (2 * n_layer + 1) * both_ways(block.ln1, x),
+    "ReLU": n_layer * both_ways(ffn.act, hidden),
+    "token embedding": both_ways(model.wte, ids),
+    "loss": both_ways(model.loss, logits, targets),
+    "clip and Adam": best_ms(clip_grad_norm, model, 1.0) + best_ms(optimizer.step),
+}
+
+# %% tags=["measurement"]
+whole = LayersEngine(model)
+step_ms = best_ms(whole.backprop, ids, targets) + parts["clip and Adam"]
+parts["head, sums, the rest"] = max(0, step_ms - sum(parts.values()))
+for name, ms in parts.items():
+    print(f"{name:21} {ms:6.2f} ms  {ms / step_ms:4.0%}")
+
+# %% tags=["measurement"]
+figure, axes = subplots(size=(6, 3))
+colors = [BLUE, PINK] + [ORANGE] * 5 + [GREY]    # products, both, passes over arrays
+axes.barh(list(parts)[::-1], list(parts.values())[::-1], color=colors[::-1])
+axes.set(xlabel="milliseconds of a step", title="blue: products, orange: passes, pink: both")
+show(figure, "Bars of the time that each kind of layer takes in a training step, on one core. The "
+     "Linear layers have by far the longest bar; attention between its Linear layers comes next; "
+     "LayerNorm, ReLU, embedding, loss and optimizer are short.")
+
+# %% [markdown]
+# The blue bar is matrix products: few calls, many FLOP a byte. The orange ones are *element-wise
+# passes*: each call reads arrays, does one operation a number, and writes an array. If a part takes
+# the share $f$ of a step and becomes $s$ times as fast, the step takes $1 - f + f/s$ of the time
+# (**Amdahl's law**). A bar of 2% is worth 2% at most.
+#
+# ## Idea 1: float32
+#
+# Half the bytes, and twice as many numbers in a register of the processor. But one careless number
+# undoes it. A Python float adapts to the array; a float64 that comes from NumPy does not:
+
+# %%
+gains = {}
+
+def compare(idea, before, after, rounds=9):
+    """Time two versions in turns, and keep how many times as fast the second is."""
+    pairs = [(best_ms(before, rounds=1), best_ms(after, rounds=1)) for _ in range(rounds)]
+    old, new = np.min(pairs, axis=0)
+    gains[idea] = old / new
+    print(f"{idea}: {old:.3f} ms, then {new:.3f} ms: {old / new:.1f} times as fast")
+
+print("times a Python float:   ", (x * math.sqrt(2)).dtype)
+print("times a float of NumPy: ", (x * np.sqrt(2)).dtype)
+
+# %% [markdown]
+# We break a model on purpose. One LayerNorm in the middle gets its `eps` from NumPy. The loss stays
+# the same, so that no test of numbers can see it. What sees it is a look at the arrays that the layers
+# have kept:
+
+# %%
+def first_float64(model):
+    """The first layer, in the order of the forward pass, that keeps a float64 array."""
+    for number, block in enumerate(model.blocks):
+        for name in ("ln1", "attn", "ln2"):
+            kept = [a for a in vars(getattr(block, name)).values() if isinstance(a, np.ndarray)]
+            if any(a.dtype == np.float64 for a in kept):
+                return f"blocks.{number}.{name}"
+    return "none"
+
+# %%
+broken = GPT(model.config, rng=np.random.default_rng(0))
+for p, q in zip(broken.params().values(), model.params().values()):
+    p[...] = q
+broken.blocks[1].ln1.eps = np.float64(1e-5)
+print("the loss is the same: ", same(broken(ids, targets)[1], model(ids, targets)[1]))
+print("first float64 array of the model: ", first_float64(model))
+print("first float64 array of the broken:", first_float64(broken))
+
+# %% tags=["measurement"]
+compare("float32 in all layers", lambda: broken(ids, targets), lambda: model(ids, targets))
+
+# %% [markdown]
+# ## Idea 2: one large product
+#
+# `x @ W` with `x` of shape `(B, T, C)` is a stack of B products, and each of them fetches `W` again. In
+# [chapter 3](03_linear.ipynb) `Linear` laid the sequences end to end first. At the extreme, each row
+# has a product of its own:
+
+# %%
+W1 = block.ffn.fc1.W                                  # (C, 4C)
+rows = x.reshape(N, C)
+row_by_row = lambda: (rows[:, None] @ W1)[:, 0]       # N products of (1, C) and (C, 4C)
+print("a stack of B:", same((x @ W1).reshape(N, -1), rows @ W1),
+      "| a stack of N:", same(row_by_row(), rows @ W1))
+
+# %% tags=["measurement"]
+compare("one product, not N", row_by_row, lambda: rows @ W1)
+
+# %% [markdown]
+# ## Idea 3: fewer passes
+#
+# GELU as the equation has it makes a new array at each sign. The layer of
+# [chapter 4](04_activations.ipynb) writes into the arrays that it has made itself, with `*=` and
+# `out=`; never into its argument. `tracemalloc` tells how much memory was in use at most. And beware
+# of `**`: NumPy knows the square, but a third power goes through a slow routine for any power.
+
+# %%
+a, c = GELU.a, GELU.c
+gelu = GELU()
+
+def as_written(x):
+    return 0.5 * x * (1 + np.tanh(a * (x + c * x * x * x)))
+
+def peak(work, *args):
+    """Bytes in use at the highest point of work(*args), beyond those in use before."""
+    tracemalloc.start()
+    work(*args)
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return highest
+
+# %%
+before, after = (peak(f, hidden) / hidden.nbytes for f in (as_written, gelu))
+print("the same numbers:", same(as_written(hidden), gelu(hidden)))
+print(f"arrays in place: {after:.0f}; as written it takes more: {before > after + 0.5}")
+
+# %% tags=["measurement"]
+compare("GELU in place", lambda: as_written(hidden), lambda: gelu(hidden))
+compare("x * x * x for x**3", lambda: hidden**3, lambda: hidden * hidden * hidden)
+
+# %% [markdown]
+# A sum over rows of products, as in the backward passes of softmax and LayerNorm, needs no array of
+# products: `np.vecdot` multiplies and adds as it reads. And a plain sum along short rows is a product
+# with a vector of ones, which is the BLAS's own ground:
+
+# %%
+ones = np.ones(T, np.float32)
+print("vecdot:", same(np.vecdot(scores, scores), (scores * scores).sum(axis=-1)))
+print("@ ones:", same(scores @ ones, scores.sum(axis=-1)))
+
+# %% tags=["measurement"]
+compare("vecdot", lambda: (scores * scores).sum(axis=-1), lambda: np.vecdot(scores, scores))
+compare("row sums by @ ones", lambda: scores.sum(axis=-1), lambda: scores @ ones)
+
+# %% [markdown]
+# ## Idea 4: add the mask
+#
+# A boolean index makes NumPy look up, one by one, which places to write to. Adding $-\infty$ to
+# some and 0 to the others is a pass like any other.
+
+# %%
+future = np.triu(np.ones((T, T), bool), 1)
+minus_inf = np.triu(np.full((T, T), -np.inf, np.float32), 1)
+
+def by_index(scores):
+    scores = scores.copy()
+    scores[..., future] = -np.inf
+    return scores
+
+print("the same numbers:", np.array_equal(by_index(scores), scores + minus_inf))
+
+# %% tags=["measurement"]
+compare("mask by adding", lambda: by_index(scores), lambda: scores + minus_inf)
+
+# %% [markdown]
+# ## Idea 5: sort, then add runs
+#
+# `np.add.at` of [chapter 8](08_embedding.ipynb) takes one id after another. If we sort the ids first,
+# equal ones stand side by side, and `np.add.reduceat` adds each run from its start to the next start:
+
+# %%
+some_ids = ids[: B // 2].reshape(-1)                        # (384,)
+dy = x[: B // 2].reshape(-1, C)
+
+def add_at():
+    dW = np.zeros((V, C), np.float32)
+    np.add.at(dW, some_ids, dy)
+    return dW
+
+def add_runs():
+    dW = np.zeros((V, C), np.float32)
+    order = np.argsort(some_ids, kind="stable")
+    in_order = some_ids[order]
+    starts = np.flatnonzero(np.diff(in_order, prepend=-1))  # where an id differs from the one before
+    dW[in_order[starts]] = np.add.reduceat(dy[order], starts)
+    return dW
+
+print("the same numbers:", same(add_at(), add_runs()))
+
+# %% tags=["measurement"]
+compare("reduceat for add.at", add_at, add_runs)
+
+# %% tags=["measurement"]
+figure, axes = subplots(size=(6, 3.2))
+names = sorted(gains, key=gains.get)
+bars = axes.barh(names, [gains[name] for name in names], color=BLUE)
+axes.bar_label(bars, fmt="%.1f", padding=3)
+axes.axvline(1, color=GREY, linestyle=":")
+axes.set(xscale="log", xlabel="times as fast as before, on one core")
+show(figure, "Bars of how many times as fast each idea made its own piece of code, on a logarithmic "
+     "axis. Multiplying instead of raising to the third power gains most.")
+
+# %% [markdown]
+# Each bar is about its own piece of code. What it is worth to the step, Amdahl's law says: the bar of the
+# token embedding in the profile is short, so `Embedding` keeps its one clear line, `np.add.at`.
+#
+# ## Idea 6: share the batch out over threads
+#
+# There are more cores than one. OpenBLAS can use them within a product, but not in the passes, where
+# they wait. We can give each core a piece of the batch instead, and let it do everything for it. Is
+# that exact? The loss is a mean over the batch. Cut it into pieces $s$ of $B_s$ sequences:
+#
+# $$L = \frac{1}{B} \sum_{b} \ell_b = \frac{1}{B} \sum_s \sum_{b \in s} \ell_b = \sum_s \frac{B_s}{B} \, L_s,
+# \qquad L_s = \frac{1}{B_s} \sum_{b \in s} \ell_b .$$
+#
+# The slope of a sum is the sum of the slopes, so for every parameter $W$
+#
+# $$\frac{\partial L}{\partial W} = \sum_s \frac{B_s}{B} \, \frac{\partial L_s}{\partial W} .$$
+#
+# No layer mixes two sequences, so that a piece needs nothing from the others. The factor is the
+# **share**. As a loop, in float64, with uneven pieces. **Predict**: where do we end up without shares,
+# with the mean of the three losses?
+
+# %%
+def in_pieces(share_of):
+    """Loss and gradient of wpe of a small model, from pieces of 1, 2 and 4 sequences."""
+    small.zero_grad()
+    loss = 0.0
+    for s in (slice(0, 1), slice(1, 3), slice(3, 7)):
+        share = share_of(s)
+        loss += share * small(few[0, s], few[1, s])[1]
+        small.backward(share)
+    return loss, small.wpe.dW.copy()
+
+small = GPT(GPTConfig(11, 5, 2, 3, 6), rng=rng, dtype=np.float64)
+few = rng.integers(0, 11, (2, 7, 5))
+
+# %%
+small.zero_grad()
+expected = LayersEngine(small).backprop(*few), small.wpe.dW.copy()
+for name, share_of in [("B_s / B", lambda s: (s.stop - s.start) / 7), ("1 / 3  ", lambda s: 1 / 3)]:
+    agree = [np.allclose(a, b, rtol=1e-10) for a, b in zip(in_pieces(share_of), expected)]
+    print(f"share {name}: loss right: {agree[0]}, gradient right: {agree[1]}")
+
+# %% [markdown]
+# With pieces of one size the mean of means would be right, and the mistake would pass every test.
+#
+# Python has a lock that lets one thread at a time run Python code. NumPy releases it while it works
+# on an array. So threads help us, and would not help a loop in Python:
+
+# %%
+def one_after_the_other(work):
+    work()
+    work()
+
+pool = ThreadPoolExecutor(2)
+
+def two_at_once(work):
+    for job in [pool.submit(work), pool.submit(work)]:
+        job.result()
+
+works = {
+    "np.tanh of an array": lambda: np.tanh(np.tanh(np.tanh(hidden))),
+    "a sum in Python": lambda: sum(i for i in range(200_000)),
+}
+
+# %% tags=["measurement"]
+for name, work in works.items():
+    ratio = best_ms(one_after_the_other, work, rounds=9) / best_ms(two_at_once, work, rounds=9)
+    print(f"{name}: two at once are {ratio:.1f} times as fast as one after the other")
+
+# %% [markdown]
+# Each thread needs caches and gradients of its own, since a layer keeps its `x` between forward and
+# backward. But all share the weights: a copy would need an optimizer step, too. We call this a *twin*.
 
 # %% tags=["export"]
 def twin(model):
@@ -59,6 +479,14 @@ def twin(model):
     other = copy.deepcopy(model, {id(p): p for p in model.params().values()})
     other.zero_grad()
     return other
+# %%
+other = twin(small)
+print("the same weights: ", all(other.params()[name] is p for name, p in small.params().items()))
+print("other gradients:  ", not np.shares_memory(other.wpe.dW, small.wpe.dW))
+
+# %% [markdown]
+# The engine has a model for each thread and a pool of threads. It fits the trainer of
+# [chapter 16](16_training.ipynb), since it answers the same two questions.
 
 # %% tags=["export"]
 class ThreadedEngine:
@@ -80,14 +508,25 @@ class ThreadedEngine:
         self.piece_tokens = piece_tokens
         self.models = [model] + [twin(model) for _ in range(self.threads - 1)]
         self.pool = ThreadPoolExecutor(self.threads)
+# %% [markdown]
+# A piece has a second purpose, memory, which we come to below. So there is a limit to its size, and
+# the number of pieces is a multiple of the number of threads where the batch is large enough.
 
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
 def pieces(self, B, T):
-    """Return slices of the batch, as many for each thread, none longer than piece_tokens."""
+    """Return slices of the batch: as many for each thread, and none longer than piece_tokens."""
     rounds = math.ceil(B * T / (self.piece_tokens * self.threads))
     edges = np.linspace(0, B, min(B, rounds * self.threads) + 1).astype(int)
     return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+# %%
+for n in (7, 12, 100):
+    sizes = [int(s.stop - s.start) for s in ThreadedEngine(small, threads=2).pieces(n, T)]
+    print(f"{n} sequences on 2 threads: pieces of {sizes}")
+
+# %% [markdown]
+# Thread $i$ takes pieces $i$, $i$ + threads, and so on: a fixed order, so that the same batch gives the
+# same bits every time. While all threads work, BLAS must not start more of its own.
 
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
@@ -108,12 +547,14 @@ def share_out(self, work, x, y):
         contexts = [contextvars.copy_context() for _ in self.models]
         jobs = [self.pool.submit(c.run, one_thread, i) for i, c in enumerate(contexts)]
         return sum([job.result() for job in jobs])
-
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
 def loss(self, x, y):
     """Return the mean loss of the batch."""
     return self.share_out(lambda model, x, y, share: model(x, y)[1] * share, x, y)
+# %% [markdown]
+# `backward` of a model takes the factor that scales its gradient: here goes the share. At the end the
+# twins' gradients are added to the model's own.
 
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
@@ -133,6 +574,247 @@ def backprop(self, x, y, scale=1.0):
         for name, g in model.grads().items():
             total[name] += g
     return loss
+# %% [markdown]
+# The check: loss and every gradient against the whole batch in one go, for several numbers of threads
+# and sizes of pieces. Then twice the same, bit by bit.
 
 # %%
+def results(engine):
+    small.zero_grad()
+    loss = engine.backprop(*few)
+    return [np.array(loss)] + [g.copy() for g in small.grads().values()]
+
+expected = results(LayersEngine(small))
+for threads, piece_tokens in [(1, 5), (2, 1000), (3, 10)]:
+    got = results(ThreadedEngine(small, threads, piece_tokens))
+    agree = all(np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(got, expected))
+    print(f"{threads} threads, pieces of at most {piece_tokens:4} tokens: right: {agree}")
+
+# %%
+first, second = (results(ThreadedEngine(small, 3, 10)) for _ in range(2))
+print("the same bits:", all(np.array_equal(a, b) for a, b in zip(first, second)))
+
+# %% [markdown]
+# **Before you run the next cell**, rank the three: one thread; two threads that OpenBLAS uses within
+# each product; two threads of ours with half the batch each, BLAS limited to one. (On a machine with one
+# core, or one that is busy, none can gain. A BLAS thread that waits for a busy core can even lose.)
+
+# %%
+def on_blas_threads(n):
+    with blas.limited(n):
+        whole.backprop(ids, targets)
+
+engine = ThreadedEngine(model, threads=2)
+runs = {
+    "one thread": lambda: on_blas_threads(1),
+    "two BLAS threads": lambda: on_blas_threads(2),
+    "two threads of ours": lambda: engine.backprop(ids, targets),
+}
+
+# %% tags=["measurement"]
+times = [best_ms(run, rounds=15) for run in runs.values()]
+for name, ms in zip(runs, times):
+    print(f"{name:20} {ms:6.1f} ms: {times[0] / ms:.2f} times as fast, {1000 * N / ms:,.0f} tokens/s")
+
+# %% [markdown]
+# ## Pieces against memory
+#
+# The forward pass keeps arrays for the backward pass, so that memory grows with the number of tokens in
+# a pass. A batch in pieces keeps those of one piece at a time. **Predict**: 48 sequences in one pass, or
+# in pieces of 4; how many times as much memory?
+
+# %%
+large = rng.integers(0, V, (2, 48, T))
+piece_tokens = [3072, 1024, 256, 64]    # 48, 16, 4, 1 sequences
+engines = [ThreadedEngine(model, threads=1, piece_tokens=n) for n in piece_tokens]
+peaks = []
+for engine in engines:
+    engine.models[0] = twin(model)    # without the arrays that an earlier pass has left
+    peaks.append(peak(engine.backprop, *large) / 1e6)
+print("one pass needs more than 5 times the memory of pieces of 4:", peaks[0] > 5 * peaks[2])
+
+# %% tags=["measurement"]
+times = [best_ms(engine.backprop, *large, rounds=2) for engine in engines]
+figure, panels = subplots(1, 2, size=(8, 2.8))
+labels = ("peak memory (MB)", "time (ms)")
+for axes, values, color, label in zip(panels, (peaks, times), (GREEN, BLUE), labels):
+    bars = axes.bar([str(n) for n in piece_tokens], values, color=color)
+    axes.bar_label(bars, fmt="%.0f")
+    axes.set(xlabel="tokens in a piece, of 3,072", ylabel=label)
+show(figure, "Two bar charts for one batch in pieces of 3,072, 1,024, 256 and 64 tokens. Peak memory "
+     "falls in proportion to the piece. The time is nearly the same until the smallest pieces, which take longer.")
+
+# %% [markdown]
+# Memory falls with the size of the piece, and the time hardly changes until the pieces are so small that
+# their products have few rows. `PIECE_TOKENS` stays well above that.
+#
+# ## The roofline
+#
+# How far are we from what this machine can do? Two limits hold for any piece of code with the intensity
+# $I$ in FLOP a byte: no more FLOP a second than the processor has, its **peak** $P$, and no more bytes a
+# second than the memory delivers, its **bandwidth** $\beta$. So
+#
+# $$\text{FLOP a second} \le \min(P, \; \beta I) .$$
+#
+# Over $I$, on logarithmic axes, that is a slope and then a flat roof. We measure $P$ with a large product
+# and $\beta$ with the sum of arrays that fit in no cache, and then place our own work under the roof. An `exp`
+# is counted as one operation, which flatters the roof: it is many multiplications inside.
+
+# %%
+from numpygpt.nn.functional import softmax
+
+def product_point(m, k, n):
+    A, M = (rng.random(shape, np.float32) for shape in ((m, k), (k, n)))
+    return *product_cost(m, k, n), lambda: A @ M
+
+points = {f"product {n}": product_point(n, n, n) for n in (16, 64, 1024)}
+points["fc1"] = product_point(N, C, 4 * C)
+q = x.reshape(B, T, H, C // H).swapaxes(1, 2)     # (B, H, T, D)
+points["q kᵀ"] = 2 * N * T * C, 4 * (2 * q.size + scores.size), lambda: q @ q.mT
+
+# %%
+in_memory, in_cache = (np.ones(2**power, np.float32) for power in (24, 15))    # 64 MB, 128 KB
+for name, u in [("sum, memory", in_memory), ("sum, cache", in_cache)]:
+    points[name] = u.size, 12 * u.size, lambda u=u, v=u.copy(), out=u.copy(): np.add(u, v, out=out)  # noqa: B008
+points["exp"] = hidden.size, 8 * hidden.size, lambda: np.exp(hidden)
+points["softmax"] = 5 * scores.size, 32 * scores.size, lambda: softmax(scores)    # five passes
+
+# %% tags=["measurement"]
+rates = {name: flop / best_ms(work, rounds=9) / 1e6 for name, (flop, _, work) in points.items()}    # GFLOP/s
+peak_rate = max(rates.values())
+bandwidth = rates["sum, memory"] * 12      # GB/s
+print(f"peak {peak_rate:.0f} GFLOP/s, bandwidth {bandwidth:.0f} GB/s, on one core")
+print(f"the roof is flat from {peak_rate / bandwidth:.1f} FLOP a byte on")
+
+# %% tags=["measurement"]
+offsets = {"exp": (-6, 7), "softmax": (7, -4), "sum, memory": (-12, -15)}    # of labels that would overlap
+figure, axes = subplots(size=(7, 4))
+I = np.geomspace(0.05, 400, 300)
+axes.plot(I, np.minimum(peak_rate, bandwidth * I), color=GREY, label="roof, from memory")
+axes.plot(I, np.minimum(peak_rate, 12 * rates["sum, cache"] * I), ":", color=GREY, label="roof, from cache")
+for name, (flop, size, _) in points.items():
+    color = BLUE if "product" in name or name in ("fc1", "q kᵀ") else ORANGE
+    axes.plot(flop / size, rates[name], "o", color=color)
+    axes.annotate(name, (flop / size, rates[name]), xytext=offsets.get(name, (4, -11)), textcoords="offset points")
+axes.set(xscale="log", yscale="log", xlabel="arithmetic intensity (FLOP a byte)", ylabel="GFLOP/s")
+axes.legend(loc="lower right")
+show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A grey roof rises and then is "
+     "flat; a dotted one, for data in the cache, lies above it on the slope. Large products lie on the "
+     "flat part; sums, exp and softmax lie far to the left and low.")
+
+# %% [markdown]
+# Blue points are products, orange ones passes. Large products touch the roof: no code will make them
+# faster on this core. A product of 16×16 lies below it, since the call itself takes time. A pass has a
+# small intensity, whoever writes it; all that helps is to make fewer. And the step as a whole?
+
+# %% tags=["measurement"]
+floor_ms = step_flop / peak_rate / 1e6
+print(f"a step on one core: {step_ms:.1f} ms; its products at the peak: {floor_ms:.1f} ms")
+print(f"so it runs at {floor_ms / step_ms:.0%} of the peak, and if all the rest were free,"
+      f" it would be {step_ms / floor_ms:.2f} times as fast")
+
+# %% [markdown]
+# This bounds all that is left to do on this core.
+#
+# ## What NumPy cannot do
+#
+# A *compiler* that knows a chain of passes can **fuse** them: read each number once, do everything to
+# it in registers, write it once. NumPy runs one pass after the other, and each goes through memory or
+# cache. How much could fusing gain where bytes are the limit? Count the numbers that move for each entry,
+# read and written, pass by pass:
+
+# %%
+moved = {    # numbers an entry, in NumPy's passes and fused
+    "softmax": (1 + 2 + 2 + 1 + 2, 2),                      # max, subtract, exp, sum, divide
+    "GELU": (2 + 2 + 2 + 3 + 2 + 2 + 3 + 2, 3),             # the lines of GELU.forward; t is kept
+    "Adam, one weight": (2 + 2 + 3 + 2 + 2 + 3 + 3 + 2 + 2 + 2 + 2 + 3 + 3, 7),    # p, g, m, v in; p, m, v out
+}
+for name, (passes, fused) in moved.items():
+    print(f"{name:17} {passes:2} numbers moved, fused {fused}: at most {passes / fused:.1f} times as fast")
+
+# %% [markdown]
+# Good factors, but on the short bars of the profile.
+#
+# A *GPU* raises the roof itself. Let us assume one with 30 TFLOP/s, and 5 microseconds to start each
+# operation. A step of ours makes some hundreds of calls; we take 400.
+
+# %%
+launches_ms = 400 * 5e-3
+for width in (1, 8):
+    flop = step_flop * width**2    # width times C: weights grow with its square
+    print(f"C = {C * width:4}: products {flop / 30e9:5.2f} ms, starting them {launches_ms:.2f} ms")
+
+# %% [markdown]
+# The GPU would spend its time on starting work: our model is too small for it. At eight times the width it
+# comes into its own.
+#
+# ## What did not pay
+#
+# Two ideas sound right, and the clock says no. **Cache blocking**: Adam makes pass after pass over each array. In
+# blocks that fit the smallest cache, all but the first should find their numbers there. **Predict** the
+# gain.
+
+# %%
+def adam(p, g, m, v):
+    m *= 0.9
+    m += 0.1 * g
+    v *= 0.99
+    v += 0.01 * g * g
+    p *= 1 - 1e-4
+    p -= 1e-3 * m / (np.sqrt(v) / 0.5 + 1e-8)
+
+def adam_in_blocks(arrays, block):
+    for start in range(0, arrays[0].size, block):
+        adam(*[a[start : start + block] for a in arrays])
+
+# %%
+size = 4 * C * C    # of fc1.W, the largest weight
+both = [[np.full(size, value, np.float32) for value in (1.0, 0.1, 0.2, 0.3)] for _ in range(2)]
+for arrays, block in zip(both, (size, 4096)):
+    adam_in_blocks(arrays, block)
+print("the same bits:", np.array_equal(both[0], both[1]))
+
+# %% tags=["measurement"]
+for block in (size, 16384, 4096, 1024):
+    print(f"Adam in blocks of {block:6,}: {best_ms(adam_in_blocks, arrays, block, rounds=20):.3f} ms")
+
+# %% [markdown]
+# Our largest weight is small enough to stay in the cache of a core as it is, and every block costs another
+# round of calls.
+#
+# **Smaller pieces for speed**: a piece whose arrays stay in the cache should pass through the layers faster.
+# The figure above says otherwise: the time does not fall to the right. What a piece gains in its passes is
+# lost in its products, which have fewer rows for the same weights, and in the fixed time of every call.
+#
+# **Experiment.** Set `C = 256` at the top, or `T = 256`, and run all cells: which bar of the profile grows
+# faster than the others, and does the share of the peak rise? With more than two cores, put more threads into
+# `runs`.
+#
+# ## Export
+
+# %%
+blas.set(cores)
 export("18_speed")
+
+# %% [markdown]
+# ## Exercises
+#
+# Now write it yourself: [exercises/18_speed.ipynb](../exercises/18_speed.ipynb). A check says what is
+# wrong, counts the lines that run and the memory in use, and `hint("speed-add-rows")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | add rows by id, without a loop | medium | 25 |
+# | GELU in place | medium | 20 |
+# | attention in blocks | hard | 35 |
+# | a batch in shares | medium | 20 |
+#
+# ## Recap
+#
+# - Profile first; Amdahl's law says what a faster part is worth to the whole.
+# - FLOP a byte decides: large products reach the peak, element-wise passes wait for bytes. So: float32, one
+#   large product, fewer passes, no look-ups one by one.
+# - A batch cut into pieces gives the same loss and gradient if each counts by its share: that makes threads
+#   exact, and bounds the memory.
+# - We exported `numpygpt/engine.py`: `ThreadedEngine`, `twin`, `BLASThreads`. `numpygpt train` uses it.
+# - Next: Shakespeare, where three GPTs compete, and your own layers can run in one.

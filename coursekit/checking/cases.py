@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from coursekit.checking.meter import Meter
+
 
 @dataclass
 class Call:
@@ -37,6 +39,8 @@ class Case:
     reads: tuple = ()  # attributes to report after each call, such as "dW"
     strided: bool = False  # hand over arrays that are not contiguous
     float32: bool = False  # all float64 arrays become float32; compared with less precision
+    max_lines: int = 0  # lines of the reader's code that a call may run; 0: any number
+    max_bytes: int = 0  # that a call may have in use at a time, its results included; 0: any number
 
 
 @dataclass
@@ -59,7 +63,8 @@ class Result:
     """What one call gave under one name, or that it failed."""
 
     call: int
-    name: str  # "dx", "dW", or what went wrong: "error", "changed: x", "replaced: dW"
+    # "dx", "dW", or what went wrong: "error", "changed: x", "replaced: dW", "limit: memory"
+    name: str
     value: object
 
 
@@ -111,7 +116,9 @@ def run(answer, case):
             before = {name: frozen(value) for name, value in watched.items()}
             function = thing if call.method is None else getattr(thing, call.method)
             given = [args[name] for name in call.args]
-            returned = function(*given, **{name: args[name] for name in call.kwargs})
+            with Meter(case, reader_wrote) as meter:
+                returned = function(*given, **{name: args[name] for name in call.kwargs})
+            results += [Result(number, name, True) for name in meter.exceeded()]
             if call.returns is not None:
                 for name, value in named(call.returns, frozen(returned)):
                     results.append(Result(number, name, value))
@@ -141,14 +148,18 @@ def described(error):
     """What an exception says to the reader: its kind, its message, the line of their own code."""
     if isinstance(error, NotImplementedError) and not str(error):
         return {"kind": "NotImplementedError", "message": "", "line": ""}
-    lines = [step.line for step in traceback.extract_tb(error.__traceback__) if reader_wrote(step)]
+    lines = [
+        step.line
+        for step in traceback.extract_tb(error.__traceback__)
+        if reader_wrote(step.filename)
+    ]
     message = re.sub(r" at 0x[0-9a-f]+", "", str(error))[:500]
     return {"kind": type(error).__name__, "message": message, "line": (lines or [""])[-1] or ""}
 
 
-def reader_wrote(step):
-    """Whether a step of a traceback lies in a notebook's cell, not in a file."""
-    return "ipykernel" in step.filename or step.filename.startswith("<")
+def reader_wrote(filename):
+    """Whether code lies in a notebook's cell, not in a file."""
+    return "ipykernel" in filename or filename.startswith("<") and "<frozen" not in filename
 
 
 def made(value, case):

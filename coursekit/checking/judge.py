@@ -17,7 +17,7 @@ MISSING_ANSWER = "the check cell ran, but nothing was recorded"
 class Problem:
     """Something that is wrong with one output."""
 
-    name: str  # "dW", or "error", "changed: dy", "replaced: dW"
+    name: str  # "dW", or "error", "changed: dy", "replaced: dW", "limit: memory"
     text: str  # what is wrong; gives away neither numbers nor the case
     detail: str = ""  # numbers of one case, for the reader at home
     known: bool = False  # a mistake of the book's list, or one that fits all numbers
@@ -265,6 +265,8 @@ def explained(table, name):
             "is a new array: write into the one that is there, so that whoever holds it sees it",
             known=True,
         )
+    if name.startswith("limit: "):
+        return Problem(name, *PASSED[name](case), known=True)
     if got is MISSING:
         # Where the answer stopped before, that is said; else nothing at all came.
         return None if "error" in table.names else Problem(name, "is missing: nothing came")
@@ -286,6 +288,18 @@ def explained(table, name):
         return Problem(name, "has wrong entries", worst(table, name))
     text = pattern(table, name)
     return Problem(name, text or "has wrong entries", worst(table, name), known=bool(text))
+
+
+PASSED = {
+    "limit: lines that run": lambda case: (
+        "are too many: a loop in Python does, one by one, what NumPy can do at once",
+        f"a call may run {case.max_lines} lines of your code, in the case: {case.title}",
+    ),
+    "limit: memory": lambda case: (
+        "is too much at a time: write into arrays that you have made, or take a part at a time",
+        f"a call may have {case.max_bytes:,} bytes in use, in the case: {case.title}",
+    ),
+}
 
 
 def stopped(case, error):

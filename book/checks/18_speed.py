@@ -1,0 +1,522 @@
+# %%
+OPTIONS = [{}, {"strided": True}, {"float32": True}]
+
+def named(options):
+    return "".join(f", {name}" for name in options)
+
+# %% task="speed-add-rows" cases=true
+def cases(rng):
+    # ids that come twice, ids that never come, the last and the first among them
+    for N, n, C in [(200, 17, 3), (150, 400, 2), (120, 5, 4), (1, 3, 2)]:
+        for options in OPTIONS[:2]:
+            ids = rng.choice(n, max(1, n - 3), replace=False)[rng.integers(0, max(1, n - 3), N)]
+            yield Case(f"{N} ids below {n}, C = {C}{named(options)}",
+                       [Call({"ids": ids, "dy": rng.normal(size=(N, C)), "n": n}, returns="dW")],
+                       max_lines=60, **options)
+    for ids in ([0, 0, 0, 2, 2, 4] * 20, [4, 3, 2, 1, 0] * 24):
+        yield Case("ids in a pattern, n = 5",
+                   [Call({"ids": np.array(ids), "dy": rng.normal(size=(120, 3)), "n": 5}, returns="dW")],
+                   max_lines=60)
+
+# %% [markdown] task="speed-add-rows" hint=1
+# once equal ids stand side by side, each id is one run, and a run is known by where it begins.
+
+# %% [markdown] task="speed-add-rows" hint=2
+# argsort gives an order, (N,), that both ids and dy are put into. A run begins at place 0 and wherever
+# an id differs from the one before. There is one start, and one sum, for each different id.
+
+# %% [markdown] task="speed-add-rows" hint=3
+# sort; find the starts with np.diff and np.flatnonzero; let np.add.reduceat add the sorted rows of dy
+# from start to start; write the sums into zeros, at the rows that the ids at the starts name.
+
+# %% [markdown] task="speed-add-rows" mistake="loop"
+# add row after row in Python: sort, and let reduceat add whole runs
+# ```diff
+# -     order = np.argsort(ids, kind="stable")
+# +     dW = np.zeros((n, dy.shape[1]), dy.dtype)
+# +     for i, row in zip(ids, dy):
+# +         dW[i] += row
+# +     return dW
+# ```
+
+# %% [markdown] task="speed-add-rows" mistake="brackets"
+# counts a repeated id once: brackets with += write the last row only
+# ```diff
+# -     order = np.argsort(ids, kind="stable")
+# +     dW = np.zeros((n, dy.shape[1]), dy.dtype)
+# +     dW[ids] += dy
+# +     return dW
+# ```
+
+# %% [markdown] task="speed-add-rows" mistake="not-sorted"
+# adds only neighbours with equal ids, and of several runs of an id keeps the last: sort first
+# ```diff
+# - np.argsort(ids, kind="stable")
+# + np.arange(len(ids))
+# ```
+
+# %% [markdown] task="speed-add-rows" mistake="dy-not-sorted"
+# has the ids in order but the rows of dy as they came: both need the same order
+# ```diff
+# - np.add.reduceat(dy[order], starts)
+# + np.add.reduceat(dy, starts)
+# ```
+
+# %% [markdown] task="speed-add-rows" mistake="first-run-lost"
+# lacks the first run: it begins at place 0, where no id differs from one before
+# ```diff
+# - np.flatnonzero(np.diff(in_order, prepend=-1))
+# + np.flatnonzero(np.diff(in_order, prepend=in_order[0]))
+# +     if not len(starts):
+# +         return np.zeros((n, dy.shape[1]), dy.dtype)
+# ```
+
+# %% [markdown] task="speed-add-rows" mistake="ends"
+# cuts each run before its last row: a start is where an id differs from the one before, not from the
+# one after
+# ```diff
+# - np.diff(in_order, prepend=-1)
+# + np.diff(in_order, append=n)
+# ```
+
+# %% [markdown] task="speed-add-rows" mistake="side-by-side"
+# puts the sums side by side: a sum belongs into the row of its id, and some ids never come
+# ```diff
+# - dW[in_order[starts]] =
+# + dW[: len(starts)] =
+# ```
+
+# %% [markdown] task="speed-add-rows" mistake="mean"
+# is the mean of each id's rows: gradients add up
+# ```diff
+# -     return dW
+# +     return dW / np.maximum(np.bincount(ids, minlength=n), 1)[:, None]
+# ```
+
+# %% task="speed-add-rows" right="add-at"
+def add_rows(ids, dy, n):
+    dW = np.zeros((n, dy.shape[1]))
+    np.add.at(dW, ids, dy)
+    return dW
+
+# %% task="speed-add-rows" right="one-hot"
+def add_rows(ids, dy, n):
+    return (np.arange(n)[:, None] == ids) @ dy
+
+# %% task="speed-add-rows" right="bincount"
+def add_rows(ids, dy, n):
+    columns = [np.bincount(ids, weights=column, minlength=n) for column in dy.T]
+    return np.stack(columns, axis=1)
+
+# %% task="speed-add-rows" right="unique"
+def add_rows(ids, dy, n):
+    order = np.argsort(ids)
+    seen, starts = np.unique(ids[order], return_index=True)
+    dW = np.zeros((n, dy.shape[1]))
+    dW[seen] += np.add.reduceat(dy[order], starts, axis=0)
+    return dW
+
+# %% task="speed-add-rows" reject="loop-over-ids"
+def add_rows(ids, dy, n):
+    return np.array([dy[ids == i].sum(axis=0) for i in range(n)])
+
+# %% [markdown] task="speed-add-rows" reject="sorted-dy"
+# ```diff
+# - dy[order]
+# + np.sort(dy, axis=0)
+# ```
+
+# %% task="speed-gelu" cases=true
+def cases(rng):
+    for N, C in [(60, 70), (50, 90), (80, 60)]:
+        for options in OPTIONS:
+            x = rng.normal(0, 2, (N, C))
+            size = x.nbytes // 2 if options.get("float32") else x.nbytes
+            yield Case(f"x of shape {(N, C)}{named(options)}", [Call({"x": x}, returns="y")],
+                       max_bytes=round(2.4 * size), **options)
+
+# %% [markdown] task="speed-gelu" hint=1
+# make one array of your own, and let every later step write into it.
+
+# %% [markdown] task="speed-gelu" hint=2
+# u is x times (a + a c x²): it can be built from x² with *= and +=. np.tanh takes out=, where the
+# result goes.
+
+# %% [markdown] task="speed-gelu" hint=3
+# square x into u; multiply by a times c, add a, multiply by x; tanh from u into u; add one, multiply by
+# x and by one half.
+
+# %% [markdown] task="speed-gelu" mistake="in-x"
+# uses x for its own arrays: the first step must make a new one
+# ```diff
+# -     u = x * x
+# +     u = x
+# +     u *= x
+# ```
+
+# %% task="speed-gelu" mistake="as-written"
+# is too much: as the equation stands, each sign makes a new array; write into your own with *= and out=
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(a * (x + c * x * x * x)))
+
+# %% [markdown] task="speed-gelu" mistake="no-a"
+# lacks the factor √(2/π) of u
+# ```diff
+# -     u *= a * c
+# -     u += a
+# +     u *= c
+# +     u += 1
+# ```
+
+# %% [markdown] task="speed-gelu" mistake="a-on-x-only"
+# has a on x alone: it multiplies both terms of u
+# ```diff
+# - u *= a * c
+# + u *= c
+# ```
+
+# %% [markdown] task="speed-gelu" mistake="a-on-cube-only"
+# has a on x³ alone: it multiplies both terms of u
+# ```diff
+# - u += a
+# + u += 1
+# ```
+
+# %% [markdown] task="speed-gelu" mistake="no-half"
+# is twice as large as it should be: the factor 1/2 is missing
+# ```diff
+# -     u *= 0.5
+# ```
+
+# %% [markdown] task="speed-gelu" mistake="cube-is-square"
+# has x² where x³ is due: u needs another factor x
+# ```diff
+# -     u *= a * c
+# -     u += a
+# -     u *= x    # a (x + c x³)
+# +     u *= c
+# +     u += x
+# +     u *= a
+# ```
+
+# %% [markdown] task="speed-gelu" mistake="no-one"
+# lacks the 1 that is added to the tanh
+# ```diff
+# -     u += 1
+# ```
+
+# %% task="speed-gelu" right="two-arrays"
+def gelu(x):
+    y, t = x * x, np.empty_like(x)
+    y *= c
+    y += 1
+    np.multiply(y, x, out=y)
+    y *= a
+    np.tanh(y, out=t)
+    t += 1
+    np.multiply(t, x, out=y)
+    y /= 2
+    return y
+
+# %% task="speed-gelu" right="row-by-row"
+def gelu(x):
+    y = np.empty_like(x)
+    for row, out in zip(x, y):
+        out[:] = 0.5 * row * (1 + np.tanh(a * (row + c * row**3)))
+    return y
+
+# %% task="speed-gelu" right="copy-first"
+def gelu(x):
+    y = x.copy()
+    y **= 2
+    y *= c
+    y += 1
+    y *= x
+    y *= a
+    np.tanh(y, y)
+    y += 1
+    y *= x
+    y *= 0.5
+    return y
+
+# %% [markdown] task="speed-gelu" reject="float64-on-the-way"
+# ```diff
+# - u = x * x
+# + u = (x * np.float64(1)) * x
+# -     return u
+# +     return u.astype(np.float64) + np.zeros(u.shape)
+# ```
+
+# %% task="speed-gelu" reject="sigmoid-form"
+def gelu(x):
+    u = np.exp(-1.702 * x)
+    u += 1
+    np.divide(x, u, out=u)
+    return u
+
+# %% task="speed-blocks" cases=true
+def cases(rng):
+    for T, D, size in [(96, 3, 8), (90, 2, 8), (101, 5, 10), (96, 4, 96), (7, 3, 3), (5, 2, 1), (4, 3, 9)]:
+        for options in OPTIONS[:2]:
+            q, k, v = rng.normal(0, 1.5, (3, T, D))
+            blocks = -(-T // size)
+            # four blocks of scores, the result, and what Python needs
+            room = 4 * 8 * min(size, T) * T + 2 * q.nbytes + 10_000
+            yield Case(f"T = {T}, D = {D}, blocks of {size}{named(options)}",
+                       [Call({"q": q, "k": k, "v": v, "size": size}, returns="the output")],
+                       max_lines=40 + 22 * blocks, max_bytes=room, **options)
+
+# %% [markdown] task="speed-blocks" hint=1
+# a block of queries is attention with fewer queries than keys: those of the block, and all up to its end.
+
+# %% [markdown] task="speed-blocks" hint=2
+# for queries start to end the scores are (end - start, end). Row r of a block is query start + r: it sees
+# the columns up to start + r, so the diagonal of the mask is moved by start.
+
+# %% [markdown] task="speed-blocks" hint=3
+# loop over the starts, size apart; the end is the start plus size, at most T; scores of the block's
+# queries with the keys before the end, scaled; minus infinity above the moved diagonal; softmax; times
+# the values before the end.
+
+# %% task="speed-blocks" mistake="all-at-once"
+# is too much: all scores are in use at a time, those of the future, too
+def attention_in_blocks(q, k, v, size):
+    scores = q @ k.T / math.sqrt(q.shape[1])
+    scores += np.triu(np.full(scores.shape, -np.inf), 1)
+    return softmax(scores) @ v
+
+# %% [markdown] task="speed-blocks" mistake="no-mask"
+# lets a query see the later keys of its own block: mask them
+# ```diff
+# -         scores += np.triu(np.full(scores.shape, -np.inf, scores.dtype), start + 1)
+# ```
+
+# %% [markdown] task="speed-blocks" mistake="mask-not-moved"
+# masks the past: row 0 of a block is query `start`, so the diagonal moves by start
+# ```diff
+# - scores.dtype), start + 1)
+# + scores.dtype), 1)
+# ```
+
+# %% [markdown] task="speed-blocks" mistake="not-itself"
+# does not let a query see its own key: j goes up to i, i included
+# ```diff
+# - scores.dtype), start + 1)
+# + scores.dtype), max(start, 1))
+# ```
+
+# %% [markdown] task="speed-blocks" mistake="no-scale"
+# lacks the 1/√D
+# ```diff
+# -         scores *= 1 / math.sqrt(D)
+# ```
+
+# %% [markdown] task="speed-blocks" mistake="own-block-only"
+# looks at the keys of the query's own block only: the past belongs to it, too
+# ```diff
+# - q[start:end] @ k[:end].T
+# + q[start:end] @ k[start:end].T
+# - scores.dtype), start + 1)
+# + scores.dtype), 1)
+# - softmax(scores) @ v[:end]
+# + softmax(scores) @ v[start:end]
+# ```
+
+# %% [markdown] task="speed-blocks" mistake="last-block-lost"
+# lacks the last block where T is no multiple of the size
+# ```diff
+# - np.empty_like(q)
+# + np.zeros_like(q)
+# - range(0, T, size)
+# + range(0, T - size + 1, size)
+# ```
+
+# %% [markdown] task="speed-blocks" mistake="over-queries"
+# is normalized over the queries of a block: the weights of each query sum to 1, over the keys
+# ```diff
+# - scores += np.triu(np.full(scores.shape, -np.inf, scores.dtype), start + 1)
+# + scores += np.triu(np.full(scores.shape, -1e30, scores.dtype), start + 1)
+# - softmax(scores)
+# + softmax(scores, axis=0)
+# ```
+
+# %% task="speed-blocks" right="boolean-mask"
+def attention_in_blocks(q, k, v, size):
+    T, D = q.shape
+    parts = []
+    for start in range(0, T, size):
+        rows = np.arange(start, min(start + size, T))
+        s = q[rows] @ k[: rows[-1] + 1].T / math.sqrt(D)
+        s[np.arange(s.shape[1]) > rows[:, None]] = -np.inf
+        parts.append(softmax(s) @ v[: rows[-1] + 1])
+    return np.concatenate(parts)
+
+# %% task="speed-blocks" right="exp-by-hand"
+def attention_in_blocks(q, k, v, size):
+    scaled, out = q / q.shape[1] ** 0.5, []
+    for i in range(0, len(q), size):
+        block = scaled[i : i + size]
+        end = i + len(block)
+        w = block @ k[:end].T
+        w -= w.max(axis=1, keepdims=True)
+        np.exp(w, out=w)
+        w *= np.tri(len(block), end, i)
+        out.append(w @ v[:end] / w.sum(axis=1, keepdims=True))
+    return np.vstack(out)
+
+# %% task="speed-blocks" right="last-block-first"
+def attention_in_blocks(q, k, v, size):
+    out = np.zeros(q.shape)
+    for i in reversed(range(0, len(q), size)):
+        rows = slice(i, i + size)
+        end = min(i + size, len(q))
+        scores = np.einsum("id,jd->ij", q[rows], k[:end]) / np.sqrt(q.shape[-1])
+        future = np.tri(*scores.shape, i) == 0
+        out[rows] = softmax(np.where(future, -np.inf, scores)) @ v[:end]
+    return out
+
+# %% task="speed-blocks" reject="query-by-query"
+def attention_in_blocks(q, k, v, size):
+    out = np.empty_like(q)
+    for i in range(len(q)):
+        seen = slice(0, i + 1)
+        scores = q[i] @ k[seen].T
+        scores = scores / math.sqrt(q.shape[1])
+        weights = softmax(scores)
+        out[i] = weights @ v[seen]
+    return out
+
+# %% [markdown] task="speed-blocks" reject="window-of-two-blocks"
+# ```diff
+# - softmax(scores) @ v[:end]
+# + softmax(np.where(np.arange(end) < start - size, -np.inf, scores)) @ v[:end]
+# ```
+
+# %% task="speed-shares" cases=true
+def cases(rng):
+    for N, C, V, edges in [
+        (12, 3, 5, [0, 2, 3, 12]), (7, 2, 3, [0, 7]), (9, 4, 2, [0, 3, 6, 9]), (5, 3, 4, [0, 1, 2, 3, 4, 5]),
+        (200, 3, 40, [*range(0, 190, 10), 183, 200]), (150, 2, 50, [0, 1, 20, 40, 60, 80, 100, 120, 140, 150]),
+    ]:
+        for options in OPTIONS[:2]:
+            args = {"W": rng.normal(size=(C, V)), "x": rng.normal(size=(N, C)),
+                    "y": rng.integers(0, V, N), "edges": edges}
+            largest = max(np.diff(edges))
+            room = 8 * V * (5 * largest + 4 * C) + 8 * N * C + 12_000
+            yield Case(f"N = {N}, C = {C}, V = {V}, edges {edges if len(edges) < 6 else 'up to 20 apart'}{named(options)}",
+                       [Call(args, returns=("loss", "dW"))], max_bytes=room, **options)
+
+# %% [markdown] task="speed-shares" hint=1
+# a mean over all rows is not the mean of the pieces' means: a piece counts by its size.
+
+# %% [markdown] task="speed-shares" hint=2
+# the loss is a number, dW is like W. The share of a piece is its number of rows over N; all shares sum
+# to 1.
+
+# %% [markdown] task="speed-shares" hint=3
+# for each pair of neighbouring edges: loss and gradient of these rows, both times the share, added up.
+
+# %% [markdown] task="speed-shares" mistake="mean-of-means"
+# gives each piece the same weight: a piece counts by its number of rows
+# ```diff
+# - (stop - start) / len(x)
+# + 1 / (len(edges) - 1)
+# ```
+
+# %% [markdown] task="speed-shares" mistake="no-share"
+# adds the means of the pieces as they are: each must be multiplied by its share
+# ```diff
+# - (stop - start) / len(x)
+# + 1
+# ```
+
+# %% [markdown] task="speed-shares" mistake="loss-only"
+# has no share: the gradient of a piece is multiplied by the share as its loss is
+# ```diff
+# - dW += share * piece_dW
+# + dW += piece_dW
+# ```
+
+# %% [markdown] task="speed-shares" mistake="gradient-only"
+# has no share: the loss of a piece is multiplied by the share as its gradient is
+# ```diff
+# - loss += share * piece_loss
+# + loss += piece_loss
+# ```
+
+# %% [markdown] task="speed-shares" mistake="share-twice"
+# has the square of the share: multiply once
+# ```diff
+# - dW += share * piece_dW
+# + dW += share**2 * piece_dW
+# - loss += share * piece_loss
+# + loss += share**2 * piece_loss
+# ```
+
+# %% [markdown] task="speed-shares" mistake="sum-over-rows"
+# is multiplied by the number of rows and divided by nothing: the sum is still to be divided by N
+# ```diff
+# - (stop - start) / len(x)
+# + stop - start
+# ```
+
+# %% [markdown] task="speed-shares" mistake="last-piece"
+# is that of the last piece alone: add up
+# ```diff
+# - loss += share * piece_loss
+# + loss = share * piece_loss
+# - dW += share * piece_dW
+# + dW = share * piece_dW
+# ```
+
+# %% [markdown] task="speed-shares" mistake="first-left-out"
+# leaves the first piece out: there is one piece fewer than edges, not two
+# ```diff
+# - zip(edges[:-1], edges[1:])
+# + zip(edges[1:-1], edges[2:])
+# ```
+
+# %% [markdown] task="speed-shares" mistake="whole"
+# is too much: the logits of all rows are in use at a time
+# ```diff
+# -     loss, dW = 0.0, np.zeros_like(W)
+# +     return loss_and_gradient(W, x, y)
+# ```
+
+# %% task="speed-shares" right="weighted-at-the-end"
+def in_shares(W, x, y, edges):
+    sizes = np.diff(edges)
+    pieces = [loss_and_gradient(W, x[b - n : b], y[b - n : b]) for b, n in zip(edges[1:], sizes)]
+    loss = sum(n * piece[0] for n, piece in zip(sizes, pieces)) / len(x)
+    return loss, sum(n * piece[1] for n, piece in zip(sizes, pieces)) / len(x)
+
+# %% task="speed-shares" right="sum-then-divide"
+def in_shares(W, x, y, edges):
+    loss, dW = 0.0, np.zeros(W.shape)
+    for i in range(len(edges) - 1):
+        rows = slice(edges[i], edges[i + 1])
+        l, d = loss_and_gradient(W, x[rows], y[rows])
+        loss += l * len(y[rows])
+        dW += d * len(y[rows])
+    return loss / edges[-1], dW / edges[-1]
+
+# %% task="speed-shares" right="running-mean"
+def in_shares(W, x, y, edges):
+    loss, dW = 0.0, 0.0
+    for start, stop in zip(edges, edges[1:]):
+        l, d = loss_and_gradient(W, x[start:stop], y[start:stop])
+        loss += (l - loss) * (stop - start) / stop
+        dW = dW + (d - dW) * (stop - start) / stop
+    return loss, dW
+
+# %% [markdown] task="speed-shares" reject="share-of-the-rest"
+# ```diff
+# - (stop - start) / len(x)
+# + (stop - start) / stop
+# ```
+
+# %% [markdown] task="speed-shares" reject="one-row-early"
+# ```diff
+# - x[start:stop], y[start:stop])
+# + x[start:stop - 1] if stop - start > 1 else x[start:stop], y[start:stop - 1] if stop - start > 1 else y[start:stop])
+# ```
