@@ -87,8 +87,8 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #     21["21 GPT-2"]
 #     1 --> 2
 #     2 --> 3
-#     3 --> 4
 #     2 --> 5
+#     3 --> 4
 #     4 --> 6
 #     5 --> 6
 #     6 --> 7
@@ -98,14 +98,15 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #     9 --> 11
 #     10 --> 11
 #     11 --> 12
+#     12 --> 16
 #     13 --> 14
 #     14 --> 15
-#     12 --> 16
 #     15 --> 16
 #     16 --> 17
 #     16 --> 18
 #     17 --> 19
 #     17 --> 21
+#     18 --> 19
 # ```
 #
 # The minutes are for reading and running, and after the plus for the exercises: take them as an
@@ -116,7 +117,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [1 Gradients](01_gradients.ipynb) | a checker for every gradient to come | 85 + 90 |
 # | [2 Module](02_module.ipynb) | what all layers share | 60 + 65 |
 # | [3 Linear](03_linear.ipynb) | y = xW + b, and its three gradients | 45 + 40 |
-# | [4 Activations](04_activations.ipynb) | ReLU, GELU | 45 + 55 |
+# | [4 Activations](04_activations.ipynb) | ReLU, GELU | 50 + 55 |
 # | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and why its gradient is p - y | 45 + 65 |
 # | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW, schedules, clipping | 85 + 80 |
 # | [7 A first language model](07_first_language_model.ipynb) | a bigram, then an MLP, of Shakespeare | 60 |
@@ -126,10 +127,10 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [11 Transformer](11_transformer.ipynb) | the residual stream and its blocks | 65 + 65 |
 # | [12 GPT](12_gpt.ipynb) | the whole model, every gradient checked | 70 + 70 |
 # | [13 Tokenizers](13_tokenizers.ipynb) | characters and words, bits per character | 75 + 75 |
-# | [14 BPE](14_bpe.ipynb) | byte-pair encoding, lossless on any bytes | 90 + 85 |
-# | [15 Data](15_data.ipynb) | token files and batches | 65 + 65 |
-# | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 105 + 75 |
-# | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 70 + 95 |
+# | [14 BPE](14_bpe.ipynb) | byte-pair encoding, lossless on any bytes | 100 + 85 |
+# | [15 Data](15_data.ipynb) | token files and batches | 60 + 65 |
+# | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 115 + 75 |
+# | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 75 + 95 |
 # | [18 Speed](18_speed.ipynb) | a profile, a roofline, and threads that share a batch | 90 + 100 |
 # | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs compared in bits per character; your own layers in one | 50 |
 # | [21 GPT-2](21_gpt2.ipynb) | the published weights of GPT-2 in your GPT, and yours in theirs | 100 + 115 |

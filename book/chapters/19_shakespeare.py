@@ -194,9 +194,10 @@ for name, size, value in rows:
 # ## Train
 #
 # At steps 0, 100, 500 and 2,000 we measure, and let the model write a few lines. Everything else is
-# the `Trainer` of chapter 16.
+# the `Trainer` of [chapter 16](16_training.ipynb) with the threads of [chapter 18](18_speed.ipynb).
 
 # %%
+from numpygpt.engine import ThreadedEngine
 from numpygpt.generate import generate
 from numpygpt.training import TrainConfig, Trainer
 
@@ -211,7 +212,8 @@ def write(name, model, n_chars=180):
 # %%
 def new_trainer(name, steps=STEPS):
     config = TrainConfig(batch_size=B, max_iters=steps, lr=5e-3, eval_interval=10**9, eval_iters=1)
-    return Trainer(new_model(name), train[name], val[name], config)
+    model = new_model(name)
+    return Trainer(model, train[name], val[name], config, ThreadedEngine(model))
 
 def train_and_watch(name):
     trainer, curve, samples = new_trainer(name), [], {}
