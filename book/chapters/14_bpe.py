@@ -727,7 +727,7 @@ print(round_trip(wrong))
 # %%
 piece_counts = Counter(PIECE.findall(train_text))
 trained = [to_ids(p) for p in piece_counts]
-learn_merges(trained, list(piece_counts.values()), 1024)    # merges the words in place
+merges = learn_merges(trained, list(piece_counts.values()), 1024)    # merges the words in place
 
 # %%
 for candidate in [tokenizer, wrong]:
