@@ -46,7 +46,8 @@ def test_the_package_needs_numpy_alone():
 
 def test_dev_holds_the_book_and_what_tests_it():
     names = {Requirement(line).name: Requirement(line).extras for line in EXTRAS["dev"]}
-    assert names["numpygpt"] == {"book"}
+    # With MPI: chapter 20 starts it, and no test may be left out for the lack of it.
+    assert names["numpygpt"] == {"book", "mpi"}
     assert {"pytest", "pytest-xdist", "hypothesis"} <= set(names)
 
 
