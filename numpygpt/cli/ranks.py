@@ -50,7 +50,7 @@ def refuse_to_be_many():
             if os.environ.get(rank, "0") != "0":
                 raise SystemExit(2)  # rank 0 tells it
             raise UsageError(
-                f"mpiexec started {os.environ[size]} processes: add --distributed, so that they share"
+                f"{os.environ[size]} processes of mpiexec do the same: add --distributed"
             )
 
 
