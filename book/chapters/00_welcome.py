@@ -76,6 +76,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #     16["16 Training"]
 #     17["17 Sampling"]
 #     19["19 Shakespeare"]
+#     20["20 Scaling out"]
 #     1 --> 2
 #     2 --> 3
 #     3 --> 4
@@ -95,6 +96,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #     15 --> 16
 #     16 --> 17
 #     17 --> 19
+#     16 --> 20
 # ```
 #
 # The minutes are for reading and running, and after the plus for the exercises: take them as an
@@ -120,6 +122,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 100 + 75 |
 # | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 70 + 95 |
 # | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs compared in bits per character; your own layers in one | 50 |
+# | [20 Scaling out](20_scaling_out.ipynb) | training on many ranks with MPI, and what a network costs | 70 + 75 |
 
 # %% [markdown]
 # ## Shapes
