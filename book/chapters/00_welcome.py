@@ -84,6 +84,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #     17["17 Sampling"]
 #     18["18 Speed"]
 #     19["19 Shakespeare"]
+#     20["20 Scaling out"]
 #     21["21 GPT-2"]
 #     1 --> 2
 #     2 --> 3
@@ -104,6 +105,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #     15 --> 16
 #     16 --> 17
 #     16 --> 18
+#     16 --> 20
 #     17 --> 19
 #     17 --> 21
 #     18 --> 19
@@ -133,6 +135,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 75 + 95 |
 # | [18 Speed](18_speed.ipynb) | a profile, a roofline, and threads that share a batch | 90 + 100 |
 # | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs compared in bits per character; your own layers in one | 50 |
+# | [20 Scaling out](20_scaling_out.ipynb) | training on many ranks with MPI, and what a network costs | 70 + 75 |
 # | [21 GPT-2](21_gpt2.ipynb) | the published weights of GPT-2 in your GPT, and yours in theirs | 100 + 115 |
 
 # %% [markdown]

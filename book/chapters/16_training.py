@@ -563,7 +563,13 @@ class Trainer:
         self.block_size = model.config.block_size
         # Streams of their own: how often we evaluate must not change what we train on.
         self.rng = np.random.default_rng([config.seed, 1])
-        self.loader = DataLoader(train_tokens, config.batch_size, self.block_size, rng=self.rng)
+        self.loader = self.batches(train_tokens, self.rng)
+
+# %% tags=["export"]
+@add_to_class(Trainer)
+def batches(self, tokens, rng):
+    """Return the loader of batches of `tokens`, to train on or to evaluate with."""
+    return DataLoader(tokens, self.config.batch_size, self.block_size, rng=rng)
 
 # %% [markdown]
 # The gradients come from `accumulate` batches, each with the factor that we derived.
@@ -613,7 +619,7 @@ def step(self):
 def evaluate(self):
     """Return the mean loss over `eval_iters` validation batches, the same ones every time."""
     rng = np.random.default_rng([self.config.seed, 2])
-    loader = DataLoader(self.val_tokens, self.config.batch_size, self.block_size, rng=rng)
+    loader = self.batches(self.val_tokens, rng)
     losses = [self.engine.loss(*next(loader)) for _ in range(self.config.eval_iters)]
     return sum(losses) / len(losses)
 

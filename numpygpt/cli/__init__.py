@@ -4,11 +4,8 @@ import argparse
 import os
 import sys
 
-from numpygpt.checkpoint import CheckpointError
 from numpygpt.cli import datagen, export, plot, sample, test, train
-from numpygpt.cli.errors import UsageError
-from numpygpt.data import DataError
-from numpygpt.training import DivergedError
+from numpygpt.cli.errors import MISTAKES, message_of
 
 COMMANDS = {
     "datagen": datagen,
@@ -31,19 +28,16 @@ def main(argv=None):
         code = args.run(args) or 0
         sys.stdout.flush()  # here, where an error is still ours to report, not at the exit
         return code
-    except (UsageError, DataError, CheckpointError, DivergedError) as error:
-        message = str(error)
     except BrokenPipeError:
         # Whoever read our output has seen enough, as in `numpygpt sample | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE, what other programs end with
-    except OSError as error:
-        message = f"{error.filename or 'writing'}: {error.strerror or error}"
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    print(f"numpygpt {args.command}: {message}", file=sys.stderr)
-    return 2
+    except MISTAKES as error:
+        print(f"numpygpt {args.command}: {message_of(error)}", file=sys.stderr)
+        return 2
 
 
 class Parser(argparse.ArgumentParser):

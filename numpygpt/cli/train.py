@@ -11,9 +11,18 @@ from numpygpt.cli.datagen import DEFAULT_DATA, DEFAULT_TEXT, write_data
 from numpygpt.cli.errors import UsageError
 from numpygpt.cli.options import MODEL_DEFAULTS, add_fields, configure
 from numpygpt.cli.progress import Progress
-from numpygpt.cli.runs import DEFAULT_OUT, checkpoint_path, read_checkpoint, set_aside
+from numpygpt.cli.ranks import Alone, Silent, on_every_rank, refuse_to_be_many
+from numpygpt.cli.runs import (
+    DEFAULT_OUT,
+    checkpoint_path,
+    keep_last,
+    last_checkpoint,
+    read_checkpoint,
+    set_aside,
+)
 from numpygpt.cli.sample import default_prompt, sample_text
 from numpygpt.data import load_tokenizer, read_tokens
+from numpygpt.distributed import DistributedTrainer
 from numpygpt.engine import ThreadedEngine
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.metrics import MetricsLog
@@ -44,7 +53,13 @@ def add_options(parser):
         type=positive,
         default=argparse.SUPPRESS,
         metavar="N",
-        help="of --engine threads; one for each core",
+        help="of --engine threads; one for each core, or one for each rank",
+    )
+    add("--keep", type=int, default=1, metavar="N", help="checkpoints to keep; %(default)s")
+    add(
+        "--distributed",
+        action="store_true",
+        help="share each batch: mpiexec -n 4 numpygpt train --distributed",
     )
     add_fields(parser, GPTConfig, MODEL_DEFAULTS)
     add_fields(parser, TrainConfig, {})
@@ -67,23 +82,39 @@ def make_engine(args, meta, model):
         if hasattr(args, "threads"):
             raise UsageError("--threads needs --engine threads")
         return LayersEngine(model), about
-    engine = ThreadedEngine(model, about.get("threads"))
+    # Ranks share the cores among themselves.
+    engine = ThreadedEngine(model, about.get("threads", 1 if args.distributed else None))
     # A resumed run repeats the numbers of a whole one only with as many threads.
     return engine, {"kind": "threads", "threads": engine.threads}
 
 
 def run(args):
+    if args.keep < 1:
+        raise UsageError(f"--keep {args.keep} must be at least 1")
+    if args.distributed:
+        return on_every_rank(lambda world: train(args, world), checkpoint_path(args.out_dir))
+    refuse_to_be_many()
+    return train(args, Alone())
+
+
+def train(args, world):
+    speaks = world.rank == 0  # one rank prints and writes for all
     path = checkpoint_path(args.out_dir)
     arrays, meta = read_checkpoint(args.out_dir, load_checkpoint) if args.resume else ({}, {})
     data_dir = getattr(args, "data_dir", Path(meta.get("data_dir", DEFAULT_DATA)))
     # The tokenizer is written last: without it, preparing the data was interrupted.
-    if data_dir == DEFAULT_DATA and not (data_dir / "tokenizer.json").exists():
+    if speaks and data_dir == DEFAULT_DATA and not (data_dir / "tokenizer.json").exists():
         write_data(DEFAULT_TEXT, DEFAULT_DATA, "char")
+    world.gather("the data are there")
     tokenizer, train_tokens, val_tokens = open_data(data_dir)
     model_config, train_config = configure(args, meta, tokenizer.vocab_size)
     model = GPT(model_config, rng=np.random.default_rng([train_config.seed, 0]))
     engine, about_engine = make_engine(args, meta, model)
-    trainer = Trainer(model, train_tokens, val_tokens, train_config, engine)
+    data = train_tokens, val_tokens, train_config
+    if args.distributed:
+        trainer = DistributedTrainer(model, *data, world, engine)
+    else:
+        trainer = Trainer(model, *data, engine)
     if args.resume:
         if meta.get("tokenizer") != tokenizer.to_json():
             raise UsageError(
@@ -94,31 +125,49 @@ def run(args):
             raise UsageError(
                 f"{path} has done its {trainer.step_count} steps; a larger --max_iters goes on"
             )
-    else:
+    elif speaks:
         set_aside(args.out_dir)
 
     def save():
         arrays, meta = trainer.state()
-        meta |= {"tokenizer": tokenizer.to_json(), "data_dir": str(data_dir)}
-        save_checkpoint(path, arrays, meta | {"engine": about_engine})
+        if speaks:
+            meta |= {"tokenizer": tokenizer.to_json(), "data_dir": str(data_dir)}
+            save_run(path, arrays, meta | {"engine": about_engine}, args.keep)
 
-    sequences = train_config.batch_size * train_config.accumulate
-    print(
-        f"{model.num_params():,} parameters, {len(train_tokens):,} training tokens, "
-        f"{train_config.max_iters} steps of {sequences} x {model_config.block_size} tokens"
-    )
-    save()
-    if run_steps(trainer, args.out_dir / "metrics.jsonl", save):
+    if speaks:
+        sequences = train_config.batch_size * train_config.accumulate
+        ranks = f", shared by {world.size} ranks" if args.distributed else ""
         print(
-            f"stopped after step {trainer.step_count}; "
-            f"numpygpt train --out_dir {args.out_dir} --resume goes on"
+            f"{model.num_params():,} parameters, {len(train_tokens):,} training tokens, "
+            f"{train_config.max_iters} steps of {sequences} x {model_config.block_size} tokens"
+            f"{ranks}",
+            flush=True,
         )
+    save()
+    if run_steps(trainer, args.out_dir / "metrics.jsonl", save, world):
+        if speaks:
+            print(
+                f"stopped after step {trainer.step_count}; "
+                f"numpygpt train --out_dir {args.out_dir} --resume goes on"
+            )
         return 130
+    if not speaks:
+        return 0
     rng, prompt = np.random.default_rng(train_config.seed), default_prompt(tokenizer)
     print(f"\nSamples of the trained model, {path}; numpygpt sample prints more:")
     for n in (1, 2):
         text = sample_text(model, tokenizer, prompt, 300, rng, temperature=0.8)
         print(f"---- sample {n} ----\n{text}")
+
+
+def save_run(path, arrays, meta, keep):
+    try:
+        save_checkpoint(path, arrays, meta)
+        keep_last(path, meta["step"], keep)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror or error}); {last_checkpoint(path)}"
+        ) from None
 
 
 def open_data(folder):
@@ -140,9 +189,14 @@ def open_data(folder):
     return tokenizer, *parts
 
 
-def run_steps(trainer, metrics_path, save):
+def run_steps(trainer, metrics_path, save, world):
     """Train to the end, logging and saving; return True if Ctrl-C or a termination stopped it."""
     stop = []
+    if world.rank:
+        log = progress = Silent()
+    else:
+        log = MetricsLog(metrics_path, trainer.step_count)
+        progress = Progress(trainer.step_count, trainer.config.max_iters)
 
     def finish_the_step(*_):
         # Between two steps all is whole, in the middle of one it is not. Who asks twice cannot
@@ -152,16 +206,16 @@ def run_steps(trainer, metrics_path, save):
         stop.append(True)
 
     handlers = {s: signal.signal(s, finish_the_step) for s in (signal.SIGINT, signal.SIGTERM)}
-    log = MetricsLog(metrics_path, trainer.step_count)
-    progress = Progress(trainer.step_count, trainer.config.max_iters)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # the trainer reports what is not finite
             for record in trainer.run():
                 log.write(record)
                 progress.show(record)
-                if "val_loss" in record or stop:
+                # The signal may reach one rank in this step, and another one in the next.
+                stopped = any(world.gather(bool(stop)))
+                if "val_loss" in record or stopped:
                     save()
-                if stop:
+                if stopped:
                     return trainer.step_count < trainer.config.max_iters
     finally:
         progress.close()

