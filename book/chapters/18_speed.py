@@ -709,7 +709,7 @@ show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A grey 
 
 # %% tags=["measurement"]
 floor_ms = step_flop / peak_rate / 1e6
-print(f"a step on one core takes {step_ms:.1f} ms; its products at the peak: {floor_ms:.1f} ms")
+print(f"a whole step on one core takes {step_ms:.1f} ms; its products at the peak: {floor_ms:.1f} ms")
 print(f"so it runs at {floor_ms / step_ms:.0%} of the peak, and if all the rest were free,"
       f" it would be {step_ms / floor_ms:.2f} times as fast")
 
