@@ -73,7 +73,7 @@ class ThreadedEngine:
         self.pool = ThreadPoolExecutor(self.threads)
 
     def pieces(self, B, T):
-        """Return slices of the batch, as many for each thread, none longer than piece_tokens."""
+        """Return slices of the batch: as many for each thread, none longer than piece_tokens."""
         rounds = math.ceil(B * T / (self.piece_tokens * self.threads))
         edges = np.linspace(0, B, min(B, rounds * self.threads) + 1).astype(int)
         return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]

@@ -515,7 +515,7 @@ class ThreadedEngine:
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
 def pieces(self, B, T):
-    """Return slices of the batch: as many for each thread, and none longer than piece_tokens."""
+    """Return slices of the batch: as many for each thread, none longer than piece_tokens."""
     rounds = math.ceil(B * T / (self.piece_tokens * self.threads))
     edges = np.linspace(0, B, min(B, rounds * self.threads) + 1).astype(int)
     return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
@@ -709,7 +709,7 @@ show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A grey 
 
 # %% tags=["measurement"]
 floor_ms = step_flop / peak_rate / 1e6
-print(f"a step on one core: {step_ms:.1f} ms; its products at the peak: {floor_ms:.1f} ms")
+print(f"a whole step on one core takes {step_ms:.1f} ms; its products at the peak: {floor_ms:.1f} ms")
 print(f"so it runs at {floor_ms / step_ms:.0%} of the peak, and if all the rest were free,"
       f" it would be {step_ms / floor_ms:.2f} times as fast")
 
