@@ -1,15 +1,13 @@
-"""The training loop: accumulate, clip, step, evaluate, log, resume. Derived in chapter 16."""
+"""The training loop: accumulate, clip, step, evaluate, resume. Derived in chapter 16."""
 
-import json
 import math
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
 from numpygpt.checkpoint import CheckpointError, part
-from numpygpt.data import DataLoader, write_beside
+from numpygpt.data import DataLoader
 from numpygpt.optim.adam import Adam
 from numpygpt.optim.clip import clip_grad_norm
 from numpygpt.optim.lr_scheduler import WarmupCosineLR
@@ -54,14 +52,32 @@ class TrainConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and less than 1")
 
 
+class LayersEngine:
+    """Loss and gradients of a model for ids x and targets y (B, T), the whole batch at once."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def loss(self, x, y):
+        """Return the mean loss of the batch."""
+        return self.model(x, y)[1]
+
+    def backprop(self, x, y, scale=1.0):
+        """Add `scale` times the gradient of the mean loss to the gradients; return the loss."""
+        loss = self.loss(x, y)
+        self.model.backward(scale)
+        return loss
+
+
 class Trainer:
     """Trains a model: `for record in trainer.run(): ...`.
 
     Everything that a resumed run needs is in `state()`.
     """
 
-    def __init__(self, model, train_tokens, val_tokens, config):
+    def __init__(self, model, train_tokens, val_tokens, config, engine=None):
         self.model = model
+        self.engine = engine or LayersEngine(model)
         self.config = config
         self.val_tokens = val_tokens
         self.step_count = 0  # steps done
@@ -87,8 +103,7 @@ class Trainer:
         loss = 0.0
         for _ in range(n_batches):
             x, y = next(self.loader)
-            loss += self.model(x, y)[1] / n_batches
-            self.model.backward(1 / n_batches)
+            loss += self.engine.backprop(x, y, 1 / n_batches) / n_batches
         return loss
 
     def step(self):
@@ -117,7 +132,7 @@ class Trainer:
         """Return the mean loss over `eval_iters` validation batches, the same ones every time."""
         rng = np.random.default_rng([self.config.seed, 2])
         loader = self.batches(self.val_tokens, rng)
-        losses = [self.model(*next(loader))[1] for _ in range(self.config.eval_iters)]
+        losses = [self.engine.loss(*next(loader)) for _ in range(self.config.eval_iters)]
         return sum(losses) / len(losses)
 
     def run(self):
@@ -157,33 +172,3 @@ class Trainer:
             self.rng.bit_generator.state = meta["rng"]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the checkpoint holds no run to go on with: {error}") from None
-
-
-def read_metrics(path):
-    """Return the records of metrics.jsonl; a last line that a crash cut short is left out."""
-    records = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records
-
-
-class MetricsLog:
-    """Appends records to metrics.jsonl, a JSON object a line, at once: a kill leaves its lines."""
-
-    def __init__(self, path, steps_done=0):
-        """Open the log of a run that has done `steps_done` steps; later lines are dropped."""
-        path = Path(path)
-        kept = [r for r in read_metrics(path) if r["step"] <= steps_done] if path.exists() else []
-        text = "".join(json.dumps(r) + "\n" for r in kept)
-        write_beside(path, lambda beside: beside.write_text(text, encoding="utf-8"))
-        self.file = open(path, "a", encoding="utf-8")
-
-    def write(self, record):
-        self.file.write(json.dumps(record) + "\n")
-        self.file.flush()
-
-    def close(self):
-        self.file.close()
