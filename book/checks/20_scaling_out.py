@@ -335,7 +335,7 @@ def cases(rng):
 # in a turn there are p messages, one from each rank; rank and number are counted modulo p.
 
 # %% [markdown] task="ranks-ring" hint=3
-# copy; then for each turn and rank, number = (rank - turn) % p, and add the piece to that of rank (rank + 1) % p.
+# copy; then for each turn and rank, the number is the rank less the turn, modulo p: add that piece of the rank to the same piece of its right neighbour.
 
 # %% [markdown] task="ranks-ring" mistake="left"
 # goes to the left neighbour: the right one is rank + 1

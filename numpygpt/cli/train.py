@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt.checkpoint import load_checkpoint, save_checkpoint
+from numpygpt.cli import engines
 from numpygpt.cli.datagen import DEFAULT_DATA, DEFAULT_TEXT, write_data
 from numpygpt.cli.errors import UsageError
 from numpygpt.cli.options import MODEL_DEFAULTS, add_fields, configure
@@ -23,10 +24,9 @@ from numpygpt.cli.runs import (
 from numpygpt.cli.sample import default_prompt, sample_text
 from numpygpt.data import load_tokenizer, read_tokens
 from numpygpt.distributed import DistributedTrainer
-from numpygpt.engine import ThreadedEngine
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.metrics import MetricsLog
-from numpygpt.training import LayersEngine, TrainConfig, Trainer
+from numpygpt.training import TrainConfig, Trainer
 
 ABOUT = "Train a GPT."
 
@@ -42,19 +42,7 @@ def add_options(parser):
     )
     add("--out_dir", type=Path, default=DEFAULT_OUT, metavar="DIR", help="of the run; %(default)s")
     add("--resume", action="store_true", help="continue the run in out_dir")
-    add(
-        "--engine",
-        choices=("threads", "layers"),
-        default=argparse.SUPPRESS,
-        help="share each batch out over threads, or send it through the layers whole; threads",
-    )
-    add(
-        "--threads",
-        type=positive,
-        default=argparse.SUPPRESS,
-        metavar="N",
-        help="of --engine threads; one for each core, or one for each rank",
-    )
+    engines.add_options(add)
     add("--keep", type=int, default=1, metavar="N", help="checkpoints to keep; %(default)s")
     add(
         "--distributed",
@@ -63,29 +51,6 @@ def add_options(parser):
     )
     add_fields(parser, GPTConfig, MODEL_DEFAULTS)
     add_fields(parser, TrainConfig, {})
-
-
-def positive(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def make_engine(args, meta, model):
-    """Return (engine, what to keep of it): of the options, else as the checkpoint's run had it."""
-    about = meta.get("engine", {"kind": "threads"})
-    if hasattr(args, "engine"):
-        about = {"kind": args.engine}
-    if hasattr(args, "threads"):
-        about = about | {"threads": args.threads}
-    if about["kind"] == "layers":
-        if hasattr(args, "threads"):
-            raise UsageError("--threads needs --engine threads")
-        return LayersEngine(model), about
-    # Ranks share the cores among themselves.
-    engine = ThreadedEngine(model, about.get("threads", 1 if args.distributed else None))
-    # A resumed run repeats the numbers of a whole one only with as many threads.
-    return engine, {"kind": "threads", "threads": engine.threads}
 
 
 def run(args):
@@ -109,7 +74,7 @@ def train(args, world):
     tokenizer, train_tokens, val_tokens = open_data(data_dir)
     model_config, train_config = configure(args, meta, tokenizer.vocab_size)
     model = GPT(model_config, rng=np.random.default_rng([train_config.seed, 0]))
-    engine, about_engine = make_engine(args, meta, model)
+    engine, about_engine = engines.choose(args, meta, model)
     data = train_tokens, val_tokens, train_config
     if args.distributed:
         trainer = DistributedTrainer(model, *data, world, engine)
