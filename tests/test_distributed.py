@@ -30,7 +30,8 @@ from numpygpt.distributed import (
     shard,
     unflatten,
 )
-from numpygpt.training import TrainConfig, Trainer, read_metrics
+from numpygpt.metrics import read_metrics
+from numpygpt.training import TrainConfig, Trainer
 
 # Beside this Python, as pip puts it there, or the system's own.
 MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
