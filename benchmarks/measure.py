@@ -3,7 +3,8 @@
 Machines are noisy, so a time alone says little. In each round both sides run, one after the other,
 the first to run changing from round to round; the ratio of the two times of a round is what we
 report, by its median, beside the fastest time of each side. One round before the first is not
-counted: it fills caches and wakes threads. The garbage collector runs between rounds, not in them.
+counted: it fills caches and wakes threads. The garbage collector runs between rounds, and in
+them passes over what was there before: else PyTorch's objects would slow whatever runs beside them.
 """
 
 import gc
@@ -73,6 +74,7 @@ def side_by_side(name, ours, theirs=None, *, peer="", unit, amount, rounds=7):
     sides = [("ours", ours), ("theirs", theirs)] if theirs else [("ours", ours)]
     for number in range(rounds + 1):
         gc.collect()
+        gc.freeze()
         for side, work in sides if number % 2 else reversed(sides):
             start = time.perf_counter()
             work()
