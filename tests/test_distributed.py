@@ -344,7 +344,9 @@ def test_a_checkpoint_that_the_disk_has_no_room_for_leaves_the_last_one(folder, 
         run = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit_files)
         code, err = run.returncode, run.stderr
     else:
-        limited = "import runpy, sys; from test_distributed import limit_files; limit_files(); "
+        # MPI first: it makes a file of its own, larger than the limit.
+        limited = "import runpy, sys; from mpi4py import MPI; "
+        limited += "from test_distributed import limit_files; limit_files(); "
         limited += "sys.argv[0] = 'numpygpt'; runpy.run_module('numpygpt', run_name='__main__')"
         process = start(2, "-c", f"import sys; sys.path.append({str(Path(__file__).parent)!r}); "
                         + limited, *argv, "--distributed")  # fmt: skip
