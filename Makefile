@@ -55,8 +55,7 @@ test: .venv/.installed
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m coursekit build --check
-	$(RUN_TESTS) --nbval -n 2 --dist loadfile --nbval-current-env --nbval-cell-timeout=300 \
-		tests $(wildcard notebooks solutions) $(ARGS)
+	$(RUN_TESTS) --nbval -n 2 --dist loadfile --nbval-current-env tests $(wildcard solutions) $(ARGS)
 
 test-peers: .venv/.installed-peers
 	$(RUN_TESTS) tests/peers $(ARGS)

@@ -41,7 +41,8 @@ def nbval(*paths, cwd):
     done = subprocess.run(
         [
             *[sys.executable, "-m", "pytest", *PLUGINS, "--nbval", "--nbval-current-env", "-q"],
-            *["-p", "no:cacheprovider", "--color=no", f"--junit-xml={report}", *map(str, paths)],
+            *["--nbval-cell-timeout=300", "-p", "no:cacheprovider", "--color=no"],
+            *[f"--junit-xml={report}", *map(str, paths)],
         ],
         cwd=cwd,
         capture_output=True,
@@ -52,7 +53,7 @@ def nbval(*paths, cwd):
     cells = {}
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         file, number = case.get("classname"), int(case.get("name").removeprefix("Cell "))
-        failed = [part.text or "" for part in case if part.tag != "system-out"]
+        failed = [part.text or "" for part in case if part.tag in ("failure", "error")]
         cells[file.removesuffix(".ipynb").rpartition(".")[2], number] = (
             failed[0] if failed else None
         )
