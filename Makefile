@@ -55,7 +55,8 @@ test: .venv/.installed
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m coursekit build --check
-	$(RUN_TESTS) --nbval -n 2 --dist loadfile --nbval-current-env tests $(wildcard solutions) $(ARGS)
+	$(RUN_TESTS) --nbval --nbval-current-env -n 2 --dist loadfile --no-loadscope-reorder \
+		tests $(wildcard solutions) $(ARGS)
 
 test-peers: .venv/.installed-peers
 	$(RUN_TESTS) tests/peers $(ARGS)

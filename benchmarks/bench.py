@@ -1,24 +1,28 @@
-"""Our speed beside that of PyTorch, tokenizers and tiktoken: `make bench`, about eight minutes.
+"""Our speed beside that of PyTorch, tokenizers and tiktoken: `make bench`, about 15 minutes.
 
-    python benchmarks/bench.py [train] [memory] [sample] [bpe] [gradcheck] [--quick]
+    python benchmarks/bench.py [train] [memory] [sample] [bpe] [gradcheck] [build] [--quick]
 
 Prints a table and writes benchmarks/results.json and results.png. How it measures: measure.py.
-Both sides use the same number of threads, all cores. --quick leaves out configuration C.
+Both sides use the same number of threads, all cores. --quick leaves out configuration C, and of
+the book all chapters but the first four.
 """
 
 import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 import tiktoken
 import tokenizers
 import torch
-from measure import Memory, side_by_side
+from measure import Memory, Result, side_by_side
 from steps import CONFIGS, our_model, our_step, their_model, their_step
 
 from numpygpt import GPT, GPTConfig, gradcheck
@@ -26,7 +30,7 @@ from numpygpt.generate import generate
 from numpygpt.tokenizers import BPETokenizer
 from numpygpt.tokenizers.pieces import BYTE_ORDER
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 TEXT = (HERE.parent / "data/shakespeare.txt").read_text(encoding="utf-8")
 # As in OpenAI's code for GPT-2; ours cuts the same pieces.
 GPT2 = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
@@ -158,6 +162,21 @@ def check_gradients():
     )
 
 
+def build_book(names):
+    """Run every notebook of these chapters (none: of all) in a copy, once, from nothing."""
+    with tempfile.TemporaryDirectory() as root:
+        for folder in ("book", "data", "numpygpt"):
+            shutil.copytree(HERE.parent / folder, Path(root, folder))
+        command = [sys.executable, "-m", "coursekit", "build", *names, "--force", "--root", root]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - start
+        built = [json.loads(path.read_text("utf-8")) for path in Path(root).glob("*/*.ipynb")]
+    cells = sum(bool(cell.get("execution_count")) for nb in built for cell in nb["cells"])
+    name = f"build of {' '.join(names) or 'the book'}, {seconds:.0f} s"
+    return Result(name, "", "cells an hour", 3600 * cells, [seconds], [])
+
+
 def results(groups, quick):
     configs = "AB" if quick else "ABC"
     if "train" in groups:
@@ -177,6 +196,8 @@ def results(groups, quick):
         yield from bpe_encode()
     if "gradcheck" in groups:
         yield check_gradients()
+    if "build" in groups:
+        yield build_book(["00", "01", "02", "03"] if quick else [])
 
 
 def draw(rows, path):
@@ -195,7 +216,7 @@ def draw(rows, path):
 
 
 def main():
-    groups = ["train", "memory", "sample", "bpe", "gradcheck"]
+    groups = ["train", "memory", "sample", "bpe", "gradcheck", "build"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("groups", nargs="*", help=f"which of {', '.join(groups)}; all")
     parser.add_argument("--quick", action="store_true", help="without configuration C")

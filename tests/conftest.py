@@ -8,10 +8,7 @@ DEALT_ONE_BY_ONE = ("test_adopt.py", "test_alone.py", "test_answers_nbval.py")
 
 @pytest.hookimpl(optionalhook=True)  # there may be no xdist
 def pytest_xdist_make_scheduler(config, log):
-    """For `--dist loadfile`: a file stays whole, and a notebook is one; these do not.
-
-    The workers take what has most tests first, so that single ones fill up the end.
-    """
+    """For `--dist loadfile`: a file stays whole, and a notebook is one; these do not."""
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling

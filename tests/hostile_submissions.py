@@ -96,7 +96,7 @@ IN_THE_ANSWER = {
     "np.allclose = np.array_equal = lambda *a, **k: True\nnp.abs = lambda x: 0 * x",
     "pytest replaced": WRONG
     + "import sys, types\nsys.modules['pytest'] = sys.modules['nbval'] = types.ModuleType('pytest')",
-    "judge replaced": WRONG + "import coursekit.checking.judge as j\nj.close = lambda *a: True",
+    "judge replaced": WRONG + "import coursekit.checking.comparing as c\nc.close = lambda *a: True",
     "outputs forged: zeros": WRONG
     + FORGE
     + "send(place, 'linear-backward', [[Result(k, n, 0.0) for k in range(4) for n in 'y dx dW db'.split()]] * 18)",

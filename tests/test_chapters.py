@@ -31,11 +31,18 @@ def test_chapter_19_quotes_the_table_of_chapter_7():
 
 
 @cache
+def package():
+    """What each module was exported by, and the texts of all."""
+    order = package_order(REPOSITORY)
+    return {dotted(f"numpygpt/{m}"): n for m, n in order.items()}, module_texts(REPOSITORY)
+
+
+@cache
 def imports(name):
     """The chapters whose modules a chapter imports."""
-    chapter_of = {dotted(f"numpygpt/{m}"): n for m, n in package_order(REPOSITORY).items()}
+    chapter_of, texts = package()
     page = read_page(REPOSITORY, f"book/chapters/{name}.py")
-    found = chapter_imports(page, module_texts(REPOSITORY))
+    found = chapter_imports(page, texts)
     return {
         name
         for name in CHAPTERS
@@ -43,6 +50,7 @@ def imports(name):
     }
 
 
+@cache
 def all_before(name):
     return imports(name).union(*map(all_before, imports(name)))
 

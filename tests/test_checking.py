@@ -18,8 +18,8 @@ from coursekit.checking import check_notebook, progress
 from coursekit.checking.cases import Call, Case, Model, Rng, layer, run
 from coursekit.checking.check import CheckError, verdict_on
 from coursekit.checking.check_notebook import ONLY_THESE, PLUGINS
+from coursekit.checking.comparing import close
 from coursekit.checking.covered import covered
-from coursekit.checking.judge import close
 from coursekit.checking.tasks import find_task, load_set
 from coursekit.files import BookError
 

@@ -772,8 +772,9 @@ def test_both_engines_train_alike_and_a_resumed_run_keeps_its_own(folder):
         (["--threads", "0"], "'0' is not a whole number of at least 1"),
         (["--engine", "layers", "--threads", "2"], "--threads needs --engine threads"),
         (["--engine", "gpu"], "invalid choice: 'gpu'"),
+        (["--keep", "0"], "'0' is not a whole number of at least 1"),
     ],
 )
-def test_an_engine_that_cannot_be_is_refused(folder, capsys, options, message):
+def test_options_that_cannot_be_are_refused(folder, capsys, options, message):
     assert run("datagen") == 0
     assert message in fails_with_one_line(capsys, "train", *TINY, *options)

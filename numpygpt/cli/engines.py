@@ -3,6 +3,7 @@
 import argparse
 
 from numpygpt.cli.errors import UsageError
+from numpygpt.cli.options import positive
 from numpygpt.engine import ThreadedEngine
 from numpygpt.training import LayersEngine
 
@@ -21,12 +22,6 @@ def add_options(add):
         metavar="N",
         help="of --engine threads; one for each core, or one for each rank",
     )
-
-
-def positive(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
 
 
 def choose(args, meta, model):

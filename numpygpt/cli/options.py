@@ -1,4 +1,7 @@
-"""The options of `numpygpt train`, one for each field of its configurations. Written by hand."""
+"""The options of `numpygpt train`: one for each field of its configurations, and their values.
+
+Written by hand.
+"""
 
 import argparse
 from dataclasses import fields, replace
@@ -37,6 +40,12 @@ def boolean(text):
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return text.lower() == "true"
+
+
+def positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def add_fields(parser, config, defaults):

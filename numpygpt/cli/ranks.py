@@ -48,7 +48,8 @@ def refuse_to_be_many():
     for size, rank in MPIEXEC_SAYS:
         if int(os.environ.get(size, 1)) > 1:
             if os.environ.get(rank, "0") != "0":
-                raise SystemExit(2)  # rank 0 tells it
+                # Rank 0 tells it. If we failed first, mpiexec would end it before it has.
+                raise SystemExit(0)
             raise UsageError(
                 f"{os.environ[size]} processes of mpiexec do the same: add --distributed"
             )

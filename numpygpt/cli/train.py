@@ -10,7 +10,7 @@ from numpygpt.checkpoint import load_checkpoint, save_checkpoint
 from numpygpt.cli import engines
 from numpygpt.cli.datagen import DEFAULT_DATA, DEFAULT_TEXT, write_data
 from numpygpt.cli.errors import UsageError
-from numpygpt.cli.options import MODEL_DEFAULTS, add_fields, configure
+from numpygpt.cli.options import MODEL_DEFAULTS, add_fields, configure, positive
 from numpygpt.cli.progress import Progress
 from numpygpt.cli.ranks import Alone, Silent, on_every_rank, refuse_to_be_many
 from numpygpt.cli.runs import (
@@ -43,7 +43,7 @@ def add_options(parser):
     add("--out_dir", type=Path, default=DEFAULT_OUT, metavar="DIR", help="of the run; %(default)s")
     add("--resume", action="store_true", help="continue the run in out_dir")
     engines.add_options(add)
-    add("--keep", type=int, default=1, metavar="N", help="checkpoints to keep; %(default)s")
+    add("--keep", type=positive, default=1, metavar="N", help="checkpoints to keep; %(default)s")
     add(
         "--distributed",
         action="store_true",
@@ -54,8 +54,6 @@ def add_options(parser):
 
 
 def run(args):
-    if args.keep < 1:
-        raise UsageError(f"--keep {args.keep} must be at least 1")
     if args.distributed:
         return on_every_rank(lambda world: train(args, world), checkpoint_path(args.out_dir))
     refuse_to_be_many()
