@@ -1,7 +1,4 @@
-"""The options of `numpygpt train`: one for each field of its configurations, and their values.
-
-Written by hand.
-"""
+"""The options of `numpygpt train`: one a field of its configurations. Written by hand."""
 
 import argparse
 from dataclasses import fields, replace
