@@ -1,4 +1,4 @@
-"""Our speed beside that of PyTorch, tokenizers and tiktoken: `make bench`, about 15 minutes.
+"""Our speed beside that of PyTorch, tokenizers and tiktoken: `make bench`, about ten minutes.
 
     python benchmarks/bench.py [train] [memory] [sample] [bpe] [gradcheck] [build] [--quick]
 
@@ -211,7 +211,11 @@ def draw(rows, path):
     bars = axes.barh([f"{r.name} / {r.peer}" for r in rows], [r.ratio for r in rows], color=colours)
     axes.bar_label(bars, fmt=" %.2f")
     axes.axvline(1, color="black", linewidth=1)
-    axes.set(xscale="log", xlabel="times as fast as the peer, or times less memory")
+    axes.set(
+        xscale="log", xlim=(0.25, 10), xlabel="times as fast as the peer, or times less memory"
+    )
+    axes.set_xticks([0.25, 0.5, 1, 2, 4, 8], ["¼", "½", "1", "2", "4", "8"])
+    axes.minorticks_off()
     figure.savefig(path, dpi=120)
 
 

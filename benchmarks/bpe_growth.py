@@ -41,7 +41,7 @@ def text_of(kind, characters):
 
 
 def peak():
-    """The most memory that this process has had, in MB."""
+    """The most memory that this process has had, in MB; what starts it has less, and counts not."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -4,9 +4,9 @@
     python benchmarks/ranks.py --rounds 9
 
 Starts `mpiexec -n 1` and `mpiexec -n 2` of itself in turns, one BLAS thread each, and compares the
-medians of all rounds. Then three ways to add the gradients on 2 ranks: one bucket after the
-backward pass (what numpygpt does), one bucket a block, and a bucket a block that travels while the
-backward pass goes on.
+medians of all rounds; beside them, one rank whose engine has two threads. Then three ways to add
+the gradients on 2 ranks: one bucket after the backward pass (what numpygpt does), one bucket a
+block, and a bucket a block that travels while the backward pass goes on.
 """
 
 import argparse
@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt.distributed import DistributedTrainer, connect, flatten, unflatten
+from numpygpt.engine import ThreadedEngine
 from numpygpt.gpt import GPT, GPTConfig
-from numpygpt.training import TrainConfig, Trainer
+from numpygpt.training import LayersEngine, TrainConfig, Trainer
 
 STEPS = 6
 PROMISED = 1.7
@@ -83,13 +84,14 @@ WAYS = {"one bucket": DistributedTrainer, "a bucket a block": BlockBucketsInTurn
         "a bucket a block, overlapped": BlockBuckets}  # fmt: skip
 
 
-def on_a_rank(way):
+def on_a_rank(way, threads):
     """Train, and print seconds of each step, and of adding the gradients in a step."""
     world = connect()
     tokens = np.random.default_rng(0).integers(0, 65, 100_000)
     config = TrainConfig(batch_size=16, max_iters=100)
     model = GPT(GPTConfig(65, 128, 4, 4, 256), rng=np.random.default_rng(0))
-    trainer = WAYS[way](model, tokens, tokens, config, world)
+    engine = ThreadedEngine(model, threads) if threads > 1 else LayersEngine(model)
+    trainer = WAYS[way](model, tokens, tokens, config, world, engine)
     adding, real = [0.0], world.sum
 
     def timed(array):
@@ -108,7 +110,7 @@ def on_a_rank(way):
         print("found:" + json.dumps(steps[1:]))
 
 
-def measure(n_ranks, way):
+def measure(n_ranks, threads, way):
     """Return the seconds of each step and of its sums, waiting for the others included."""
     here = str(Path(sys.executable).parent)
     mpiexec = shutil.which("mpiexec", path=here) or shutil.which("mpiexec")
@@ -117,6 +119,7 @@ def measure(n_ranks, way):
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     }  # fmt: skip
     command = [mpiexec, "-n", str(n_ranks), sys.executable, __file__, "--rank", way]
+    command += ["--threads", str(threads)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(run.stdout.partition("found:")[2])
 
@@ -124,20 +127,22 @@ def measure(n_ranks, way):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rank")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     if args.rank:
-        return on_a_rank(args.rank)
-    sides = [(1, "one bucket"), *((2, way) for way in WAYS)]
+        return on_a_rank(args.rank, args.threads)
+    sides = [(1, 1, "one bucket"), *((2, 1, way) for way in WAYS), (1, 2, "one bucket")]
     found = {side: [] for side in sides}
     for number in range(args.rounds):
         for side in sides if number % 2 else reversed(sides):
             found[side] += measure(*side)
     seconds = {side: statistics.median(s for s, _ in steps) for side, steps in found.items()}
     one = seconds[sides[0]]
-    for (n, way), s in seconds.items():
-        adding = statistics.median(a for _, a in found[n, way])
-        print(f"{n} ranks, {way:29} {s:.3f} s a step, {16 * 128 / s:7,.0f} tokens/s, "
+    for (n, threads, way), s in seconds.items():
+        adding = statistics.median(a for _, a in found[n, threads, way])
+        print(f"{n} ranks of {threads} threads, {way:29} {s:.3f} s a step, "
+              f"{16 * 128 / s:7,.0f} tokens/s, "
               f"{one / s:.2f} x; sums {adding * 1e3:.1f} ms")  # fmt: skip
     speed_up = one / seconds[sides[1]]
     holds = speed_up >= PROMISED
