@@ -118,7 +118,9 @@ def measure(n_ranks, threads, way):
         **os.environ, "OPENBLAS_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     }  # fmt: skip
-    command = [mpiexec, "-n", str(n_ranks), sys.executable, __file__, "--rank", way]
+    # Open MPI ties a rank to one core, all its threads with it.
+    free = ["--bind-to", "none"] if threads > 1 else []
+    command = [mpiexec, "-n", str(n_ranks), *free, sys.executable, __file__, "--rank", way]
     command += ["--threads", str(threads)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(run.stdout.partition("found:")[2])
