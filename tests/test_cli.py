@@ -507,7 +507,7 @@ def test_a_step_is_in_the_log_before_it_is_in_the_checkpoint(folder, monkeypatch
         logged.append((meta["step"], len(records)))
         save_checkpoint(path, arrays, meta)
 
-    monkeypatch.setattr("numpygpt.cli.train.save_checkpoint", watch)
+    monkeypatch.setattr("numpygpt.cli.runs.save_checkpoint", watch)
     train("--max_iters", 3, "--eval_interval", 2)
     # Killed in between, the resumed run drops a line too many; a line too few it cannot write.
     assert logged == [(0, 0), (2, 2), (3, 3)]

@@ -29,7 +29,7 @@ from numpygpt.distributed import (
     shard,
     unflatten,
 )
-from numpygpt.metrics import read_metrics
+from numpygpt.metrics import MetricsLog, read_metrics
 from numpygpt.training import TrainConfig, Trainer
 
 # Beside this Python, as pip puts it there, or the system's own.
@@ -395,6 +395,19 @@ def test_a_disk_that_knows_no_second_name_keeps_a_copy(folder, monkeypatch):
     monkeypatch.setattr(os, "link", no_links)
     assert main(["train", *TINY, "--max_iters", "2", "--keep", "2"]) == 0
     assert load_checkpoint("out/char/checkpoint-2.npz")[1]["step"] == 2
+
+
+def test_a_log_that_the_disk_has_no_room_for_is_named(folder, monkeypatch, capsys):
+    assert main(["train", *TINY, "--max_iters", "2"]) == 0
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(MetricsLog, "write", full)
+    assert main(["train", "--resume", "--max_iters", "4"]) == 2
+    (line,) = ours(capsys.readouterr().err)
+    assert "metrics.jsonl cannot be written (No space left on device); the last check" in line
+    assert load_checkpoint("out/char/checkpoint.npz")[1]["step"] == 2
 
 
 def as_if_not_root():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numpygpt.checkpoint import CheckpointError
+from numpygpt.checkpoint import CheckpointError, save_checkpoint
 from numpygpt.cli.errors import UsageError
 from numpygpt.data import write_beside
 
@@ -41,6 +41,19 @@ def kept_checkpoints(path):
 
 def same_file(one, other):
     return os.path.samestat(os.stat(one), os.stat(other))
+
+
+def save_run(path, arrays, meta, keep):
+    try:
+        save_checkpoint(path, arrays, meta)
+        keep_last(path, meta["step"], keep)
+    except OSError as error:
+        raise cannot_write(path, error, path) from None
+
+
+def cannot_write(path, error, checkpoint):
+    reason = error.strerror or error
+    return UsageError(f"{path} cannot be written ({reason}); {last_checkpoint(checkpoint)}")
 
 
 def keep_last(path, step, number):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numpygpt.checkpoint import load_checkpoint, save_checkpoint
+from numpygpt.checkpoint import load_checkpoint
 from numpygpt.cli import engines
 from numpygpt.cli.datagen import DEFAULT_DATA, DEFAULT_TEXT, write_data
 from numpygpt.cli.errors import UsageError
@@ -15,10 +15,10 @@ from numpygpt.cli.progress import Progress
 from numpygpt.cli.ranks import Alone, Silent, on_every_rank, refuse_to_be_many
 from numpygpt.cli.runs import (
     DEFAULT_OUT,
+    cannot_write,
     checkpoint_path,
-    keep_last,
-    last_checkpoint,
     read_checkpoint,
+    save_run,
     set_aside,
 )
 from numpygpt.cli.sample import default_prompt, sample_text
@@ -123,16 +123,6 @@ def train(args, world):
         print(f"---- sample {n} ----\n{text}")
 
 
-def save_run(path, arrays, meta, keep):
-    try:
-        save_checkpoint(path, arrays, meta)
-        keep_last(path, meta["step"], keep)
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written ({error.strerror or error}); {last_checkpoint(path)}"
-        ) from None
-
-
 def open_data(folder):
     """Return (tokenizer, train tokens, val tokens), all of one vocabulary."""
     if not folder.is_dir():
@@ -172,7 +162,11 @@ def run_steps(trainer, metrics_path, save, world):
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # the trainer reports what is not finite
             for record in trainer.run():
-                log.write(record)
+                try:
+                    log.write(record)
+                except OSError as error:
+                    checkpoint = checkpoint_path(metrics_path.parent)
+                    raise cannot_write(metrics_path, error, checkpoint) from None
                 progress.show(record)
                 # The signal may reach one rank in this step, and another one in the next.
                 stopped = any(world.gather(bool(stop)))
