@@ -485,7 +485,7 @@ class LayersEngine:
 
 # %% tags=["export"]
 class Trainer:
-    """Trains a model: `for record in trainer.run(): ...`. A resumed run needs what `state()` has."""
+    """Trains a model: `for record in trainer.run(): ...`; `state()` is all that resuming needs."""
 
     def __init__(self, model, train_tokens, val_tokens, config, engine=None):
         self.model, self.config, self.val_tokens = model, config, val_tokens
