@@ -46,9 +46,19 @@ def save_checkpoint(path, arrays, meta):
             file.flush()
             os.fsync(file.fileno())
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_beside(path, write)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_beside(Path(path), write)
+
+
+def _read(path):
+    """Return (arrays, version, meta, whether the digest fits)."""
+    # We open the file, since NumPy leaves a damaged one open.
+    with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+        everything = {name: file[name] for name in file.files}
+    expected = str(everything.pop("__sha256__"))
+    intact = digest_of(everything) == expected
+    content = json.loads(str(everything.pop("__json__")))
+    return everything, content["version"], content["meta"], intact
 
 
 def load_checkpoint(path):
@@ -60,13 +70,7 @@ def load_checkpoint(path):
     # All that a reader of zip files raises on a damaged one; RuntimeError: "file is encrypted".
     damage = (ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError)
     try:
-        # We open the file, since NumPy leaves a damaged one open.
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
-            everything = {name: file[name] for name in file.files}
-        expected = str(everything.pop("__sha256__"))
-        intact = digest_of(everything) == expected
-        content = json.loads(str(everything.pop("__json__")))
-        version, meta = content["version"], content["meta"]
+        arrays, version, meta, intact = _read(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist") from None
     except (*damage, zipfile.BadZipFile, zlib.error) as error:
@@ -75,7 +79,7 @@ def load_checkpoint(path):
         raise CheckpointError(f"{path} was changed after it was saved: its SHA-256 does not match")
     if version != VERSION:
         raise CheckpointError(f"{path} has version {version}, this program reads {VERSION}")
-    return everything, meta
+    return arrays, meta
 
 
 def part(arrays, prefix):

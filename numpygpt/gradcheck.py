@@ -44,11 +44,8 @@ class GradReport:
         return max((rel for _, _, rel in self.rows.values()), default=0.0)
 
     def __str__(self):
-        # No digits of the errors: they differ from one processor to the next, and notebooks
-        # compare text.
-        return "\n".join(
-            f"{name:24}{entries:>7} entries  right" for name, (entries, _, _) in self.rows.items()
-        )
+        rows = self.rows.items()
+        return "\n".join(f"{name:24}{entries:>7} entries  right" for name, (entries, *_) in rows)
 
 
 def _compare(name, analytic, numeric, rtol, atol):
@@ -56,21 +53,22 @@ def _compare(name, analytic, numeric, rtol, atol):
     analytic = np.asarray(analytic)
     if analytic.shape != numeric.shape:
         raise GradientError(f"{name} has shape {analytic.shape}, expected {numeric.shape}")
-    if numeric.size == 0:
-        return 0, 0.0, 0.0
     error = np.abs(analytic - numeric)
     excess = error - (atol + rtol * np.abs(numeric))
-    excess = np.where(np.isnan(excess), np.inf, excess)  # NaN > 0 is false: it would pass
-    if excess.max() > 0:
-        index = tuple(int(i) for i in np.unravel_index(excess.argmax(), excess.shape))
-        raise GradientError(
-            f"{name}{list(index)}: backward gives {analytic[index]:.8g}, central differences give "
-            f"{numeric[index]:.8g} ({int((excess > 0).sum())} of {error.size} entries differ)"
-            + _explain(analytic, numeric)
-        )
-    # Relative to the array's largest entry: a gradient that is truly zero has no relative error.
-    largest = np.abs(numeric).max()
-    return error.size, float(error.max()), float(error.max() / largest) if largest > atol else 0.0
+    if not (excess <= 0).all():  # with (excess > 0).any() a NaN would pass
+        raise GradientError(_complaint(name, analytic, numeric, excess))
+    largest, worst = (float(a.max(initial=0)) for a in (np.abs(numeric), error))
+    return error.size, worst, worst / largest if largest > atol else 0.0  # 0: truly zero
+
+
+def _complaint(name, analytic, numeric, excess):
+    """Name the entry that exceeds its tolerance the most, and say why if we can."""
+    worst = np.unravel_index(excess.argmax(), excess.shape)  # of a NaN, if there is one
+    return (
+        f"{name}{[int(i) for i in worst]}: backward gives {analytic[worst]:.8g}, central "
+        f"differences give {numeric[worst]:.8g} ({int((~(excess <= 0)).sum())} of {excess.size} "
+        f"entries differ)" + _explain(analytic, numeric)
+    )
 
 
 def _explain(analytic, numeric):
@@ -79,15 +77,15 @@ def _explain(analytic, numeric):
         return "; the gradient is not finite"
     if not analytic.any():
         return "; the gradient is zero everywhere"
-    scale = np.abs(numeric).max()
-    if scale == 0:
+    if not numeric.any():
         return ""
+    near = {"rtol": 1e-4, "atol": 1e-6 * np.abs(numeric).max()}
     ratio = float(np.vdot(numeric, analytic) / np.vdot(numeric, numeric))
-    if np.allclose(analytic, ratio * numeric, rtol=1e-4, atol=1e-6 * scale):
+    if np.allclose(analytic, ratio * numeric, **near):
         return f"; every entry is {ratio:.5g} times what it should be"
-    if analytic.ndim == 2 and analytic.shape[0] == analytic.shape[1]:
-        if np.allclose(analytic.T, numeric, rtol=1e-4, atol=1e-6 * scale):
-            return "; it is the transpose of what it should be"
+    square = analytic.ndim == 2 and analytic.shape[0] == analytic.shape[1]
+    if square and np.allclose(analytic.T, numeric, **near):
+        return "; it is the transpose of what it should be"
     return ""
 
 
@@ -111,8 +109,8 @@ def _grads(layer):
 
 def _dname(name):
     """The gradient's name: layers.0.W -> layers.0.dW."""
-    head, _, last = name.rpartition(".")
-    return f"{head}.d{last}" if head else f"d{last}"
+    head, dot, last = name.rpartition(".")
+    return f"{head}{dot}d{last}"
 
 
 def _check_accumulation(layer, output, dy, once, rtol, atol):
@@ -127,25 +125,29 @@ def _check_accumulation(layer, output, dy, once, rtol, atol):
             )
 
 
-def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
-    """Compare every gradient of a layer with central differences.
+def _inputs_with_slopes(x, params):
+    """Return {"x": x}, or {} where x holds integers; TypeError if an array is too coarse."""
+    inputs = {"x": x} if np.issubdtype(x.dtype, np.floating) else {}
+    for name, a in [*params.items(), *inputs.items()]:
+        if a.dtype != np.float64:
+            raise TypeError(f"gradcheck needs float64, but {name} is {a.dtype}")
+    return inputs
 
-    The scalar that is differentiated is sum(dy * y), with a random upstream gradient dy. Ones would
-    hide errors: behind a layer that subtracts a mean, every gradient is zero then. The layer's
-    gradients change, its parameters do not.
+
+def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
+    """Compare every gradient of a layer with central differences; return a GradReport.
+
+    What is differentiated is sum(dy * y), with a random upstream gradient dy: ones would hide
+    errors. The layer's gradients change, its parameters do not.
 
     Args:
-        layer: has `forward(x, *args)` and `backward(dy)`; its arrays come from `params()` and
-            `grads()` where it has them. A tuple from `forward` is read as (logits, loss), and
-            the loss is checked.
+        layer: has `forward(x, *args)` and `backward(dy)`, and `params()` and `grads()` where it has
+            parameters. A tuple from `forward` is read as (logits, loss): the loss is checked.
         x: float64 array, then dx is checked, too; or integer ids.
         args: further inputs of `forward`, such as targets; not differentiated.
         rng: np.random.Generator for dy.
         rtol, atol: an entry passes if |analytic - numeric| <= atol + rtol * |numeric|.
         eps: half the width of the central difference.
-
-    Returns:
-        GradReport with the worst error of each array.
 
     Raises:
         GradientError: an entry differs, a gradient is overwritten where it must be added to, or
@@ -154,10 +156,7 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
     """
     params = layer.params() if hasattr(layer, "params") else {}
     x = np.array(x)
-    differentiable = np.issubdtype(x.dtype, np.floating)
-    for name, a in [*params.items()] + [("x", x)] * differentiable:
-        if a.dtype != np.float64:
-            raise TypeError(f"gradcheck needs float64, but {name} is {a.dtype}")
+    inputs = _inputs_with_slopes(x, params)
 
     def output():
         y = layer.forward(x, *args)
@@ -165,15 +164,11 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
 
     dy = rng.normal(size=np.shape(output()))
     dx, grads = _analytic(layer, output, dy, x, params)
-    if differentiable and np.shape(dx) != x.shape:
+    if inputs and np.shape(dx) != x.shape:
         raise GradientError(f"dx has shape {np.shape(dx)}, but x has shape {x.shape}")
-
-    rows = {}
-    checked = [("dx", x, dx)] * differentiable
-    checked += [(_dname(name), p, grads[name]) for name, p in params.items()]
-    for name, a, analytic in checked:
+    rows, derived = {}, {"x": dx, **grads}
+    for name, a in {**inputs, **params}.items():
         numeric = numeric_gradient(lambda: float(np.sum(dy * output())), a, eps)
-        rows[name] = _compare(name, analytic, numeric, rtol, atol)
-
+        rows[_dname(name)] = _compare(_dname(name), derived[name], numeric, rtol, atol)
     _check_accumulation(layer, output, dy, grads, rtol, atol)
     return GradReport(rows)

@@ -17,13 +17,19 @@ class DivergedError(ArithmeticError):
     """A loss, a gradient or a weight became infinite or NaN."""
 
 
+def _problem(name, value):
+    """Say what is wrong with the value of a setting, or return None."""
+    if name in ("batch_size", "max_iters", "accumulate", "eval_interval", "eval_iters"):
+        return None if value >= 1 else "must be at least 1"
+    if name in ("beta1", "beta2"):
+        return None if 0 <= value < 1 else "must be at least 0 and less than 1"
+    fine = math.isfinite(value) and value >= 0
+    return None if fine else "must be a finite number, not negative"
+
+
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train; the defaults are those of `numpygpt train`.
-
-    Raises:
-        ValueError: a field has a value that cannot be; the message names it.
-    """
+    """How to train; the defaults are those of `numpygpt train`. A bad value raises ValueError."""
 
     batch_size: int = 12
     max_iters: int = 2000  # optimizer steps
@@ -40,16 +46,9 @@ class TrainConfig:
     seed: int = 1337
 
     def __post_init__(self):
-        for name in ("batch_size", "max_iters", "accumulate", "eval_interval", "eval_iters"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("lr", "min_lr", "warmup_iters", "weight_decay", "grad_clip", "seed"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}={value} must be a finite number, not negative")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and less than 1")
+        for name, value in vars(self).items():
+            if problem := _problem(name, value):
+                raise ValueError(f"{name}={value} {problem}")
 
 
 class LayersEngine:
@@ -70,26 +69,19 @@ class LayersEngine:
 
 
 class Trainer:
-    """Trains a model: `for record in trainer.run(): ...`.
-
-    Everything that a resumed run needs is in `state()`.
-    """
+    """Trains a model: `for record in trainer.run(): ...`; `state()` is all that resuming needs."""
 
     def __init__(self, model, train_tokens, val_tokens, config, engine=None):
-        self.model = model
+        self.model, self.config, self.val_tokens = model, config, val_tokens
         self.engine = engine or LayersEngine(model)
-        self.config = config
-        self.val_tokens = val_tokens
+        self.block_size = model.config.block_size
         self.step_count = 0  # steps done
-        self.optimizer = Adam(
-            model, config.lr, (config.beta1, config.beta2), weight_decay=config.weight_decay
-        )
+        betas = (config.beta1, config.beta2)
+        self.optimizer = Adam(model, config.lr, betas, weight_decay=config.weight_decay)
         self.schedule = WarmupCosineLR(
             self.optimizer, config.warmup_iters, config.max_iters, config.min_lr
         )
-        self.block_size = model.config.block_size
-        # Streams of their own: how often we evaluate must not change what we train on.
-        self.rng = np.random.default_rng([config.seed, 1])
+        self.rng = np.random.default_rng([config.seed, 1])  # not that of evaluate()
         self.loader = self.batches(train_tokens, self.rng)
 
     def batches(self, tokens, rng):
@@ -120,13 +112,8 @@ class Trainer:
         self.optimizer.step()
         self.step_count += 1
         tokens = self.config.accumulate * self.config.batch_size * self.block_size
-        return {
-            "step": self.step_count,
-            "train_loss": loss,
-            "lr": lr,
-            "grad_norm": norm,
-            "tokens_per_s": tokens / (time.perf_counter() - start),
-        }
+        record = {"step": self.step_count, "train_loss": loss, "lr": lr, "grad_norm": norm}
+        return {**record, "tokens_per_s": tokens / (time.perf_counter() - start)}
 
     def evaluate(self):
         """Return the mean loss over `eval_iters` validation batches, the same ones every time."""
@@ -152,13 +139,8 @@ class Trainer:
         if not all(np.isfinite(p).all() for p in arrays.values()):
             raise DivergedError(f"step {self.step_count}: a weight became infinite or NaN")
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state().items()}
-        meta = {
-            "model": asdict(self.model.config),
-            "train": asdict(self.config),
-            "step": self.step_count,
-            "rng": self.rng.bit_generator.state,
-        }
-        return arrays, meta
+        meta = {"model": asdict(self.model.config), "train": asdict(self.config)}
+        return arrays, {**meta, "step": self.step_count, "rng": self.rng.bit_generator.state}
 
     def load_state(self, arrays, meta):
         """Continue where `state()` was taken: same weights, optimizer, and batches to come."""

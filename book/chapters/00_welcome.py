@@ -116,7 +116,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #
 # | chapter | you build | minutes |
 # |---|---|---|
-# | [1 Gradients](01_gradients.ipynb) | a checker for every gradient to come | 85 + 90 |
+# | [1 Gradients](01_gradients.ipynb) | a checker for every gradient to come | 80 + 90 |
 # | [2 Module](02_module.ipynb) | what all layers share | 60 + 65 |
 # | [3 Linear](03_linear.ipynb) | y = xW + b, and its three gradients | 45 + 40 |
 # | [4 Activations](04_activations.ipynb) | ReLU, GELU | 50 + 55 |
@@ -129,9 +129,9 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [11 Transformer](11_transformer.ipynb) | the residual stream and its blocks | 65 + 65 |
 # | [12 GPT](12_gpt.ipynb) | the whole model, every gradient checked | 70 + 70 |
 # | [13 Tokenizers](13_tokenizers.ipynb) | characters and words, bits per character | 75 + 75 |
-# | [14 BPE](14_bpe.ipynb) | byte-pair encoding, lossless on any bytes | 100 + 85 |
+# | [14 BPE](14_bpe.ipynb) | byte-pair encoding, lossless on any bytes | 95 + 85 |
 # | [15 Data](15_data.ipynb) | token files and batches | 60 + 65 |
-# | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 115 + 75 |
+# | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 105 + 75 |
 # | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 75 + 95 |
 # | [18 Speed](18_speed.ipynb) | a profile, a roofline, and threads that share a batch | 90 + 100 |
 # | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs compared in bits per character; your own layers in one | 50 |

@@ -16,35 +16,33 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 # It gets better, and then it gets worse: at $10^{-15}$ it is far from 6, and at $10^{-16}$ it is 0.
 # A computer cannot take the limit.
 #
-# Training a GPT needs the slopes of millions of numbers, and we will derive the formulas by hand.
-# Sooner or later one will be wrong. A wrong slope raises no error; the model learns a little worse,
-# or not at all. So the question of this chapter is: **how do we prove that a formula for a slope is
-# right, when all we can do is measure?** The answer is a function, `gradcheck`, that we will run on
-# every layer of the book.
+# Training a GPT needs the slopes of millions of numbers, from formulas that we derive by hand. Sooner
+# or later one will be wrong. That raises no error; the model learns a little worse, or not at all.
+# **How do we prove that a formula for a slope is right, when all we can do is measure?** The answer
+# is a function, `gradcheck`, that we will run on every layer of the book.
 #
 # ## Shapes
 #
-# A model is a chain of **layers**. A layer turns an array into another one, and it may hold
-# **parameters**, the numbers that training changes. At the end of the chain stands the **loss**:
-# one number, and the smaller it is, the better is the model. Our example is a small layer,
-# `Scale`. It multiplies each channel by a number of its own: $y_{nc} = x_{nc}\, s_c$.
+# A model is a chain of **layers**. A layer turns one array into another, and may hold
+# **parameters**, the numbers that training changes. The chain ends in the **loss**: one number; the
+# smaller it is, the better the model. Our example is a small layer, `Scale`, that multiplies each
+# channel by a number of its own: $y_{nc} = x_{nc}\, s_c$.
 #
 # | name | meaning | shape |
 # |---|---|---|
 # | `x` | input: `N` examples of `C` channels | `(N, C)` |
 # | `s` | the layer's parameter, one factor per channel | `(C,)` |
 # | `y` | output | `(N, C)` |
-# | `L` | the loss: one number, computed from `y` | `()` |
+# | `L` | the loss, computed from `y` | `()` |
 # | `dy` | slope of `L` for each entry of `y`: the **upstream gradient** | `(N, C)` |
 # | `dx`, `ds` | slope of `L` for each entry of `x` and of `s` | `(N, C)`, `(C,)` |
 #
-# The **gradient** of `L` with respect to an array is the array of its slopes, one per entry. We
-# write `dname` for the gradient of `name`. It always has the shape of `name`.
+# The **gradient** of `L` with respect to an array `name` is the array of its slopes, one per entry.
+# We write it `dname`. It always has the shape of `name`.
 #
 # ## Measuring a slope well
 #
-# Two errors fight each other in the first cell. We write down both. Taylor's formula, which expands
-# a function around a point, gives
+# Two errors fight each other in the first cell. For the first, Taylor's formula gives
 #
 # $$
 # \begin{aligned}
@@ -62,10 +60,9 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 # \end{aligned}
 # $$
 #
-# That is the **truncation error**; it shrinks with $\epsilon$. The other one grows: the computer
-# keeps about 16 digits of $f$ (type float64), so $f$ carries a **rounding error** near
-# $10^{-16} f$, and we divide it by $\epsilon$. We measure both ways, on $x^3$ at $x = 1.3$, where the
-# slope is $3 x^2$.
+# This **truncation error** shrinks with $\epsilon$. The other one grows: the computer keeps about 16
+# digits of $f$ (type float64), so $f$ carries a **rounding error** near $10^{-16} f$, and we divide
+# it by $\epsilon$. We measure both ways, on $x^3$ at $x = 1.3$, where the slope is $3 x^2$.
 
 # %% tags=["widget"]
 import numpy as np
@@ -79,34 +76,31 @@ def one_side(x, eps):
 def central(x, eps):
     return (cube(x + eps) - cube(x - eps)) / (2 * eps)
 
-# %% [markdown]
-# In the next cell, `dtype(1.3)` makes a number of the type `dtype`, and the arithmetic then stays in
-# that type: float64, or float32, which keeps about 7 digits.
-
 # %% tags=["widget"]
 methods = [("one side, float64", one_side, np.float64), ("central, float64", central, np.float64),
            ("central, float32", central, np.float32)]
 
 def slope_error(measure, eps, dtype=np.float64):
-    x = dtype(1.3)
+    x = dtype(1.3)    # all that follows is of this type, too; float32 keeps about 7 digits
     return abs(float(measure(x, dtype(eps))) - 3 * float(x) ** 2)
 
 # %% [markdown]
-# **Before you run the next cell:** where is $\epsilon^2$ about as large as $10^{-16} / \epsilon$? And
-# where is it as large as $10^{-7} / \epsilon$? Near there the central difference should be at its best.
+# **Before you run the next cell:** where is $\epsilon^2$ as large as $10^{-16} / \epsilon$? And as
+# $10^{-7} / \epsilon$? Near there the central difference should be at its best.
 
-# %%
+# %% tags=["widget"]
+curves = []
 for label, measure, dtype in methods:
-    decades = [1 / 10**k for k in range(1, 16 if dtype is np.float64 else 7)]
-    errors = [slope_error(measure, eps, dtype) for eps in decades]
+    steps = [1 / 10**k for k in range(1, 17 if dtype is np.float64 else 7)]
+    errors = [slope_error(measure, eps, dtype) for eps in steps]
+    curves.append((label, steps, errors))
     digits = int(-np.log10(min(errors) / (3 * 1.3**2)))
-    print(f"{label:18} best eps {decades[np.argmin(errors)]:.0e}, right to {digits} digits")
+    print(f"{label:18} best eps {steps[np.argmin(errors)]:.0e}, right to {digits} digits")
 
 # %% [markdown]
-# The picture shows the errors on the right, for many values of $\epsilon$. On the left is the curve
-# under a magnifying glass, as the computer sees it: it reaches $2\epsilon$ to both sides of $x$, and
-# both axes are in units of $\epsilon$. We begin with $\epsilon = 10^{-15}$. The straight lines through
-# measured points are called **secants**; their slopes are the two differences.
+# We draw all these errors, and beside them the curve under a magnifying glass, as the computer sees
+# it: within $2\epsilon$ of $x$, both axes in units of $\epsilon$. The straight lines through measured
+# points are called **secants**; their slopes are the two differences.
 
 # %% tags=["widget"]
 from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
@@ -121,18 +115,10 @@ def magnify(ax, eps):
     ax.plot(ends, low + central(1.3, eps) * (ends + 1), color=BLUE, label="central")
 
 # %% tags=["widget"]
-steps = 10.0 ** np.arange(-16, -0.25, 0.25)
-def error_curve(measure, dtype):
-    fine = steps if dtype is np.float64 else steps[steps >= 1e-6]
-    return fine, [slope_error(measure, eps, dtype) for eps in fine]
-
-curves = [(label, *error_curve(measure, dtype)) for label, measure, dtype in methods]
-
-# %% tags=["widget"]
 def draw_errors(ax, eps):
     looks = [("--", ORANGE), ("-", BLUE), (":", GREEN)]
-    for (label, fine, errors), (style, color) in zip(curves, looks, strict=True):
-        ax.loglog(fine, errors, style, color=color, label=label)
+    for (label, steps, errors), (style, color) in zip(curves, looks):
+        ax.loglog(steps, errors, style, color=color, label=label)
     for measure, color in [(one_side, ORANGE), (central, BLUE)]:
         ax.plot(eps, slope_error(measure, eps), "o", color=color, ms=9)
 
@@ -155,33 +141,31 @@ def draw(eps):
 figure = draw(1e-15)
 
 # %% [markdown]
-# Three V shapes. The left arm is rounding, the right arm truncation. The central difference in
-# float64 is the best by far; with $\epsilon = 10^{-5}$ it is right to about ten digits. In float32
-# the best it can do is four digits, and a small mistake in a formula would hide in that noise. From
-# here on: **central differences, `eps = 1e-5`, float64.**
+# Three V shapes: the left arm is rounding, the right arm truncation. The central difference in
+# float64 is the best by far. In float32 it gets to four digits, and a small mistake in a formula would
+# hide in that noise. From here on: **central differences, `eps = 1e-5`, float64.**
 #
-# On the left you see why the smallest step is not the best. A smooth curve has become a staircase,
-# because the numbers between two steps do not exist in float64. The secant joins two stairs, and its
+# The left side shows why the smallest step is not the best. The smooth curve has become a staircase,
+# because the numbers between two stairs do not exist in float64. A secant joins two stairs, and its
 # slope depends on where they happen to lie.
 #
-# **Before you drag:** at which $\epsilon$ do the stairs become too small to be seen? And as
-# $\epsilon$ grows on, which secant leaves the tangent first? (In a notebook that is running you see
-# a slider here.)
+# **Before you drag:** at which $\epsilon$ do the stairs become too small to be seen? And as it grows
+# on, which secant leaves the tangent first? (In a running notebook you see a slider here.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import FloatSlider, interactive
+from ipywidgets import IntSlider, interactive
 
-exponent = FloatSlider(-15, min=-16, max=-0.5, step=0.25, description="log10 eps")
+exponent = IntSlider(-15, min=-16, max=-1, description="log10 eps")
 panel = interactive(lambda exponent: draw(10.0**exponent), exponent=exponent)
 panel
 
 # %% [markdown]
-# The stairs are gone long before the error is at its lowest: what the eye does not see, the error
-# curve still does. The one-sided secant tilts first. The central one stays parallel to the tangent
-# even where the curve bends, because what its two ends do wrong is nearly the same.
+# The stairs are gone long before the error is at its lowest. The one-sided secant tilts first. The
+# central one stays parallel to the tangent even where the curve bends, because its two ends are wrong
+# by nearly the same amount.
 #
 # A function of a whole array has one slope per entry. We measure them one by one, and put each
-# entry back. This is the first piece of the module that the chapter exports.
+# entry back. Here begins the module that the chapter exports.
 
 # %% tags=["export"] module="gradcheck.py"
 """Checking a backward pass against central differences. Derived in chapter 01."""
@@ -211,9 +195,8 @@ def numeric_gradient(f, a, eps=1e-5):
     return grad
 
 # %% [markdown]
-# By hand, on numbers for paper. `x` is 2×3, `s` has three factors, and the loss is a weighted sum
-# of `y`, with weights `dy`: $L = \sum_{nc} dy_{nc}\, y_{nc}$. Then the slope of $L$ for $y_{nc}$ is
-# the weight $dy_{nc}$, so the upstream gradient is whatever we choose.
+# By hand, with `x` of 2×3: let the loss be a weighted sum of `y`, $L = \sum_{nc} dy_{nc}\, y_{nc}$. The
+# slope of $L$ for $y_{nc}$ is the weight $dy_{nc}$, so the upstream gradient is whatever we choose.
 #
 # **Before you run the next cell:** which entries of `dx` are zero? What is the first entry of `ds`?
 
@@ -232,9 +215,8 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 # `dx` is zero where $s_c = 0$ (the middle column) and where $dy_{nc} = 0$ (top right). The first
 # entry of `ds` is $1\cdot 1 + 3\cdot 4 = 13$: both rows used the factor $s_0$, and both count.
 #
-# Measuring takes two runs of the whole function for every entry. A model with a million entries
-# would run two million times for a single gradient. So we derive formulas, and measure only to
-# check them.
+# Measuring takes two runs of the whole function for every entry: two million runs for a model with a
+# million parameters. So we derive formulas, and measure only to check them.
 #
 # ## The chain rule, in index form
 #
@@ -248,13 +230,13 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 #
 # A layer needs nothing from the rest of the model but `dy`. We write $\delta_{ij}$ for 1 if
 # $i = j$ and 0 otherwise. For `Scale`, $y_{mk} = x_{mk}\, s_k$, so the derivative for $x_{nc}$ is
-# $\delta_{mn}\,\delta_{kc}\, s_k$: it is 0 unless both indices are those of $x_{nc}$. In a sum, a
-# $\delta$ leaves one term:
+# $\delta_{mn}\,\delta_{kc}\, s_k$: it is 0 unless $m = n$ and $k = c$. In a sum, a $\delta$ leaves one
+# term:
 #
 # $$
 # \begin{aligned}
 # dx_{nc} &= \sum_{m,k} dy_{mk}\,\delta_{mn}\,\delta_{kc}\, s_k && \text{chain rule}\\
-# &= dy_{nc}\, s_c && \text{only } m = n,\ k = c \text{ is left}
+# &= dy_{nc}\, s_c
 # \end{aligned}
 # $$
 #
@@ -263,7 +245,7 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 # $$
 # \begin{aligned}
 # ds_c &= \sum_{m,k} dy_{mk}\,\delta_{kc}\, x_{mk} && \text{chain rule}\\
-# &= \sum_{m} dy_{mc}\, x_{mc} && \text{only } k = c \text{ is left}
+# &= \sum_{m} dy_{mc}\, x_{mc}
 # \end{aligned}
 # $$
 #
@@ -272,9 +254,7 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 # rule, and let each $\delta$ remove a sum. The sums that are left are the sums of the code.
 #
 # For whole arrays: `dx = dy * s` and `ds = (dy * x).sum(axis=0)`. Broadcasting spread `s` over the
-# rows, and a sum over the rows gathers `ds`: the rule of [chapter 0](00_welcome.ipynb).
-#
-# First as a loop that adds the terms one by one, as the sums say; then as vectors.
+# rows, and a sum over the rows gathers `ds`. We compare that with a loop that adds term by term.
 
 # %%
 def scale_backward_loop(x, s, dy):
@@ -291,9 +271,8 @@ print("formula and slopes agree:", np.allclose(dx, numeric_gradient(loss, x)),
 
 # %% [markdown]
 # A layer in this book is an object with two methods. `forward` computes `y` and keeps what the way
-# back will need. `backward` takes `dy`, adds to the gradients of its parameters, and returns `dx`.
-# Why it adds (`+=`) instead of assigning, we will see in a moment. `params` and `grads` list the
-# arrays by name.
+# back will need. `backward` takes `dy`, **adds** to the gradients of its parameters (rule 6 below says
+# why), and returns `dx`. `params` and `grads` list the arrays by name.
 
 # %%
 class Scale:
@@ -315,8 +294,8 @@ class Scale:
 # %% [markdown]
 # ## The rules that keep coming back
 #
-# You need not go back to indices each time. Nearly every line of a backward pass in this book
-# follows one of these rules; `Scale` used 1 and 3'. Here $^\top$ exchanges the last two axes.
+# Nearly every line of a backward pass in this book follows one of these rules; `Scale` used 1 and 3'.
+# Here $^\top$ exchanges the last two axes.
 #
 # | | forward | backward | in words |
 # |---|---|---|---|
@@ -343,21 +322,19 @@ class Scale:
 # \end{aligned}
 # $$
 #
-# In the same way $db_{kj} = \sum_i a_{ik}\, dy_{ij}$, that is $a^\top dy$. You need not memorize
-# where the transpose goes: if all sizes differ, the shapes remind you of it.
+# In the same way $db_{kj} = \sum_i a_{ik}\, dy_{ij}$, that is $a^\top dy$. If all sizes differ, the
+# shapes tell you where the transpose goes.
 #
 # Rule 6 is the chain rule again: two uses of $a$ are two paths to $L$, and paths add. That is why
 # `backward` adds to its gradients.
 #
-# We measure the rules. The first cell lists functions of `a`, each with its rule's formula for `da`;
-# the second compares them with central differences. Two lines use rules together: in one, `a` is
-# broadcast before it is added; in the other, one matrix `a` meets a stack of two.
+# We measure the rules. Each line of the next cell holds a function of `a` and its rule's formula for
+# `da`; the cell after it compares them with central differences.
 
 # %%
 rng = np.random.default_rng(1)
 a, k, m = rng.normal(size=(4, 3)), rng.normal(size=(2, 4)), rng.normal(size=(3, 5))
 stack = rng.normal(size=(2, 5, 4))
-
 rules = [
     ("0, 3' a + stack", lambda: a + np.ones((2, 4, 3)), lambda dy: dy.sum(axis=0)),
     ("2 function", lambda: np.tanh(a), lambda dy: dy * (1 - np.tanh(a) ** 2)),
@@ -367,8 +344,7 @@ rules = [
     ("4, 3' stack @ a", lambda: stack @ a, lambda dy: (stack.transpose(0, 2, 1) @ dy).sum(axis=0)),
     ("5 moves", lambda: a.T.reshape(2, 6), lambda dy: dy.reshape(3, 4).T),
     ("5 slice a[1:3]", lambda: a[1:3], lambda dy: np.pad(dy, [(1, 1), (0, 0)])),
-    ("6 reuse: a * a", lambda: a * a, lambda dy: dy * a + dy * a),
-]
+    ("1, 6 reuse: a * a", lambda: a * a, lambda dy: dy * a + dy * a)]
 
 # %%
 def agrees(forward, backward, a, dy):
@@ -383,19 +359,15 @@ for name, forward, backward in rules:
 # ## A layer from the rules, line by line
 #
 # `Share` turns the numbers of each row into shares of their sum: $y_{nc} = x_{nc} / s_n$ with
-# $s_n = \sum_k x_{nk}$. Its backward pass needs no new idea. We write the forward pass in lines that
-# do one thing each, and go through them **from the last to the first**. Each name on the right of a
-# line gets a gradient from one of the rules. A name that already has one gets the new one added.
+# $s_n = \sum_k x_{nk}$. We write the forward pass in lines that do one thing each, and go through
+# them **from the last to the first**. Each name on the right of a line gets a gradient from a rule; a
+# name that already has one gets the new one added.
 #
 # | forward, last line first | backward | rules |
 # |---|---|---|
 # | `y = x / s` | `dx = dy / s` | 1, with the factor $1/s$ |
 # | | `ds = -(dy * x / s**2).sum(axis=-1, keepdims=True)` | 1, and 2: $(1/s)' = -1/s^2$; 3': `s` was spread over its row |
 # | `s = x.sum(axis=-1, keepdims=True)` | `dx += ds` | 3: spread over the row; 6: `x` is used twice |
-#
-# **Before you run the next cell:** take the other way as well, on paper. What does the chain rule
-# give for $dx_{nc}$, in index form? (Hint: $\partial s_n / \partial x_{nc} = 1$.) The cell compares
-# both with measured slopes.
 
 # %%
 class Share:
@@ -408,25 +380,28 @@ class Share:
         ds = -(dy * self.x / self.s**2).sum(axis=-1, keepdims=True)
         return dx + ds
 
+# %% [markdown]
+# **Before you run the next cell:** take the other way as well, on paper. What does the chain rule
+# give for $dx_{nc}$, in index form? (Hint: $\partial s_n / \partial x_{nc} = 1$.)
+
 # %%
 x, dy = rng.uniform(1, 2, size=(5, 3)), rng.normal(size=(5, 3))
 layer, by_index = Share(), np.zeros((5, 3))
 layer.forward(x)
 for n, c, k in np.ndindex(5, 3, 3):
     s_n = x[n].sum()
-    by_index[n, c] += dy[n, k] * ((k == c) / s_n - x[n, k] / s_n**2)
+    by_index[n, c] += dy[n, k] * ((k == c) / s_n - x[n, k] / s_n**2)    # (k == c): the delta
 print("rules and index form agree:", np.allclose(layer.backward(dy), by_index))
 print("rules and slopes agree:    ", agrees(lambda: Share().forward(x), layer.backward, x, dy))
 
 # %% [markdown]
-# In index form it is $dx_{nc} = \sum_k dy_{nk} \left( \delta_{kc}/s_n - x_{nk}/s_n^2 \right)$. The
-# loop is that sum, and `(k == c)` is the $\delta$. The layers to come have more lines, and hardly
-# another kind of line: LayerNorm and attention, chapters 9 and 10, need these rules and no others.
+# It gives $dx_{nc} = \sum_k dy_{nk} \left( \delta_{kc}/s_n - x_{nk}/s_n^2 \right)$, and the loop is
+# that sum. The layers to come have more lines, but hardly another kind of line.
 #
 # ## A check that lies
 #
-# Now a colleague writes a `backward` for `Share` that returns nothing but zeros. To check it, she
-# takes the obvious loss, $L = \sum_{nc} y_{nc}$; its upstream gradient is all ones.
+# A colleague writes a `backward` for `Share` that returns nothing but zeros. To check it, she takes
+# the obvious loss, $L = \sum_{nc} y_{nc}$; its upstream gradient is all ones.
 #
 # **Before you run the next cell:** does a gradient of all zeros pass her check?
 
@@ -438,16 +413,14 @@ for label, upstream in [("ones", np.ones((5, 3))), ("random", dy)]:
 
 # %% [markdown]
 # With ones, the zeros pass. The shares of every row sum to 1 whatever `x` is, so the sum of all `y`
-# has no slope at all, and there is nothing to compare. Ones also hide a `backward` that forgets to
-# multiply by `dy`, or that mixes up two entries of it. **Always check with a random upstream
-# gradient.**
+# has no slope at all. Ones also hide a `backward` that forgets to multiply by `dy`. **Always check
+# with a random upstream gradient.**
 #
 # ## When are two numbers equal?
 #
-# Measured and derived slopes differ in the tenth digit or so. A tolerance must allow for that. Two
+# Measured and derived slopes differ in the tenth digit or so; a tolerance must allow for that. Two
 # kinds are in use, for a derived $a$ and a measured $b$: **absolute**, $|a - b| \le t$, and
-# **relative**, $|a - b| \le t\,|b|$. Three pairs show that neither is enough alone. The second pair
-# is a true zero, measured with noise; the third is a small gradient that is off by a factor of 2.
+# **relative**, $|a - b| \le t\,|b|$. Three pairs show that neither is enough alone.
 
 # %%
 pairs = [("right, usual size", 0.5, 0.5 + 1e-10), ("right, truly zero", 0.0, 1e-11),
@@ -459,24 +432,24 @@ for label, derived, measured in pairs:
     print(f"{label:20}{passes[0]!s:>15}{passes[1]!s:>15}{passes[2]!s:>8}")
 
 # %% [markdown]
-# A loose absolute tolerance accepts the wrong gradient because it is small. A relative one rejects
-# the true zero. Their sum, `atol + rtol * |measured|` with a small `atol`, gets all three right. It
-# also pays to give parameters a size near 0.5, so that gradients are not tiny.
+# A relative tolerance rejects the second pair, a true zero measured with noise. An absolute one
+# accepts the third, a wrong gradient, because it is small. Their sum, `atol + rtol * |measured|` with
+# a small `atol`, gets all three right. It also pays to give parameters a size near 0.5, so that
+# gradients are not tiny.
 #
 # ## Building `gradcheck`
 #
 # `agrees` is the heart of a checker: measure, derive, compare. What is left is to do it for every
-# array of a layer, and to say what is wrong. First what `gradcheck` raises when a gradient is wrong,
-# and what it returns when all are right. The report leaves out the digits of the errors, which differ from one processor to
-# the next.
+# array of a layer, and to say what is wrong. First, what it raises when a gradient is wrong.
 
 # %% tags=["export"]
 class GradientError(AssertionError):
     """A backward pass that disagrees with the slope of its forward pass."""
 
 # %% [markdown]
-# The report keeps three numbers for each array. It is a *dataclass*: Python writes its `__init__`
-# from the list of attributes, here the one line `rows: dict`.
+# And what it returns when all are right: three numbers for each array. Python writes the `__init__`
+# of a *dataclass* from its attributes, here `rows`. When printed, the report leaves out the digits of
+# the errors, which differ from one processor to the next.
 
 # %% tags=["export"]
 @dataclass
@@ -494,16 +467,13 @@ class GradReport:
         return max((rel for _, _, rel in self.rows.values()), default=0.0)
 
     def __str__(self):
-        # No digits of the errors: they differ from one processor to the next, and notebooks
-        # compare text.
-        return "\n".join(
-            f"{name:24}{entries:>7} entries  right" for name, (entries, _, _) in self.rows.items()
-        )
+        rows = self.rows.items()
+        return "\n".join(f"{name:24}{entries:>7} entries  right" for name, (entries, *_) in rows)
 
 # %% [markdown]
-# Next, the comparison of two arrays. It finds the entry that exceeds its tolerance the most, and
-# names it with both values. A NaN (*not a number*) is neither larger nor smaller than any number,
-# so without care it would pass; we turn its excess into infinity.
+# Next, the comparison of two arrays: by how much does each entry exceed its tolerance? Every
+# comparison with NaN (*not a number*) is false. So we ask whether all entries are within, not whether
+# one is beyond.
 
 # %% tags=["export"]
 def _compare(name, analytic, numeric, rtol, atol):
@@ -511,28 +481,31 @@ def _compare(name, analytic, numeric, rtol, atol):
     analytic = np.asarray(analytic)
     if analytic.shape != numeric.shape:
         raise GradientError(f"{name} has shape {analytic.shape}, expected {numeric.shape}")
-    if numeric.size == 0:
-        return 0, 0.0, 0.0
     error = np.abs(analytic - numeric)
     excess = error - (atol + rtol * np.abs(numeric))
-    excess = np.where(np.isnan(excess), np.inf, excess)  # NaN > 0 is false: it would pass
-    if excess.max() > 0:
-        index = tuple(int(i) for i in np.unravel_index(excess.argmax(), excess.shape))
-        raise GradientError(
-            f"{name}{list(index)}: backward gives {analytic[index]:.8g}, central differences give "
-            f"{numeric[index]:.8g} ({int((excess > 0).sum())} of {error.size} entries differ)"
-            + _explain(analytic, numeric)
-        )
-    # Relative to the array's largest entry: a gradient that is truly zero has no relative error.
-    largest = np.abs(numeric).max()
-    return error.size, float(error.max()), float(error.max() / largest) if largest > atol else 0.0
+    if not (excess <= 0).all():  # with (excess > 0).any() a NaN would pass
+        raise GradientError(_complaint(name, analytic, numeric, excess))
+    largest, worst = (float(a.max(initial=0)) for a in (np.abs(numeric), error))
+    return error.size, worst, worst / largest if largest > atol else 0.0  # 0: truly zero
 
 # %% [markdown]
-# A good check says what is wrong, too. Two mistakes are so common that they deserve a sentence: the
-# whole gradient is off by one factor (a mean where a sum belongs, a sign, a forgotten 2), or it is
-# transposed. For derived $a$ and measured $n$, the factor $r$ that fits best makes
-# $\sum_i (a_i - r\, n_i)^2$ smallest. There the slope $-2 \sum_i n_i (a_i - r\, n_i)$ is 0, so
-# $r = \sum_i n_i a_i \,/ \sum_i n_i^2$.
+# The complaint gives both values of the worst entry.
+
+# %% tags=["export"]
+def _complaint(name, analytic, numeric, excess):
+    """Name the entry that exceeds its tolerance the most, and say why if we can."""
+    worst = np.unravel_index(excess.argmax(), excess.shape)  # of a NaN, if there is one
+    return (
+        f"{name}{[int(i) for i in worst]}: backward gives {analytic[worst]:.8g}, central "
+        f"differences give {numeric[worst]:.8g} ({int((~(excess <= 0)).sum())} of {excess.size} "
+        f"entries differ)" + _explain(analytic, numeric)
+    )
+
+# %% [markdown]
+# Two mistakes are so common that they deserve a sentence: the whole gradient is off by one factor (a
+# mean where a sum belongs, a sign, a forgotten 2), or it is transposed. For derived $a$ and measured
+# $n$, the factor $r$ that fits best makes $\sum_i (a_i - r\, n_i)^2$ smallest. There the slope
+# $-2 \sum_i n_i (a_i - r\, n_i)$ is 0, so $r = \sum_i n_i a_i \,/ \sum_i n_i^2$.
 
 # %% tags=["export"]
 def _explain(analytic, numeric):
@@ -541,23 +514,22 @@ def _explain(analytic, numeric):
         return "; the gradient is not finite"
     if not analytic.any():
         return "; the gradient is zero everywhere"
-    scale = np.abs(numeric).max()
-    if scale == 0:
+    if not numeric.any():
         return ""
+    near = {"rtol": 1e-4, "atol": 1e-6 * np.abs(numeric).max()}
     ratio = float(np.vdot(numeric, analytic) / np.vdot(numeric, numeric))
-    if np.allclose(analytic, ratio * numeric, rtol=1e-4, atol=1e-6 * scale):
+    if np.allclose(analytic, ratio * numeric, **near):
         return f"; every entry is {ratio:.5g} times what it should be"
-    if analytic.ndim == 2 and analytic.shape[0] == analytic.shape[1]:
-        if np.allclose(analytic.T, numeric, rtol=1e-4, atol=1e-6 * scale):
-            return "; it is the transpose of what it should be"
+    square = analytic.ndim == 2 and analytic.shape[0] == analytic.shape[1]
+    if square and np.allclose(analytic.T, numeric, **near):
+        return "; it is the transpose of what it should be"
     return ""
 
 # %% [markdown]
 # The derived gradients come from one backward pass that starts from cleared gradients. On the way
-# we catch a `backward` that changes what it may only read. The layer that gets `dy` next would find
-# it spoilt, and a parameter that moves before it is measured would hide a mistake. `output()` will
-# be the forward pass. A layer may also return one number, such as a loss; then `dy` is a number,
-# too.
+# we catch a `backward` that changes what it may only read: another layer may need `dy`, too, and a
+# parameter that moves before it is measured hides a mistake. `output()` will be the forward pass.
+# Where it gives one number, such as a loss, `dy` is a number, too.
 
 # %% tags=["export"]
 def _analytic(layer, output, dy, x, params):
@@ -577,16 +549,14 @@ def _analytic(layer, output, dy, x, params):
 def _grads(layer):
     return layer.grads() if hasattr(layer, "grads") else {}
 
-
 def _dname(name):
     """The gradient's name: layers.0.W -> layers.0.dW."""
-    head, _, last = name.rpartition(".")
-    return f"{head}.d{last}" if head else f"d{last}"
+    head, dot, last = name.rpartition(".")
+    return f"{head}{dot}d{last}"
 
 # %% [markdown]
-# Rule 6 needs a check of its own. A `backward` that assigns (`=`) instead of adding (`+=`) is right
-# as long as each parameter is used once. So we run a second backward pass, and expect twice the
-# gradient.
+# A `backward` that assigns (`=`) instead of adding (`+=`, rule 6) is right as long as each parameter is
+# used once. So we run a second backward pass, and expect twice the gradient.
 
 # %% tags=["export"]
 def _check_accumulation(layer, output, dy, once, rtol, atol):
@@ -601,36 +571,37 @@ def _check_accumulation(layer, output, dy, once, rtol, atol):
             )
 
 # %% [markdown]
-# And the whole. Half of the next cell is its manual. The code has six short parts, in this order:
-#
-# 1. Refuse types that are too coarse. Inputs that are whole numbers, such as the index of a word,
-#    have no slope; of a layer with such an input only the parameters are checked.
-# 2. `output()` runs the forward pass.
-# 3. Draw a random `dy` of the output's shape, and run the backward pass.
-# 4. List what is to be checked: a name, an array, its derived gradient.
-# 5. For each, measure every entry and compare. This is `agrees`.
-# 6. Run a second backward pass, and see that gradients add up.
+# Whole numbers, such as the index of a word, have no slope: of a layer with such an input only the
+# parameters are checked. All that is checked must be float64.
+
+# %% tags=["export"]
+def _inputs_with_slopes(x, params):
+    """Return {"x": x}, or {} where x holds integers; TypeError if an array is too coarse."""
+    inputs = {"x": x} if np.issubdtype(x.dtype, np.floating) else {}
+    for name, a in [*params.items(), *inputs.items()]:
+        if a.dtype != np.float64:
+            raise TypeError(f"gradcheck needs float64, but {name} is {a.dtype}")
+    return inputs
+
+# %% [markdown]
+# And the whole. Half of the next cell is its manual. The code runs `forward` once to see the shape of
+# the output, draws a random `dy`, and calls the functions above. The loop is `agrees`, for each array.
 
 # %% tags=["export"]
 def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
-    """Compare every gradient of a layer with central differences.
+    """Compare every gradient of a layer with central differences; return a GradReport.
 
-    The scalar that is differentiated is sum(dy * y), with a random upstream gradient dy. Ones would
-    hide errors: behind a layer that subtracts a mean, every gradient is zero then. The layer's
-    gradients change, its parameters do not.
+    What is differentiated is sum(dy * y), with a random upstream gradient dy: ones would hide
+    errors. The layer's gradients change, its parameters do not.
 
     Args:
-        layer: has `forward(x, *args)` and `backward(dy)`; its arrays come from `params()` and
-            `grads()` where it has them. A tuple from `forward` is read as (logits, loss), and
-            the loss is checked.
+        layer: has `forward(x, *args)` and `backward(dy)`, and `params()` and `grads()` where it has
+            parameters. A tuple from `forward` is read as (logits, loss): the loss is checked.
         x: float64 array, then dx is checked, too; or integer ids.
         args: further inputs of `forward`, such as targets; not differentiated.
         rng: np.random.Generator for dy.
         rtol, atol: an entry passes if |analytic - numeric| <= atol + rtol * |numeric|.
         eps: half the width of the central difference.
-
-    Returns:
-        GradReport with the worst error of each array.
 
     Raises:
         GradientError: an entry differs, a gradient is overwritten where it must be added to, or
@@ -639,10 +610,7 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
     """
     params = layer.params() if hasattr(layer, "params") else {}
     x = np.array(x)
-    differentiable = np.issubdtype(x.dtype, np.floating)
-    for name, a in [*params.items()] + [("x", x)] * differentiable:
-        if a.dtype != np.float64:
-            raise TypeError(f"gradcheck needs float64, but {name} is {a.dtype}")
+    inputs = _inputs_with_slopes(x, params)
 
     def output():
         y = layer.forward(x, *args)
@@ -650,16 +618,12 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
 
     dy = rng.normal(size=np.shape(output()))
     dx, grads = _analytic(layer, output, dy, x, params)
-    if differentiable and np.shape(dx) != x.shape:
+    if inputs and np.shape(dx) != x.shape:
         raise GradientError(f"dx has shape {np.shape(dx)}, but x has shape {x.shape}")
-
-    rows = {}
-    checked = [("dx", x, dx)] * differentiable
-    checked += [(_dname(name), p, grads[name]) for name, p in params.items()]
-    for name, a, analytic in checked:
+    rows, derived = {}, {"x": dx, **grads}
+    for name, a in {**inputs, **params}.items():
         numeric = numeric_gradient(lambda: float(np.sum(dy * output())), a, eps)
-        rows[name] = _compare(name, analytic, numeric, rtol, atol)
-
+        rows[_dname(name)] = _compare(_dname(name), derived[name], numeric, rtol, atol)
     _check_accumulation(layer, output, dy, grads, rtol, atol)
     return GradReport(rows)
 
@@ -675,9 +639,7 @@ print(gradcheck(Share(), rng.uniform(1, 2, size=(5, 3)), rng=rng))
 # ## Break it on purpose
 #
 # A check that has never failed proves nothing. Here are four wrong versions of `Scale`, each with
-# one mistake that is easy to make.
-#
-# The next two cells define them. **Before you run the third one, which checks them:** for each
+# one mistake that is easy to make. **Before you run the third cell, which checks them:** for each
 # class, which array will be named, and will the check be able to explain the mistake?
 
 # %%
@@ -717,11 +679,8 @@ for Wrong in (MeanNotSum, Overwritten, ForgetsDy, ChangesDy):
         print(f"{Wrong.__name__:14} {gist(error)}")
 
 # %% [markdown]
-# All four are caught. The name says where to look, and three times the message says what to do: a
-# factor of 0.2 over 5 rows is a mean, a gradient that does not double was overwritten, and a `dy`
-# that is to be changed must be copied first.
-#
-# One more mistake is ours to prevent: to check in float32. `gradcheck` refuses it.
+# All four are caught. The name says where to look, and three times the message says what is wrong: a
+# factor of 0.2 over 5 rows is a mean. The fifth mistake would be ours, to check in float32:
 
 # %%
 try:
@@ -733,9 +692,9 @@ except TypeError as error:
 # ## Experiment: how small a mistake does the check see?
 #
 # We take $y = \tanh(x s)$, whose slope for $s_c$ is $\sum_n dy_{nc}\, x_{nc}\,(1 - y_{nc}^2)$ by
-# rules 1, 2 and 3', and spoil the formula: we multiply it by $1 + \delta$. Then we compare it with
-# central differences, for smaller and smaller $\delta$, once in float64 and once in float32. For
-# float32 we take the $\epsilon$ that suited it in the first figure.
+# rules 1, 2 and 3', and multiply that formula by $1 + \delta$. Then we compare it with central
+# differences, for smaller and smaller $\delta$, in float64 and in float32, each with the $\epsilon$
+# that was its best above.
 
 # %%
 x64, s64, dy64 = rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=(5, 3))
@@ -749,25 +708,21 @@ def gap(delta, dtype, eps):
 
 # %%
 fig, ax = subplots(size=(6.2, 3.6))
-cases = [("float64", np.float64, 1e-5, "-"), ("float32", np.float32, 1e-2, "--")]
-for label, dtype, eps, line in cases:
-    gaps = [gap(d, dtype, eps) for d in deltas]
-    ax.loglog(deltas, gaps, line, marker="o", ms=4, label=label)
-    print(f"{label}: a mistake of 1e-06 is seen: {gap(1e-6, dtype, eps) > 2 * gap(0, dtype, eps)}")
-ax.axhline(1e-6, color="0.5", lw=1)
-ax.text(1e-13, 1.4e-6, "rtol = 1e-6")
+for label, kind, eps, line in [("float64", np.float64, 1e-5, "-"), ("float32", np.float32, 1e-2, "--")]:
+    ax.loglog(deltas, [gap(d, kind, eps) for d in deltas], line, marker="o", ms=4, label=label)
+    print(f"{label}: a mistake of 1e-06 is seen: {gap(1e-6, kind, eps) > 2 * gap(0, kind, eps)}")
+ax.axhline(1e-6, color=GREY, lw=1, label="rtol = 1e-6")
 ax.set(xlabel="size of the mistake, delta", ylabel="gap to central differences, relative")
 ax.legend()
 show(fig, "Gap between a spoilt formula and the measured slope against the size of the mistake. "
           "In float64 the gap follows the mistake down to about 1e-10; in float32 it levels off "
-          "near 1e-5.")
+          "a little below 1e-4.")
 
 # %% [markdown]
 # A mistake of a millionth shows in float64 and drowns in float32. Where a curve is flat, it shows
-# the error of the measurement, not the mistake. In float64 that error lies far below the line of
-# `rtol`, so everything above the line is a real mistake. In float32 a check would need a tolerance
-# above its own error, and every mistake smaller than that would pass. Training runs in float32,
-# where speed counts. Checks run in float64.
+# the error of the measurement, not the mistake. In float64 that lies far below the line of `rtol`; in
+# float32 the tolerance would have to be above it, and every smaller mistake would pass. Training runs
+# in float32, where speed counts. Checks run in float64.
 #
 # ## Exercises
 #
@@ -788,12 +743,9 @@ show(fig, "Gap between a spoilt formula and the measured slope against the size 
 #   is not better.
 # - The chain rule in index form sums over all paths. `dy` is all that a layer needs to know of the
 #   rest.
-# - Six rules go a long way: product, function, sum and broadcast, matrix product, moves, reuse.
-# - A check needs a random `dy`, float64, both tolerances, and a second backward pass. A `dy` of
-#   ones can hide a wrong gradient.
-# - The next cell writes `numpygpt/gradcheck.py`. From then on `from numpygpt import gradcheck`
-#   gives us this function.
-# - Next: Module, the class that all layers share.
+# - Rules 0 to 6 go a long way: plus, product, function, sum and broadcast, matrix product, moves, reuse.
+# - A check needs a random `dy`, float64, both tolerances, and a second backward pass.
+# - The next cell writes `numpygpt/gradcheck.py`. Next: Module, the class that all layers share.
 
 # %%
 from coursekit import export

@@ -6,6 +6,9 @@
 
 # %% tags=["widget"]
 from pathlib import Path
+
+import numpy as np
+from coursekit import add_to_class, export
 from numpygpt.tokenizers import CharTokenizer, WordTokenizer
 
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
@@ -20,9 +23,9 @@ words = WordTokenizer.train(text)
 print("words:     ", words.decode(words.encode(line)))
 
 # %% [markdown]
-# One gives up at the first `ë`, the other forgets who was met and where. Yet there is a vocabulary
-# of only 256 tokens that can write this line, and Chinese, and a photograph: the *bytes*. A
-# computer stores every text as numbers from 0 to 255, by a rule called UTF-8.
+# One gives up at the first `ë`, the other forgets who was met and where. Yet 256 tokens are enough to
+# write this line, and Chinese, and a photograph: the *bytes*. A computer stores every text as numbers
+# from 0 to 255, by a rule called UTF-8.
 
 # %%
 data = line.encode("utf-8")
@@ -32,10 +35,8 @@ print(data.decode("utf-8") == line)
 
 # %% [markdown]
 # Nothing is unknown any more. But a letter with an accent costs two tokens, and to write *the* a
-# model of bytes must predict three times.
-#
-# **The question of this chapter:** can we have both, a vocabulary that can write anything, and
-# short sequences?
+# model of bytes must predict three times. **Can we have both, a vocabulary that can write anything,
+# and short sequences?**
 #
 # The answer is *byte-pair encoding*, BPE: start from the bytes, find the pair of tokens that occurs
 # most often side by side, make it a new token, and repeat (Sennrich, Haddow and Birch, 2016; on
@@ -45,11 +46,11 @@ print(data.decode("utf-8") == line)
 #
 # | name | meaning | size |
 # |---|---|---|
-# | `piece` | a bit of text that no token may cross, mostly a word with the space before it | some characters |
+# | `piece` | text that no token may cross, mostly a word with the space before it | some characters |
 # | `ids` | the tokens of a piece or a text | list of integers |
-# | `pair` | two ids that stand side by side | 2 integers |
-# | `merges` | the pairs that were learnt, in that order | `n_merges` pairs |
-# | `id_of_pair` | the new id that a pair becomes | `n_merges` entries |
+# | `pair` | two ids side by side | 2 integers |
+# | `merges` | the pairs that were learnt, in order | `n_merges` pairs |
+# | `id_of_pair` | the id that a pair becomes | `n_merges` entries |
 # | `bytes_of` | what each id spells | `vocab_size` byte strings |
 # | `vocab_size` | 256 bytes + `n_merges` + special tokens | one integer |
 #
@@ -62,218 +63,25 @@ from collections import Counter
 from itertools import pairwise
 
 counts = {"the": 5, "then": 2, "he": 3, "hen": 1}
-pieces = {piece: list(piece) for piece in counts}
-print(pieces)
+words = [list(piece) for piece in counts]
+print(words)
 
 # %% [markdown]
-# `pairwise` gives the neighbours of a list: of t, h, e the pairs t h and h e. Each counts as often as
-# its piece occurs.
+# `pairwise` gives the neighbours in a list. Each pair counts as often as its piece occurs.
 
 # %%
-def count_pairs(pieces, counts):
+def count_pairs(words, counts):
     total = Counter()
-    for piece, tokens in pieces.items():
+    for tokens, n in zip(words, counts):
         for pair in pairwise(tokens):
-            total[pair] += counts[piece]
+            total[pair] += n
     return total
 
-print(count_pairs(pieces, counts).most_common())
+print(count_pairs(words, counts.values()).most_common())
 
 # %% [markdown]
-# `h e` occurs in all pieces, $5 + 2 + 3 + 1 = 11$ times. So `he` becomes the first new token.
-#
-# **Before you run the two cells:** we merge the best pair three times over. Which are the second and
-# the third merge, and how is *then* cut at the end? Count again after each merge; `t h` is no
-# longer there after the first.
-
-# %%
-def join_pair(tokens, pair):
-    """The first version, for letters: joins them into one string."""
-    joined = []
-    for token in tokens:
-        if joined and (joined[-1], token) == pair:
-            joined[-1] += token
-        else:
-            joined.append(token)
-    return joined
-
-# %%
-for _ in range(3):
-    pair, n = count_pairs(pieces, counts).most_common(1)[0]
-    pieces = {piece: join_pair(tokens, pair) for piece, tokens in pieces.items()}
-    print(pair, n, "times:", list(pieces.values()))
-
-# %% [markdown]
-# Common words end up whole. A rare one, *hen*, stays in parts that it shares with others, and no
-# word is ever unknown, since the bytes are still there.
-#
-# ## Why the most frequent pair
-#
-# Let piece $w$ occur $n_w$ times and consist of $|w|$ tokens at present. The whole text has
-#
-# $$N = \sum_w n_w \, |w|$$
-#
-# tokens. Merge a pair $ab$ that occurs $c_w(ab)$ times in piece $w$: each time two tokens become
-# one.
-#
-# $$|w|' = |w| - c_w(ab)$$
-#
-# $$N' = \sum_w n_w \, |w|' = N - \sum_w n_w \, c_w(ab) = N - c(ab)$$
-#
-# $c(ab)$ is exactly what `count_pairs` counts. The most frequent pair is the one that shortens the
-# text most in this step. The choice is *greedy*: nobody promises that three best steps make the
-# best three steps. One case breaks the formula: in `aaa` the pair `a a` counts twice, but only one
-# of the two can be merged, since they share the middle `a`. BPE counts both all the same.
-#
-# Our four pieces again: the formula says 11, 7 and 2 tokens less.
-
-# %%
-print("at first:", sum(n * len(piece) for piece, n in counts.items()), "tokens")
-print("now:     ", sum(n * len(pieces[piece]) for piece, n in counts.items()), "tokens")
-
-# %% [markdown]
-# ## Pieces
-#
-# If pairs could cross spaces and commas, we would soon have tokens like `e, the`, one for each
-# mark. GPT-2 cuts the text into pieces first, by a regular expression, and merges only inside
-# them: contractions such as `'ll`, words, numbers, runs of marks, and white space. A word takes the
-# one space before it along, so spaces mostly cost nothing.
-#
-# Here is the expression, alternative by alternative, with the signs of
-# [chapter 13](13_tokenizers.ipynb); a space followed by `?` is the one space that a piece may begin with:
-#
-# | alternative | what it takes |
-# |---|---|
-# | `'(?:s\|t\|re\|ve\|m\|ll\|d)` | an apostrophe and one of these endings |
-# | ` ?[^\W\d_]+` | letters: not a non-letter `\W`, not a digit `\d`, not `_` |
-# | ` ?\d+` | digits |
-# | ` ?(?:[^\s\w]\|_)+` | a run of marks |
-# | `\s+(?!\S)` | white space that no letter or mark follows; of three spaces before a word it takes two |
-# | `\s+` | white space, what is left of it |
-#
-# `(?!\S)` takes nothing: it looks ahead and demands that no `\S`, which is not white space, comes next.
-#
-# The other decision is the order of the 256 bytes. GPT-2 numbers the printable ones first. We keep
-# to it: where two pairs occur equally often, the one with the smaller ids wins, so the order
-# decides what is learnt.
-
-# %% tags=["export"] module="tokenizers/pieces.py"
-"""Text to pieces, exactly as GPT-2 cuts it, and pieces to ids of bytes. Derived in chapter 14."""
-
-import re
-from unicodedata import category
-
-# %% tags=["export"]
-# GPT-2's order of the 256 bytes: the printable ones first. It decides ties, so we keep it.
-BYTE_ORDER = [*range(33, 127), *range(161, 173), *range(174, 256)]
-BYTE_ORDER += [b for b in range(256) if b not in BYTE_ORDER]
-ID_OF_BYTE = bytes(BYTE_ORDER.index(b) for b in range(256))
-
-# %% [markdown]
-# What is a letter, what is a number? Unicode files every character under one of 30 categories, and
-# GPT-2 goes by them: letters are all the categories that begin with L, numbers those with N. Python's
-# `re` draws other lines. Its `\w` is letters, numbers and `_`; its `\d` is the decimal digits only. ½, ²
-# and Ⅷ are numbers that are none, so we look for them and name them to `re` one by one, as ranges.
-
-# %% tags=["export"]
-def character_ranges(chars):
-    """Return sorted characters as a part of a regular expression: a, b, c, x as `a-cx-x`."""
-    ranges = []
-    for c in chars:
-        if ranges and ord(c) == ord(ranges[-1][1]) + 1:
-            ranges[-1][1] = c
-        else:
-            ranges.append([c, c])
-    return "".join(f"{first}-{last}" for first, last in ranges)
-
-# Numbers that are no decimal digits. Beyond 1FFFF (hex), Unicode has none.
-NUMERIC = filter(str.isnumeric, map(chr, range(0x20000)))    # the Chinese 三 too, but it is a letter
-OTHER = character_ranges(c for c in NUMERIC if category(c) in ("Nl", "No"))
-
-# %%
-print(character_ranges("abcx"))
-print(OTHER[:3], OTHER[3:6], OTHER[6:9], "and so on")
-
-# %% [markdown]
-# A negated set such as `[^\W...]` reads: all of `\w`, but not what follows. White space has a difference
-# as well, four control characters. The first alternative is there for speed: an English word needs no look
-# at all those ranges. It must end before no character beyond ASCII, which might be one more letter.
-
-# %% tags=["export"]
-LETTER = rf"[^\W\d_{OTHER}]"
-NUMBER = rf"[\d{OTHER}]"
-SPACE = r"[^\S\x1c-\x1f]"  # to Python alone, the control characters 1C to 1F are white space
-MARK = r"(?:[^\s\w]|[_\x1c-\x1f])"  # all that is none of the three
-
-# GPT-2's pieces: words, contractions, numbers, marks, each with the space before; white space, of
-# which the last character is left for the next piece.
-PIECE = re.compile(
-    rf" ?[A-Za-z]++(?![^\x00-\x7f])| ?{LETTER}+|'(?:s|t|re|ve|m|ll|d)| ?{NUMBER}+| ?{MARK}+"
-    rf"|{SPACE}+(?![\S\x1c-\x1f])|{SPACE}+"
-)
-
-# %%
-for example in ["You'll know 'tis true, I'd say!", "  two  spaces,\n\n and 1623", "½ Ⅷ x² 三 café_"]:
-    print(PIECE.findall(example))
-
-# %% [markdown]
-# Join the pieces of a list and you have the example again: every character is a letter, a number,
-# white space, or none of these, and there is an alternative for each. Look at *'tis*: the
-# expression was made for modern English and parts the apostrophe from the word. That costs a token
-# now and then, and loses nothing.
-#
-# A list of all pieces takes far more memory than its text. So we cut a million characters at a time, and part
-# the text where a space or a line break follows another character: there, a piece always ends.
-
-# %% tags=["export"]
-PART_END = re.compile(r"\S(?=[ \n])")
-
-def pieces_of(text, part=1_000_000):
-    """Yield the pieces of `text`, in one list for each part of some `part` characters."""
-    start = 0
-    while start < len(text):
-        found = PART_END.search(text, start + part)
-        end = found.end() if found else len(text)
-        yield PIECE.findall(text, start, end)
-        start = end
-
-# %%
-print(list(pieces_of("Now is  the winter", part=2)))
-
-# %% [markdown]
-# Text gets in as bytes. What if the bytes are no UTF-8 at all? Python can carry such bytes through a
-# string as stand-ins (*surrogates*), and turn them back later, so the same code takes a photograph.
-
-# %% tags=["export"]
-def to_ids(piece):
-    """Return the ids of the bytes of `piece`, not yet merged."""
-    # Bytes that were not UTF-8 came in as lone surrogates and leave as the bytes they were.
-    return list(piece.encode("utf-8", "surrogateescape").translate(ID_OF_BYTE))
-
-# %%
-print(to_ids("!"), to_ids("a"), to_ids(" "), to_ids("é"))
-broken = b"caf\xc3".decode("utf-8", "surrogateescape")    # the é is cut in two
-print(to_ids(broken) == [ID_OF_BYTE[b] for b in b"caf\xc3"])
-
-# %% [markdown]
-# Many bytes do not print. Files of tokens that are to be read by eye, such as GPT-2's own, write each byte as
-# one character: itself where it prints, otherwise the next one from 256 on. A space becomes `Ġ`.
-
-# %% tags=["export"] module="tokenizers/gpt2_files.py"
-"""GPT-2's tokenizer files, vocab.json and merges.txt, to merges. Derived in chapter 14."""
-
-import json
-from pathlib import Path
-
-CHARS = [chr(b) for b in BYTE_ORDER[:188]] + [chr(256 + i) for i in range(68)]
-
-# %%
-print(CHARS[:6], CHARS[ID_OF_BYTE[ord(" ")]], CHARS[ID_OF_BYTE[ord("\n")]])
-
-# %% [markdown]
-# ## Training, as plain as it can be
-#
-# First the one step that everything rests on: replace a pair by its new id, from the left.
+# `h e` occurs in all pieces, $5 + 2 + 3 + 1 = 11$ times, so `he` becomes the first new token. The step
+# that everything rests on: replace a pair by its new id, from the left. It goes into the package.
 
 # %% tags=["export"] module="tokenizers/merges.py"
 """Learn the merges of byte-pair encoding. Derived in chapter 14."""
@@ -300,21 +108,191 @@ def merge_pair(ids, pair, new_id):
 
 # %%
 print(merge_pair([7, 7, 7, 7, 7], (7, 7), 300))
-print(merge_pair([1, 2, 3, 1, 2], (1, 2), 300))
 
 # %% [markdown]
-# Then the trainer, straight from the definition: count all pairs, take the best, merge it
-# everywhere. Ties go to the smaller pair. It stops early where no pair occurs twice. `words` holds
-# the ids of each different piece, `counts` how often that piece occurs.
+# **And before you run this one:** we merge the best pair three times over. Which are the second and
+# the third merge? Count again after each; `t h` is gone after the first.
+
+# %%
+for _ in range(3):
+    pair, n = count_pairs(words, counts.values()).most_common(1)[0]
+    words = [merge_pair(tokens, pair, "".join(pair)) for tokens in words]
+    print(pair, n, "times:", words)
+
+# %% [markdown]
+# Common words end up whole. A rare one, *hen*, stays in parts, and no word is ever unknown, since the
+# single letters are still tokens.
+#
+# ## Why the most frequent pair
+#
+# Let piece $w$ occur $n_w$ times and consist of $|w|$ tokens. The whole text has $N$ tokens. Merge a
+# pair $ab$ that occurs $c_w(ab)$ times in piece $w$: each time two tokens become one.
+#
+# $$
+# \begin{aligned}
+# N &= \sum_w n_w \, |w|\\
+# |w|' &= |w| - c_w(ab)\\
+# N' &= \sum_w n_w \, |w|' = N - \sum_w n_w \, c_w(ab) = N - c(ab)
+# \end{aligned}
+# $$
+#
+# $c(ab)$ is what `count_pairs` counts, so the most frequent pair shortens the text most in this
+# step. The choice is *greedy*: three best steps need not be the best three steps. One case breaks the
+# formula: in `aaa` the pair `a a` counts twice, but only one of the two can be merged.
+#
+# Our four pieces again: the formula says 11, 7 and 2 tokens less.
+
+# %%
+print("at first:", sum(n * len(piece) for piece, n in counts.items()), "tokens")
+print("now:     ", sum(n * len(tokens) for tokens, n in zip(words, counts.values())), "tokens")
+
+# %% [markdown]
+# ## Pieces
+#
+# If pairs could cross spaces and commas, we would soon have tokens like `e, the`. GPT-2 cuts the text
+# into pieces first, by a regular expression, and merges only inside them. A word takes the space
+# before it along, so spaces mostly cost nothing. In the signs of [chapter 13](13_tokenizers.ipynb),
+# with ` ?` for the one space that a piece may begin with:
+#
+# | alternative | what it takes |
+# |---|---|
+# | `'(?:s\|t\|re\|ve\|m\|ll\|d)` | an apostrophe and one of these endings |
+# | ` ?[^\W\d_]+` | letters: not a non-letter `\W`, not a digit `\d`, not `_` |
+# | ` ?\d+` | digits |
+# | ` ?(?:[^\s\w]\|_)+` | a run of marks |
+# | `\s+(?!\S)` | white space, but of three spaces before a word only two |
+# | `\s+` | white space, what is left of it |
+#
+# `(?!\S)` takes nothing: it looks ahead and demands that no `\S`, which is not white space, comes next.
+#
+# GPT-2 also has its own order of the 256 bytes. We keep to it, for it decides what is learnt: of two
+# pairs that occur equally often, the one with the smaller ids wins.
+
+# %% tags=["export"] module="tokenizers/pieces.py"
+"""Text to pieces, exactly as GPT-2 cuts it, and pieces to ids of bytes. Derived in chapter 14."""
+
+import re
+from unicodedata import category
+
+# %% tags=["export"]
+# GPT-2's order of the 256 bytes: the printable ones first. It decides ties, so we keep it.
+BYTE_ORDER = [*range(33, 127), *range(161, 173), *range(174, 256)]
+BYTE_ORDER += [b for b in range(256) if b not in BYTE_ORDER]
+ID_OF_BYTE = bytes(BYTE_ORDER.index(b) for b in range(256))
+
+# %% [markdown]
+# What is a letter, what is a number? GPT-2 goes by Unicode's categories: those of letters begin with L,
+# those of numbers with N. In Python's `re`, `\w` is letters, numbers and `_`, but `\d` is the decimal
+# digits only. The other numbers, such as ½, ² and Ⅷ, we name to `re` one by one, as ranges.
+
+# %% tags=["export"]
+def character_ranges(chars):
+    """Return sorted characters as a part of a regular expression: a, b, c, x as `a-cx-x`."""
+    ranges = []
+    for c in chars:
+        if ranges and ord(c) == ord(ranges[-1][1]) + 1:
+            ranges[-1][1] = c
+        else:
+            ranges.append([c, c])
+    return "".join(f"{first}-{last}" for first, last in ranges)
+
+# Numbers that are no decimal digits. Beyond 1FFFF (hex), Unicode has none.
+NUMERIC = filter(str.isnumeric, map(chr, range(0x20000)))    # the Chinese 三 too, but it is a letter
+OTHER = character_ranges(c for c in NUMERIC if category(c) in ("Nl", "No"))
+
+# %%
+print(character_ranges("abcx"))
+print(OTHER[:3], OTHER[3:6], OTHER[6:9], "and so on")
+
+# %% [markdown]
+# A negated set such as `[^\W...]` reads: all of `\w`, but not what follows. White space differs, too, in
+# four control characters. The first alternative is for speed: an English word needs no look at all those
+# ranges. `++` gives back none of the letters that it took, and the look ahead refuses the word if a character
+# beyond ASCII follows: at *café* the second alternative takes over.
+
+# %% tags=["export"]
+LETTER = rf"[^\W\d_{OTHER}]"
+NUMBER = rf"[\d{OTHER}]"
+SPACE = r"[^\S\x1c-\x1f]"  # to Python alone, the control characters 1C to 1F are white space
+MARK = r"(?:[^\s\w]|[_\x1c-\x1f])"  # all that is none of the three
+
+# GPT-2's pieces: words, contractions, numbers, marks, each with the space before; white space, of
+# which the last character is left for the next piece.
+PIECE = re.compile(
+    rf" ?[A-Za-z]++(?![^\x00-\x7f])| ?{LETTER}+|'(?:s|t|re|ve|m|ll|d)| ?{NUMBER}+| ?{MARK}+"
+    rf"|{SPACE}+(?![\S\x1c-\x1f])|{SPACE}+"
+)
+
+# %%
+for example in ["You'll know 'tis true, I'd say!", "  two  spaces,\n\n and 1623", "½ Ⅷ x² 三 café_"]:
+    print(PIECE.findall(example))
+
+# %% [markdown]
+# Join the pieces of a list and you have the example again: there is an alternative for every
+# character. At *'tis*, the expression, made for modern English, parts the apostrophe from the word;
+# that costs a token now and then, and loses nothing.
+#
+# A list of all pieces takes far more memory than its text. So we cut a million characters at a time,
+# and part the text before a space or a line break that follows another character: there, a piece
+# always ends.
+
+# %% tags=["export"]
+PART_END = re.compile(r"\S(?=[ \n])")
+
+def pieces_of(text, part=1_000_000):
+    """Yield the pieces of `text`, in one list for each part of some `part` characters."""
+    start = 0
+    while start < len(text):
+        found = PART_END.search(text, start + part)
+        end = found.end() if found else len(text)
+        yield PIECE.findall(text, start, end)
+        start = end
+
+# %%
+print(list(pieces_of("Now is  the winter", part=2)))
+
+# %% [markdown]
+# What if bytes are no UTF-8 at all? Python carries them through a string as stand-ins (*surrogates*),
+# and turns them back later, so the same code takes a photograph.
+
+# %% tags=["export"]
+def to_ids(piece):
+    """Return the ids of the bytes of `piece`, not yet merged."""
+    # Bytes that were not UTF-8 came in as lone surrogates and leave as the bytes they were.
+    return list(piece.encode("utf-8", "surrogateescape").translate(ID_OF_BYTE))
+
+# %%
+print(to_ids("!"), to_ids("a"), to_ids(" "), to_ids("é"))
+broken = b"caf\xc3".decode("utf-8", "surrogateescape")    # the é is cut in two
+print(to_ids(broken) == [ID_OF_BYTE[b] for b in b"caf\xc3"])
+
+# %% [markdown]
+# Many bytes do not print. GPT-2's files, which are to be read by eye, write each byte as one
+# character: itself where it prints, otherwise the next one from 256 on. A space becomes `Ġ`.
+
+# %% tags=["export"] module="tokenizers/gpt2_files.py"
+"""GPT-2's tokenizer files, vocab.json and merges.txt, to merges. Derived in chapter 14."""
+
+import json
+from pathlib import Path
+
+CHARS = [chr(b) for b in BYTE_ORDER[:188]] + [chr(256 + i) for i in range(68)]
+
+# %%
+print(CHARS[:6], CHARS[ID_OF_BYTE[ord(" ")]], CHARS[ID_OF_BYTE[ord("\n")]])
+
+# %% [markdown]
+# ## Training, as plain as it can be
+#
+# Straight from the definition: count all pairs, take the best, merge it everywhere; stop early where
+# no pair occurs twice. Ties go to the smaller pair. `words` holds the ids of each different piece,
+# `counts` how often it occurs.
 
 # %%
 def learn_merges_naive(words, counts, n_merges):
     merges = []
     for new_id in range(256, 256 + n_merges):
-        pair_count = Counter()
-        for ids, n in zip(words, counts):
-            for pair in pairwise(ids):
-                pair_count[pair] += n
+        pair_count = count_pairs(words, counts)
         best = min(pair_count, key=lambda p: (-pair_count[p], p), default=None)
         if best is None or pair_count[best] < 2:
             break
@@ -328,7 +306,7 @@ some_words, some_counts = [to_ids(p) for p in piece_counts], list(piece_counts.v
 naive = learn_merges_naive(some_words, some_counts, 40)
 
 # %% [markdown]
-# A merge is two numbers. To read it we need what its parts spell, and their parts, down to the bytes.
+# A merge is two numbers. To read it we need what both spell, down to the bytes.
 
 # %%
 def spell(merges):
@@ -340,9 +318,9 @@ def spell(merges):
 print(spell(naive))
 
 # %% [markdown]
-# Read them in order. Letters pair up to common sounds, then ` the`, ` you` and ` to` become whole,
-# each with its space. No token joins a colon and a line break, though they stand together after
-# every speaker's name: they are different pieces.
+# Letters pair up to common sounds, then ` the`, ` you` and ` to` become whole, each with its space. No
+# token joins a colon and a line break, though they stand together after every speaker's name: they
+# are different pieces.
 #
 # ## Training, faster
 #
@@ -351,18 +329,23 @@ print(spell(naive))
 #
 # - `pair_count`: how often each pair occurs;
 # - `words_with`: in which words each pair may be found (an *index*, as at the end of a book);
-# - `heap`: the pairs, best first. A *heap* is a list that gives its smallest entry in
-#   $O(\log n)$ steps. We put in `(-count, pair)`, so the smallest entry is the most frequent pair
-#   and, among equals, the smaller one: the rule for ties comes for free.
-#
-# A merge makes new pairs, which have the new id in them, and they get their entries. The count of any
-# other pair can only fall. Its entry in the heap cannot be found quickly, so it stays, and promises
-# too much. We notice when it comes out, because it is not the true count, and put it back with that.
-# The best entry whose count is true is then the best pair.
-#
-# Read the function in two halves: before `merges = []` it sets up the three; after it, each turn takes
-# the best pair that is still true, merges it, and tells the heap what is new. `apply_merge`, which
-# mends counts and index, follows in the next cell.
+# - `heap`: a list that gives its smallest entry in $O(\log n)$ steps. We put in `(-count, pair)`, so
+#   the smallest entry is the most frequent pair and, among equals, the smaller one: the rule for ties.
+
+# %% tags=["export"] module="tokenizers/merges.py"
+def index_pairs(words, counts):
+    """Return {pair: how often it occurs} and {pair: the numbers of the words that hold it}."""
+    pair_count, words_with = defaultdict(int), defaultdict(set)
+    for w, ids in enumerate(words):
+        for pair in pairwise(ids):
+            pair_count[pair] += counts[w]
+            words_with[pair].add(w)
+    return pair_count, words_with
+
+# %% [markdown]
+# New pairs, which have the new id in them, get their entries in the heap. The count of any other pair
+# can only fall. Its entry cannot be found quickly, so it stays, and promises too much. When it comes
+# out we notice, and put it back with the true count. The best entry that is true is the best pair.
 
 # %% tags=["export"]
 def learn_merges(words, counts, n_merges):
@@ -373,11 +356,7 @@ def learn_merges(words, counts, n_merges):
         counts: how often each piece occurs.
         n_merges: how many to learn; fewer where no pair occurs twice any more.
     """
-    pair_count, words_with = defaultdict(int), defaultdict(set)
-    for w, ids in enumerate(words):
-        for pair in pairwise(ids):
-            pair_count[pair] += counts[w]
-            words_with[pair].add(w)
+    pair_count, words_with = index_pairs(words, counts)
     heap = [(-n, pair) for pair, n in pair_count.items()]
     heapq.heapify(heap)
     merges = []
@@ -395,13 +374,12 @@ def learn_merges(words, counts, n_merges):
     return merges
 
 # %% [markdown]
-# In a word, only the pairs on either side of a merge change. Let `x a b y` become `x c y`. Then the pair
-# `x a` has gone and `x c` has come; `b y` has gone and `c y` has come. Where two merges stand side by
-# side, `a b a b` becomes `c c`: the pair `b a` between them has gone. So we read it off the merged word: in
-# each pair with the new id, put `b` back for a left `c` and `a` for a right one, and you have the old pair.
+# `apply_merge` mends counts and index. In a word, only the pairs beside a merge change. Where
+# `x a b y` becomes `x c y`, the pair `x c` replaces `x a`, and `c y` replaces `b y`. Where `a b a b`
+# becomes `c c`, that pair replaces `b a`. So from each pair of the merged word that has a `c` we get the old
+# one: put `b` for a left `c`, and `a` for a right one.
 #
-# The index is not cleaned up: a word that has lost a pair to another merge is found there, and turns
-# out to hold no new id.
+# The index is not cleaned up: a word that has lost the pair to another merge is looked at in vain.
 
 # %% tags=["export"]
 def apply_merge(words, counts, pair, new_id, pair_count, words_with):
@@ -437,11 +415,8 @@ for trainer in [learn_merges_naive, learn_merges]:
     print(f"{trainer.__name__:19} {perf_counter() - start:6.3f} s")
 
 # %% [markdown]
-# Agreement on one text is little evidence: ties and repeated letters are where trainers go apart.
-# So we try 300 small texts with few letters, where nearly every step is a tie.
-
-# %%
-import numpy as np
+# One text is little evidence: ties and repeated letters are where trainers go apart. So we try 300
+# small texts with few letters, where nearly every step is a tie.
 
 # %%
 rng, agree = np.random.default_rng(14), 0
@@ -455,18 +430,11 @@ print(agree, "of 300 agree")
 # %% [markdown]
 # ## The tokenizer
 #
-# The merges are all there is to save. Everything else follows from them: what each id spells, and
-# which id a pair becomes. The order of learning is in the ids themselves, because merge number $i$
-# makes id $256 + i$.
-#
-# *Special tokens* come last. They stand for things that are not text, such as the end of a
-# document.
-#
-# The loop in `__init__` is the heart of it: merge by merge, it notes the new id of the pair and what
-# it spells. All the rest checks, since merges and special tokens may come from a damaged file.
+# The merges are all there is to save; everything else follows from them. Merge number $i$ makes id
+# $256 + i$.
 #
 # A `Cache` will remember which ids a piece became. It is a `dict` that makes what is missing
-# (`__missing__`), and that never grows without end: a full one starts afresh.
+# (`__missing__`), and a full one starts afresh.
 
 # %% tags=["export"] module="tokenizers/bpe.py"
 """BPETokenizer: byte-level byte-pair encoding. Derived in chapter 14."""
@@ -493,6 +461,19 @@ class Cache(dict):
             self[piece] = ids
         return ids
 
+# %% [markdown]
+# *Special tokens* stand for what is not text, such as the end of a document. They get the last ids.
+# They and the merges may come from a damaged file, so both are checked. The rest is a loop that notes,
+# merge by merge, the new id of the pair and what it spells.
+
+# %% tags=["export"]
+def check_special(tokens):
+    """Raise ValueError unless `tokens` is a list of different strings, none of them empty."""
+    strings = all(isinstance(s, str) and s for s in tokens)
+    # "<end>" for ["<end>"] would give five tokens.
+    if isinstance(tokens, str) or not strings or len(set(tokens)) != len(tokens):
+        raise ValueError("special_tokens must be a list of different, not empty strings")
+
 # %% tags=["export"]
 class BPETokenizer(Tokenizer):
     """Tokens are bytes and merged pairs of tokens; lossless on any text and any bytes.
@@ -504,9 +485,9 @@ class BPETokenizer(Tokenizer):
     kind = "bpe"
 
     def __init__(self, merges, special_tokens=()):
+        check_special(special_tokens)
         self.merges = [(a, b) for a, b in merges]
-        self.bytes_of = [bytes([b]) for b in BYTE_ORDER]
-        self.id_of_pair = {}
+        self.bytes_of, self.id_of_pair = [bytes([b]) for b in BYTE_ORDER], {}
         for pair in self.merges:
             new_id = len(self.bytes_of)
             if not all(0 <= i < new_id for i in pair) or pair in self.id_of_pair:
@@ -514,18 +495,9 @@ class BPETokenizer(Tokenizer):
             self.id_of_pair[pair] = new_id
             self.bytes_of.append(self.bytes_of[pair[0]] + self.bytes_of[pair[1]])
         self.special_tokens = {s: len(self.bytes_of) + i for i, s in enumerate(special_tokens)}
-        if (
-            isinstance(special_tokens, str)  # "<end>" for ["<end>"] would give five tokens
-            or len(self.special_tokens) != len(special_tokens)
-            or not all(isinstance(s, str) and s for s in special_tokens)
-        ):
-            raise ValueError("special_tokens must be a list of different, not empty strings")
         self.bytes_of += [s.encode() for s in special_tokens]
         self.vocab_size = len(self.bytes_of)
         self.cache = Cache(self.merge_all)
-
-# %%
-from coursekit import add_to_class, export
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
@@ -547,8 +519,8 @@ def train(cls, text, vocab_size, special_tokens=()):
 # %% [markdown]
 # ## Decoding
 #
-# Going back is one line: look up what each id spells, and join. For `decode` the bytes must make
-# characters, too. Where a model stops in the middle of one, we show the sign `�` rather than fail.
+# Going back is one line: look up what each id spells, and join. Where a model stops in the middle of
+# a character, `decode` shows the sign `�` rather than fail.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
@@ -565,8 +537,8 @@ def decode(self, ids):
 # ## Encoding
 #
 # A new text must be cut as the training text was. There, an early merge was applied everywhere
-# before a later one was even thought of. So in a piece we always apply the earliest merge that
-# fits, which is the pair with the smallest new id. Straight from the definition:
+# before a later one was learnt. So in a piece we always apply the earliest merge that fits, which is
+# the pair with the smallest new id.
 
 # %%
 def merge_all_naive(id_of_pair, piece):
@@ -578,10 +550,9 @@ def merge_all_naive(id_of_pair, piece):
 
 # %% [markdown]
 # This looks at the whole piece again for each merge. A word is short, but a piece may be a line of a thousand
-# signs, so here, too, a heap pays: of the new ids that are possible, each with its place, it gives the smallest,
-# and of equals the leftmost. A merge frees one place. So that we need not move all that follows, each
-# place notes which one comes `before` and `after` it. An entry of the heap whose pair has been taken apart by an
-# earlier merge no longer makes its new id, and is dropped.
+# signs, so here, too, a heap pays: of the new ids that are possible, each with its place, it gives the
+# smallest, of equals the leftmost. A merge frees one place; so that nothing need move, each place notes which
+# one comes `before` and `after` it. An entry whose pair is no longer there is dropped.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
@@ -611,8 +582,8 @@ small = BPETokenizer(naive)
 print(all(small.merge_all(p) == merge_all_naive(small.id_of_pair, p) for p in piece_counts))
 
 # %% [markdown]
-# A text is its pieces, one after the other, and a text repeats its words. The cache has the ids of most
-# pieces already, and `map` and `chain` look them up and join them with no step of Python in between.
+# A text repeats its words, so the cache has most pieces already. `map` and `chain` look them up and
+# join them with no step of Python in between.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
@@ -624,9 +595,8 @@ def encode_ordinary(self, text):
     return ids
 
 # %% [markdown]
-# Special tokens are a matter of trust. If `<end>` in a stranger's message became the token that ends
-# a document, the stranger could steer our model. So by default it is only text, and the caller must
-# name the special tokens that count.
+# If `<end>` in a stranger's message became the token that ends a document, the stranger could steer
+# our model. So by default it is only text, and the caller must name the special tokens that count.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
@@ -668,7 +638,7 @@ def from_dict(cls, content):
 
 # %% [markdown]
 # We train on the first nine tenths of the text, for 1,024 merges and one special token. **Before you
-# run the next cells:** what will the last merges look like, letters, syllables or words?
+# run the two cells:** what will the last merges look like, letters, syllables or words?
 
 # %% tags=["widget"]
 cut = len(text) * 9 // 10
@@ -681,8 +651,8 @@ print(learnt[:10])
 print(learnt[-10:])
 
 # %% [markdown]
-# Short words, and syllables of longer ones. Now the special token: the same text twice, first with
-# nothing allowed, then with `<end>` allowed.
+# Short words, and syllables of longer ones. Now the same text twice, first with nothing allowed, then
+# with `<end>` allowed.
 
 # %%
 for allowed in [(), ["<end>"]]:
@@ -692,8 +662,8 @@ for allowed in [(), ["<end>"]]:
 # %% [markdown]
 # ## Check the round trip, then break it where it does not show
 #
-# The check is stricter than it was for words: not lines of Shakespeare, but any bytes at all. We
-# take the line of the first cell, Chinese, control characters, nothing, and a thousand random bytes.
+# Any bytes at all must come back: the line of the first cell, Chinese, control characters, nothing,
+# and a thousand random bytes.
 
 # %%
 samples = [line.encode(), "你好，世界".encode(), b"\x00\x01\r\n\t", b"", rng.bytes(1000)]
@@ -721,8 +691,8 @@ print(round_trip(wrong))
 
 # %% [markdown]
 # None. Whatever the merges do, the bytes stay in order, so the round trip is blind to this bug, as a
-# check of shapes is blind to a transposed product. A second check sees it. Training leaves every
-# piece of its text merged to the end, so `encode` must cut each of them in exactly that way.
+# check of shapes is blind to a transposed product. A second check sees it: training leaves every piece
+# of its text merged to the end, and `encode` must cut each of them in that way.
 
 # %%
 piece_counts = Counter(PIECE.findall(train_text))
@@ -743,8 +713,8 @@ for candidate in [tokenizer, wrong]:
 #
 # ## Experiment: merge by merge
 #
-# What happens to a line as the merges come in? The first $k$ merges of a tokenizer are what a
-# shorter training would have learnt, so one training is enough. Each box is one token.
+# What happens to a line as the merges come in? The first $k$ merges are what a shorter training would
+# have learnt, so one training is enough. Each box is one token.
 
 # %% tags=["widget"]
 from coursekit.figures import show, subplots, token_row
@@ -752,11 +722,6 @@ from coursekit.figures import show, subplots, token_row
 def tokens_after(k, line):
     younger = BPETokenizer(tokenizer.merges[:k])
     return [younger.decode([i]) for i in younger.encode(line)]
-
-# %%
-line = "Now is the winter of our discontent"
-for k in [0, 16, 64, 256, 1024]:
-    print(f"{k:5} merges: {len(tokens_after(k, line)):3} tokens", "|".join(tokens_after(k, line)))
 
 # %% tags=["widget"]
 def draw_tokens(steps, line):
@@ -772,27 +737,24 @@ def draw_tokens(steps, line):
     return figure
 
 # %%
-figure = draw_tokens([0, 16, 64, 256, 1024], line)
+figure = draw_tokens([0, 16, 64, 256, 1024], "Now is the winter of our discontent")
 
 # %% [markdown]
-# Type a line of your own and pull the merges up. Which words of yours become whole, and which never
-# do? What happens to a language that is not English? (In a notebook that is running you see the
-# controls here.)
+# Type a line of your own and pull the merges up. Which words become whole? What happens to a language
+# that is not English? (In a running notebook you see the controls here.)
 
 # %% tags=["skip-execution", "widget"]
 from ipywidgets import IntSlider, Text, interactive
 
-def cut_line(merges, line):
-    return draw_tokens([merges], line)
-
-panel = interactive(cut_line, merges=IntSlider(64, min=0, max=1024), line=Text("Now is the winter of our discontent"))
+panel = interactive(lambda merges, line: draw_tokens([merges], line),
+                    merges=IntSlider(64, min=0, max=1024), line=Text("Now is the winter of our discontent"))
 panel
 
 # %% [markdown]
 # How much does each merge buy? We measure on `val_text`, which the tokenizer has not seen: how many
 # characters one token stands for, and the bits per character of the unigram model of chapter 13.
-# BPE loses nothing, so the bits compare honestly. **Before you run the two cells:** the first 256 merges
-# or the 768 after them, which will shorten the text more?
+# **Before you run the two cells:** the first 256 merges or the 768 after them, which will shorten the
+# text more?
 
 # %%
 def unigram_bits(tokenizer):
@@ -808,9 +770,8 @@ for k, b, c in zip(steps, bits, chars_per_token):
     print(f"{k:5} merges: {c:.4f} characters per token, {b:.4f} bits per character")
 
 # %%
-fig, (left, right) = subplots(1, 2)
-for ax, values, label in [(left, chars_per_token, "characters per token"),
-                          (right, bits, "bits per character (unigram)")]:
+fig, axes = subplots(1, 2)
+for ax, values, label in zip(axes, (chars_per_token, bits), ("characters per token", "bits per character (unigram)")):
     ax.plot([256 + k for k in steps], values, "o-")
     ax.set(xlabel="vocabulary size: 256 bytes + merges", ylabel=label, ylim=(0, 1.1 * max(values)))
     ax.set(xlim=(0, None), xticks=[0, 256, 512, 768, 1024, 1280])
@@ -818,20 +779,16 @@ show(fig, "Two curves against the size of the vocabulary, 256 to 1,280. Characte
      "steeply at first, then ever more slowly; bits per character fall in the same way.")
 
 # %% [markdown]
-# Both curves bend. The first 256 merges buy more than the next 768. Each further token needs a row
-# in the embedding and a column in the logits, and is seen less often in training. A vocabulary is a
-# bargain between the length of the sequences and the size of the model. Our text is short, so we
-# stay near a thousand tokens; GPT-2 learnt from 40 gigabytes of text and has 50,257.
-
-# %% [markdown]
+# Both curves bend: the first 256 merges buy more than the next 768. Each further token needs a row
+# in the embedding and a column in the logits, and is seen less often in training. Our text is short,
+# so we stay near a thousand tokens; GPT-2 learnt from 40 gigabytes of text and has 50,257.
+#
 # ## GPT-2's own files
 #
-# GPT-2's tokenizer is public, as two text files. `merges.txt` has a line for each merge, the two tokens
-# with a space between; `vocab.json` has the id of every token. Both write tokens in `CHARS`.
-#
-# The ids follow from the merges: bytes in GPT-2's order, merges as they come, special tokens last. So
-# `merges.txt` alone would do, and `vocab.json` is a check. Either may be cut off, or belong to another
-# model; then one line must say where.
+# GPT-2's tokenizer is public, as two text files, both in `CHARS`. `merges.txt` has a line for each
+# merge, its two tokens with a space between; `vocab.json` has the id of every token. As the ids follow
+# from the merges and the special tokens, `vocab.json` is no more than a check. Where a file is cut off
+# or belongs to another model, one line must say so.
 
 # %% tags=["export"] module="tokenizers/gpt2_files.py"
 def read_merges(path):
@@ -894,28 +851,26 @@ def from_gpt2(cls, vocab_path, merges_path, special_tokens=("<|endoftext|>",)):
 # We write our own tokenizer in that form and read it back. Then we cut the last line off `merges.txt`.
 
 # %%
-import json
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 
-def written(token):
-    return "".join(CHARS[ID_OF_BYTE[b]] for b in token)
-
-names = [written(token) for token in tokenizer.bytes_of]
+folder = Path(mkdtemp())
+names = ["".join(CHARS[ID_OF_BYTE[b]] for b in token) for token in tokenizer.bytes_of]
 lines = ["#version: 0.2"] + [f"{names[a]} {names[b]}" for a, b in tokenizer.merges]
+(folder / "vocab.json").write_text(json.dumps({name: i for i, name in enumerate(names)}), "utf-8")
 print(lines[:6])
 
 # %%
-with TemporaryDirectory() as folder:
-    vocab_path, merges_path = Path(folder, "vocab.json"), Path(folder, "merges.txt")
-    vocab_path.write_text(json.dumps({name: i for i, name in enumerate(names)}), encoding="utf-8")
-    merges_path.write_text("\n".join(lines), encoding="utf-8")
-    again = BPETokenizer.from_gpt2(vocab_path, merges_path, ["<end>"])
-    merges_path.write_text("\n".join(lines[:-1]), encoding="utf-8")
-    try:
-        BPETokenizer.from_gpt2(vocab_path, merges_path, ["<end>"])
-    except ValueError as error:
-        print(str(error).replace(folder, "..."))
-print("same ids:", again.encode(val_text) == tokenizer.encode(val_text))
+def read_back(lines):
+    (folder / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
+    return BPETokenizer.from_gpt2(folder / "vocab.json", folder / "merges.txt", ["<end>"])
+
+print("same ids:", read_back(lines).encode(val_text) == tokenizer.encode(val_text))
+try:
+    read_back(lines[:-1])
+except ValueError as error:
+    print(str(error).replace(str(folder), "..."))
+rmtree(folder)
 
 # %% [markdown]
 # ## Exercises
@@ -933,11 +888,10 @@ print("same ids:", again.encode(val_text) == tokenizer.encode(val_text))
 #
 # ## Recap
 #
-# - We built byte-pair encoding: start from 256 bytes, merge the most frequent pair, repeat.
+# - Byte-pair encoding: start from 256 bytes, merge the most frequent pair, repeat. No bytes are lost.
 # - Training with counts, an index and a heap gives the merges of the naive trainer, ties included.
 # - Encoding applies the earliest merge first. The round trip cannot see it; the training text can.
-# - The next cell exports `tokenizers/bpe.py` and what it rests on, `pieces.py`, `merges.py` and `gpt2_files.py`:
-#   lossless on any bytes, special tokens only on request, and GPT-2's own files give GPT-2's ids.
+# - The next cell exports `tokenizers/bpe.py` and what it rests on, `pieces.py`, `merges.py` and `gpt2_files.py`.
 # - Next: the data, from a file of tokens to batches.
 
 # %%

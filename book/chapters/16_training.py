@@ -2,8 +2,8 @@
 # # Chapter 16: Training
 #
 # The loop that trains a GPT has six steps: take a batch, clear the gradients, go forward, go
-# backward, clip, step. We write it for a model that is small enough to train in seconds, a GPT of two
-# blocks and 32 channels that reads characters.
+# backward, clip, step. We write it for a GPT that trains in seconds: two blocks, 32 channels,
+# characters.
 
 # %%
 import math
@@ -16,13 +16,11 @@ from coursekit import add_to_class, export
 from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, show, subplots
 
 # %%
+from numpygpt import GPT, GPTConfig
 from numpygpt.data import DataLoader
-from numpygpt.gpt import GPT, GPTConfig
-from numpygpt.nn.module import Module
-from numpygpt.optim.adam import Adam
-from numpygpt.optim.clip import clip_grad_norm
-from numpygpt.optim.sgd import SGD
-from numpygpt.tokenizers.char import CharTokenizer
+from numpygpt.nn import Module
+from numpygpt.optim import SGD, Adam, clip_grad_norm
+from numpygpt.tokenizers import CharTokenizer
 
 # %%
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
@@ -35,8 +33,7 @@ def tiny_gpt(seed=0):
     return GPT(config, rng=np.random.default_rng(seed), dtype=np.float64)
 
 # %% [markdown]
-# Here is the loop, with its six steps. After each we look at the validation loss, always on one and
-# the same batch.
+# The loop. After each step we look at the validation loss, always on the same batch.
 
 # %%
 def train_steps(model, optimizer, loader, n_steps):
@@ -83,21 +80,18 @@ for n in (81, 82, 83):
 # %%
 figure, axes = subplots(size=(6, 3.2))
 axes.plot(range(60, 121), losses[59:], color=BLUE, label="without a break")
-axes.plot(range(80, 121), losses[79:80] + resumed_losses, "--", color=ORANGE,
-          label="weights kept, the rest new")
+axes.plot(range(80, 121), losses[79:80] + resumed_losses, "--", color=ORANGE, label="weights kept, the rest new")
 axes.axvline(80, color=GREY, linestyle=":")
 axes.set(xlabel="step", ylabel="validation loss (nats per character)")
 axes.legend()
-show(figure, "Validation loss from step 60 to 120. The run that was stopped after step 80 and "
-             "resumed from its weights alone jumps upwards after the break and then takes a course of "
-             "its own.")
+show(figure, "Validation loss from step 60 to 120. The run that was stopped after step 80 and resumed from its "
+             "weights alone jumps upwards after the break and then takes a course of its own.")
 
 # %% [markdown]
-# The loss jumps after the break. Some twenty steps later it is as low as it was without one, and
-# still later even lower: but that is chance. The second run reads other batches now and is another
-# run, which may end better or worse. So the weights are not the run.
-# **What is the whole state of a training run, and how do we keep it safe?** When we have answered
-# that, a run that is killed and resumed must go on as if nothing had happened.
+# The loss jumps after the break. That it is lower some time later is chance: the second run reads
+# other batches now and is another run. So the weights are not the run.
+# **What is the whole state of a training run, and how do we keep it safe?** Then a run that is killed
+# and resumed can go on as if nothing had happened.
 #
 # ## The state, and its shapes
 #
@@ -107,40 +101,17 @@ show(figure, "Validation loss from step 60 to 120. The run that was stopped afte
 # | `optimizer.m.*`, `optimizer.v.*` | Adam's two running means (chapter 6) | the same |
 # | `optimizer.t` | steps that Adam has taken: its bias correction needs it | `()` |
 # | `step` | steps done: the learning-rate schedule needs it | a number |
-# | `rng` | state of the generator that draws the batches | a few whole numbers, two of them of 128 bits |
+# | `rng` | state of the generator that draws the batches | whole numbers, two of them of 128 bits |
 #
 # The second run had only the first row. Its new Adam began with `m = v = 0`, where the very first
-# step moves every weight by the full learning rate, and its new loader served the first batches
-# again.
-
-# %% [markdown]
+# step moves every weight by the full learning rate, and its loader served the first batches again.
+#
 # ## One file that is whole
 #
-# The arrays and the counters must go to disk together. NumPy's `.npz` is a zip file of arrays.
-# For the counters we write JSON, and store its text as one more array. What we do not
-# use is *pickle*, Python's own format for any object: loading a pickle can run any code that its
-# author put into it. NumPy refuses it if we ask:
-
-# %%
-folder = Path(tempfile.mkdtemp())
-np.savez(folder / "objects.npz", a=np.array([{"step": 3}], dtype=object))
-try:
-    with np.load(folder / "objects.npz", allow_pickle=False) as file:
-        file["a"]
-except ValueError as error:
-    print("refused:", "pickle" in str(error))
-
-# %% [markdown]
-# A file can be changed, by a failing disk or by a script that meant well. We store a SHA-256
-# digest with it, as for the token files of chapter 15. Before you run the next cell: do a (2, 3)
-# and a (3, 2) array of zeros have the same bytes? Should they have the same digest?
-
-# %%
-a, b = np.zeros((2, 3)), np.zeros((3, 2))
-print("same bytes:", a.tobytes() == b.tobytes())
-
-# %% [markdown]
-# So the digest must cover names, types and shapes, too. Here begins `numpygpt/checkpoint.py`.
+# Arrays and counters must go to disk together. NumPy's `.npz` is a zip file of arrays; the counters
+# become JSON, and its text one more array. What we do not use is *pickle*, Python's own format for any
+# object: loading a pickle can run any code that its author put into it. Here begins
+# `numpygpt/checkpoint.py`. Whatever is wrong with a file, its reader gets one kind of error.
 
 # %% tags=["export"] module="checkpoint.py"
 """Checkpoints: one .npz file that is never torn. Derived in chapter 16."""
@@ -159,12 +130,12 @@ from numpygpt.gpt import GPT, GPTConfig
 
 VERSION = 1
 
-# %% [markdown]
-# Whatever is wrong with a file, the reader of this module gets one kind of error.
-
-# %% tags=["export"]
 class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, or of another model; the message says which."""
+
+# %% [markdown]
+# A file can be changed, by a failing disk or by a script that meant well. We store a SHA-256 digest
+# with it, as for the token files of chapter 15, over names, types, shapes and bytes.
 
 # %% tags=["export"]
 def digest_of(arrays):
@@ -176,14 +147,19 @@ def digest_of(arrays):
         digest.update(a.tobytes())
     return digest.hexdigest()
 
+# %% [markdown]
+# **Before you run the next cell:** do a (2, 3) and a (3, 2) array of zeros have the same bytes? The
+# same digest?
+
 # %%
+a, b = np.zeros((2, 3)), np.zeros((3, 2))
+print("same bytes:", a.tobytes() == b.tobytes())
 print("same digest:", digest_of({"W": a}) == digest_of({"W": b}))
-print("same digest under another name:", digest_of({"W": a}) == digest_of({"V": a}))
 
 # %% [markdown]
-# To save, we use the trick of chapter 15: write beside the file, then rename. One line is new.
-# The operating system keeps written bytes in memory for a while; `os.fsync` waits until they are
-# on the disk. Without it, a power failure can leave the new name on an empty file.
+# To save, we use the trick of chapter 15: write beside the file, then rename. One line is new. The
+# operating system keeps written bytes in memory for a while; `os.fsync` waits until they are on the
+# disk. Without it, a power failure can leave the new name on an empty file.
 
 # %% tags=["export"]
 def save_checkpoint(path, arrays, meta):
@@ -203,13 +179,25 @@ def save_checkpoint(path, arrays, meta):
             file.flush()
             os.fsync(file.fileno())
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_beside(path, write)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_beside(Path(path), write)
 
 # %% [markdown]
-# Reading is longer, since much can be wrong with a file. Read it in three parts: open the file and
-# take it apart; turn whatever goes wrong there into one clear line; then compare digest and version.
+# To read, we open the file and take it apart. `allow_pickle=False` refuses a file with a pickle in it.
+
+# %% tags=["export"]
+def _read(path):
+    """Return (arrays, version, meta, whether the digest fits)."""
+    # We open the file, since NumPy leaves a damaged one open.
+    with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+        everything = {name: file[name] for name in file.files}
+    expected = str(everything.pop("__sha256__"))
+    intact = digest_of(everything) == expected
+    content = json.loads(str(everything.pop("__json__")))
+    return everything, content["version"], content["meta"], intact
+
+# %% [markdown]
+# Much can be wrong there, and must become one clear line.
 
 # %% tags=["export"]
 def load_checkpoint(path):
@@ -221,13 +209,7 @@ def load_checkpoint(path):
     # All that a reader of zip files raises on a damaged one; RuntimeError: "file is encrypted".
     damage = (ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError)
     try:
-        # We open the file, since NumPy leaves a damaged one open.
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
-            everything = {name: file[name] for name in file.files}
-        expected = str(everything.pop("__sha256__"))
-        intact = digest_of(everything) == expected
-        content = json.loads(str(everything.pop("__json__")))
-        version, meta = content["version"], content["meta"]
+        arrays, version, meta, intact = _read(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist") from None
     except (*damage, zipfile.BadZipFile, zlib.error) as error:
@@ -236,53 +218,47 @@ def load_checkpoint(path):
         raise CheckpointError(f"{path} was changed after it was saved: its SHA-256 does not match")
     if version != VERSION:
         raise CheckpointError(f"{path} has version {version}, this program reads {VERSION}")
-    return everything, meta
+    return arrays, meta
 
 # %% [markdown]
 # First the round trip. The state of a generator holds whole numbers of 128 bits, more than any
 # NumPy integer. Do they survive JSON?
 
 # %%
-path = folder / "tiny.npz"
-rng = np.random.default_rng(7)
+folder = Path(tempfile.mkdtemp())
+path, rng = folder / "tiny.npz", np.random.default_rng(7)
 save_checkpoint(path, {"W": np.arange(6.0).reshape(2, 3)}, {"rng": rng.bit_generator.state})
 arrays, meta = load_checkpoint(path)
 print(arrays["W"].tolist(), "rng state survives:", meta["rng"] == rng.bit_generator.state)
 
 # %% [markdown]
 # Then we break it on purpose: the file cut at half its length, as an ordinary write leaves it when
-# the power fails; and one weight changed by a program that leaves the digest as it was.
-
-# %%
-def complaint(path):
-    try:
-        load_checkpoint(path)
-        return "no complaint"
-    except CheckpointError as error:
-        return str(error).removeprefix(f"{path} ").split(":")[0]
+# the power fails; one weight changed by a program that leaves the digest as it was; a pickle.
 
 # %%
 (folder / "half.npz").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 with np.load(path) as file:
     everything = dict(file)
-everything["W"][0, 0] = 1e-3
-np.savez(folder / "changed.npz", **everything)
-for name in ("half.npz", "changed.npz", "nowhere.npz", "tiny.npz"):
-    print(f"{name:12} {complaint(folder / name)}")
+np.savez(folder / "changed.npz", **everything | {"W": everything["W"] + 1e-3})
+np.savez(folder / "pickle.npz", a=np.array([{"step": 3}], dtype=object))
+
+# %%
+for name in ("half.npz", "changed.npz", "pickle.npz", "nowhere.npz"):
+    try:
+        load_checkpoint(folder / name)
+    except CheckpointError as error:
+        print(f"{name:12}", str(error).removeprefix(f"{folder / name} ").split(":")[0])
 
 # %% [markdown]
 # A checkpoint of a model also carries its configuration and its tokenizer, so that one file is
 # enough to build both again. All arrays of a run share one dict, told apart by a prefix such as
-# `model.`; `part` picks those of one prefix.
+# `model.`; `part` picks those of one prefix. The weights of the new model are random, until those of
+# the file replace them.
 
 # %% tags=["export"]
 def part(arrays, prefix):
     """Return the entries of {name: array} whose name starts with `prefix`, without it."""
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-
-# %% [markdown]
-# Building the model anew draws random weights first; then those of the file replace them. So the seed
-# does not matter here.
 
 # %% tags=["export"]
 def load_model(path, dtype=np.float32):
@@ -310,44 +286,21 @@ def load_model(path, dtype=np.float32):
 # Now the loop itself. A large batch gives a less noisy gradient, but its activations may not fit
 # into memory. Gradients add up in our layers, so we can split a batch into $A$ parts and go
 # forward and backward with one part at a time. By which number must each part's gradient be
-# multiplied? The loss of the whole batch, of B sequences and T tokens each, is the mean
+# multiplied? The loss of a batch of $B$ sequences of $T$ tokens is a mean. Group the sequences into
+# $A$ parts of $B/A$ each, where part $a$ has the mean loss $L_a$:
 #
-# $$L = \frac{1}{BT} \sum_{b} \sum_{t} \ell_{bt}.$$
+# $$
+# \begin{aligned}
+# L &= \frac{1}{BT} \sum_{b} \sum_{t} \ell_{bt}, \qquad L_a = \frac{A}{BT} \sum_{b \in a} \sum_t \ell_{bt}\\
+# L &= \frac{1}{A} \sum_a L_a && \text{sum over all parts}\\
+# \frac{\partial L}{\partial p} &= \sum_a \frac{1}{A} \frac{\partial L_a}{\partial p} && \text{for each parameter } p
+# \end{aligned}
+# $$
 #
-# Group the sequences into $A$ parts of $B/A$ each. Part $a$ has the mean loss $L_a$:
-#
-# $$L_a = \frac{A}{BT} \sum_{b \in a} \sum_t \ell_{bt}
-# \quad\Longrightarrow\quad L = \frac{1}{A} \sum_a L_a.$$
-#
-# The derivative of a sum is the sum of the derivatives, for each parameter $p$:
-#
-# $$\frac{\partial L}{\partial p} = \sum_a \frac{1}{A} \frac{\partial L_a}{\partial p}.$$
-#
-# So each part goes backward with the upstream gradient $1/A$ in place of 1, and `+=` does the sum.
-# First a batch of 4 sequences at once:
-
-# %%
-model = tiny_gpt()
-x, y = next(DataLoader(train_tokens, 4, 32, rng=np.random.default_rng(2)))
-loss = model(x, y)[1]
-model.backward()
-whole = {name: g.copy() for name, g in model.grads().items()}
-
-# %% [markdown]
-# Then the same 4 sequences as 2 parts of 2. Between the parts nothing is cleared.
-
-# %%
-model.zero_grad()
-loss_in_parts = 0.0
-for x_a, y_a in zip(np.split(x, 2), np.split(y, 2), strict=True):
-    loss_in_parts += model(x_a, y_a)[1] / 2
-    model.backward(1 / 2)
-print("same loss:", math.isclose(loss, loss_in_parts))
-print("same gradients:", all(np.allclose(g, whole[name]) for name, g in model.grads().items()))
-
-# %% [markdown]
-# That compares our code with our code. The gradient check of [chapter 1](01_gradients.ipynb)
-# compares it with slopes. We wrap the loop into a layer whose `factor` we can get wrong.
+# So each part goes backward with the upstream gradient $1/A$ in place of 1, and `+=` does the sum. To
+# check it with [chapter 1](01_gradients.ipynb)'s `gradcheck`, we wrap the loop into a layer: forward
+# gives the loss of the whole batch, backward goes through two parts, with a `factor` that we can get
+# wrong. Between the parts nothing is cleared.
 
 # %%
 class InTwoParts(Module):
@@ -355,8 +308,8 @@ class InTwoParts(Module):
         self.model, self.factor = model, factor
 
     def forward(self, ids, targets):
-        self.parts = [*zip(np.split(ids, 2), np.split(targets, 2), strict=True)]
-        return sum(self.model(x, y)[1] for x, y in self.parts) / 2
+        self.parts = [*zip(np.split(ids, 2), np.split(targets, 2))]
+        return self.model(ids, targets)[1]
 
     def backward(self, dloss):
         for x, y in self.parts:
@@ -385,8 +338,8 @@ except GradientError as error:
     print(str(error).split(":")[0].split("[")[0], "is wrong;", str(error).split("; ")[-1])
 
 # %% [markdown]
-# Would you have seen it in the training curve? Let us train with the right and the wrong factor, with
-# SGD and with Adam. **Before you run the two cells:** which of the two will notice?
+# Would you have seen it in the training curve? **Before you run the two cells**, which train with the
+# right and the wrong factor: which will notice, SGD or Adam?
 
 # %%
 def train_in_parts(optimizer_class, lr, factor, n_steps=40):
@@ -407,19 +360,17 @@ for kind, lr in ((SGD, 0.1), (Adam, 1e-3)):
 
 # %% [markdown]
 # With SGD the bug acts as a doubled learning rate. With Adam it leaves no trace: Adam divides
-# the mean gradient by its size, and a constant factor cancels. Clipping, however, would see
-# gradients twice as large and cut more often. A loss that falls is no proof that a gradient is
-# right.
-
-# %% [markdown]
+# the mean gradient by its size, and a constant factor cancels. (Clipping would cut more often.) A loss
+# that falls is no proof that a gradient is right.
+#
 # ## How well do we know the validation loss?
 #
-# The loss of one batch is a noisy measurement: draw another batch and it is another number. The
-# mean of $n$ independent batches is less noisy. Its *standard error*, the standard deviation of such
-# means, is $\sigma/\sqrt{n}$, with $\sigma$ the standard deviation of one batch (chapter 10 met the
-# same root). Here are 200 batches of validation windows, read by the resumed model of the first
-# section. **Before you run the next cell:** $\sigma$ will turn out to be 0.064. How many batches do you
-# need to tell apart two models whose losses differ by 0.02?
+# The loss of one batch is a noisy measurement. The mean of $n$ independent batches is less noisy: its
+# *standard error*, the standard deviation of such means, is $\sigma/\sqrt{n}$, with $\sigma$ the
+# standard deviation of one batch (chapter 10 met the same root). Here are 200 batches of validation
+# windows, read by the resumed model of the first section. **Before you run the next cell:** $\sigma$
+# will turn out to be 0.064. How many batches do you need to tell apart two models whose losses differ
+# by 0.02?
 
 # %%
 loader = DataLoader(val_tokens, 12, 32, rng=np.random.default_rng(3))
@@ -429,26 +380,21 @@ for n in (1, 10, 50, 200):
     print(f"{n:3} batches: {values[:n].mean():.3f} ± {sigma / math.sqrt(n):.3f}")
 
 # %% [markdown]
-# Does the formula hold? We cut the 200 into 20 groups of 10. By the formula the means of the groups
-# should spread by 0.020:
+# Does the formula hold? The means of 20 groups of 10 should spread by 0.020:
 
 # %%
 groups = values.reshape(20, 10).mean(axis=1)
 print(f"standard deviation of 20 means of 10 batches: {groups.std(ddof=1):.3f}")
 
 # %% [markdown]
-# About as predicted; 20 means do not say it more exactly. One batch, or ten, cannot tell two models
-# apart whose losses differ by 0.02; 200 can.
+# About as predicted. One batch, or ten, cannot tell two models apart whose losses differ by 0.02; 200
+# can. It also helps to evaluate on the *same* batches every time: then the difference of two
+# evaluations is the model's and not the draw's. They come from a generator of their own, since how often
+# a run evaluates must not change what it trains on.
 #
-# There is a second trick: we evaluate on the *same* batches every time, from a generator of their own.
-# Then the difference of two evaluations is the model's and not the draw's. And a run that evaluates
-# more often must not train on other batches, so the two generators are kept apart.
-
-# %% [markdown]
 # ## The Trainer
 #
-# Now we build the loop for keeps. The first cell holds only what the module imports, and the error of a
-# run that has gone astray.
+# Now we build the loop for keeps. First the imports, and the error of a run that has gone astray.
 
 # %% tags=["export"] module="training.py"
 """The training loop: accumulate, clip, step, evaluate, resume. Derived in chapter 16."""
@@ -464,23 +410,27 @@ from numpygpt.optim.adam import Adam
 from numpygpt.optim.clip import clip_grad_norm
 from numpygpt.optim.lr_scheduler import WarmupCosineLR
 
-# %% tags=["export"]
 class DivergedError(ArithmeticError):
     """A loss, a gradient or a weight became infinite or NaN."""
 
 # %% [markdown]
 # The settings of a run are, as those of the model in [chapter 12](12_gpt.ipynb), a frozen dataclass,
-# which refuses impossible values by name, before hours are spent. Read the fields and their comments;
-# below them are three loops that check.
+# which refuses impossible values by name, before hours are spent.
+
+# %% tags=["export"]
+def _problem(name, value):
+    """Say what is wrong with the value of a setting, or return None."""
+    if name in ("batch_size", "max_iters", "accumulate", "eval_interval", "eval_iters"):
+        return None if value >= 1 else "must be at least 1"
+    if name in ("beta1", "beta2"):
+        return None if 0 <= value < 1 else "must be at least 0 and less than 1"
+    fine = math.isfinite(value) and value >= 0
+    return None if fine else "must be a finite number, not negative"
 
 # %% tags=["export"]
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train; the defaults are those of `numpygpt train`.
-
-    Raises:
-        ValueError: a field has a value that cannot be; the message names it.
-    """
+    """How to train; the defaults are those of `numpygpt train`. A bad value raises ValueError."""
 
     batch_size: int = 12
     max_iters: int = 2000  # optimizer steps
@@ -497,16 +447,9 @@ class TrainConfig:
     seed: int = 1337
 
     def __post_init__(self):
-        for name in ("batch_size", "max_iters", "accumulate", "eval_interval", "eval_iters"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("lr", "min_lr", "warmup_iters", "weight_decay", "grad_clip", "seed"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}={value} must be a finite number, not negative")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and less than 1")
+        for name, value in vars(self).items():
+            if problem := _problem(name, value):
+                raise ValueError(f"{name}={value} {problem}")
 
 # %%
 try:
@@ -515,9 +458,9 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# The loop asks two things of the model: the loss of a batch, and its gradient. How they are
-# computed need not concern the loop, so they have a class of their own, the **engine**. This one
-# sends the whole batch through the layers at once.
+# The loop asks two things of the model: the loss of a batch, and its gradient. How they are computed
+# need not concern it, so they have a class of their own, the **engine**. This one sends the whole
+# batch through the layers at once.
 
 # %% tags=["export"]
 class LayersEngine:
@@ -537,39 +480,29 @@ class LayersEngine:
         return loss
 
 # %% [markdown]
-# The trainer holds what the table of states lists: the model, the optimizer, the step count, and
-# the generator of the batches. `default_rng([seed, 1])` and, below, `[seed, 2]` are two independent
-# streams from one seed.
+# The trainer holds what the table of states lists. The generator of `[seed, 1]` draws the batches to
+# train on; that of `[seed, 2]`, below, is independent of it and draws those to evaluate on.
 
 # %% tags=["export"]
 class Trainer:
-    """Trains a model: `for record in trainer.run(): ...`.
-
-    Everything that a resumed run needs is in `state()`.
-    """
+    """Trains a model: `for record in trainer.run(): ...`; `state()` is all that resuming needs."""
 
     def __init__(self, model, train_tokens, val_tokens, config, engine=None):
-        self.model = model
+        self.model, self.config, self.val_tokens = model, config, val_tokens
         self.engine = engine or LayersEngine(model)
-        self.config = config
-        self.val_tokens = val_tokens
+        self.block_size = model.config.block_size
         self.step_count = 0  # steps done
-        self.optimizer = Adam(
-            model, config.lr, (config.beta1, config.beta2), weight_decay=config.weight_decay
-        )
+        betas = (config.beta1, config.beta2)
+        self.optimizer = Adam(model, config.lr, betas, weight_decay=config.weight_decay)
         self.schedule = WarmupCosineLR(
             self.optimizer, config.warmup_iters, config.max_iters, config.min_lr
         )
-        self.block_size = model.config.block_size
-        # Streams of their own: how often we evaluate must not change what we train on.
-        self.rng = np.random.default_rng([config.seed, 1])
+        self.rng = np.random.default_rng([config.seed, 1])  # not that of evaluate()
         self.loader = self.batches(train_tokens, self.rng)
 
-# %% tags=["export"]
-@add_to_class(Trainer)
-def batches(self, tokens, rng):
-    """Return the loader of batches of `tokens`, to train on or to evaluate with."""
-    return DataLoader(tokens, self.config.batch_size, self.block_size, rng=rng)
+    def batches(self, tokens, rng):
+        """Return the loader of batches of `tokens`, to train on or to evaluate with."""
+        return DataLoader(tokens, self.config.batch_size, self.block_size, rng=rng)
 
 # %% [markdown]
 # The gradients come from `accumulate` batches, each with the factor that we derived.
@@ -606,13 +539,11 @@ def step(self):
     self.optimizer.step()
     self.step_count += 1
     tokens = self.config.accumulate * self.config.batch_size * self.block_size
-    return {
-        "step": self.step_count,
-        "train_loss": loss,
-        "lr": lr,
-        "grad_norm": norm,
-        "tokens_per_s": tokens / (time.perf_counter() - start),
-    }
+    record = {"step": self.step_count, "train_loss": loss, "lr": lr, "grad_norm": norm}
+    return {**record, "tokens_per_s": tokens / (time.perf_counter() - start)}
+
+# %% [markdown]
+# An evaluation draws the same batches every time. `run` does all steps, and evaluates now and then.
 
 # %% tags=["export"]
 @add_to_class(Trainer)
@@ -638,8 +569,8 @@ def run(self):
 
 # %% [markdown]
 # And the state, out and in. One update can throw the weights so far off that they overflow, with a
-# loss that was still finite before it. A checkpoint of such weights must not replace a good one, so
-# there is none.
+# loss that was still finite before it. Such weights must not replace a good checkpoint, so they have
+# no state.
 
 # %% tags=["export"]
 @add_to_class(Trainer)
@@ -649,13 +580,8 @@ def state(self):
     if not all(np.isfinite(p).all() for p in arrays.values()):
         raise DivergedError(f"step {self.step_count}: a weight became infinite or NaN")
     arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state().items()}
-    meta = {
-        "model": asdict(self.model.config),
-        "train": asdict(self.config),
-        "step": self.step_count,
-        "rng": self.rng.bit_generator.state,
-    }
-    return arrays, meta
+    meta = {"model": asdict(self.model.config), "train": asdict(self.config)}
+    return arrays, {**meta, "step": self.step_count, "rng": self.rng.bit_generator.state}
 
 # %% tags=["export"]
 @add_to_class(Trainer)
@@ -679,42 +605,42 @@ def load_state(self, arrays, meta):
 # after 25; its state goes through a file into a third, which does the other 15.
 
 # %%
-config = TrainConfig(batch_size=8, max_iters=40, lr=3e-3, warmup_iters=10, accumulate=2,
-                     eval_interval=20, eval_iters=10)
+config = TrainConfig(batch_size=8, max_iters=40, lr=3e-3, warmup_iters=10, accumulate=2)
 
 def new_trainer(config=config):
     return Trainer(tiny_gpt(config.seed), train_tokens, val_tokens, config)
 
-def same_weights(one, other):
-    pairs = zip(one.model.params().values(), other.model.params().values(), strict=True)
-    return all(np.array_equal(p, q) for p, q in pairs)
+def advance(trainer, n_steps):
+    for _ in range(n_steps):
+        trainer.step()
+
+# %%
+def gap(one, other):
+    """The largest difference between the weights of two trainers."""
+    pairs = zip(one.model.params().values(), other.model.params().values())
+    return max(float(np.abs(p - q).max()) for p, q in pairs)
 
 # %% [markdown]
 # **Before you run the next cell:** must the weights agree to 10 digits, to 15, or in every bit?
 
 # %%
 unbroken, killed, third = new_trainer(), new_trainer(), new_trainer()
-for _ in range(40):
-    unbroken.step()
-for _ in range(25):
-    killed.step()
+advance(unbroken, 40)
+advance(killed, 25)
 save_checkpoint(folder / "run.npz", *killed.state())
 third.load_state(*load_checkpoint(folder / "run.npz"))
-for _ in range(15):
-    third.step()
-print("same weights, bit for bit:", same_weights(unbroken, third))
+advance(third, 15)
+print("largest difference of the weights:", gap(unbroken, third))
 
 # %% [markdown]
 # Every bit. Floating-point addition gives the same result for the same numbers in the same order,
-# and the state holds all the numbers. (Another machine, or another NumPy, may add in another
-# order.)
+# and the state holds all the numbers. (Another machine may add in another order.)
 #
-# Is each part of the state needed? We leave out one at a time: `forget` replaces it with what a trainer
-# has that has done no step.
+# Is each part of the state needed? `forget` replaces one by what the trainer `fresh` has, which has
+# done no step.
 
 # %%
 def forget(missing, arrays, meta, fresh):
-    """The state (arrays, meta) with one part as in the trainer `fresh`, which has done no step."""
     fresh_arrays, fresh_meta = fresh.state()
     if missing in meta:
         return arrays, meta | {missing: fresh_meta[missing]}
@@ -735,10 +661,9 @@ def drift_without(missing):
     lacking.load_state(*forget(missing, *state, lacking))
     drift = []
     for _ in range(15):
-        whole.step()
-        lacking.step()
-        pairs = zip(whole.model.params().values(), lacking.model.params().values(), strict=True)
-        drift.append(max(float(np.abs(p - q).max()) for p, q in pairs))
+        advance(whole, 1)
+        advance(lacking, 1)
+        drift.append(gap(whole, lacking))
     return drift
 
 # %%
@@ -750,22 +675,19 @@ for missing, drift in drifts.items():
 # %%
 figure, axes = subplots(size=(6, 3.2))
 styles = [(ORANGE, "o-"), (BLACK, "s-"), (PINK, "^-"), (GREEN, "D--"), (BLUE, "v:")]
-for missing, (color, style) in zip(parts[:-1], styles, strict=True):
+for missing, (color, style) in zip(parts, styles):
     axes.plot(range(26, 41), drifts[missing], style, ms=4, color=color, label=f"without {missing}")
 axes.set(xlabel="step", ylabel="largest weight difference", yscale="log")
 axes.legend()
-show(figure, "How far the weights drift from an unbroken run when one part of the state is left out, "
-             "on a logarithmic axis: thousandths to hundredths for four parts, hundreds without "
-             "Adam's v.")
+show(figure, "How far the weights drift from an unbroken run when one part of the state is left out, on a "
+             "logarithmic axis: thousandths to hundredths for four parts, hundreds without Adam's v.")
 
 # %% [markdown]
-# With nothing left out, the two agree to the last bit. Each of the five matters. Without `step` the
-# schedule starts its warm-up anew, and the learning rates are those of other steps. Without `v` the
+# With nothing left out, the two agree to the last bit. Each of the five matters. Without `v` the
 # model is ruined: Adam divides the mean of many gradients by the size of a single one, and where that
 # one happens to be tiny, the weight is thrown far away. If you write a trainer of your own, this
 # experiment is the test to start with.
-
-# %% [markdown]
+#
 # ## A log that survives
 #
 # Each record becomes a line of `metrics.jsonl`, one JSON object a line, written at once. A crash
@@ -824,7 +746,7 @@ print("resumed from step 1:", read_metrics(path))
 #
 # Now 2,000 steps of the real thing. The learning rate rises for 100 steps and then falls along a
 # cosine. Loss and norm come with each record. We add two instruments. The first lets the model write,
-# drawing one character after the other as in [chapter 7](07_first_language_model.ipynb).
+# one character after the other, as in [chapter 7](07_first_language_model.ipynb).
 
 # %%
 from numpygpt.nn.functional import softmax
@@ -838,9 +760,8 @@ def write(model, n_chars=110):
     return tokenizer.decode(ids).strip()
 
 # %% [markdown]
-# The second asks how large a step is, compared with what it changes: the **update-to-weight ratio** of
-# a matrix is the standard deviation of its change in one step over that of its entries. At 1 a step
-# rewrites the matrix; at 0.000001 nothing is learned.
+# The second is the **update-to-weight ratio** of a matrix: the standard deviation of its change in one
+# step over that of its entries. At 1 a step rewrites the matrix; at 0.000001 nothing is learned.
 
 # %%
 watched = ["wte.W", "blocks.0.attn.qkv.W", "blocks.1.ffn.fc2.W"]
@@ -886,44 +807,37 @@ print(f"guess 0.005 / 0.02 = {0.005 / 0.02}; "
       f"ratio of wte: {ratios[:, 0].max():.3f} at most, {ratios[-100:, 0].mean():.4f} at the end")
 
 # %% [markdown]
-# The instruments side by side. All axes have the steps in common.
+# The instruments side by side, all against the step.
 
 # %%
-def draw_run(records, panels):
-    """Loss, gradient norm, update-to-weight ratios and learning rate, against the step."""
-    steps = [r["step"] for r in records]
-    (loss, norm), (ratio, rate) = panels
+def draw_run(loss, norm, ratio, rate):
+    steps = np.arange(1, len(records) + 1)
     loss.plot(steps, [r["train_loss"] for r in records], color=GREY, lw=0.7, label="training batch")
-    loss.plot([r["step"] for r in evaluated], [r["val_loss"] for r in evaluated], "o-",
-              color=ORANGE, label="validation")
+    loss.plot(steps[249::250], [r["val_loss"] for r in evaluated], "o-", color=ORANGE, label="validation")
+    loss.axhline(math.log(tokenizer.vocab_size), color=BLUE, linestyle=":", label="ln V")
     norm.plot(steps, [r["grad_norm"] for r in records], color=GREEN, lw=0.7)
+    norm.axhline(config.grad_clip, color=BLACK, linestyle=":")
+    ratio.plot(steps, ratios, lw=0.7, label=watched)
     rate.plot(steps, [r["lr"] for r in records], color=BLUE)
-    for name, values in zip(watched, ratios.T, strict=True):
-        ratio.plot(steps, values, lw=0.7, label=name)
 
 # %%
 figure, panels = subplots(2, 2, size=(9, 5.6), sharex=True)
-draw_run(records, panels)
-(loss, norm), (ratio, rate) = panels
-loss.axhline(math.log(tokenizer.vocab_size), color=BLUE, linestyle=":", label="ln V")
-norm.axhline(config.grad_clip, color=BLACK, linestyle=":")
-loss.set(ylabel="loss (nats per character)")
-norm.set(ylabel="gradient norm before clipping")
-ratio.set(ylabel="update-to-weight ratio", yscale="log", xlabel="step")
-rate.set(ylabel="learning rate", xlabel="step")
-loss.legend()
-ratio.legend(fontsize=8)
-show(figure, "Four plots over 2,000 steps. The loss falls from ln V, fast at first, training and "
-             "validation together. The gradient norm falls from 2 to below 1, then rises slowly to about "
-             "1.8, with spikes. The ratios of three matrices rise to a few hundredths and fall to about "
-             "a thousandth. The learning rate rises for 100 steps and falls along a cosine.")
+draw_run(*panels.flat)
+names = ["loss (nats per character)", "gradient norm before clipping", "update-to-weight ratio", "learning rate"]
+for ax, name in zip(panels.flat, names):
+    ax.set(ylabel=name)
+panels[1, 0].set(yscale="log", xlabel="step"); panels[1, 1].set(xlabel="step")
+panels[0, 0].legend(); panels[1, 0].legend(fontsize=8)
+show(figure, "Four plots over 2,000 steps. The loss falls from ln V, fast at first, training and validation "
+             "together. The gradient norm falls from 2 to below 1, then rises slowly to about 1.8, with spikes. "
+             "The ratios of three matrices rise to a few hundredths and fall to about a thousandth. The learning "
+             "rate rises for 100 steps and falls along a cosine.")
 
 # %% [markdown]
 # Training and validation loss stay together: the run has read half of the text, and little of it twice,
-# so there is nothing yet to recite. The norm of the gradient does not follow the loss. It falls during
-# the warm-up, and then it rises while the model gets better, so that clipping acts in most of the later
-# steps. That costs little here: as you saw above, Adam cancels a factor that all gradients share. What
-# clipping is for are the spikes.
+# so there is nothing yet to recite. The norm of the gradient falls during the warm-up, and then it
+# rises while the model gets better, so that clipping acts in most of the later steps. That costs little
+# here, since Adam cancels a factor that all gradients share. What clipping is for are the spikes.
 #
 # The ratio stays far below the guess of 0.25, for Adam moves a weight by the whole learning rate only
 # where all gradients of late point the same way. It falls with the learning rate and ends near 0.001,
@@ -939,8 +853,7 @@ for step, sample in samples.items():
 # %% [markdown]
 # First all characters are equally likely. After 100 steps spaces come at the distances of words. After
 # 500, vowels stand between consonants and a line begins with a capital. After 2,000 there is a speaker
-# with a colon, in a name that nobody has, and here and there a word of English. That is not much for
-# 2,000 steps, but the model is tiny. [Chapter 19](19_shakespeare.ipynb) trains larger ones.
+# with a colon, in a name that nobody has, and here and there a word of English.
 #
 # How fast was that on your machine?
 
@@ -950,10 +863,10 @@ print(f"{np.median([r['tokens_per_s'] for r in records]):,.0f} tokens per second
 # %% [markdown]
 # ## Experiment: better, or lucky?
 #
-# Would a lower learning rate have been better? Two curves cannot say. Another seed gives other first
-# weights and other batches, and so another curve. We train with two rates and three seeds each, for 300
-# steps, and draw a **band** from the lowest to the highest of the three. **Before you look:** will the
-# bands overlap?
+# Would a lower learning rate have been better? Two curves cannot say: another seed gives other first
+# weights and other batches, and so another curve. We train with two rates and three seeds each, and
+# draw a **band** from the lowest to the highest of the three. **Before you look:** will the bands
+# overlap?
 
 # %%
 def validation_curve(lr, seed):
@@ -968,27 +881,25 @@ for lr, values in curves.items():    # values: (seeds, evaluations)
 
 # %%
 figure, axes = subplots(size=(6, 3.2))
-for (lr, values), color, style in zip(curves.items(), (BLUE, ORANGE), ("o-", "s--"), strict=True):
+for (lr, values), color, style in zip(curves.items(), (BLUE, ORANGE), ("o-", "s--")):
     at = np.arange(50, 301, 50)
     axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, lw=0)
     axes.plot(at, values.mean(axis=0), style, color=color, label=f"lr {lr}, mean of 3 seeds")
 axes.set(xlabel="step", ylabel="validation loss\n(nats per character)")
 axes.legend()
-show(figure, "Validation loss over 300 steps for two learning rates, each the mean of three seeds "
-             "inside a band from lowest to highest. The band of rate 0.005 is several times as wide and "
-             "holds almost all of the other one; the means are close together.")
+show(figure, "Validation loss over 300 steps for two learning rates, each the mean of three seeds inside a band "
+             "from lowest to highest. The band of rate 0.005 is several times as wide and holds almost all of "
+             "the other one; the means are close together.")
 
 # %% [markdown]
 # They overlap from the first evaluation to the last. The best of the six runs has the high rate, and so
 # has the worst: with one seed each, either rate could have won, by more than the difference of the means.
-# What three seeds do show is the width. At the high rate much more depends on chance.
-#
-# Try it: give both rates ten seeds, or a third rate. Do you still know which is better?
+# What three seeds do show is the width: at the high rate much more depends on chance. Try it: give both
+# rates ten seeds, or a third rate. Do you still know which is better?
 #
 # ## When it goes wrong
 #
-# And when a run goes wrong? We plant a NaN in one weight. The trainer must stop before the optimizer
-# spreads it to the others.
+# We plant a NaN in one weight. The trainer must stop before the optimizer spreads it to the others.
 
 # %%
 trainer = new_trainer(config)
@@ -997,8 +908,7 @@ try:
     trainer.step()
 except DivergedError as error:
     print(error)
-nans = sum(int(np.isnan(p).sum()) for p in trainer.model.params().values())
-print("weights that are NaN:", nans)
+print("weights that are NaN:", sum(int(np.isnan(p).sum()) for p in trainer.model.params().values()))
 
 # %% [markdown]
 # ## Export
@@ -1029,5 +939,5 @@ export("16_training")
 # - Accumulating $A$ batches needs the factor $1/A$; Adam hides its absence, gradcheck does not.
 # - Watch the validation loss, the gradient's norm and the update-to-weight ratio; before you call one
 #   setting better than another, train both with several seeds.
-# - We exported `numpygpt/checkpoint.py`, `numpygpt/training.py` and `numpygpt/metrics.py`.
-# - Next: Sampling, where the trained model writes.
+# - We exported `numpygpt/checkpoint.py`, `numpygpt/training.py` and `numpygpt/metrics.py`. Next:
+#   Sampling, where the trained model writes.

@@ -26,6 +26,14 @@ class Cache(dict):
         return ids
 
 
+def check_special(tokens):
+    """Raise ValueError unless `tokens` is a list of different strings, none of them empty."""
+    strings = all(isinstance(s, str) and s for s in tokens)
+    # "<end>" for ["<end>"] would give five tokens.
+    if isinstance(tokens, str) or not strings or len(set(tokens)) != len(tokens):
+        raise ValueError("special_tokens must be a list of different, not empty strings")
+
+
 class BPETokenizer(Tokenizer):
     """Tokens are bytes and merged pairs of tokens; lossless on any text and any bytes.
 
@@ -36,9 +44,9 @@ class BPETokenizer(Tokenizer):
     kind = "bpe"
 
     def __init__(self, merges, special_tokens=()):
+        check_special(special_tokens)
         self.merges = [(a, b) for a, b in merges]
-        self.bytes_of = [bytes([b]) for b in BYTE_ORDER]
-        self.id_of_pair = {}
+        self.bytes_of, self.id_of_pair = [bytes([b]) for b in BYTE_ORDER], {}
         for pair in self.merges:
             new_id = len(self.bytes_of)
             if not all(0 <= i < new_id for i in pair) or pair in self.id_of_pair:
@@ -46,12 +54,6 @@ class BPETokenizer(Tokenizer):
             self.id_of_pair[pair] = new_id
             self.bytes_of.append(self.bytes_of[pair[0]] + self.bytes_of[pair[1]])
         self.special_tokens = {s: len(self.bytes_of) + i for i, s in enumerate(special_tokens)}
-        if (
-            isinstance(special_tokens, str)  # "<end>" for ["<end>"] would give five tokens
-            or len(self.special_tokens) != len(special_tokens)
-            or not all(isinstance(s, str) and s for s in special_tokens)
-        ):
-            raise ValueError("special_tokens must be a list of different, not empty strings")
         self.bytes_of += [s.encode() for s in special_tokens]
         self.vocab_size = len(self.bytes_of)
         self.cache = Cache(self.merge_all)

@@ -18,6 +18,16 @@ def merge_pair(ids, pair, new_id):
     return merged
 
 
+def index_pairs(words, counts):
+    """Return {pair: how often it occurs} and {pair: the numbers of the words that hold it}."""
+    pair_count, words_with = defaultdict(int), defaultdict(set)
+    for w, ids in enumerate(words):
+        for pair in pairwise(ids):
+            pair_count[pair] += counts[w]
+            words_with[pair].add(w)
+    return pair_count, words_with
+
+
 def learn_merges(words, counts, n_merges):
     """Return the merges, best first: the most frequent pair, of equals the one with smaller ids.
 
@@ -26,11 +36,7 @@ def learn_merges(words, counts, n_merges):
         counts: how often each piece occurs.
         n_merges: how many to learn; fewer where no pair occurs twice any more.
     """
-    pair_count, words_with = defaultdict(int), defaultdict(set)
-    for w, ids in enumerate(words):
-        for pair in pairwise(ids):
-            pair_count[pair] += counts[w]
-            words_with[pair].add(w)
+    pair_count, words_with = index_pairs(words, counts)
     heap = [(-n, pair) for pair, n in pair_count.items()]
     heapq.heapify(heap)
     merges = []
