@@ -39,8 +39,9 @@ model.load_params(ours)
 #
 # ## Shapes
 #
-# The folder of a GPT-2 holds four files: `config.json` has the sizes, `model.safetensors` the weights,
-# `vocab.json` and `merges.txt` the tokenizer ([chapter 14](14_bpe.ipynb)).
+# The folder of a GPT-2 holds four files, as `transformers` reads and writes them, Hugging Face's library
+# of published models: `config.json` has the sizes, `model.safetensors` the weights, `vocab.json` and
+# `merges.txt` the tokenizer ([chapter 14](14_bpe.ipynb)).
 #
 # | name | meaning | shape or value |
 # |---|---|---|
@@ -250,6 +251,9 @@ def read_array(path, entry, dtype=None):
         a = (a.astype(np.uint32) << 16).view(np.float32)
     return a.astype(dtype or a.dtype.newbyteorder("="), copy=False).reshape(entry.shape)
 
+
+# %% [markdown]
+# Writing is the reverse. We fill up our headers with spaces, so that no number starts at an odd place.
 
 # %% tags=["export"]
 def write_safetensors(path, arrays):
@@ -804,8 +808,8 @@ loaded.load_params(good)
 # %% [markdown]
 # The last one is the dangerous one. With the norms exchanged the loss rises so little that you
 # would blame the text. The logits show it at once: next to none of them is right. That is why our tests
-# do not look at the samples of a loaded model, but compare its logits with those of the `transformers`
-# library, within $10^{-9}$ in float64, and 50 greedy tokens one by one.
+# do not look at the samples of a loaded model, but compare its logits with those of `transformers`,
+# within $10^{-9}$ in float64, and 50 greedy tokens one by one.
 
 # %%
 figure, panels = subplots(1, 2, size=(8, 3.4), sharey=True)
