@@ -35,7 +35,7 @@ for name, way in ways.items():
 # several calls. Whatever else the machine does can make a call slower, but nothing makes it faster.
 
 # %%
-def best_ms(work, *args, rounds=5):
+def best_ms(work, *args, rounds=20):
     """Milliseconds of the fastest work(*args); the first call, which fills caches, does not count."""
     times = []
     while len(times) < 2 or len(times) <= rounds and sum(times) < 1:    # a second at most
@@ -49,8 +49,8 @@ for name, way in ways.items():
     print(f"{name:15} {best_ms(way):7.2f} ms")
 
 # %% [markdown]
-# The same arithmetic, and more than ten times as long. So the count of multiplications does not say
-# how long a program takes. **What does? How fast can a training step be on this machine, and what
+# The same arithmetic, and more than ten times as long. So the count of operations does not say how long
+# a program takes. **What does? How fast can a training step be on this machine, and what
 # keeps ours from it?** One rule holds for the whole chapter: whatever we make faster must give the
 # same numbers, and a cell shows that it does.
 #
@@ -225,7 +225,7 @@ colors = [BLUE, PINK] + [ORANGE] * 5 + [GREY]    # products, both, passes over a
 axes.barh(list(parts)[::-1], list(parts.values())[::-1], color=colors[::-1])
 axes.set(xlabel="milliseconds of a step", title="blue: products, orange: passes, pink: both")
 show(figure, "Bars of the time that each kind of layer takes in a training step, on one core. The "
-     "Linear layers have by far the longest bar; attention between its Linear layers comes next; "
+     "Linear layers have by far the longest bar; attention between its Linear layers and the rest follow; "
      "LayerNorm, ReLU, embedding, loss and optimizer are short.")
 
 # %% [markdown]
@@ -493,8 +493,8 @@ print("the same weights: ", all(other.params()[name] is p for name, p in small.p
 print("other gradients:  ", not np.shares_memory(other.wpe.dW, small.wpe.dW))
 
 # %% [markdown]
-# The engine has a model for each thread and a pool of threads. It fits the trainer of
-# [chapter 16](16_training.ipynb), since it has the two methods of `LayersEngine`: `loss` and `backprop`.
+# The engine has a model for each thread and a pool of threads. It has the methods of `LayersEngine`,
+# `loss` and `backprop`, so the trainer of [chapter 16](16_training.ipynb) can use it.
 
 # %% tags=["export"]
 class ThreadedEngine:
@@ -583,8 +583,7 @@ def backprop(self, x, y, scale=1.0):
             total[name] += g
     return loss
 # %% [markdown]
-# The check: loss and every gradient against the whole batch in one go, for several numbers of threads
-# and sizes of pieces. Then twice the same, bit by bit.
+# The check: loss and every gradient against the whole batch in one go. Then twice the same, bit by bit.
 
 # %%
 def results(engine):
@@ -620,7 +619,7 @@ runs = {
 }
 
 # %% tags=["measurement"]
-times = [best_ms(run, rounds=15) for run in runs.values()]
+times = [best_ms(run, rounds=30) for run in runs.values()]
 for name, ms in zip(runs, times):
     print(f"{name:20} {ms:6.1f} ms: {times[0] / ms:.2f} times as fast, {1000 * N / ms:,.0f} tokens/s")
 
@@ -642,7 +641,7 @@ for engine in engines:
 print("one pass needs more than 5 times the memory of pieces of 4:", peaks[0] > 5 * peaks[2])
 
 # %% tags=["measurement"]
-times = [best_ms(engine.backprop, *large, rounds=2) for engine in engines]
+times = [best_ms(engine.backprop, *large) for engine in engines]
 figure, panels = subplots(1, 2, size=(8, 2.8))
 labels = ("peak memory (MB)", "time (ms)")
 for axes, values, color, label in zip(panels, (peaks, times), (GREEN, BLUE), labels):
@@ -690,7 +689,7 @@ points["exp"] = hidden.size, 8 * hidden.size, lambda: np.exp(hidden)
 points["softmax"] = 5 * scores.size, 32 * scores.size, lambda: softmax(scores)    # five passes
 
 # %% tags=["measurement"]
-rates = {name: flop / best_ms(work, rounds=9) / 1e6 for name, (flop, _, work) in points.items()}    # GFLOP/s
+rates = {name: flop / best_ms(work) / 1e6 for name, (flop, _, work) in points.items()}    # GFLOP/s
 peak_rate = max(rates.values())
 bandwidth = rates["sum, memory"] * 12      # GB/s
 print(f"peak {peak_rate:.0f} GFLOP/s, bandwidth {bandwidth:.0f} GB/s, on one core")
@@ -787,7 +786,7 @@ print("the same bits:", np.array_equal(both[0], both[1]))
 
 # %% tags=["measurement"]
 for block in (size, 16384, 4096, 1024):
-    print(f"Adam in blocks of {block:6,}: {best_ms(adam_in_blocks, arrays, block, rounds=20):.3f} ms")
+    print(f"Adam in blocks of {block:6,}: {best_ms(adam_in_blocks, arrays, block):.3f} ms")
 
 # %% [markdown]
 # Our largest weight fits the cache of a core as it is, and every block costs another round of calls.
