@@ -792,8 +792,8 @@ for block in (size, 16384, 4096, 1024):
 # Our largest weight fits the cache of a core as it is, and every block costs another round of calls.
 #
 # **Smaller pieces for speed**: a piece whose arrays stay in the cache should pass through the layers faster.
-# The bars of "Pieces against memory" say otherwise: the time does not fall to the right. What a piece gains
-# in its passes it loses in its products, which have fewer rows, and in the fixed time of every call.
+# The bars of "Pieces against memory" say otherwise: to the right the time hardly falls, and then it rises. What
+# a piece gains in its passes it loses in its products, which have fewer rows, and in the fixed time of a call.
 #
 # **Experiment.** Set `C = 256`, or `T = 256`, in the cell below "Shapes", and run all cells: which bar of the
 # profile grows faster than the others, and does the share of the peak rise? With more than two cores, put
