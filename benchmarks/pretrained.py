@@ -17,7 +17,7 @@ import numpy as np
 
 from numpygpt import GPTConfig
 from numpygpt.pretrained import layout
-from numpygpt.pretrained_export import config_of
+from numpygpt.pretrained_config import config_of
 from numpygpt.safetensors import write_safetensors
 
 CONFIG = GPTConfig(50257, 1024, n_layer=12, n_head=12, n_embd=768, activation="gelu")

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt.data import DataError
-from numpygpt.gpt import GPT, GPTConfig
+from numpygpt.gpt import GPT
+from numpygpt.pretrained_config import read_config
 from numpygpt.safetensors import read_array, read_header
 from numpygpt.tokenizers.bpe import BPETokenizer
 from numpygpt.tokenizers.char import CharTokenizer
@@ -45,53 +46,6 @@ def layout(config, prefix="transformer."):
     if not config.tie_weights:
         names["head.W"] = "lm_head.weight", (V, C)  # a Linear of PyTorch's: (n_out, n_in)
     return names
-
-
-# What config.json calls an activation, and our name for the same function.
-ACTIVATIONS = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu"}
-
-
-# What config.json can say in several ways, and our GPT does in one.
-FIXED = {
-    "model_type": "gpt2",
-    "layer_norm_epsilon": 1e-5,
-    "scale_attn_weights": True,
-    "scale_attn_by_inverse_layer_idx": False,
-    "add_cross_attention": False,
-}
-
-
-def read_config(path):
-    """Return the GPTConfig that config.json describes.
-
-    Raises:
-        DataError: the file is missing or damaged, or asks for what our GPT does not do.
-    """
-    try:
-        about = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(about, dict):
-            raise ValueError("it is not a JSON object")
-        for name, value in FIXED.items():
-            if about.get(name, value) != value:
-                raise ValueError(f"{name} is {about[name]!r}, our GPT knows only {value!r}")
-        activation = about.get("activation_function", "gelu_new")
-        if activation not in ACTIVATIONS:
-            known = " and ".join(ACTIVATIONS)
-            raise ValueError(f"activation_function is {activation!r}, our GPT knows only {known}")
-        if about.get("n_inner") not in (None, 4 * about["n_embd"]):
-            raise ValueError(f"n_inner is {about['n_inner']!r}, our GPT knows only 4 n_embd")
-        sizes = {name: about[name] for name in ("vocab_size", "n_layer", "n_head", "n_embd")}
-        tied = about.get("tie_word_embeddings", True)
-        kind = ACTIVATIONS[activation]
-        return GPTConfig(
-            **sizes, block_size=about["n_positions"], activation=kind, tie_weights=tied
-        )
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except KeyError as error:
-        raise DataError(f"{path} does not say {error}") from None
-    except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"{path}: {error}") from None
 
 
 # The causal masks that 2019's code kept among the weights.

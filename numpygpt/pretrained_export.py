@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt.data import DataError
-from numpygpt.pretrained import ACTIVATIONS, FIXED, layout
+from numpygpt.pretrained import layout
+from numpygpt.pretrained_config import config_of
 from numpygpt.safetensors import write_safetensors
 from numpygpt.tokenizers.gpt2_files import CHARS
 from numpygpt.tokenizers.pieces import ID_OF_BYTE
@@ -36,20 +37,13 @@ def gpt2_tokens(tokenizer):
     return [*map(as_letters, tokens), *special], lines
 
 
-def config_of(config):
-    """Return what config.json says of a GPT with this configuration."""
-    sizes = {name: getattr(config, name) for name in ("vocab_size", "n_layer", "n_head", "n_embd")}
-    kinds = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
-    return {
-        **FIXED,
-        **sizes,
-        "n_positions": config.block_size,
-        "activation_function": kinds[config.activation],
-        "tie_word_embeddings": config.tie_weights,
-        "architectures": ["GPT2LMHeadModel"],
-        "bos_token_id": None,  # else 50256, which may lie outside our vocabulary
-        "eos_token_id": None,
-    }
+def gpt2_arrays(model):
+    """Return {GPT-2's name: array} for the parameters of the model."""
+    params, arrays = model.params(), {}
+    for ours, (theirs, shape) in layout(model.config).items():
+        a = params.get(ours, np.zeros(shape, model.wte.W.dtype))
+        arrays[theirs] = a.T if ours == "head.W" else a
+    return arrays
 
 
 def save_pretrained(model, tokenizer, folder):
@@ -62,14 +56,10 @@ def save_pretrained(model, tokenizer, folder):
     if folder.exists():
         raise DataError(f"{folder} is there already: name a new folder")
     tokens, merges = gpt2_tokens(tokenizer)
-    params, arrays = model.params(), {}
-    for ours, (theirs, shape) in layout(model.config).items():
-        a = params.get(ours, np.zeros(shape, model.wte.W.dtype))
-        arrays[theirs] = a.T if ours == "head.W" else a
     beside = folder.with_name(folder.name + ".tmp")
     beside.mkdir(parents=True)
     try:
-        write_safetensors(beside / "model.safetensors", arrays)
+        write_safetensors(beside / "model.safetensors", gpt2_arrays(model))
         texts = {
             "config.json": json.dumps(config_of(model.config), indent=2),
             "vocab.json": json.dumps({t: i for i, t in enumerate(tokens)}, ensure_ascii=False),

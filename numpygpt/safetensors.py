@@ -49,11 +49,35 @@ def entry_of(name, about, data_start):
     return entry
 
 
+def check_no_gaps(entries, start, size):
+    """Raise ValueError unless the arrays fill the file from byte `start` to its end at `size`."""
+    for name, entry in sorted(entries.items(), key=lambda e: (e[1].start, e[1].nbytes)):
+        if entry.start != start:
+            raise ValueError(f"{name} starts at byte {entry.start} instead of {start}")
+        start += entry.nbytes
+    if start != size:
+        raise ValueError(f"its arrays end at byte {start}, the file at {size}")
+
+
 def no_name_twice(pairs):
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name stands in it twice")
     return found
+
+
+def header_of(file):
+    """Return the header of an open file, the byte after it, and the size of the file."""
+    size = os.fstat(file.fileno()).st_size
+    end = 8 + int.from_bytes(file.read(8), "little")
+    if end > min(size, 8 + MAX_HEADER):
+        raise ValueError(f"a header of {end - 8} bytes does not fit a file of {size}")
+    text = file.read(end - 8).decode("utf-8")
+    header = json.loads(text, object_pairs_hook=no_name_twice)
+    if not isinstance(header, dict):
+        raise ValueError("the header is not a JSON object")
+    header.pop("__metadata__", None)  # notes, such as which program wrote it
+    return header, end, size
 
 
 def read_header(path):
@@ -64,22 +88,9 @@ def read_header(path):
     """
     try:
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            end = 8 + int.from_bytes(file.read(8), "little")
-            if end > min(size, 8 + MAX_HEADER):  # a damaged file may claim anything
-                raise ValueError(f"a header of {end - 8} bytes does not fit a file of {size}")
-            text = file.read(end - 8).decode("utf-8")
-        header = json.loads(text, object_pairs_hook=no_name_twice)
-        if not isinstance(header, dict):
-            raise ValueError("the header is not a JSON object")
-        header.pop("__metadata__", None)  # notes, such as which program wrote it
+            header, end, size = header_of(file)
         entries = {name: entry_of(name, about, end) for name, about in header.items()}
-        for name, entry in sorted(entries.items(), key=lambda e: (e[1].start, e[1].nbytes)):
-            if entry.start != end:
-                raise ValueError(f"{name} starts at byte {entry.start} instead of {end}")
-            end += entry.nbytes
-        if end != size:
-            raise ValueError(f"its arrays end at byte {end}, the file at {size}")
+        check_no_gaps(entries, end, size)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested without end

@@ -2,8 +2,8 @@
 # # Chapter 10: Attention
 #
 # Here is a task that a child finds dull. Read seven tokens from left to right, and at every
-# position say which token came **first**. We import what chapters 1 to 8 built, and draw batches of
-# such sequences.
+# position say which came **first**. We import what we have built, and draw batches of such
+# sequences.
 
 # %% tags=["widget"]
 import math
@@ -33,9 +33,9 @@ print("targets", targets[0])
 
 
 # %% [markdown]
-# We build a model from what we have: token and position embeddings, some layer in the middle,
-# and a Linear, the `head`, that gives the logits. `wte` and `wpe` are GPT-2's names for the tables
-# of token and position embeddings. The middle layer is an argument, because we will replace it.
+# We build a model from what we have: tables of token and position embeddings, `wte` and `wpe` by
+# GPT-2's names, some layer in the middle, and a Linear, the `head`, for the logits. The middle layer
+# is an argument, because we will replace it.
 
 # %%
 class FirstToken(Module):
@@ -55,9 +55,9 @@ class FirstToken(Module):
 
 
 # %% [markdown]
-# The middle layer is first a small network of 48 hidden units. We train for 300 steps on fresh
-# batches and print the loss at each of the seven positions. **Before you run the next cell:**
-# the best guess without any knowledge has a loss of $\ln V$. Where will the model do better?
+# First, the middle layer is a small network. We train for 300 steps on fresh batches and print the
+# loss at each position. **Before you run the two cells:** the best guess without any knowledge has a
+# loss of $\ln V$. Where will the model do better?
 
 # %%
 def train(model, steps=300):
@@ -82,10 +82,9 @@ train(mlp)
 print("loss by position:", loss_by_position(mlp).round(2), "  ln V =", round(math.log(V), 2))
 
 # %% [markdown]
-# Position 0 is solved. Everywhere else the loss is no better than $\ln V$, the loss of a model
-# that guesses at random among 5 tokens. More steps or more hidden units would not help. Every
-# layer of chapters 3 to 9 works on each position **by itself**: what stands at position 6 never
-# sees what stood at position 0.
+# Position 0 is solved. Everywhere else the loss is $\ln V$, that of a guess at random among 5
+# tokens. More steps or hidden units would not help: every layer of chapters 3 to 9 works on each
+# position **by itself**. What stands at position 6 never sees what stood at position 0.
 #
 # The question of this chapter: how can a position read from the others, and choose which ones?
 #
@@ -94,14 +93,14 @@ print("loss by position:", loss_by_position(mlp).round(2), "  ln V =", round(mat
 # | name | meaning | shape |
 # |---|---|---|
 # | `x`, `y` | input and output of the layer | `(B, T, C)` |
-# | `H`, `D` | number of heads, head size; `C = H D` | numbers |
+# | `H`, `D` | number of heads, head size; `C = H D` | whole numbers |
 # | `q`, `k`, `v` | queries, keys, values | `(B, H, T, D)` |
 # | `scores` | how well query $i$ fits key $j$ | `(B, H, T, T)` |
 # | `p` | attention weights: each row sums to 1 | `(B, H, T, T)` |
 # | `out` | weighted sums of values, head by head | `(B, H, T, D)` |
 #
-# We start with one sequence and one head, so that `q`, `k` and `v` are $(T, D)$, and add B and
-# H later.
+# We start with one sequence and one head, so that `q`, `k` and `v` are $(T, D)$. B and H come
+# later.
 #
 # ## One query, by hand
 #
@@ -131,10 +130,9 @@ print("output ", (p @ v3).round(4))
 #
 # ## All queries: a loop, then matrices
 #
-# A language model predicts the next token, so position $i$ may read positions $j \le i$ and
-# none after it. That is **causal** attention. In a loop over queries it is nothing more than
-# where the inner loop ends. Each score is divided by $\sqrt D$; the section after the next figure
-# shows why.
+# A language model predicts the next token, so position $i$ may read positions $j \le i$ only. That
+# is **causal** attention. In a loop over queries, it is where the inner loop ends. Each score is
+# divided by $\sqrt D$; we shall see why.
 
 # %%
 def attend_loop(q, k, v):
@@ -173,9 +171,8 @@ print("zeroed agrees with the loop:", np.allclose(zeroed @ v, attend_loop(q, k, 
 # the **scores**, $e^{-\infty} = 0$ adds nothing to the denominator, and each row is a
 # distribution over what it may read.
 #
-# The next figure shows the three matrices for six words. Each word has one random vector, which
-# is both its query and its key, so that equal words fit each other. Look at the row of the
-# second `to`.
+# The next figure shows the three matrices for six words. Each word has one random vector, both as
+# its query and as its key, so that equal words fit each other. Look at the row of the second `to`.
 
 # %% tags=["widget"]
 words = "to be or not to be".split()
@@ -232,8 +229,7 @@ for D in (4, 64, 1024):
 # %% [markdown]
 # A softmax over scores of size 30 puts nearly all weight on one key. Where a weight is near 0
 # or 1 its slope $p(1 - p)$ is near 0, so little gradient comes back. The figure draws, for 16
-# keys, the largest weight and the mean slope. With the factor, neither depends on the head
-# size.
+# keys, the largest weight and the mean slope, without the factor $1/\sqrt D$ and with it.
 
 # %%
 sizes = [2**n for n in range(1, 11)]
@@ -259,20 +255,19 @@ figures.show(
 )
 
 # %% [markdown]
-# Back to the six words, with the same vectors of 16 numbers. **Before you look:** what will the
-# picture of the weights be like without the factor? Which rows can still have more than one bright
-# cell?
+# With the factor, neither depends on the head size. Back to the six words, with the same vectors of
+# 16 numbers. **Before you look:** which rows of the weights can still have more than one bright cell
+# without the factor?
 
 # %%
 figure = draw_attention(D=16, divide=False, mask=True)
 
 # %% [markdown]
-# The scores look as before, but the numbers beside their scale are four times as large. Of the
-# weights, what was bright has taken all. Only equal words share, because their scores are equal.
+# The scores are four times as large, as their scale says. Only equal words share a row, because
+# their scores are equal.
 #
-# Now play. Leave the factor out and make `D` smaller: down to which size do the words still share?
-# Then take the mask away: which rows change, and which row never does? (In a notebook that is
-# running you see the controls here.)
+# Now play. Leave the factor out and make `D` smaller: at which size do different words begin to share?
+# Then take the mask away: which rows change? (In a notebook that is running you see the controls here.)
 
 # %% tags=["skip-execution", "widget"]
 from ipywidgets import SelectionSlider, interactive
@@ -284,7 +279,7 @@ panel
 
 # %% [markdown]
 # With few numbers, the scores are small even without the factor. The mask changes every row but the
-# last: the last word may read everything anyway.
+# last, which may read everything anyway.
 #
 # ## Backward
 #
@@ -297,8 +292,7 @@ panel
 # $$o_{id} = \sum_j p_{ij}\,v_{jd}$$
 #
 # We are given $do_{id}$ and go back line by line. The last line is a product: each factor's
-# gradient is $do$ times the other factor, summed over the indices that the factor does not
-# have.
+# gradient is $do$ times the other factor, summed over the index that the factor lacks.
 #
 # $$dv_{jd} = \sum_i p_{ij}\,do_{id} \qquad\qquad dp_{ij} = \sum_d do_{id}\,v_{jd}$$
 #
@@ -319,9 +313,8 @@ panel
 #
 # $$dV = P^\top dO \qquad dP = dO\,V^\top \qquad dQ = dS\,K/\sqrt D \qquad dK = dS^\top Q/\sqrt D$$
 #
-# For a first version, let `k` and `v` belong to the layer, as parameters do, with their
-# gradients beside them. The query is the input `x`. Then the gradient check of chapter 1 names
-# each of the three.
+# For a first version, let `k` and `v` belong to the layer, as parameters do, with their gradients
+# beside them; its input is `q`. Then the gradient check of chapter 1 names each of the three.
 
 # %%
 class Head(Module):
@@ -338,9 +331,9 @@ class Head(Module):
 
 
 # %% [markdown]
-# `swapaxes(-1, -2)` is the transpose of the last two axes, whatever stands before them: the
-# same line serves $(T, D)$ and $(B, H, T, D)$. The key's gradient gets a method of its own,
-# because we are going to break it.
+# `swapaxes(-1, -2)` transposes the last two axes, whatever stands before them: the same line
+# serves $(T, D)$ and $(B, H, T, D)$. The key's gradient is a method of its own, because we are
+# going to break it.
 
 # %%
 @add_to_class(Head)
@@ -373,8 +366,7 @@ for j in range(5):
 print("dk: loop and matrices agree:", np.allclose(dk, head.dk))
 
 # %% [markdown]
-# And against the numeric gradient, for a batch of 2. In the report `dx` is the gradient of the
-# query.
+# And against the numeric gradient, for a batch of 2. In the report, `dx` is the query's gradient.
 
 # %%
 q, k, v = rng.normal(0, 1, (3, 2, 5, 3))  # B, T, D = 2, 5, 3
@@ -385,21 +377,22 @@ print(gradcheck(Head(k, v), q, rng=rng))
 # ## A wrong gradient that passes its tests
 #
 # Say that we mix up the transpose and write $Q^\top dS$. Its shape is $(D, T)$, where `k` needs
-# $(T, D)$, so NumPy complains, and we "fix" it with a reshape. We have seen this in public
-# code. The numbers are all right, since $Q^\top dS = (dS^\top Q)^\top$. A reshape is not a
-# transpose, though, so they stand in the wrong places.
-#
-# Two tests that are often written: that the shape is right; and that `allclose` with `atol=1e-4`
-# finds no difference to the numeric gradient, with weights of size 0.02, as in a fresh model, and a
-# loss that is a mean.
-#
-# **Before you run the next cell:** which of the two tests fails?
+# $(T, D)$, so NumPy complains, and we "fix" it with a reshape. The numbers are all right, since
+# $Q^\top dS = (dS^\top Q)^\top$. But a reshape is no transpose: they stand in the wrong places.
 
 # %%
 class WrongHead(Head):
     def key_gradient(self, ds):
         wrong = self.q.swapaxes(-1, -2) @ ds / math.sqrt(self.q.shape[-1])
         return wrong.reshape(self.k.shape)
+
+
+# %% [markdown]
+# Two tests that are often written: that the shape is right; and that `allclose` with `atol=1e-4`
+# finds no difference to the numeric gradient, with weights of size 0.02, as in a fresh model, and a
+# loss that is a mean. **Before you run the next cell:** which of the two tests fails?
+
+# %%
 
 
 q, k, v = rng.normal(0, 0.02, (3, 2, 5, 3))
@@ -413,8 +406,8 @@ print("allclose, atol=1e-4:   ", np.allclose(wrong.dk, numeric, atol=1e-4))
 print("a gradient of all zeros:", np.allclose(0 * numeric, numeric, atol=1e-4))
 
 # %% [markdown]
-# Neither fails. The last line says why: the tolerance is larger than the gradient, and even zeros
-# would pass. Now numbers of size 1, a random upstream gradient and a tight tolerance:
+# Neither. The last line says why: the tolerance is larger than the gradient, and even zeros would
+# pass. Now numbers of size 1, a random upstream gradient and a tight tolerance:
 
 # %%
 q, k, v = rng.normal(0, 1, (3, 2, 5, 3))
@@ -425,9 +418,8 @@ except GradientError as error:
 
 
 # %% [markdown]
-# It names `dk`, the culprit. A second mistake is to forget $1/\sqrt D$ on the way back, which
-# makes the query's gradient too large. **Before you run the next cell:** by which factor, with
-# $D = 3$?
+# It names `dk`, the culprit. A second mistake: we forget $1/\sqrt D$ on the way back, which makes
+# the query's gradient too large. **Before you run the next cell:** by which factor, with $D = 3$?
 
 # %%
 class ForgetsScale(Head):
@@ -446,12 +438,12 @@ except GradientError as error:
 # One head makes one distribution per position. A position that needs two things at once, say
 # the verb and the last comma, would get a blur of both. So we use $H$ heads side by side, each
 # with $D = C/H$ channels of its own, and join their outputs back to $C$ channels. Heads are one
-# more batch axis: the matrix products above do not change. (The `head` of `FirstToken`, the
-# last Linear of a model, shares nothing with them but the name.)
+# more batch axis: the matrix products above do not change. (The `head` of `FirstToken`, its last
+# Linear, shares only the name.)
 #
 # Splitting needs care. Take $T = 2$, $C = 4$, $H = 2$, where the entry $10\,t + c$ tells its
 # own place. **Before you run the next cell:** head 0 should get channels 0 and 1 of both
-# positions. Which of the two lines does that?
+# positions. Which line does that?
 
 # %%
 x = 10 * np.arange(2)[:, None] + np.arange(4)  # (T, C)
@@ -459,16 +451,16 @@ print("reshape, then swap axes: head 0 =", x.reshape(2, 2, 2).swapaxes(0, 1)[0].
 print("reshape alone:           head 0 =", x.reshape(2, 2, 2)[0].tolist())
 
 # %% [markdown]
-# The first one. A reshape alone gives head 0 all channels of position 0, and mixes positions with
-# heads. Both have the same shape.
+# The first one. A reshape alone gives head 0 all channels of position 0, in an array of the same
+# shape.
 #
 # Where do `q`, `k` and `v` come from? From `x`, by three Linear layers. Three products with the
 # same `x` are one product with the three matrices side by side, so we use one Linear of $3C$
-# outputs and cut the result in three. A last Linear, `proj`, mixes the joined heads.
+# outputs, `qkv`, and cut the result in three. A last Linear, `proj`, mixes the joined heads.
 #
 # ## The layer
 #
-# This is the code that goes into the package.
+# This code goes into the package.
 
 # %% tags=["export"] module="nn/attention.py"
 """MultiHeadAttention: every position reads from those before it. Derived in chapter 10."""
@@ -501,8 +493,8 @@ class MultiHeadAttention(Module):
 # %% [markdown]
 # Forward: cut, attend, join. `reshape(B, T, 3, H, D)` splits the last axis into query, key or
 # value; head; channel. The transpose brings the 3 to the front, so that Python can unpack it. The
-# mask is a matrix of 0 and $-\infty$ that we add. At the end, the products go straight to where the
-# joined heads have them: `out=` takes a view.
+# mask is a matrix of 0 and $-\infty$ that we add. `out=` takes a view: the products go straight to
+# where the joined heads have them.
 
 # %% tags=["export"]
 @add_to_class(MultiHeadAttention)
@@ -526,9 +518,8 @@ def forward(self, x):
 # %% [markdown]
 # Backward goes through the same lines in reverse. The gradient of a reshape is the reshape back,
 # that of a transpose the transpose back (chapter 1). Both `dq` and `dk` need $dS/\sqrt D$, so here
-# `dscores` contains the factor: one product instead of two. To join `dq`, `dk` and `dv` we make one
-# array `dqkv` with the layout that `qkv` had. `dq`, `dk` and `dv` are views of it: what we write
-# into them lands in its right place.
+# `dscores` contains the factor. `dq`, `dk` and `dv` are views of one array `dqkv` with the layout
+# that `qkv` had: what we write into them lands in its right place.
 
 # %% tags=["export"]
 @add_to_class(MultiHeadAttention)
@@ -559,8 +550,8 @@ x = rng.normal(0, 1, (2, 5, 12))
 print(gradcheck(attn, x, rng=rng))
 
 # %% [markdown]
-# Is it the head that we derived, three times? We give each head's `q`, `k` and `v` to the class
-# `Head` of above, join the three outputs, and compare.
+# Is it the head that we derived, three times? We give each head's `q`, `k` and `v` to our class
+# `Head`, join the three outputs, and compare.
 
 # %%
 y = attn(x)
@@ -568,8 +559,8 @@ heads = [Head(attn.k[:, h], attn.v[:, h])(attn.q[:, h]) for h in range(3)]  # ea
 print("three heads, joined:", np.allclose(attn.proj(np.concatenate(heads, axis=-1)), y))
 
 # %% [markdown]
-# Does the future stay hidden? We need not look at the forward pass: the gradient tells.
-# **Before you run the next cell:** `dy` is zero except at position 2. Which rows of `dx` are zero?
+# Does the future stay hidden? The gradient tells. **Before you run the next cell:** `dy` is zero
+# except at position 2. Which rows of `dx` are zero?
 
 # %%
 attn(x)
@@ -579,9 +570,8 @@ dx = attn.backward(dy)
 print("dx is not zero at positions", np.flatnonzero(np.abs(dx).max(axis=(0, 2)) > 1e-12).tolist())
 
 # %% [markdown]
-# Positions 0, 1 and 2, those that position 2 may read. One more prediction: `qkv.b` has 36
-# entries, 12 for queries, 12 for keys, 12 for values. **Before you run the next cell:** for one
-# of the three the gradient is zero. Which?
+# Rows 3 and 4: position 2 reads none after itself. Next, `qkv.b` has 12 numbers each for queries,
+# keys and values. **Before you run the next cell:** for one of the three the gradient is zero. Which?
 
 # %%
 attn.zero_grad()
@@ -593,13 +583,12 @@ for name, part in zip(("query", "key", "value"), attn.qkv.db.reshape(3, 12), str
 # %% [markdown]
 # The key's. A bias on all keys adds the same number $q_i \cdot b$ to every score of query $i$,
 # and a softmax does not change when all its inputs move together. Rounding leaves something
-# tiny that is not exactly zero, and a check with a relative tolerance alone would call that an
-# error. This is why ours has an absolute one, too.
+# tiny instead of zero: that is why our check has an absolute tolerance beside the relative one.
 #
 # ## Back to the first token
 #
 # The same model and the same 300 steps, with attention in the middle. We note the mean weights of
-# the three heads before and after, over 500 sequences that were not trained on.
+# the three heads before and after, over 500 new sequences.
 
 # %%
 def mean_weights(model):
@@ -631,12 +620,18 @@ def draw_weights(axis, weights, title):
     axis.set(title=title, xlabel="key position", ylabel="query position")
     return image
 
+
+def draw_losses(axis):
+    axis.plot(before, marker="o", label="each by itself")
+    axis.plot(after, marker="s", label="attention")
+    axis.axhline(math.log(V), color=figures.GREY, linestyle="--", label="ln V")
+    axis.set(title="loss", xlabel="position", ylabel="loss (nats)", ylim=(-0.1, 2))
+    axis.legend(loc="center")
+
+
+# %%
 figure, axes = figures.subplots(1, 3, size=(10, 3))
-axes[0].plot(before, marker="o", label="each by itself")
-axes[0].plot(after, marker="s", label="attention")
-axes[0].axhline(math.log(V), color=figures.GREY, linestyle="--", label="ln V")
-axes[0].set(title="loss", xlabel="position", ylabel="loss (nats)", ylim=(-0.1, 2))
-axes[0].legend(loc="center")
+draw_losses(axes[0])
 draw_weights(axes[1], fresh[0], "head 0 before training")
 image = draw_weights(axes[2], trained[0], "head 0 after")
 figure.colorbar(image, ax=axes[2], label="mean weight")
@@ -649,13 +644,13 @@ figures.show(
 
 # %% [markdown]
 # Position 0 can read from itself alone, so its weight is 1. Position 6 may read from seven, and the
-# random scores of a fresh layer give each about a seventh. After training the loss is near 0 at
-# every position, with fewer parameters than the network has. Nobody told the layer
-# to look at position 0. The gradient did: the position embeddings give position 0 a key of its
-# own, and all queries have learned to fit it.
+# small random scores of a fresh layer give each about a seventh. After training the loss is near 0
+# at every position, with fewer parameters than the network. Nobody told the layer to look at
+# position 0; the gradient did: the position embedding gives position 0 a key of its own, and all
+# queries have learned to fit it.
 #
-# Positions matter here. **Before you run the next cell:** take attention without mask and without
-# position embeddings, and shuffle its input vectors. What happens to its output vectors?
+# **Before you run the next cell:** take attention without mask and without position embeddings, and
+# shuffle its input vectors. What happens to its output vectors?
 
 # %%
 unmasked = MultiHeadAttention(12, 3, causal=False, **f64)
@@ -664,9 +659,8 @@ print("order:", order)
 print("shuffled in, shuffled out:", np.allclose(unmasked(x)[:, order], unmasked(x[:, order])))
 
 # %% [markdown]
-# The outputs are shuffled in the same way and otherwise unchanged: without a mask, attention sees a
-# set, not a sequence. The position embeddings of [chapter 8](08_embedding.ipynb) are what gives it
-# an order.
+# They are shuffled in the same way and otherwise unchanged: without a mask, attention sees a set,
+# not a sequence. The position embeddings of [chapter 8](08_embedding.ipynb) give it an order.
 #
 # ## Exercises
 #

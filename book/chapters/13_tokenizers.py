@@ -325,9 +325,9 @@ word, dash = r"['’]?\w+(?:['’-]\w+)*['’]?", "--"
 print(re.findall(word, "'Tis well: I know't, th' well-beloved"))
 
 # %% [markdown]
-# How often does each of the four matter? The fair judge is the text itself: the share of its lines that
-# come back exactly. We mend one after the other. **Before you run the two cells:** which of them saves
-# the most lines?
+# How much does each of these faults matter? The fair judge is the text itself: the share of its lines
+# that come back exactly. We mend three things, one after the other: apostrophes and hyphens in words,
+# dashes, closing quotes. **Before you run the two cells:** which of them saves the most lines?
 
 # %%
 lines = text.splitlines()
@@ -375,7 +375,7 @@ once = sum(n == 1 for n in counts.values())
 print(f"{len(counts):,} different words, of which {once:,} occur once: {once / len(counts):.0%}")
 
 # %% [markdown]
-# Half of them occur a single time. Such a word teaches the model next to nothing, and costs a row of the
+# About half of them occur a single time. Such a word teaches the model next to nothing, and costs a row of the
 # embedding. So the vocabulary may be cut: keep only words that occur at least `min_freq` times, or only
 # the `max_vocab_size` most frequent. Every other word, and any new word of a later text, becomes the
 # token `<unk>`, *unknown*, with id 0.
@@ -658,8 +658,8 @@ min_freqs = [1, 2, 3, 5, 10, 30, 100, 300, 1000]
 tokenizers = [WordTokenizer.train(train_text, min_freq=n) for n in min_freqs]
 counted = [unigram_bits(t, train_text, val_text) for t in tokenizers]
 honest = [b + spelling_bits(t, val_text) for b, t in zip(counted, tokenizers)]
-print("as counted:   ", [round(b, 2) for b in counted])
-print("with spelling:", [round(b, 2) for b in honest])
+for n, free, paid in zip(min_freqs, counted, honest):
+    print(f"min_freq {n:4}   as counted {free:.2f}   with spelling {paid:.2f}")
 
 # %%
 fig, ax = figures.subplots(size=(6, 3.4))

