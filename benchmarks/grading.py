@@ -5,6 +5,7 @@ halfway in a second run and resumes it, and compares the marks. Needs bubblewrap
 """
 
 import argparse
+import difflib
 import json
 import os
 import signal
@@ -82,12 +83,14 @@ def main():
         process.send_signal(signal.SIGKILL)
         process.wait()
         subprocess.run(command(root, "resumed", exercises.name), cwd=ROOT, check=True)
-        same = [
-            (root / "whole" / f).read_bytes() == (root / "resumed" / f).read_bytes()
-            for f in ("marks.csv", "marks.json")
-        ]
-        print(f"killed halfway and resumed: marks.csv, marks.json the same: {all(same)}")
+        differences = []
+        for name in ("marks.csv", "marks.json"):
+            runs = [(root / run / name).read_text("utf-8") for run in ("whole", "resumed")]
+            differences += difflib.unified_diff(*(text.splitlines() for text in runs), n=0)
+        print("killed halfway and resumed: marks.csv, marks.json the same:", not differences)
+        print("\n".join(differences))
+        return 1 if differences else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
