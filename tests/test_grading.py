@@ -198,6 +198,7 @@ def test_nbval_reports_cells_that_fail_without_a_word_on_hidden_cases(submission
     assert grade(submissions, tmp_path / "out").returncode == 0
     page = (tmp_path / "out" / "feedback" / "cas.md").read_text()
     assert "ZeroDivisionError: division by zero" in page
+    assert "ZeroDivisionError: division" not in (tmp_path / "out" / "marks.json").read_text()
     assert "Cells that failed" not in (tmp_path / "out" / "feedback" / "ann.md").read_text()
     assert "it ran for too long" in (tmp_path / "out" / "feedback" / "dan.md").read_text()
 
