@@ -19,7 +19,7 @@ from coursekit.checking.cases import Call, Case, Model, Rng, layer, run
 from coursekit.checking.check import CheckError, verdict_on
 from coursekit.checking.check_notebook import ONLY_THESE, PLUGINS
 from coursekit.checking.comparing import close
-from coursekit.checking.covered import covered
+from coursekit.checking.covered import OwnVersion, covered
 from coursekit.checking.tasks import find_task, load_set
 from coursekit.files import BookError
 
@@ -106,6 +106,14 @@ def test_the_package_works_again_after_a_check():
         assert Linear.backward.__code__ is not code
         raise ZeroDivisionError
     assert Linear.backward.__code__ is code
+
+
+def test_what_yields_is_refused_too_as_soon_as_it_is_asked():
+    from numpygpt.tokenizers.pieces import pieces_of
+
+    with covered(14), pytest.raises(OwnVersion):
+        next(pieces_of("to be"))
+    assert list(pieces_of("to be")) == [["to", " be"]]
 
 
 def test_a_wrong_answer_that_no_list_knows_is_told_its_worst_entry():
