@@ -30,6 +30,21 @@ def test_chapter_19_quotes_the_table_of_chapter_7():
     assert f'("MLP of chapter 7", {size:_}, {bits})' in chapter
 
 
+def test_every_cell_that_is_not_compared_is_in_a_list_that_says_why():
+    text = (REPOSITORY / "tests/not_compared.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d\w+) \| `` (.+) `` \| .+ \|$", text, re.MULTILINE)
+    found = [
+        (name, cell["source"].lstrip().splitlines()[0][:60])
+        for name in CHAPTERS
+        for cell in read_page(REPOSITORY, f"book/chapters/{name}.py").cells
+        if {"measurement", "skip-execution"} & set(cell["metadata"].get("tags", []))
+    ]
+    assert found == rows
+    for name in set_names():  # and in the exercises there is none
+        tags = [cell["metadata"].get("tags", []) for cell in load_set(name).page.cells]
+        assert not {"measurement", "skip-execution"} & {tag for t in tags for tag in t}
+
+
 @cache
 def package():
     """What each module was exported by, and the texts of all."""
