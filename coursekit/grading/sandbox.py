@@ -64,7 +64,9 @@ class Sandbox:
             "RLIMIT_NOFILE": 256,
         }
         if self.bwrap:  # outside, the user's other processes count, too
-            resources["RLIMIT_NPROC"] = PROCESSES
+            # Higher than what `too_much` allows: of the kernel's limit the answer would hear, as of
+            # an error, and with its processes still there the next task would be the one ended.
+            resources["RLIMIT_NPROC"] = 4 * PROCESSES
         root = self.bwrap and os.getuid() == 0
         return {"resources": resources, "uid": FIRST_UID + slot if root else None}
 
