@@ -28,9 +28,9 @@ SETTINGS = {
 def lab(tmp_path_factory):
     """The address of a JupyterLab that runs until the tests end."""
     folder = tmp_path_factory.mktemp("book")
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    for name in ("data", "docs"):
-        os.symlink(ROOT / name, folder / name)
+    for name in ("notebooks", "docs"):  # Jupyter hands out no file through a link
+        shutil.copytree(ROOT / name, folder / name)
+    os.symlink(ROOT / "data", folder / "data")
     for name, values in SETTINGS.items():
         path = folder / "settings" / "lab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ def test_the_map_of_the_book_is_drawn(notebook):
     drawing.first.scroll_into_view_if_needed()
     page.wait_for_function(
         "() => [...document.querySelectorAll('.jp-RenderedMarkdown img')]"
-        ".every(image => image.naturalWidth > 300)"
+        ".every(image => image.naturalWidth > 0 && image.clientWidth > 300)"
     )
     page.screenshot(path=PICTURES / "00_welcome-map.png")
 
