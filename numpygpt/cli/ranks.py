@@ -127,8 +127,12 @@ class Watch:
     def fail(self, message, code=2):
         """End all ranks because this one cannot go on."""
         if self.rank:
-            self.lines[0].sendall(json.dumps({"message": message, "code": code}).encode() + b"\n")
-            threading.Event().wait()  # until rank 0 has told it, and ends us
+            complaint = json.dumps({"message": message, "code": code}).encode() + b"\n"
+            try:
+                self.lines[0].sendall(complaint)
+                threading.Event().wait()  # until rank 0 has told it, and ends us
+            except OSError:
+                time.sleep(5)  # rank 0 is gone: who listens to it says so, and ends us
         self.end(message, code)
 
     def end(self, message, code=2):
