@@ -223,7 +223,7 @@ def main():
     groups = ["train", "memory", "sample", "bpe", "gradcheck", "build"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("groups", nargs="*", help=f"which of {', '.join(groups)}; all")
-    parser.add_argument("--quick", action="store_true", help="without configuration C")
+    parser.add_argument("--quick", action="store_true", help="without C, four chapters only")
     args = parser.parse_args()
     if unknown := set(args.groups) - set(groups):
         parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(groups)}")

@@ -10,12 +10,13 @@ benchmarks/bpe_growth.json and .png.
 import json
 import random
 import re
-import resource
 import subprocess
 import sys
 import time
 from io import StringIO
 from pathlib import Path
+
+from measure import peak_memory
 
 from numpygpt.tokenizers import BPETokenizer
 
@@ -40,20 +41,15 @@ def text_of(kind, characters):
     return parts.getvalue()[:characters]
 
 
-def peak():
-    """The most memory that this process has had, in MB; what starts it has less, and counts not."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def measure(kind, characters):
     text = text_of(kind, characters)
     result = {"kind": kind, "characters": characters, "bytes": len(text.encode())}
     start = time.process_time()
     tokenizer = BPETokenizer.train(text, 1000)
-    result["train_s"], result["train_MB"] = time.process_time() - start, peak()
+    result["train_s"], result["train_MB"] = time.process_time() - start, peak_memory() / 1e6
     start = time.process_time()
     ids = tokenizer.encode(text)
-    result["encode_s"], result["encode_MB"] = time.process_time() - start, peak()
+    result["encode_s"], result["encode_MB"] = time.process_time() - start, peak_memory() / 1e6
     return {**result, "tokens": len(ids), "cached_pieces": len(tokenizer.cache)}
 
 

@@ -8,9 +8,11 @@ them passes over what was there before: else PyTorch's objects would slow whatev
 """
 
 import gc
+import re
 import statistics
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass
@@ -60,6 +62,15 @@ class Memory:
 
     def to_dict(self):
         return {**vars(self), "ratio": self.ratio}
+
+
+def peak_memory():
+    """Return the most memory that this process has had, in bytes (Linux).
+
+    Not by getrusage: its maximum begins with that of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
 
 
 def side_by_side(name, ours, theirs=None, *, peer="", unit, amount, rounds=7):

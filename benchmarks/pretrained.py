@@ -7,7 +7,6 @@ the memory is its largest resident size, Python and NumPy included.
 """
 
 import json
-import multiprocessing
 import subprocess
 import sys
 import tempfile
@@ -20,14 +19,16 @@ from numpygpt.pretrained import layout
 from numpygpt.pretrained_config import config_of
 from numpygpt.safetensors import write_safetensors
 
+HERE = Path(__file__).resolve().parent  # where the child finds measure.py
 CONFIG = GPTConfig(50257, 1024, n_layer=12, n_head=12, n_embd=768, activation="gelu")
 
 LOAD = """
-import resource, sys, time
+import sys, time
 import numpy as np
+from measure import peak_memory
 from numpygpt import from_pretrained
 from numpygpt.generate import generate
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 start = time.perf_counter()
 model = from_pretrained(sys.argv[1])
 seconds = time.perf_counter() - start
@@ -36,8 +37,7 @@ if n:
     start = time.perf_counter()
     generate(model, np.arange(20)[None], n, rng=np.random.default_rng(0))
     seconds = (time.perf_counter() - start) / n
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(seconds, before * 1024, peak * 1024)
+print(seconds, before, peak_memory())
 """
 
 
@@ -52,19 +52,14 @@ def write_folder(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(sys.argv[1] if len(sys.argv) > 1 else made)
-        if folder == Path(made):
-            # Not in this process: a child is charged with the memory of the one that started it.
-            writer = multiprocessing.get_context("spawn").Process(
-                target=write_folder, args=(folder,)
-            )
-            writer.start()
-            writer.join()
+        folder = Path(sys.argv[1] if len(sys.argv) > 1 else made).resolve()
+        if len(sys.argv) == 1:
+            write_folder(folder)
         size = (folder / "model.safetensors").stat().st_size
         print(f"model.safetensors: {size / 1e6:.0f} MB")
         for n, what in ((0, "to load"), (0, "to load, again"), (20, "a token sampled")):
             command = [sys.executable, "-c", LOAD, str(folder), str(n)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE)
             seconds, before, peak = map(float, done.stdout.split())
             print(
                 f"{seconds:6.2f} s {what:16} peak {peak / 1e6:4.0f} MB,"

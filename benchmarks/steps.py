@@ -6,11 +6,10 @@ does two steps in this process, which imports the other side's libraries nowhere
 peak memory in MB, interpreter and libraries included (Linux).
 """
 
-import re
 import sys
-from pathlib import Path
 
 import numpy as np
+from measure import peak_memory
 
 V = 65
 # batch, block, layers, heads, width
@@ -93,6 +92,4 @@ if __name__ == "__main__":
     step = {"ours": our_step, "theirs": their_step}[side](name, activation)
     step()
     step()
-    # Not getrusage: on Linux its maximum begins with that of the process that started this one.
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    print(int(peak[1]) / 1e3)
+    print(peak_memory() / 1e6)

@@ -91,14 +91,14 @@ def _explain(analytic, numeric):
 
 def _analytic(layer, output, dy, x, params):
     """Run one backward pass from cleared gradients: dx and a copy of each gradient."""
-    read_only = {"dy": dy, "x": x, **params}
+    read_only = [("dy", dy), ("x", x), *params.items()]
     for g in _grads(layer).values():
         g[...] = 0
     output()
-    before = {name: np.array(a) for name, a in read_only.items()}
+    before = [np.array(a) for _, a in read_only]
     dx = layer.backward(dy if np.ndim(dy) else float(dy))
-    for name, a in read_only.items():
-        if not np.array_equal(a, before[name]):
+    for (name, a), b in zip(read_only, before, strict=True):
+        if not np.array_equal(a, b):
             raise GradientError(f"backward changed {name}, which it may only read; copy it first")
     return dx, {name: g.copy() for name, g in _grads(layer).items()}
 
@@ -166,9 +166,11 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
     dx, grads = _analytic(layer, output, dy, x, params)
     if inputs and np.shape(dx) != x.shape:
         raise GradientError(f"dx has shape {np.shape(dx)}, but x has shape {x.shape}")
-    rows, derived = {}, {"x": dx, **grads}
-    for name, a in {**inputs, **params}.items():
+    checked = [("dx", a, dx) for a in inputs.values()]
+    checked += [(_dname(name), p, grads[name]) for name, p in params.items()]
+    rows = {}
+    for name, a, analytic in checked:
         numeric = numeric_gradient(lambda: float(np.sum(dy * output())), a, eps)
-        rows[_dname(name)] = _compare(_dname(name), derived[name], numeric, rtol, atol)
+        rows[name] = _compare(name, analytic, numeric, rtol, atol)
     _check_accumulation(layer, output, dy, grads, rtol, atol)
     return GradReport(rows)

@@ -1,20 +1,12 @@
 """Every answer that book/checks keeps, through nbval, as a reader or a course runs it."""
 
 from itertools import zip_longest
-from unittest import mock
 
 import pytest
 from answers import WRONG, check_cells, nbval, type_in
 
 from coursekit.checking.check import verdict_on
-from coursekit.checking.judge import Reference
 from coursekit.checking.tasks import load_set, set_names
-
-
-def is_right(exercises, task, answer):
-    """The verdict without its reasons, which take most of the time."""
-    with mock.patch.object(Reference, "mistakes_like", return_value=[]):
-        return verdict_on(exercises, task, answer).is_right
 
 
 @pytest.mark.parametrize("name", set_names())
@@ -32,7 +24,7 @@ def test_nbval_is_red_for_every_wrong_answer_and_green_for_right_ones(name, tmp_
             # Two mistakes may cancel, where one answer calls another: such a one stands alone.
             for task in list(chosen):
                 answer = exercises.answer(task, chosen)
-                if kinds is WRONG and is_right(exercises, task, answer):
+                if kinds is WRONG and verdict_on(exercises, task, answer).is_right:
                     sheets.append(({task: chosen.pop(task)}, True))
             sheets.append((chosen, kinds is WRONG))
     for number, (chosen, _) in enumerate(sheets):

@@ -374,6 +374,32 @@ def test_gradcheck_takes_a_parameter_that_is_one_number():
         gradcheck(Gain(0.0), x, rng=rng)
 
 
+def test_gradcheck_tells_the_input_from_a_parameter_of_the_same_name():
+    class Gain(nn.Module):
+        def __init__(self, wrong, change=False):
+            self.x, self.dx = np.array([0.7, -1.2]), np.zeros(2)
+            self.wrong, self.change = wrong, change
+
+        def forward(self, inputs):
+            self.inputs = inputs
+            return inputs * self.x
+
+        def backward(self, dy):
+            self.dx += (dy * self.inputs).sum(axis=0)
+            dinputs = self.wrong * dy * self.x
+            if self.change:
+                self.inputs[0] += 1
+            return dinputs
+
+    rng = np.random.default_rng(16)
+    inputs = rng.normal(size=(3, 2))
+    gradcheck(Gain(1.0), inputs, rng=rng)
+    with pytest.raises(GradientError, match="every entry is 2 times"):
+        gradcheck(Gain(2.0), inputs, rng=rng)
+    with pytest.raises(GradientError, match="backward changed x"):
+        gradcheck(Gain(1.0, change=True), inputs, rng=rng)
+
+
 @pytest.mark.parametrize("name", ["dy", "x", "W"])
 def test_gradcheck_rejects_a_backward_pass_that_changes_what_it_may_only_read(name):
     class Changes(nn.Linear):

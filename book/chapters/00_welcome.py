@@ -130,7 +130,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [12 GPT](12_gpt.ipynb) | the whole model, every gradient checked | 70 + 70 |
 # | [13 Tokenizers](13_tokenizers.ipynb) | characters and words, bits per character | 75 + 75 |
 # | [14 BPE](14_bpe.ipynb) | byte-pair encoding, lossless on any bytes | 95 + 85 |
-# | [15 Data](15_data.ipynb) | token files and batches | 60 + 65 |
+# | [15 Data](15_data.ipynb) | token files and batches | 65 + 65 |
 # | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 105 + 75 |
 # | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 75 + 95 |
 # | [18 Speed](18_speed.ipynb) | a profile, a roofline, and threads that share a batch | 90 + 100 |

@@ -447,6 +447,11 @@ class DataLoader:
 @add_to_class(DataLoader)
 def __next__(self):
     starts = self.rng.integers(len(self.tokens) - self.block_size, size=self.batch_size)
+    return self.windows(starts)
+
+@add_to_class(DataLoader)
+def windows(self, starts):
+    """Return x and y of the windows that begin at `starts`."""
     windows = self.tokens[starts[:, None] + np.arange(self.block_size + 1)]  # (B, T+1)
     windows = windows.astype(np.int64)
     return windows[:, :-1], windows[:, 1:]

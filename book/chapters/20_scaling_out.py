@@ -343,15 +343,13 @@ class ShardLoader(DataLoader):
         super().__init__(tokens, batch_size, block_size, rng=rng)
         self.rows = rows
 
-    def __next__(self):
-        # Every rank draws the starts of the whole batch, so that all generators stay alike.
-        starts = self.rng.integers(len(self.tokens) - self.block_size, size=self.batch_size)
-        index = starts[self.rows, None] + np.arange(self.block_size + 1)
-        windows = self.tokens[index].astype(np.int64)
+    def windows(self, starts):
+        # The starts are those of the whole batch on every rank, so that all generators stay alike.
+        x, y = super().windows(starts[self.rows])
         # What was read of a file stays in memory otherwise, in the end all of it.
         if isinstance(self.tokens.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             self.tokens.base.madvise(mmap.MADV_DONTNEED)
-        return windows[:, :-1], windows[:, 1:]
+        return x, y
 
 # %% [markdown]
 # The trainer is the one of chapter 16 with three things changed: its batches, its gradients, and its
