@@ -3,7 +3,7 @@
 import pytest
 
 # Of these, each test takes seconds and needs none of the others.
-DEALT_ONE_BY_ONE = ("test_adopt.py", "test_alone.py", "test_answers_nbval.py")
+DEALT_ONE_BY_ONE = ("test_alone.py", "test_answers_nbval.py")
 
 
 @pytest.hookimpl(optionalhook=True)  # there may be no xdist

@@ -307,12 +307,14 @@ def test_an_instructors_mistake_gets_one_line(submissions, tmp_path, monkeypatch
 
 
 def test_results_survive_the_way_out():
-    value = [
-        [Result(0, "y", np.arange(6.0).reshape(2, 3)), Result(1, "t", ["a", b"\0", None, 2.5])]
-    ]
+    arrays = [np.arange(6.0).reshape(2, 3), np.arange(6).reshape(2, 3).T, np.array(True)]
+    arrays += [np.zeros((0, 3), np.float32), np.arange(24.0).reshape(2, 3, 4)[:, ::2]]
+    value = [[Result(0, "y", arrays), Result(1, "t", ["a", b"\0", None, 2.5])]]
     [[y, t]] = wire.loads(wire.dumps(value))
-    assert y.name == "y" and np.array_equal(y.value, value[0][0].value)
-    assert t.value == ["a", b"\0", None, 2.5]
+    assert y.name == "y" and t.value == ["a", b"\0", None, 2.5]
+    for before, after in zip(arrays, y.value, strict=True):
+        assert np.array_equal(before, after)
+        assert (before.dtype, before.shape) == (after.dtype, after.shape)
 
 
 def npz(**members):

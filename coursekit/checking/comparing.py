@@ -69,10 +69,12 @@ def close(a, b, float32=False):
         return False
     if y.dtype.kind in "biu":
         return bool((x == y).all())
+    x, y = x.astype(float), y.astype(float)
     finite = np.isfinite(y)
-    if not np.array_equal(x[~finite], y[~finite], equal_nan=True):
-        return False
-    x, y = x[finite].astype(float), y[finite].astype(float)
+    if not finite.all():
+        if not np.array_equal(x[~finite], y[~finite], equal_nan=True):
+            return False
+        x, y = x[finite], y[finite]
     scale = np.abs(y).max(initial=0.0)
     tolerance = 3e-4 * scale + 1e-6 if float32 else 1e-8 * scale + 1e-11
     return bool((np.abs(x - y) <= tolerance).all())

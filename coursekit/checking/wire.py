@@ -71,11 +71,11 @@ def array_of(data):
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
-    shape, _, dtype = read[version](file)
+    shape, by_columns, dtype = read[version](file)
     if dtype.kind not in "biuf" or math.prod(shape) * dtype.itemsize != len(data) - file.tell():
         raise ValueError("not an array of numbers")
-    file.seek(0)
-    return np.load(file, allow_pickle=False)
+    numbers = np.frombuffer(data, dtype, offset=file.tell())
+    return numbers.reshape(shape, order="F" if by_columns else "C").copy(order="K")
 
 
 def decoded(value, arrays):
