@@ -201,9 +201,9 @@ print(character_ranges("abcx"))
 print(OTHER[:3], OTHER[3:6], OTHER[6:9], "and so on")
 
 # %% [markdown]
-# The first alternative is for speed: an English word needs no look at all those ranges. `++` gives
-# back none of the letters that it took, and the look ahead refuses the word if a character beyond
-# ASCII follows: at *café* the second alternative takes over.
+# The first alternative below, ` ?[A-Za-z]++`, is for speed: an English word needs no look at all those
+# ranges. `++` gives back none of the letters that it took, and the look ahead refuses the word if a
+# character beyond ASCII follows: at *café* the second alternative takes over.
 
 # %% tags=["export"]
 LETTER = rf"[^\W\d_{OTHER}]"
@@ -319,7 +319,7 @@ print(spell(naive))
 # the words that hold the pair. So we keep three things and mend them after each merge:
 #
 # - `pair_count`: how often each pair occurs;
-# - `words_with`: in which words each pair may be found (an *index*, as in a book);
+# - `words_with`: in which words each pair may be found (an *index*);
 # - `heap`: a list that gives its smallest entry in $O(\log n)$ steps. We put in `(-count, pair)`, so
 #   the smallest entry is the most frequent pair and, of equals, the smaller one.
 
