@@ -22,14 +22,15 @@ for c, count in zip(alphabet, counts, strict=True):
 # wrote 18 ones back. A count that is named five times gets the same 1 five times over. No error, no
 # warning, the right shape.
 #
-# The table that turns tokens into vectors, the **embedding**, is read in this very way, so its
-# gradient is written in this very way. **The question of this chapter: what is the gradient of
-# looking something up?**
+# Chapter 7 gave each character a vector. Now we keep these vectors as the rows of a table, the
+# **embedding**, and look each one up by its id. The table is read with such brackets, and its gradient
+# is written to the rows that were read. **The question of this chapter: what is the gradient of looking
+# something up?**
 #
 # ## Shapes
 #
-# A **token** is one unit of text, here a character. `V` is the size of the vocabulary, `C` the
-# number of channels.
+# A **token** is one unit of text, here a character. `B` is the number of texts in a batch, `T` that
+# of positions in each, `V` the size of the vocabulary and `C` the number of channels.
 #
 # | name | meaning | shape |
 # |---|---|---|
@@ -98,8 +99,8 @@ print(dW)
 #
 # ## One-hot, loop, scatter-add
 #
-# Four ways to write the backward pass, on the same random numbers. B, T, V and C are all different,
-# so that a mixed-up axis cannot hide. 15 tokens over 7 ids must repeat some.
+# We will write the backward pass in four ways and compare them on the same random numbers. B, T, V
+# and C are all different, so that a mixed-up axis cannot hide. 15 tokens over 7 ids must repeat some.
 
 # %%
 rng = np.random.default_rng(8)
@@ -243,9 +244,8 @@ W = np.array([[0, 1], [10, 11], [20, 21], [30, 31]])
 print("W[-1] =", W[-1])
 
 # %% [markdown]
-# A **tokenizer** is the program that turns text into ids. One that marks an unknown character with
-# −1 would read the vector of the last token, and train it, too. So `forward` looks at the ids
-# before it reads.
+# Say that a program marks a character that it does not know with the id −1. The layer would read the
+# vector of the last token, and train it, too. So `forward` looks at the ids before it reads.
 
 # %% tags=["export"]
 @add_to_class(Embedding)
@@ -308,8 +308,8 @@ for name, some_ids in (("different", np.array([3, 0, 6, 1])), ("repeated", ids))
         print(f"{name} ids: rejected, in {str(error).split('[')[0]}")
 
 # %% [markdown]
-# With different ids the two are the same, and a wrong layer passes. A gradient check is as good as
-# its input. For an embedding, the input must repeat an id; real text does.
+# With different ids brackets and `np.add.at` do the same, and the wrong layer passes. A gradient
+# check is as good as its input. For an embedding, the input must repeat an id; real text does.
 #
 # ## Positions: what, and where
 #
@@ -448,7 +448,7 @@ def draw_letters(ax, W, title):
     ax.set(title=title, xlabel="channel 0", ylabel="channel 1", xlim=(left, right), ylim=(low, high))
 
 # %%
-figure, axes = subplots(1, 2, size=(9, 5))
+figure, axes = subplots(1, 2, size=(9, 5), width_ratios=[2, 3])
 draw_letters(axes[0], before, "before training")
 draw_letters(axes[1], table.W, "after")
 show(figure, "The two channels of the embedding for each letter. Before training vowels and "

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Chapter 9: LayerNorm
 #
-# Let us build a deep network: 20 times `Linear`, then `ReLU`, all of them checked. We send 32
-# random vectors through it and print how large the numbers are (their standard deviation) on the
-# way.
+# Let us build a deep network: 20 times `Linear` and `ReLU`, each of which has passed its gradient
+# check. We send 32 random vectors through it and print how large the numbers are (their standard
+# deviation) on the way.
 
 # %%
 import numpy as np
@@ -443,8 +443,8 @@ for broken in (NoMean, NoProjection, NoXhat):
 # In three dimensions we can look. The vectors of mean 0 form a plane at a right angle to
 # $\mathbf 1$, so after LayerNorm all points lie in it. There they have the length $\sqrt 3$, as
 # mean 0 and variance 1 demand. The figure looks straight down on this plane: points at the same
-# place on the paper differ only in their mean. **Before you look: what shape does the right-hand
-# picture have?**
+# place on the paper differ only in their mean. Those to the left of the centre are triangles, so that
+# you can find them again. **Before you look: what shape does the right-hand picture have?**
 
 # %% tags=["widget"]
 from coursekit.figures import BLUE, GREY, ORANGE, show, subplots
@@ -459,16 +459,19 @@ print(f"after: means at most {np.abs(means).max():.4f}, "
       f"mean length {lengths.mean():.2f}, sqrt(3) = {np.sqrt(3):.2f}")
 
 # %% tags=["widget"]
+def draw_points(ax, points, title):
+    flat = points @ plane  # (300, 2)
+    for side, marker, color in ((1, "o", BLUE), (-1, "^", ORANGE)):
+        ax.plot(*flat[side * flat[:, 0] > 0].T, marker, color=color, ms=4, alpha=0.6, mew=0)
+    ax.plot(0, 0, "+", color=GREY, ms=10)
+    ax.set(title=f"{title}: mean {abs(points.mean()):.2f}", aspect="equal",
+           xlabel=r"along $(1, -1, 0)/\sqrt{2}$")
+
+# %% tags=["widget"]
 def draw_cloud(points, eps):
     figure, axes = subplots(1, 2, size=(8, 3.6), sharex=True, sharey=True)
-    normed = LayerNorm(3, eps, dtype=np.float64)(points)
-    for ax, shown, title in zip(axes, (points, normed), ("before LayerNorm", "after"), strict=True):
-        flat = shown @ plane  # (300, 2)
-        for side, marker, color in ((1, "o", BLUE), (-1, "^", ORANGE)):
-            ax.plot(*flat[side * flat[:, 0] > 0].T, marker, color=color, ms=4, alpha=0.6, mew=0)
-        ax.plot(0, 0, "+", color=GREY, ms=10)
-        ax.set(title=f"{title}: mean {abs(shown.mean()):.2f}", aspect="equal",
-               xlabel=r"along $(1, -1, 0)/\sqrt{2}$")
+    draw_points(axes[0], points, "before LayerNorm")
+    draw_points(axes[1], LayerNorm(3, eps, dtype=np.float64)(points), "after")
     axes[0].set(ylabel=r"along $(1, 1, -2)/\sqrt{6}$", xlim=(-5, 5), ylim=(-4, 4))
     show(figure, "A stretched cloud of 300 points seen along the direction (1, 1, 1), those on the "
          "left as triangles, and the same points after LayerNorm: each in the direction that it had "
@@ -499,18 +502,18 @@ circle, gradient = layer(points), layer.backward(upstream)  # y, dx
 print("largest dx·1:", np.abs(gradient.sum(axis=1)).max().round(4) + 0)
 
 # %%
-def arrows(ax, at, vectors, color):
+def draw_arrows(ax, at, vectors, color, title):
+    for outer in points[1::2] @ plane:
+        ax.plot([0, outer[0]], [0, outer[1]], color=GREY, lw=0.6, zorder=0)
     ax.quiver(*(at @ plane).T, *(vectors @ plane).T, color=color, angles="xy",
               scale_units="xy", scale=1, width=0.007)
     ax.plot(*(at @ plane).T, "o", color=GREY, ms=4)
-
-figure, axes = subplots(1, 2, size=(8, 4.6), sharex=True, sharey=True)
-arrows(axes[0], circle, upstream, BLUE)
-arrows(axes[1], points, gradient, ORANGE)
-for ax, title in zip(axes, ("y and dy", "x and dx"), strict=True):
-    for outer in points[1::2] @ plane:
-        ax.plot([0, outer[0]], [0, outer[1]], color=GREY, lw=0.6, zorder=0)
     ax.set(title=title, aspect="equal", xlabel=r"along $(1, -1, 0)/\sqrt{2}$")
+
+# %%
+figure, axes = subplots(1, 2, size=(8, 4.4), sharex=True, sharey=True)
+draw_arrows(axes[0], circle, upstream, BLUE, "y and dy")
+draw_arrows(axes[1], points, gradient, ORANGE, "x and dx")
 axes[0].set(ylabel=r"along $(1, 1, -2)/\sqrt{6}$", xlim=(-3.4, 3.4), ylim=(-3.2, 3.2))
 show(figure, "Left: eight points on a circle, all with the same arrow up and to the right. Right: "
      "two points on each of eight rays. Every arrow is at a right angle to its ray, it vanishes "
@@ -575,7 +578,7 @@ figure, axes = subplots(1, 2, size=(8, 3), sharey=True)
 for normalized, label, style in ((False, "without", "s--"), (True, "with LayerNorm", "o-")):
     rng = np.random.default_rng(5)
     for ax, values in zip(axes, sizes(deep(normalized, rng), x, rng), strict=True):
-        ax.plot(range(1, 21), values, style, ms=4, label=label)
+        ax.plot(range(1, len(values) + 1), values, style, ms=4, label=label)
 axes[0].set(yscale="log", xlabel="layer", ylabel="standard deviation", title="values")
 axes[1].set(xlabel="layer", title="gradients")
 axes[0].legend()
@@ -586,9 +589,9 @@ show(figure, "Standard deviation of values and gradients at each of 20 layers, o
 # %% [markdown]
 # The size is right at every layer, in both directions, and we tuned nothing.
 #
-# Then training: 16 numbers in, four classes, chosen by which of four random directions fits a
-# vector best. 200 updates, with SGD and, for the network without LayerNorm, with Adam, too.
-# Guessing costs $\ln 4$.
+# Then training. Each of 256 vectors of 16 numbers belongs to one of four classes, by which of four
+# random directions fits it best. We make 200 updates with SGD and, for the network without
+# LayerNorm, also with Adam. Guessing costs $\ln 4$.
 #
 # **Before you run it: Adam divides small gradients by their own size (chapter 6). Does that save
 # the network without LayerNorm?**
@@ -611,7 +614,7 @@ def train(normalized, make_optimizer, steps=200):
     return losses
 
 # %%
-sgd = lambda model: SGD(model, lr=0.001, momentum=0.9)
+sgd = lambda model: SGD(model, lr=7e-4, momentum=0.9)
 runs = {
     "without, SGD": train(False, sgd),
     "without, Adam": train(False, lambda model: Adam(model, lr=1e-3)),

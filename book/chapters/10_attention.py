@@ -34,8 +34,8 @@ print("targets", targets[0])
 
 # %% [markdown]
 # We build a model from what we have: tables of token and position embeddings, `wte` and `wpe` by
-# GPT-2's names, some layer in the middle, and a Linear, the `head`, for the logits. The middle layer
-# is an argument, because we will replace it.
+# GPT-2's names (`t` as in token, `p` as in position), some layer in the middle, and a Linear, the
+# `head`, for the logits. The middle layer is an argument, because we will replace it.
 
 # %%
 class FirstToken(Module):
@@ -189,20 +189,18 @@ def attend_words(D, divide, mask):
 
 # %% tags=["widget"]
 def draw_attention(D, divide, mask):
-    margins = {"left": 0.06, "right": 0.98, "bottom": 0.15, "top": 0.92, "wspace": 0.1}
-    figure, axes = figures.subplots(1, 3, sharey=True, margins=margins)
+    margins = {"left": 0.07, "right": 0.94, "bottom": 0.17, "top": 0.91, "wspace": 0.15}
+    figure, axes = figures.subplots(1, 3, size=(8.4, 2.8), sharey=True, margins=margins)
     for axis, (title, matrix) in zip(axes, attend_words(D, divide, mask).items(), strict=True):
         image = axis.imshow(matrix, cmap=figures.POSITIVE)
-        axis.set(title=title, xlabel="key", xticks=range(6), yticks=range(6))
-        axis.set(xticklabels=words, yticklabels=words)
+        axis.set(title=title, xlabel="key")
+        axis.set(xticks=range(6), xticklabels=words, yticks=range(6), yticklabels=words)
         if title != "scores":  # the first two share their colours
-            figure.colorbar(image, ax=axis, shrink=0.8)
+            figure.colorbar(image, ax=axis, fraction=0.046)
     axes[0].set_ylabel("query")
     figures.show(
-        figure,
-        "Three 6 by 6 grids, the words of 'to be or not to be' on both axes: scores, scores with "
-        "what is masked left blank, and weights. The second 'to' puts its weight on both 'to'.",
-    )
+        figure, "Three 6 by 6 grids, the words of 'to be or not to be' on both axes: scores, scores with "
+        "what is masked left blank, and weights. The second 'to' puts its weight on both 'to'.")
     return figure
 
 
@@ -263,8 +261,8 @@ figures.show(
 figure = draw_attention(D=16, divide=False, mask=True)
 
 # %% [markdown]
-# The scores are four times as large, as their scale says. Only equal words share a row, because
-# their scores are equal.
+# Those of the second `to` and `be`: equal words have equal scores. The scores are four times as
+# large, as the colour bar says.
 #
 # Now play. Leave the factor out and make `D` smaller: at which size do different words begin to share?
 # Then take the mask away: which rows change? (In a notebook that is running you see the controls here.)
@@ -389,12 +387,10 @@ class WrongHead(Head):
 
 # %% [markdown]
 # Two tests that are often written: that the shape is right; and that `allclose` with `atol=1e-4`
-# finds no difference to the numeric gradient, with weights of size 0.02, as in a fresh model, and a
-# loss that is a mean. **Before you run the next cell:** which of the two tests fails?
+# finds no difference to the numeric gradient, with numbers of size 0.02 and a loss that is a mean.
+# **Before you run the next cell:** which of the two tests fails?
 
 # %%
-
-
 q, k, v = rng.normal(0, 0.02, (3, 2, 5, 3))
 wrong = WrongHead(k, v)
 dy = rng.normal(0, 1, q.shape) / q.size
@@ -418,7 +414,7 @@ except GradientError as error:
 
 
 # %% [markdown]
-# It names `dk`, the culprit. A second mistake: we forget $1/\sqrt D$ on the way back, which makes
+# It names `dk`. A second mistake: we forget $1/\sqrt D$ on the way back, which makes
 # the query's gradient too large. **Before you run the next cell:** by which factor, with $D = 3$?
 
 # %%
@@ -433,6 +429,8 @@ except GradientError as error:
     print(str(error).split("[")[0] + ":", str(error).split("; ")[-1])
 
 # %% [markdown]
+# By $\sqrt 3$.
+#
 # ## Several heads
 #
 # One head makes one distribution per position. A position that needs two things at once, say
@@ -446,7 +444,7 @@ except GradientError as error:
 # positions. Which line does that?
 
 # %%
-x = 10 * np.arange(2)[:, None] + np.arange(4)  # (T, C)
+x = 10 * np.arange(2)[:, None] + np.arange(4)  # (T, C); reshape makes it (T, H, D)
 print("reshape, then swap axes: head 0 =", x.reshape(2, 2, 2).swapaxes(0, 1)[0].tolist())
 print("reshape alone:           head 0 =", x.reshape(2, 2, 2)[0].tolist())
 
@@ -459,8 +457,6 @@ print("reshape alone:           head 0 =", x.reshape(2, 2, 2)[0].tolist())
 # outputs, `qkv`, and cut the result in three. A last Linear, `proj`, mixes the joined heads.
 #
 # ## The layer
-#
-# This code goes into the package.
 
 # %% tags=["export"] module="nn/attention.py"
 """MultiHeadAttention: every position reads from those before it. Derived in chapter 10."""

@@ -56,8 +56,8 @@ for depth in range(13):
 # |---|---|---|
 # | `x`, `y` | input and output of a block: the **residual stream** | `(B, T, C)` |
 # | `ln1(x)`, `attn(...)` | first branch | `(B, T, C)` |
-# | `fc1(...)` | hidden layer of the feed-forward network | `(B, T, hidden)` |
 # | `ln2(x)`, `ffn(...)` | second branch | `(B, T, C)` |
+# | `fc1(...)` | hidden layer of `ffn`, the small network | `(B, T, hidden)` |
 #
 # ## By hand: adding instead of replacing
 #
@@ -74,15 +74,15 @@ print(f"adding:    1.1 ** 12 = {1.1**12:.4f}")
 
 # %% [markdown]
 # The first gradient is lost. The second is alive, because the 1 in $1 + f'$ does not depend on
-# $f$. In a network of this kind there is a **residual stream** that runs from bottom to top.
-# Each layer reads from it and adds to it, and none replaces it.
+# $f$. In a network of this kind there is a **residual stream** that runs from the input, the bottom,
+# to the output, the top. Each layer reads from it and adds to it, and none replaces it.
 #
 # ## The feed-forward network
 #
 # Attention moves information between positions, but what it moves is a weighted sum of values.
 # Something must also compute on what has arrived. That is the feed-forward network: a Linear up
-# to `hidden` channels, an activation, a Linear back. It has no weights of its own kind: we
-# derived all of it in chapters 3 and 4. In index form, for one position, with hidden unit $m$:
+# to `hidden` channels, an activation, a Linear back. Nothing in it is new: we derived all of it in
+# chapters 3 and 4. In index form, for one position, with hidden unit $m$:
 #
 # $$h_m = \sum_c x_c W^1_{cm} + b^1_m$$
 #
@@ -142,9 +142,9 @@ def backward(self, dy):
 
 
 # %% [markdown]
-# A loop over positions, against the whole array at once. Then a question.
-# **Before you run the next cell:** we change the input at position 3 only. At which positions does
-# the output of the feed-forward network change, and at which that of causal attention?
+# A loop over positions, against the whole array at once. Then we change the input at position 3
+# only. **Before you run the next cell:** at which positions does the output of the feed-forward
+# network change, and at which that of causal attention?
 
 # %%
 ffn, attn = FeedForward(C, 96, **f64), MultiHeadAttention(C, H, **f64)
@@ -178,9 +178,8 @@ for name, layer in (("feed-forward", ffn), ("attention", attn)):
 #
 # Here $\delta_{ij}$ is 1 if $i = j$ and else 0, and $J$ is the Jacobian of $f$. In matrix form
 # $dx = dy + J^\top dy$, with `dy` as a column. (As a row it is $dy\,J$, as in chapter 2.) The
-# second term is what `f.backward(dy)` returns. It is the rule for a
-# value that is used twice, from chapter 1: `x` goes into the sum and into $f$, and the two
-# gradients add.
+# second term is what `f.backward(dy)` returns. The whole is the rule for a value that is used twice,
+# from chapter 1: `x` goes into the sum and into $f$, and the two gradients add.
 #
 # The next cell builds $J$ in a loop, column by column, by central differences, and compares.
 
@@ -259,12 +258,16 @@ def gradient_sizes(kind, gain):
 
 
 # %%
+styles = {Plain: "o-", Residual: "s--", PreNorm: "^:"}
+sizes = {(kind, gain): gradient_sizes(kind, gain) for gain in (1, 3) for kind in styles}
+for (kind, gain), values in sizes.items():
+    print(f"weights × {gain}, {kind.__name__:8} gradient after 12 blocks {values[-1]:.0e}")
+
+# %%
 figure, axes = figures.subplots(1, 2, sharey=True)
 for axis, gain in zip(axes, (1, 3), strict=True):
-    for kind, style in ((Plain, "o-"), (Residual, "s--"), (PreNorm, "^:")):
-        sizes = gradient_sizes(kind, gain)
-        print(f"weights × {gain}, {kind.__name__:8} gradient after 12 blocks {sizes[-1]:.0e}")
-        axis.semilogy(sizes, style, label=kind.__name__)
+    for kind, style in styles.items():
+        axis.semilogy(sizes[kind, gain], style, label=kind.__name__)
     axis.set(title=f"weights × {gain}", xlabel="blocks passed on the way down")
 axes[0].set_ylabel("size of the gradient")
 axes[1].legend()
@@ -307,17 +310,20 @@ def draw_branch(ax, y, layers, shapes):
     figures.box(ax, 0, y + 0.5, "+", width=0.5, color=figures.YELLOW)
 
 # %%
+def draw_block(ax):
+    stream, hidden = "(B, T, C)", "(B, T, hidden)"
+    draw_branch(ax, 0.5, ["ln1", "attn"], [stream] * 3)
+    draw_branch(ax, 3.8, ["ln2", "fc1", "act", "fc2"], [stream, stream, hidden, hidden, stream])
+    for name, start, end in (("x", 0, 2.75), ("x₁", 3.25, 8.05), ("y", 8.55, 9.2)):
+        figures.arrow(ax, (0, start), (0, end), label=f"{name}  {stream}")
+    ax.text(5.1, 1.75, "attn: mixes\npositions", va="center")
+    ax.text(5.1, 6.05, "ffn: mixes\nchannels", va="center")
+    ax.set(xlim=(-1.9, 6.7), ylim=(-0.1, 9.3))
+    ax.axis("off")
+
+# %%
 figure, ax = figures.subplots(size=(5.6, 6.4))
-stream, hidden = "(B, T, C)", "(B, T, hidden)"
-draw_branch(ax, 0.5, ["ln1", "attn"], [stream] * 3)
-draw_branch(ax, 3.8, ["ln2", "fc1", "act", "fc2"], [stream, stream, hidden, hidden, stream])
-figures.arrow(ax, (0, 0), (0, 2.75), label="x  (B, T, C)")
-figures.arrow(ax, (0, 3.25), (0, 8.05), label="x₁  (B, T, C)")
-figures.arrow(ax, (0, 8.55), (0, 9.2), label="y  (B, T, C)")
-ax.text(5.1, 1.75, "attn: mixes\npositions", va="center")
-ax.text(5.1, 6.05, "ffn: mixes\nchannels", va="center")
-ax.set(xlim=(-1.9, 6.7), ylim=(-0.1, 9.3))
-ax.axis("off")
+draw_block(ax)
 figures.show(
     figure,
     "A block from bottom to top. The stream x runs straight up through two plus signs. A first "
@@ -416,16 +422,18 @@ def draw_stack(row, make_layer, x, title):
     for depth in range(13):
         if depth in shown:
             image = shown[depth].imshow(likeness(x), cmap=figures.SIGNED, vmin=-1, vmax=1)
-            shown[depth].set(title=f"{title}, depth {depth}", xlabel="position", ylabel="position")
+            shown[depth].set(title=f"{title}, depth {depth}")
         x = make_layer()(x)
     return image
 
 # %%
 x = rng.normal(0, 1, (1, 5, C))
-figure, axes = figures.subplots(2, 4, size=(10, 5))
+figure, axes = figures.subplots(2, 4, size=(8.4, 4.2), sharex=True, sharey=True)
 draw_stack(axes[0], lambda: MultiHeadAttention(C, H, **f64), x, "attention")
 image = draw_stack(axes[1], lambda: TransformerBlock(C, H, 4 * C, **f64), x, "blocks")
 figure.colorbar(image, ax=axes, label="likeness of two positions", shrink=0.6)
+figure.supxlabel("position", fontsize=10)
+figure.supylabel("position", fontsize=10)
 figures.show(
     figure,
     "Two rows of 5 by 5 grids, the likeness of each two positions after 0, 1, 2 and 12 layers. "
@@ -572,7 +580,8 @@ figures.show(
 # Without the stream, twelve blocks stay at $\ln V$, which is 1.6 for 5 tokens: they do not
 # learn what a single attention layer learned in chapter 10. At the first block the positions
 # still differ, but little of that reaches the last one, and no useful gradient comes back.
-# Change the 12 to 4 and to 8, and run the cells again to see where the trouble begins.
+# Change `range(12)` in `FirstToken` to `range(4)` and to `range(8)`, and run the cells again to see
+# where the trouble begins.
 #
 # One last question. **Before you run the next cell:** which of the two branches has more
 # parameters?

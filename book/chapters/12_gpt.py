@@ -60,23 +60,31 @@ print(f"favours the character it has just read: {(logits.argmax(axis=-1) == ids)
 # | `logits` | scores of the next token | `(B, T, V)` |
 # | `loss` | mean over all positions, in nats | a number |
 #
-# The diagram shows the order of the computation, with the shape beside each arrow. We call the side
-# of the ids the bottom, and that of the logits the top.
+# The diagram shows the order of the computation, from the ids at the bottom to the loss at the top,
+# with the shape beside each arrow.
 
 # %%
-figure, ax = figures.subplots(size=(5.6, 6.4))
 parts = ["wte[ids]", "+", "block 0", "block 1", "...", "ln_f", "head: times wteᵀ", "cross-entropy"]
 shapes = ["ids  (B, T)", "(B, T, C)", "x  (B, T, C)", "(B, T, C)", "(B, T, C)", "(B, T, C)", "(B, T, C)",
           "logits  (B, T, V)", "loss  ()"]
-for y, (part, shape) in enumerate(zip(parts, shapes)):
-    color = figures.YELLOW if part == "+" else figures.SKY
-    figures.box(ax, 0, y, part, width=0.5 if part == "+" else 2.6, color=color)
-    figures.arrow(ax, (0, y - 0.75), (0, y - 0.25), label=shape)
-figures.arrow(ax, (0, 7.25), (0, 7.75), label=shapes[-1])
-for y, part, shape in ((1, "wpe[0 .. T-1]", "(T, C)"), (7, "targets", "(B, T)")):
-    figures.box(ax, 4, y, part, width=2.4, color="none" if part == "targets" else figures.SKY)
-    figures.arrow(ax, (2.8, y), (0.25 if y == 1 else 1.3, y))
+
+def draw_column(ax):
+    for y, (part, shape) in enumerate(zip(parts, shapes)):
+        color = figures.YELLOW if part == "+" else figures.SKY
+        figures.box(ax, 0, y, part, width=0.5 if part == "+" else 2.6, color=color)
+        figures.arrow(ax, (0, y - 0.75), (0, y - 0.25), label=shape)
+    figures.arrow(ax, (0, 7.25), (0, 7.75), label=shapes[-1])
+
+def draw_side(ax, y, part, shape, end, color):
+    figures.box(ax, 4, y, part, width=2.4, color=color)
+    figures.arrow(ax, (2.8, y), (end, y))
     ax.text(2.1, y + 0.12, shape, color="#555555", fontsize=9, ha="center")
+
+# %%
+figure, ax = figures.subplots(size=(5.6, 6.4))
+draw_column(ax)
+draw_side(ax, 1, "wpe[0 .. T-1]", "(T, C)", end=0.25, color=figures.SKY)
+draw_side(ax, 7, "targets", "(B, T)", end=1.3, color="none")
 ax.set(xlim=(-2.6, 5.4), ylim=(-0.8, 7.8))
 ax.axis("off")
 figures.show(
@@ -112,7 +120,7 @@ parts = count(V=11, block_size=7, C=6, n_layer=2)
 print(parts, "sum", sum(parts.values()))
 
 # %% [markdown]
-# We will compare this with the finished model.
+# More: 1,140. We will compare this with the finished model.
 #
 # ## The configuration
 #
@@ -230,6 +238,8 @@ print("bottom term is the gradient:", np.allclose(bottom, numeric))
 print("their sum is the gradient:  ", np.allclose(head + bottom, numeric))
 
 # %% [markdown]
+# Neither will, only their sum.
+#
 # ## The model
 #
 # The parts, in the order of the diagram. `head` is a Linear only where weights are not tied.
@@ -331,11 +341,13 @@ def _head_backward(self, dlogits):
 
 # %% [markdown]
 # ## Did we count right?
+#
+# We also count a model whose head is a Linear of its own: it should have $VC = 66$ more.
 
 # %%
 tiny = GPT(GPTConfig(**good), rng=rng)
 print("model:", tiny.num_params(), " by hand:", sum(parts.values()))
-print("untied:", GPT(GPTConfig(**good, tie_weights=False), rng=rng).num_params(), "= + V C")
+print("untied:", GPT(GPTConfig(**good, tie_weights=False), rng=rng).num_params())
 
 # %% [markdown]
 # The same count takes us to a model that is too large to build here: GPT-2
@@ -378,19 +390,20 @@ def forward_flops(V, T, C, n_layer):
     return {
         "wte": 0,  # a lookup picks rows, it computes nothing
         "attention": n_layer * 2 * T * 4 * C * C,  # qkv, proj
-        "QKᵀ, PV": n_layer * 2 * 2 * T * T * C,
+        "QKᵀ, PV": n_layer * 2 * 2 * T * T * C,  # two products
         "ffn": n_layer * 2 * T * 8 * C * C,  # fc1, fc2
         "head": 2 * T * C * V,
     }
 
 # %%
+lengths = {"char model": 64, "GPT-2 small": 1024}  # T
 flops = {
-    "char model": forward_flops(V, T=64, C=128, n_layer=4),
-    "GPT-2 small": forward_flops(50257, T=1024, C=768, n_layer=12),
+    "char model": forward_flops(V, lengths["char model"], C=128, n_layer=4),
+    "GPT-2 small": forward_flops(50257, lengths["GPT-2 small"], C=768, n_layer=12),
 }
 print_shares(flops, "FLOPs")
-for name, T_max in (("char model", 64), ("GPT-2 small", 1024)):
-    per_token = sum(flops[name].values()) / T_max
+for name, length in lengths.items():
+    per_token = sum(flops[name].values()) / length
     print(f"{name:12}{per_token / sum(shapes[name].values()):.1f} FLOPs a token and parameter")
 
 # %% [markdown]
@@ -426,7 +439,7 @@ def stack(axis, counts):
             width = 100 * n / sum(parts.values())
             axis.barh(name, width, left=left, color=COLORS[part], alpha=0.7, edgecolor="white")
             if width > 7:
-                axis.text(left + width / 2, name, part, ha="center", va="center", fontsize=9)
+                axis.text(left + width / 2, name, part, ha="center", va="center", fontsize=8)
             left += width
 
 # %%
@@ -444,13 +457,13 @@ figures.show(
 
 # %% [markdown]
 # `wte` costs nothing to read, and a lot to write with. The products $QK^\top$ and $PV$ have no
-# parameters at all. Their work grows with $T^2$, that of all other parts with $T$. In the cell
-# of the FLOPs, give GPT-2 small a text of 4096 tokens: which part is then the largest?
+# parameters at all. Their work grows with $T^2$, that of all other parts with $T$. Give GPT-2 small a
+# text of 4096 tokens, in `lengths`, and run from there: which part is then the largest?
 #
 # ## The whole model, checked
 #
 # Layer by layer everything was right. Are they put together right? We check every one of the 1,140
-# parameters, in float64, with weights of size 0.5. The scalar is the loss itself.
+# parameters, in float64, with weights of size 0.5. What we differentiate is the loss itself.
 
 # %%
 def check(gpt_class, **changes):
@@ -518,12 +531,11 @@ print(f"loss {loss:.2f}, ln V = {math.log(V):.2f}, size of the logits {logits.st
 p_read = np.take_along_axis(softmax(logits), ids[..., None], axis=-1)
 print(f"favours the character it has just read: {(logits.argmax(axis=-1) == ids).mean():.0%}")
 print(f"gives it a probability of {p_read.mean():.3f}; 1/V = {1 / V:.3f}")
-print("logits are", logits.dtype)
 
 # %% [markdown]
 # It does, nearly everywhere. A vector of the stream still holds the row of `wte` that it came
 # from, and fits that row best. But now the fit is a small number: the favourite gets about twice
-# the share of a blind guess, and the loss is $\ln V$ but for a few hundredths. The model at the top
+# the share of a blind guess, and the loss is $\ln V$ but for about a hundredth. The model at the top
 # of the chapter drew its embeddings with standard deviation 1, and the same fit was enough to be
 # sure. Whenever you start a training, look at the first loss. If it is not near $\ln V$, something
 # is wrong, and you know it before the first step.
@@ -567,6 +579,9 @@ figures.show(
 )
 
 # %% [markdown]
+# Without the factor the stream grows with every block. With it, the top is about 1.4 times the
+# bottom at every depth.
+#
 # ## Two more properties
 #
 # The future stays hidden through the whole model. And a text longer than `block_size` has no

@@ -5,7 +5,7 @@
 # is the poorest language model of all, the *unigram*: it knows how often each token occurs in the
 # first nine tenths of our Shakespeare, and nothing else. We measure its loss on the last tenth
 # twice: once with characters as the tokens, once with words and punctuation marks. (How the pattern
-# below cuts words out of the text comes later in this chapter.)
+# cuts words out of the text comes later.)
 
 # %% tags=["widget"]
 import math, re
@@ -64,8 +64,8 @@ print(len(chars), chars)
 print([id_of[c] for c in line])
 
 # %% [markdown]
-# The space sorts first, so it is number 0. The first two ids of `to be` come back at its end, as
-# they should.
+# The space sorts first, so it is number 0. The five ids of `to be` stand at both ends, as they
+# should.
 #
 # **Before you run the next cell:** we encode three words with this vocabulary. One of them cannot be
 # encoded. Which one, and what will Python say?
@@ -130,7 +130,7 @@ def save(self, path):
     os.replace(beside, path)
 
 # %% [markdown]
-# Loading trusts nothing. A file may be cut short, be something else altogether, or come from a
+# Loading trusts nothing. A file may be cut short, be something else, or come from a
 # later program. Each case gets one line that names the file.
 
 # %% tags=["export"]
@@ -285,9 +285,10 @@ print([w for w in Counter(text.split()) if w.strip(".,:;!?-'").lower() == "death
 # %% [markdown]
 # *death* and *death,* are as different to the model as *death* and *lettuce*: it learns each of
 # them from its own few examples. So marks become tokens of their own. A *regular expression* says
-# how. It is a pattern; `findall` returns all that fit it, from left to right. In ours, `\w` is a letter
-# or digit and `\s` is white space. `\w+` is a run of one letter or more, `[^\w\s]` any one sign that is
-# neither, `|` means "or else", and `\n` is the line break, which in verse is worth keeping.
+# how. It is a pattern; `findall` returns all that fit it, from left to right. Ours is
+# `\n|\w+|[^\w\s]`. There `\w` is a letter or digit and `\s` is white space. `\w+` is a run of one
+# letter or more, `[^\w\s]` any one sign that is neither, `|` means "or else", and `\n` is the line
+# break, which in verse is worth keeping.
 #
 # Going back, we need spaces again. Our rules: one space between two tokens, but none before a
 # closing mark, none after an opening one, and none around a line break.
@@ -347,8 +348,8 @@ for name, pattern, no_space_before, no_space_after in steps:
     print(f"{name:21} {len(wrong):5} of {len(lines)} lines wrong: {right:.4%} right")
 
 # %% [markdown]
-# Three small changes take the damaged lines from thousands to a couple of dozen. We keep them,
-# with the curly quotes and the long dash that other texts use, and build the class.
+# The first, by far. All three take the damaged lines from thousands to a couple of dozen. We keep
+# them, with the curly quotes and the long dash that other texts use, and build the class.
 
 # %% tags=["export"] module="tokenizers/word.py"
 """WordTokenizer: one token for each word, mark or line break. Derived in chapter 13."""
@@ -528,7 +529,7 @@ panel
 # ## Check the round trip, then break it
 #
 # A layer has its gradient check; a tokenizer has its round trip, `decode(encode(x)) == x`. The
-# check counts the lines that fail and shows the first one, as it went in and as it came out.
+# check counts the lines that fail and shows the first four, as they went in and came out.
 
 # %%
 def round_trip(tokenizer, lines):
@@ -556,8 +557,8 @@ round_trip(words, lines)
 NO_SPACE_AFTER.add("--")
 
 # %% [markdown]
-# Each line with a dash inside. (237 stood in the table above, too. That is chance: those were other
-# lines, with closing quotes.)
+# Lines with a dash inside, beside the 25 of before. (237 stood in the table above, too. That is
+# chance: those were other lines, with closing quotes.)
 #
 # ## Bits per character
 #
@@ -618,7 +619,8 @@ print(f"knows nothing: log2({V}) = {math.log2(V):.4f}")
 # %% [markdown]
 # ## Experiment: is a smaller vocabulary better?
 #
-# Words seem to win by far. We keep fewer and fewer of them and watch the bits per character.
+# Words seem to win by far, though they need a little more than in the first cell, which dropped the
+# line breaks. We keep fewer and fewer of them and watch the bits per character.
 #
 # **Before you run the next cell:** does the number rise or fall as more words become `<unk>`?
 
@@ -682,7 +684,7 @@ figures.show(fig, "Bits per character of unigram models against min_freq. With u
 # The curve also starts well above the other one, because even the full vocabulary of `train_text`
 # lacks many words of `val_text`: that is how the last column of the first cell flattered the words.
 #
-# They beat the characters even so. A whole word holds what its letters say about each other, and
+# Words beat the characters even so. A whole word holds what its letters say about each other, and
 # the unigram of characters cannot see that. A model that looks back at earlier characters, such as
 # our GPT, can.
 #

@@ -39,24 +39,21 @@ print(data.decode("utf-8") == line)
 # and short sequences?**
 #
 # The answer is *byte-pair encoding*, BPE: start from the bytes, find the pair of tokens that occurs
-# most often side by side, make it a new token, and repeat (Sennrich, Haddow and Birch, 2016; on
-# bytes, Radford et al., 2019, for GPT-2).
+# most often side by side, make it a new token, and repeat (Sennrich, Haddow and Birch, 2016).
 #
 # ## Names and sizes
 #
 # | name | meaning | size |
 # |---|---|---|
-# | `piece` | text that no token may cross, mostly a word with the space before it | some characters |
+# | `piece` | a part of the text, mostly a word with the space before it; no token crosses its ends | some characters |
 # | `ids` | the tokens of a piece or a text | list of integers |
 # | `pair` | two ids side by side | 2 integers |
 # | `merges` | the pairs that were learnt, in order | `n_merges` pairs |
-# | `id_of_pair` | the id that a pair becomes | `n_merges` entries |
-# | `bytes_of` | what each id spells | `vocab_size` byte strings |
 # | `vocab_size` | 256 bytes + `n_merges` + special tokens | one integer |
 #
 # ## By hand
 #
-# Four pieces, and how often each occurs. To see what happens we use letters in place of ids.
+# Four pieces, and how often each occurs, with letters in place of ids.
 
 # %%
 from collections import Counter
@@ -81,7 +78,7 @@ print(count_pairs(words, counts.values()).most_common())
 
 # %% [markdown]
 # `h e` occurs in all pieces, $5 + 2 + 3 + 1 = 11$ times, so `he` becomes the first new token. The step
-# that everything rests on: replace a pair by its new id, from the left. It goes into the package.
+# that everything rests on: replace a pair by its new id, from the left.
 
 # %% tags=["export"] module="tokenizers/merges.py"
 """Learn the merges of byte-pair encoding. Derived in chapter 14."""
@@ -110,8 +107,8 @@ def merge_pair(ids, pair, new_id):
 print(merge_pair([7, 7, 7, 7, 7], (7, 7), 300))
 
 # %% [markdown]
-# **And before you run this one:** we merge the best pair three times over. Which are the second and
-# the third merge? Count again after each; `t h` is gone after the first.
+# **And before you run this one:** we merge the best pair three times. Which are the second and the
+# third merge? Count again after each; `t h` is gone after the first.
 
 # %%
 for _ in range(3):
@@ -138,7 +135,7 @@ for _ in range(3):
 #
 # $c(ab)$ is what `count_pairs` counts, so the most frequent pair shortens the text most in this
 # step. The choice is *greedy*: three best steps need not be the best three steps. One case breaks the
-# formula: in `aaa` the pair `a a` counts twice, but only one of the two can be merged.
+# formula: in `aaa` the pair `a a` counts twice, but only one can be merged.
 #
 # Our four pieces again: the formula says 11, 7 and 2 tokens less.
 
@@ -165,8 +162,8 @@ print("now:     ", sum(n * len(tokens) for tokens, n in zip(words, counts.values
 #
 # `(?!\S)` takes nothing: it looks ahead and demands that no `\S`, which is not white space, comes next.
 #
-# GPT-2 also has its own order of the 256 bytes. We keep to it, for it decides what is learnt: of two
-# pairs that occur equally often, the one with the smaller ids wins.
+# GPT-2 also has its own order of the 256 bytes. It decides what is learnt: of two pairs that occur
+# equally often, the one with the smaller ids wins.
 
 # %% tags=["export"] module="tokenizers/pieces.py"
 """Text to pieces, exactly as GPT-2 cuts it, and pieces to ids of bytes. Derived in chapter 14."""
@@ -181,9 +178,8 @@ BYTE_ORDER += [b for b in range(256) if b not in BYTE_ORDER]
 ID_OF_BYTE = bytes(BYTE_ORDER.index(b) for b in range(256))
 
 # %% [markdown]
-# What is a letter, what is a number? GPT-2 goes by Unicode's categories: those of letters begin with L,
-# those of numbers with N. In Python's `re`, `\w` is letters, numbers and `_`, but `\d` is the decimal
-# digits only. The other numbers, such as ½, ² and Ⅷ, we name to `re` one by one, as ranges.
+# GPT-2 counts as numbers all that Unicode does; Python's `\d` is the decimal digits only. The other
+# numbers, such as ½, ² and Ⅷ, in Unicode's categories `Nl` and `No`, we name one by one, as ranges.
 
 # %% tags=["export"]
 def character_ranges(chars):
@@ -205,10 +201,9 @@ print(character_ranges("abcx"))
 print(OTHER[:3], OTHER[3:6], OTHER[6:9], "and so on")
 
 # %% [markdown]
-# A negated set such as `[^\W...]` reads: all of `\w`, but not what follows. White space differs, too, in
-# four control characters. The first alternative is for speed: an English word needs no look at all those
-# ranges. `++` gives back none of the letters that it took, and the look ahead refuses the word if a character
-# beyond ASCII follows: at *café* the second alternative takes over.
+# The first alternative below, ` ?[A-Za-z]++`, is for speed: an English word needs no look at all those
+# ranges. `++` gives back none of the letters that it took, and the look ahead refuses the word if a
+# character beyond ASCII follows: at *café* the second alternative takes over.
 
 # %% tags=["export"]
 LETTER = rf"[^\W\d_{OTHER}]"
@@ -229,12 +224,11 @@ for example in ["You'll know 'tis true, I'd say!", "  two  spaces,\n\n and 1623"
 
 # %% [markdown]
 # Join the pieces of a list and you have the example again: there is an alternative for every
-# character. At *'tis*, the expression, made for modern English, parts the apostrophe from the word;
-# that costs a token now and then, and loses nothing.
+# character. At *'tis* the expression, made for modern English, parts the apostrophe from the word.
 #
-# A list of all pieces takes far more memory than its text. So we cut a million characters at a time,
-# and part the text before a space or a line break that follows another character: there, a piece
-# always ends.
+# A list of all pieces takes far more memory than its text. So we cut a million characters at a time.
+# The text is parted where a space or a line break follows a character that is no white space: there,
+# a piece always ends.
 
 # %% tags=["export"]
 PART_END = re.compile(r"\S(?=[ \n])")
@@ -252,8 +246,8 @@ def pieces_of(text, part=1_000_000):
 print(list(pieces_of("Now is  the winter", part=2)))
 
 # %% [markdown]
-# What if bytes are no UTF-8 at all? Python carries them through a string as stand-ins (*surrogates*),
-# and turns them back later, so the same code takes a photograph.
+# Bytes that are no UTF-8 pass through a Python string as stand-ins (*surrogates*), so the same code
+# takes a photograph.
 
 # %% tags=["export"]
 def to_ids(piece):
@@ -267,8 +261,8 @@ broken = b"caf\xc3".decode("utf-8", "surrogateescape")    # the é is cut in two
 print(to_ids(broken) == [ID_OF_BYTE[b] for b in b"caf\xc3"])
 
 # %% [markdown]
-# Many bytes do not print. GPT-2's files, which are to be read by eye, write each byte as one
-# character: itself where it prints, otherwise the next one from 256 on. A space becomes `Ġ`.
+# Many bytes do not print. GPT-2's files write each byte as one character: itself where it prints,
+# otherwise the next one from 256 on. A space becomes `Ġ`.
 
 # %% tags=["export"] module="tokenizers/gpt2_files.py"
 """GPT-2's tokenizer files, vocab.json and merges.txt, to merges. Derived in chapter 14."""
@@ -284,9 +278,8 @@ print(CHARS[:6], CHARS[ID_OF_BYTE[ord(" ")]], CHARS[ID_OF_BYTE[ord("\n")]])
 # %% [markdown]
 # ## Training, as plain as it can be
 #
-# Straight from the definition: count all pairs, take the best, merge it everywhere; stop early where
-# no pair occurs twice. Ties go to the smaller pair. `words` holds the ids of each different piece,
-# `counts` how often it occurs.
+# Count all pairs, take the best, merge it everywhere; stop early where no pair occurs twice. Ties go
+# to the smaller pair. `words` holds the ids of each different piece, `counts` how often it occurs.
 
 # %%
 def learn_merges_naive(words, counts, n_merges):
@@ -318,19 +311,17 @@ def spell(merges):
 print(spell(naive))
 
 # %% [markdown]
-# Letters pair up to common sounds, then ` the`, ` you` and ` to` become whole, each with its space. No
-# token joins a colon and a line break, though they stand together after every speaker's name: they
-# are different pieces.
+# Letters pair up to common sounds, then ` the`, ` you` and ` to` become whole, each with its space.
 #
 # ## Training, faster
 #
 # Each step of the naive trainer counts every pair of every word again, though a merge changes only
-# the few words that hold the pair. So we keep three things and mend them after each merge:
+# the words that hold the pair. So we keep three things and mend them after each merge:
 #
 # - `pair_count`: how often each pair occurs;
-# - `words_with`: in which words each pair may be found (an *index*, as at the end of a book);
+# - `words_with`: in which words each pair may be found (an *index*);
 # - `heap`: a list that gives its smallest entry in $O(\log n)$ steps. We put in `(-count, pair)`, so
-#   the smallest entry is the most frequent pair and, among equals, the smaller one: the rule for ties.
+#   the smallest entry is the most frequent pair and, of equals, the smaller one.
 
 # %% tags=["export"] module="tokenizers/merges.py"
 def index_pairs(words, counts):
@@ -344,8 +335,8 @@ def index_pairs(words, counts):
 
 # %% [markdown]
 # New pairs, which have the new id in them, get their entries in the heap. The count of any other pair
-# can only fall. Its entry cannot be found quickly, so it stays, and promises too much. When it comes
-# out we notice, and put it back with the true count. The best entry that is true is the best pair.
+# can only fall, and its entry then promises too much. When such an entry comes out we notice, and put
+# it back with the true count. The first true entry is the best pair.
 
 # %% tags=["export"]
 def learn_merges(words, counts, n_merges):
@@ -378,8 +369,6 @@ def learn_merges(words, counts, n_merges):
 # `x a b y` becomes `x c y`, the pair `x c` replaces `x a`, and `c y` replaces `b y`. Where `a b a b`
 # becomes `c c`, that pair replaces `b a`. So from each pair of the merged word that has a `c` we get the old
 # one: put `b` for a left `c`, and `a` for a right one.
-#
-# The index is not cleaned up: a word that has lost the pair to another merge is looked at in vain.
 
 # %% tags=["export"]
 def apply_merge(words, counts, pair, new_id, pair_count, words_with):
@@ -415,8 +404,8 @@ for trainer in [learn_merges_naive, learn_merges]:
     print(f"{trainer.__name__:19} {perf_counter() - start:6.3f} s")
 
 # %% [markdown]
-# One text is little evidence: ties and repeated letters are where trainers go apart. So we try 300
-# small texts with few letters, where nearly every step is a tie.
+# Ties and repeated letters are where trainers go apart. So we try 300 small texts of two letters,
+# where nearly every step is a tie.
 
 # %%
 rng, agree = np.random.default_rng(14), 0
@@ -430,11 +419,11 @@ print(agree, "of 300 agree")
 # %% [markdown]
 # ## The tokenizer
 #
-# The merges are all there is to save; everything else follows from them. Merge number $i$ makes id
-# $256 + i$.
+# The merges and the special tokens are all there is to save; everything else follows from them. Merge
+# number $i$ makes id $256 + i$.
 #
-# A `Cache` will remember which ids a piece became. It is a `dict` that makes what is missing
-# (`__missing__`), and a full one starts afresh.
+# A `Cache` will remember which ids a piece became. It is a `dict` that makes what is missing, in
+# `__missing__`.
 
 # %% tags=["export"] module="tokenizers/bpe.py"
 """BPETokenizer: byte-level byte-pair encoding. Derived in chapter 14."""
@@ -462,9 +451,8 @@ class Cache(dict):
         return ids
 
 # %% [markdown]
-# *Special tokens* stand for what is not text, such as the end of a document. They get the last ids.
-# They and the merges may come from a damaged file, so both are checked. The rest is a loop that notes,
-# merge by merge, the new id of the pair and what it spells.
+# Special tokens get the last ids. They and the merges may come from a damaged file, so both are
+# checked. A loop notes the new id of each pair (`id_of_pair`) and what it spells (`bytes_of`).
 
 # %% tags=["export"]
 def check_special(tokens):
@@ -549,10 +537,10 @@ def merge_all_naive(id_of_pair, piece):
     return ids
 
 # %% [markdown]
-# This looks at the whole piece again for each merge. A word is short, but a piece may be a line of a thousand
-# signs, so here, too, a heap pays: of the new ids that are possible, each with its place, it gives the
-# smallest, of equals the leftmost. A merge frees one place; so that nothing need move, each place notes which
-# one comes `before` and `after` it. An entry whose pair is no longer there is dropped.
+# This looks at the whole piece again for each merge, and a piece may be long. So here, too, we keep a
+# heap: of the new ids that are possible, each with its place, it gives the smallest, of equals the
+# leftmost. A merge frees one place; so that nothing need move, each place notes which one comes
+# `before` and `after` it. An entry whose pair is no longer there is dropped.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
@@ -583,7 +571,7 @@ print(all(small.merge_all(p) == merge_all_naive(small.id_of_pair, p) for p in pi
 
 # %% [markdown]
 # A text repeats its words, so the cache has most pieces already. `map` and `chain` look them up and
-# join them with no step of Python in between.
+# join them without a loop in Python.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
@@ -651,8 +639,7 @@ print(learnt[:10])
 print(learnt[-10:])
 
 # %% [markdown]
-# Short words, and syllables of longer ones. Now the same text twice, first with nothing allowed, then
-# with `<end>` allowed.
+# Short words, and syllables of longer ones. Now one text twice, without and with `<end>` allowed.
 
 # %%
 for allowed in [(), ["<end>"]]:
@@ -662,8 +649,8 @@ for allowed in [(), ["<end>"]]:
 # %% [markdown]
 # ## Check the round trip, then break it where it does not show
 #
-# Any bytes at all must come back: the line of the first cell, Chinese, control characters, nothing,
-# and a thousand random bytes.
+# Any bytes must come back: the line of the first cell, Chinese, control characters, nothing, and a
+# thousand random bytes.
 
 # %%
 samples = [line.encode(), "你好，世界".encode(), b"\x00\x01\r\n\t", b"", rng.bytes(1000)]
@@ -690,9 +677,9 @@ wrong = LeftmostFirst(tokenizer.merges, ["<end>"])
 print(round_trip(wrong))
 
 # %% [markdown]
-# None. Whatever the merges do, the bytes stay in order, so the round trip is blind to this bug, as a
-# check of shapes is blind to a transposed product. A second check sees it: training leaves every piece
-# of its text merged to the end, and `encode` must cut each of them in that way.
+# None. Whatever the merges do, the bytes stay in order, so the round trip is blind to this bug. A
+# second check sees it: training leaves every piece of its text merged to the end, and `encode` must
+# cut each of them in that way.
 
 # %%
 piece_counts = Counter(PIECE.findall(train_text))
@@ -714,7 +701,7 @@ for candidate in [tokenizer, wrong]:
 # ## Experiment: merge by merge
 #
 # What happens to a line as the merges come in? The first $k$ merges are what a shorter training would
-# have learnt, so one training is enough. Each box is one token.
+# have learnt, so one training is enough.
 
 # %% tags=["widget"]
 from coursekit.figures import show, subplots, token_row
@@ -771,7 +758,8 @@ for k, b, c in zip(steps, bits, chars_per_token):
 
 # %%
 fig, axes = subplots(1, 2)
-for ax, values, label in zip(axes, (chars_per_token, bits), ("characters per token", "bits per character (unigram)")):
+labels = ["characters per token", "bits per character (unigram)"]
+for ax, values, label in zip(axes, (chars_per_token, bits), labels):
     ax.plot([256 + k for k in steps], values, "o-")
     ax.set(xlabel="vocabulary size: 256 bytes + merges", ylabel=label, ylim=(0, 1.1 * max(values)))
     ax.set(xlim=(0, None), xticks=[0, 256, 512, 768, 1024, 1280])
@@ -787,8 +775,8 @@ show(fig, "Two curves against the size of the vocabulary, 256 to 1,280. Characte
 #
 # GPT-2's tokenizer is public, as two text files, both in `CHARS`. `merges.txt` has a line for each
 # merge, its two tokens with a space between; `vocab.json` has the id of every token. As the ids follow
-# from the merges and the special tokens, `vocab.json` is no more than a check. Where a file is cut off
-# or belongs to another model, one line must say so.
+# from the merges and the special tokens, `vocab.json` is no more than a check: it finds a file that is
+# cut off or belongs to another model.
 
 # %% tags=["export"] module="tokenizers/gpt2_files.py"
 def read_merges(path):
@@ -891,7 +879,7 @@ rmtree(folder)
 # - Byte-pair encoding: start from 256 bytes, merge the most frequent pair, repeat. No bytes are lost.
 # - Training with counts, an index and a heap gives the merges of the naive trainer, ties included.
 # - Encoding applies the earliest merge first. The round trip cannot see it; the training text can.
-# - The next cell exports `tokenizers/bpe.py` and what it rests on, `pieces.py`, `merges.py` and `gpt2_files.py`.
+# - The next cell exports `tokenizers/bpe.py` and the three modules that it rests on.
 # - Next: the data, from a file of tokens to batches.
 
 # %%
