@@ -57,19 +57,20 @@ class Reference:
     def mistakes_like(self, table, wrong):
         """Pairs of a mistake that may explain what is wrong in `table`, and its own Table.
 
-        To run all mistakes in all cases takes many times what the answer takes. So each runs in one
-        case first, in which the answer is wrong: if it gives other results there, it is not it.
+        To run all mistakes in all cases takes many times what the answer takes. So each runs first
+        in a case or two in which the answer is wrong: one for each output that is. If it gives
+        other results for all of these outputs there, it explains none of them.
         """
-        probe = table.wrong_rows(wrong[0])[0][0]
-        number = next(i for i, case in enumerate(self.cases) if case is probe)
+        probe = {name: table.wrong_rows(name)[0][0] for name in wrong}
+        few = [i for i, case in enumerate(self.cases) if any(case is p for p in probe.values())]
+        cases, expected = [self.cases[i] for i in few], [self.expected[i] for i in few]
         tables = []
         for variant in self.exercises.tasks[self.task].of_kind("mistake"):
             try:
                 with np.errstate(all="ignore"):
                     answer = self.exercises.variant_answer(self.task, variant.name)
-                    results = outcomes(answer, [probe])
-                    first = Table([probe], [self.expected[number]], results)
-                    if not any(alike_in(table, first, name, probe) for name in wrong):
+                    first = Table(cases, expected, outcomes(answer, cases))
+                    if not any(alike_in(table, first, name, probe[name]) for name in wrong):
                         continue
                     results = outcomes(answer, self.cases)
             except Exception:  # a mistake that shows as soon as its cell runs
