@@ -48,8 +48,8 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # %% [markdown]
 # ## Where the book leads
 #
-# At the end you have a GPT of your own, trained on Shakespeare. In chapter 17 you turn its knobs as
-# it decides on the next letter:
+# At the end you have a GPT of your own, trained on Shakespeare. In chapter 17 you turn the knobs
+# of one as it decides on the next letter:
 #
 # ![A notebook with sliders for temperature, top-k and top-p above a bar chart of the probabilities of the next letter](../docs/sampling.png)
 #
