@@ -101,8 +101,9 @@ for label, measure, dtype in methods:
 # The two are equal at $\sqrt[3]{10^{-16}} \approx 5 \cdot 10^{-6}$ and at
 # $\sqrt[3]{10^{-7}} \approx 5 \cdot 10^{-3}$; of our steps, the nearest are best.
 #
-# We draw these errors, and beside them the curve under a magnifying glass: within $2\epsilon$ of $x$, both axes in units of $\epsilon$. The straight lines through two measured
-# points are called **secants**; their slopes are the two differences.
+# We draw these errors, and beside them the curve under a magnifying glass: within $2\epsilon$ of
+# $x$, both axes in units of $\epsilon$. The straight lines through two measured points are called
+# **secants**; their slopes are the two differences.
 
 # %% tags=["widget"]
 from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
