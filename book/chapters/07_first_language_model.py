@@ -165,8 +165,9 @@ show(figure, "A 63 by 63 grid of probabilities, characters on both axes. Row q i
 print(f"P(u | q) = {P[id_of['q'], id_of['u']]:.2f},  P(space | ,) = {P[id_of[','], id_of[' ']]:.2f}")
 
 # %% [markdown]
-# Row `q`. A capital stands at the start of a word or in a name that is all capitals, never after a
-# small letter. The even tint of the rows of rare characters, such as `&` and `X`, is our smoothing.
+# It is row `q`. A capital stands at the start of a word or in a name that is all capitals, never
+# after a small letter. The even tint of the rows of rare characters, such as `&` and `X`, is our
+# smoothing.
 #
 # ## The same table, learned
 #
