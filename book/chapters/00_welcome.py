@@ -13,58 +13,53 @@ y_hat = np.array([[1.0], [2.0], [3.0]])    # the predictions, one row per house
 print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 
 # %% [markdown]
-# The error of perfect predictions should be 0. NumPy says 1.3333, and there is no error message and
-# no warning.
+# The error of perfect predictions should be 0. NumPy says 1.3333, without an error message or a
+# warning.
 #
-# A program with a bug like this one runs to the end, prints numbers that look like numbers, and
-# learns nothing. The cause is the *shape* of an array, and many silent mistakes in this field are
-# of that kind. So this chapter answers one question: **given the shapes that go in, which shape
-# comes out, and what was copied or added up on the way?** Every later chapter rests on that; the
-# few other things that NumPy can do are explained where they come up.
+# A program with a bug like this one runs to the end, prints numbers that look plausible, and learns
+# nothing. The cause is the *shape* of an array, as in many silent mistakes of this field. So this
+# chapter answers one question: **given the shapes that go in, which shape comes out, and what was
+# copied or added up on the way?**
 
 # %% [markdown]
 # ## How the book works
 #
 # You will build a GPT (a *generative pre-trained transformer*, a model that writes text one piece at a
-# time) out of nothing but arrays. Each chapter builds one part of it. You need Python and school calculus.
+# time) out of nothing but arrays. You need Python and school calculus.
 #
-# **Read, predict, run, change.** A chapter is a notebook: text and *cells* of code. `Shift+Enter`
-# runs a cell and goes on to the next; run them from top to bottom. Before some cells the text
-# says **Before you run the next cell** and asks a question. Answer it, on paper or aloud, then run
-# the cell. A wrong guess is worth more than a right one: it shows where the picture in your head
-# differs from the machine. Then change a number in the cell and run it again. Nothing breaks for
-# good: *Kernel > Restart Kernel and Run All Cells* starts afresh, and below it says how to get the
-# book's own text back.
+# **Read, predict, run, change.** A chapter is a notebook: text and *cells* of code. Run the cells
+# from top to bottom. Before some cells the text says **Before you run the next cell** and asks a
+# question. Answer it, on paper or aloud, then run the cell. A wrong guess is worth more than a right
+# one: it shows where the picture in your head differs from the machine. Then change a number in the
+# cell and run it again. Nothing breaks for good: *Kernel > Restart Kernel and Run All Cells* starts
+# afresh. `Ctrl+S` saves.
 #
-# **Saving.** `Ctrl+S` saves the notebook with your changes.
+# **Where the code goes.** Some cells are tagged `export`. Together they form a Python package,
+# `numpygpt`, from which later chapters import. The last code cell of a chapter with such cells
+# writes them, as you saved them, into the package. If you changed the code, later chapters run on
+# your version; the old file is kept with the ending `.old1`. `make build`, run in a terminal,
+# brings the book's own package and notebooks back, and keeps yours with the same ending.
 #
-# **Where the code goes.** The cells that a chapter finishes are tagged `export`. Together they form
-# a Python package, `numpygpt`, and later chapters import from it what earlier ones built. The last
-# code cell of such a chapter calls `export`, which writes the chapter's export cells, as you saved
-# them, into the package. It then says which file it wrote, or that the package already holds just
-# that. If you changed the code, your version is the one that later chapters run on; the old file
-# stays beside it with the ending `.old1`. `make build`, run in a terminal, brings the book's own
-# package and notebooks back; a notebook that you changed is kept beside it, with the same ending.
-# This chapter exports nothing.
-#
-# **Exercises.** Most chapters end with a list of tasks. They are in a notebook of their own, in the
-# folder `exercises`: you write a function in the place left blank, and the cell below it checks the
-# function on cases that you do not see. A wrong answer is told what is wrong with it. `hint` gives a
-# hint, and a stronger one each time; `solutions` holds our answers, for afterwards. In a terminal,
-# `.venv/bin/python -m coursekit status` shows what you have done.
+# **Exercises.** Most chapters have exercises, a notebook in the folder `exercises`. You write a
+# function in the place left blank; the cell below checks it on cases that you do not see, and says
+# what is wrong. `hint` gives a hint, and a stronger one each time. Our answers, for afterwards, are in
+# `solutions`.
 
 # %% [markdown]
 # ## Where the book leads
 #
-# At the end you have a GPT of your own that was trained on Shakespeare. This is chapter 17, in which
-# you turn the knobs of a model as it decides on the next letter:
+# At the end you have a GPT of your own, trained on Shakespeare. In chapter 17 you turn the knobs
+# of one as it decides on the next letter:
 #
 # ![A notebook with sliders for temperature, top-k and top-p above a bar chart of the probabilities of the next letter](../docs/sampling.png)
 #
-# No chapter is long, but they build on one another. An arrow leads from what you need first:
+# The chapters build on one another. An arrow leads from what you need first:
 #
 # ```mermaid
-# graph LR
+# ---
+# config: {flowchart: {nodeSpacing: 25, rankSpacing: 25, wrappingWidth: 250}}
+# ---
+# graph TB
 #     1["1 Gradients"]
 #     2["2 Module"]
 #     3["3 Linear"]
@@ -111,32 +106,32 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #     18 --> 19
 # ```
 #
-# The minutes are for reading and running, and after the plus for the exercises: take them as an
-# evening a chapter. Whoever is in a hurry reads chapters 1, 3, 5, 10 and 12, and skims the rest.
+# Take an evening for a chapter. The minutes are for reading and running, and after the plus for the
+# exercises. In a hurry, read chapters 1, 3, 5, 10 and 12, and skim the rest.
 #
 # | chapter | you build | minutes |
 # |---|---|---|
-# | [1 Gradients](01_gradients.ipynb) | a checker for every gradient to come | 80 + 90 |
+# | [1 Gradients](01_gradients.ipynb) | a checker for all gradients | 80 + 90 |
 # | [2 Module](02_module.ipynb) | what all layers share | 60 + 65 |
 # | [3 Linear](03_linear.ipynb) | y = xW + b, and its three gradients | 45 + 40 |
 # | [4 Activations](04_activations.ipynb) | ReLU, GELU | 50 + 55 |
-# | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and why its gradient is p - y | 45 + 65 |
-# | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW, schedules, clipping | 85 + 80 |
-# | [7 A first language model](07_first_language_model.ipynb) | a bigram, then an MLP, of Shakespeare | 60 |
+# | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and its gradient p - y | 45 + 65 |
+# | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW | 85 + 80 |
+# | [7 A first language model](07_first_language_model.ipynb) | two small models of Shakespeare | 60 |
 # | [8 Embedding](08_embedding.ipynb) | vectors for tokens and positions | 50 + 65 |
-# | [9 LayerNorm](09_layernorm.ipynb) | the long derivation and the closed form | 65 + 75 |
-# | [10 Attention](10_attention.ipynb) | one query by hand, then masks and heads | 70 + 110 |
+# | [9 LayerNorm](09_layernorm.ipynb) | a long derivation, a short result | 65 + 75 |
+# | [10 Attention](10_attention.ipynb) | queries, keys, masks and heads | 70 + 110 |
 # | [11 Transformer](11_transformer.ipynb) | the residual stream and its blocks | 65 + 65 |
-# | [12 GPT](12_gpt.ipynb) | the whole model, every gradient checked | 70 + 70 |
-# | [13 Tokenizers](13_tokenizers.ipynb) | characters and words, bits per character | 75 + 75 |
-# | [14 BPE](14_bpe.ipynb) | byte-pair encoding, lossless on any bytes | 95 + 85 |
+# | [12 GPT](12_gpt.ipynb) | the whole model | 70 + 70 |
+# | [13 Tokenizers](13_tokenizers.ipynb) | characters and words | 75 + 75 |
+# | [14 BPE](14_bpe.ipynb) | byte-pair encoding | 95 + 85 |
 # | [15 Data](15_data.ipynb) | token files and batches | 65 + 65 |
 # | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 105 + 75 |
 # | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 75 + 95 |
-# | [18 Speed](18_speed.ipynb) | a profile, a roofline, and threads that share a batch | 90 + 100 |
-# | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs compared in bits per character; your own layers in one | 50 |
-# | [20 Scaling out](20_scaling_out.ipynb) | training on many ranks with MPI, and what a network costs | 70 + 75 |
-# | [21 GPT-2](21_gpt2.ipynb) | the published weights of GPT-2 in your GPT, and yours in theirs | 100 + 115 |
+# | [18 Speed](18_speed.ipynb) | where the time goes; threads | 90 + 100 |
+# | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs, one of your own layers | 50 |
+# | [20 Scaling out](20_scaling_out.ipynb) | training in many processes at a time | 70 + 75 |
+# | [21 GPT-2](21_gpt2.ipynb) | the published weights in your GPT | 100 + 115 |
 
 # %% [markdown]
 # ## Shapes
@@ -152,9 +147,9 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | `W` | a matrix that turns `C` numbers into `D` numbers | `(C, D)` |
 # | `x` of texts | a batch of `B` texts, `T` positions each, `C` channels | `(B, T, C)` |
 #
-# `(C,)` has one axis. `(C, 1)` and `(1, C)` have two. They hold the same numbers and behave
-# differently. In an index, `:` takes a whole axis and `None` adds one of size 1. The next cell makes
-# arrays small enough for paper; look at the shape, the number of axes and the type of each.
+# `(C,)` has one axis. `(C, 1)` and `(1, C)` have two. Arrays of these shapes can hold the same numbers,
+# and behave differently. In an index, `:` takes a whole axis and `None` adds one of size 1. The next
+# cell makes small arrays; look at the shape, the number of axes and the type of each.
 
 # %%
 x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])    # (N, C) = (2, 3)
@@ -163,9 +158,9 @@ for name, a in [("x", x), ("b", b), ("b as a row", b[None, :]), ("b as a column"
     print(f"{name:14} shape {str(a.shape):8} axes {a.ndim}  type {a.dtype}")
 
 # %% [markdown]
-# The row and the column hold the same three numbers. Two more operations change a shape and leave
-# the numbers alone, and they are easy to mix up. `reshape` reads the numbers row by row and fills a new
-# shape in the same order. `transpose` (short: `.T`) turns rows into columns.
+# Two more operations change a shape and leave the numbers alone, and they are easy to mix up.
+# `reshape` reads the numbers row by row and fills a new shape in the same order. `transpose` (short:
+# `.T`) turns rows into columns.
 #
 # **Before you run the next cell:** `x.reshape(3, 2)` and `x.T` both have shape `(3, 2)`. Do they
 # hold the same rows?
@@ -175,8 +170,7 @@ print("x.reshape(3, 2):", x.reshape(3, 2).tolist())
 print("x.T:            ", x.T.tolist())
 
 # %% [markdown]
-# They do not. A shape that fits is no proof that the numbers are where they belong. Keep that
-# sentence; we will need it again.
+# They do not. A shape that fits is no proof that the numbers are where they belong.
 #
 # ## Broadcasting
 #
@@ -189,7 +183,7 @@ print("x.T:            ", x.T.tolist())
 #    the other's size.
 #
 # Here is the rule as a loop; `zip` walks through both shapes side by side. Then we compare it with
-# NumPy's own answer, `np.broadcast_shapes`, on four pairs.
+# NumPy's own, `np.broadcast_shapes`, on four pairs.
 #
 # **Before you run the second of the next cells:** the last pair is `(3, 1)` with `(3,)`. What comes
 # out?
@@ -231,12 +225,12 @@ show(fig, "Three 3 by 3 grids. The column y_hat is copied to three columns, the 
           "three rows; their difference has zeros on the diagonal only.")
 
 # %% [markdown]
-# Only the diagonal compares a prediction with its own price. The mean ran over all nine entries.
-# The cure is to bring both arrays to one shape before subtracting, and to say so in the code:
-# `y_hat[:, 0] - y`.
+# Only the diagonal compares a prediction with its own price. The mean ran over all nine entries:
+# their squares add up to 12, and 12/9 is 1.3333. The cure is to bring both arrays to one shape
+# before subtracting: `y_hat[:, 0] - y`.
 #
-# **Before you run the next cell:** `x` has shape `(2, 3)`. Which of these two lines works, and
-# which one fails? `x + np.array([10, 20, 30])`, `x + np.array([10, 20])`
+# **Before you run the next cell:** `x` has shape `(2, 3)`. Which of these two works, and which one
+# fails? `x + np.array([10, 20, 30])`, `x + np.array([10, 20])`
 
 # %%
 print("mean squared error:", float(np.mean((y_hat[:, 0] - y) ** 2)))
@@ -248,9 +242,9 @@ for v in ([10, 20, 30], [10, 20]):
 
 # %% [markdown]
 # `(2, 3)` and `(2,)` are aligned at the right, so 3 meets 2. To add one number per row, give it the
-# shape `(2, 1)`. The failure is the lucky case. With `x` of shape `(2, 2)` both readings would fit,
-# and the wrong one would pass in silence. **That is why our examples use sizes that differ**: `N`,
-# `C` and `D` are equal only where we want to show what that hides.
+# shape `(2, 1)`. The failure is the lucky case. With `x` of shape `(2, 2)`, the `[10, 20]` that you
+# meant for the rows would be added to the columns in silence. **That is why our examples use sizes
+# that differ.**
 #
 # ## Sums over an axis
 #
@@ -280,9 +274,9 @@ for label, s in [
 #
 # ## What broadcasting spread, a sum gathers
 #
-# Broadcasting copies. Summing over the axis of the copies undoes its shape. Take $y = x + b$ with
-# `x` of shape `(B, T, C)` and `b` of shape `(C,)`. How often was each entry of `b` used? We count:
-# put a 1 at every place of the result and add up the places that belong to each entry.
+# Broadcasting copies; a sum over the axes of the copies brings the old shape back. Take $y = x + b$
+# with `x` of shape `(B, T, C)` and `b` of shape `(C,)`. How often was each entry of `b` used? We
+# count: put a 1 at every place of the result and add up the places that belong to each entry.
 
 # %%
 B, T, C = 2, 3, 5
@@ -307,8 +301,8 @@ print("uses of each entry of b:", ones.sum(axis=(0, 1)).astype(int).tolist())
 # $$
 #
 # So it makes no difference whether we spread `b` and weight it, or gather the weights first. We
-# write the gathering first as a loop over every place (`np.ndindex` gives the indices one by one),
-# then as one call for any shape, and see that they agree.
+# write the gathering as a loop over every place (`np.ndindex` gives the indices one by one), then as
+# a function for any shape, and see that they agree.
 
 # %%
 def gather_loop(g):
@@ -333,11 +327,10 @@ print("gathered to (3, 1):    ", gather(g, (T, 1)).shape)
 
 # %% [markdown]
 # `np.random.default_rng(0)` made a **generator** of random numbers with seed 0: the same numbers
-# each time. All randomness in the book comes from a generator that is passed along by name, so
-# every result can be repeated.
+# each time. All randomness in the book comes from such a generator, so every result can be repeated.
 #
-# Remember the rule by its shapes: **what broadcasting spread forward, a sum gathers backward.** You
-# can read off which axes to sum over by comparing two shapes, with no thought about the numbers.
+# **What broadcasting spread forward, a sum gathers backward.** Which axes to sum over, you can read
+# off from the two shapes alone.
 #
 # ## Matrix products: `@`
 #
@@ -365,9 +358,9 @@ print("loop and @ agree:", np.allclose(matmul_loop(x, W), x @ W))
 # With more axes, `@` multiplies the last two and treats the others as a stack: `(B, T, C) @ (C, D)`
 # gives `(B, T, D)`, one product for each text.
 #
-# We write the loop to understand and `@` to run. The next cell measures why; `np.matmul` is `@` under
-# the name of a function, and `perf_counter` reads a clock, in seconds. The times are those of the
-# machine that built the book; run it to see yours.
+# We write the loop to understand and `@` to run. The next cell measures why; `np.matmul` is `@` as
+# a function, and `perf_counter` reads a clock, in seconds. Before you run it, you see the times of
+# the machine that built the book.
 
 # %% tags=["measurement"]
 from time import perf_counter
@@ -405,27 +398,26 @@ print("equals x.T @ g:", np.allclose(M, x.T @ g))
 print("nc,cd->nd equals x @ W:", np.allclose(np.einsum("nc,cd->nd", x, W), x @ W))
 
 # %% [markdown]
-# The index $n$ is shared and summed over, $c$ and $d$ stay: `(C, D)`, the shape of a matrix that
-# turns `C` numbers into `D`. With `@` the summed index must be last on the left and first on the
-# right, hence the transpose: `x.T @ g`.
+# The index $n$ is shared and summed over, $c$ and $d$ stay: `(C, D)`, the shape of `W`. With `@` the
+# summed index must be last on the left and first on the right, hence the transpose: `x.T @ g`.
 #
 # ## Break it on purpose
 #
-# A colleague writes `x @ W.T` where `x @ W` is meant. We test the two formulas on a matrix of 3×4
-# and on one of 3×3, and compare first the shapes, then the numbers.
+# A colleague writes `x @ W.T` where `x @ W` is meant. We test both on a `W` of 3×4 and on one of
+# 3×3.
 
 # %%
 for D in (4, 3):
-    V = rng.normal(size=(3, D))
+    W = rng.normal(size=(3, D))
     try:
-        same_shape = (x @ V.T).shape == (x @ V).shape
-        print(f"W is (3, {D}): same shape {same_shape}, same numbers {np.allclose(x @ V.T, x @ V)}")
+        same_shape = (x @ W.T).shape == (x @ W).shape
+        print(f"W is (3, {D}): same shape {same_shape}, same numbers {np.allclose(x @ W.T, x @ W)}")
     except ValueError:
         print(f"W is (3, {D}): x @ W.T fails at once")
 
 # %% [markdown]
 # With sizes that differ the mistake cannot run. With a square matrix it runs, the shape is right,
-# and the numbers are wrong. A check of shapes on a square example would have passed.
+# and the numbers are wrong.
 #
 # ## Experiment: what does the shape bug do to learning?
 #
@@ -444,7 +436,7 @@ for D in (4, 3):
 # $$
 #
 # The only term that connects the model with the prices is $\bar x\,\bar y$: the product of two
-# means. It does not know which price belongs to which house. Our `x` has mean 0, so the term
+# means. It does not know which price belongs to which house. Our sizes have mean 0, so the term
 # vanishes, and $w^2\,\overline{x^2}$ is smallest at $w = 0$.
 
 # %%
@@ -470,13 +462,13 @@ show(fig, "Mean squared error against w. With matching shapes the minimum is 0 a
 
 # %% [markdown]
 # Follow the dashed curve downhill, as training would: the error falls, nothing complains, and at
-# the bottom stands a model that says that `x` tells nothing about the price. Change `x1` so that
-# its mean is not 0, for example `x1 + 1`, and see where the minimum moves.
+# the bottom stands a model for which a house's size says nothing about its price. Change `x1` so
+# that its mean is not 0, for example to `x1 + 1`, and see where the minimum moves.
 #
 # ## Recap
 #
-# - Shapes align at the right; an axis of size 1, or a missing one, is copied. That is broadcasting.
+# - Broadcasting: shapes align at the right; an axis of size 1, or a missing one, is copied.
 # - `sum(axis=k)` removes axis $k$. What broadcasting spread, a sum over the same axes gathers.
 # - `@` sums over the shared inner index; `einsum` writes the index form down as it is.
 # - A fitting shape proves little. Sizes that all differ turn silent mistakes into loud ones.
-# - This chapter exported nothing. Next: Gradients, and how to prove that one is right.
+# - Next: Gradients, and how to prove that one is right.

@@ -13,13 +13,13 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
     print(f"eps = {eps:.0e}   slope = {(f(3.0 + eps) - f(3.0)) / eps:.4f}")
 
 # %% [markdown]
-# It gets better, and then it gets worse: at $10^{-15}$ it is far from 6, and at $10^{-16}$ it is 0.
+# It gets better, and then worse: at $10^{-15}$ it is far from 6, and at $10^{-16}$ it is 0.
 # A computer cannot take the limit.
 #
-# Training a GPT needs the slopes of millions of numbers, from formulas that we derive by hand. Sooner
-# or later one will be wrong. That raises no error; the model learns a little worse, or not at all.
-# **How do we prove that a formula for a slope is right, when all we can do is measure?** The answer
-# is a function, `gradcheck`, that we will run on every layer of the book.
+# Training a GPT needs millions of slopes, from formulas that we derive by hand. Sooner or later one
+# will be wrong. That raises no error; the model learns a little worse, or not at all. **How do we
+# prove that a formula for a slope is right, when all we can do is measure?** The answer is a function,
+# `gradcheck`, that we will run on every layer of the book.
 #
 # ## Shapes
 #
@@ -37,8 +37,8 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 # | `dy` | slope of `L` for each entry of `y`: the **upstream gradient** | `(N, C)` |
 # | `dx`, `ds` | slope of `L` for each entry of `x` and of `s` | `(N, C)`, `(C,)` |
 #
-# The **gradient** of `L` with respect to an array `name` is the array of its slopes, one per entry.
-# We write it `dname`. It always has the shape of `name`.
+# The **gradient** of `L` with respect to an array `name` is the array of its slopes, one per entry, of
+# the shape of `name`. We write it `dname`.
 #
 # ## Measuring a slope well
 #
@@ -86,7 +86,7 @@ def slope_error(measure, eps, dtype=np.float64):
 
 # %% [markdown]
 # **Before you run the next cell:** where is $\epsilon^2$ as large as $10^{-16} / \epsilon$? And as
-# $10^{-7} / \epsilon$? Near there the central difference should be at its best.
+# $10^{-7} / \epsilon$ (float32)? Near there the central difference should be at its best.
 
 # %% tags=["widget"]
 curves = []
@@ -98,9 +98,12 @@ for label, measure, dtype in methods:
     print(f"{label:18} best eps {steps[np.argmin(errors)]:.0e}, right to {digits} digits")
 
 # %% [markdown]
-# We draw all these errors, and beside them the curve under a magnifying glass, as the computer sees
-# it: within $2\epsilon$ of $x$, both axes in units of $\epsilon$. The straight lines through measured
-# points are called **secants**; their slopes are the two differences.
+# The two are equal at $\sqrt[3]{10^{-16}} \approx 5 \cdot 10^{-6}$ and at
+# $\sqrt[3]{10^{-7}} \approx 5 \cdot 10^{-3}$; of our steps, the nearest are best.
+#
+# We draw these errors, and beside them the curve under a magnifying glass: within $2\epsilon$ of
+# $x$, both axes in units of $\epsilon$. The straight lines through two measured points are called
+# **secants**; their slopes are the two differences.
 
 # %% tags=["widget"]
 from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
@@ -141,9 +144,9 @@ def draw(eps):
 figure = draw(1e-15)
 
 # %% [markdown]
-# Three V shapes: the left arm is rounding, the right arm truncation. The central difference in
-# float64 is the best by far. In float32 it gets to four digits, and a small mistake in a formula would
-# hide in that noise. From here on: **central differences, `eps = 1e-5`, float64.**
+# Three V shapes: the left arm is rounding, the right arm truncation (in float32 hidden under the solid
+# line). The central difference in float64 is the best by far. From here on: **central differences,
+# `eps = 1e-5`, float64.**
 #
 # The left side shows why the smallest step is not the best. The smooth curve has become a staircase,
 # because the numbers between two stairs do not exist in float64. A secant joins two stairs, and its
@@ -160,12 +163,11 @@ panel = interactive(lambda exponent: draw(10.0**exponent), exponent=exponent)
 panel
 
 # %% [markdown]
-# The stairs are gone long before the error is at its lowest. The one-sided secant tilts first. The
-# central one stays parallel to the tangent even where the curve bends, because its two ends are wrong
-# by nearly the same amount.
+# The stairs are gone by $10^{-13}$, long before the error is at its lowest. The one-sided secant tilts
+# first. The central one stays nearly parallel to the tangent even where the curve bends: its two ends
+# are off by nearly the same amount.
 #
-# A function of a whole array has one slope per entry. We measure them one by one, and put each
-# entry back. Here begins the module that the chapter exports.
+# A function of an array has one slope per entry. We measure them one by one. Here begins the exported module.
 
 # %% tags=["export"] module="gradcheck.py"
 """Checking a backward pass against central differences. Derived in chapter 01."""
@@ -215,8 +217,8 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 # `dx` is zero where $s_c = 0$ (the middle column) and where $dy_{nc} = 0$ (top right). The first
 # entry of `ds` is $1\cdot 1 + 3\cdot 4 = 13$: both rows used the factor $s_0$, and both count.
 #
-# Measuring takes two runs of the whole function for every entry: two million runs for a model with a
-# million parameters. So we derive formulas, and measure only to check them.
+# Measuring takes two runs of the function for every entry: two million for a model with a million
+# parameters. So we derive formulas, and measure only to check them.
 #
 # ## The chain rule, in index form
 #
@@ -251,10 +253,10 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 #
 # Every derivation in this book takes these three steps. Write one entry of the output, with indices
 # of its own. Differentiate: "is it the same entry?" becomes a $\delta$. Put that into the chain
-# rule, and let each $\delta$ remove a sum. The sums that are left are the sums of the code.
+# rule, and let each $\delta$ remove a sum.
 #
 # For whole arrays: `dx = dy * s` and `ds = (dy * x).sum(axis=0)`. Broadcasting spread `s` over the
-# rows, and a sum over the rows gathers `ds`. We compare that with a loop that adds term by term.
+# rows, and a sum gathers `ds`. We compare that with a loop that adds term by term.
 
 # %%
 def scale_backward_loop(x, s, dy):
@@ -270,9 +272,9 @@ print("formula and slopes agree:", np.allclose(dx, numeric_gradient(loss, x)),
       np.allclose(ds, numeric_gradient(loss, s)))
 
 # %% [markdown]
-# A layer in this book is an object with two methods. `forward` computes `y` and keeps what the way
-# back will need. `backward` takes `dy`, **adds** to the gradients of its parameters (rule 6 below says
-# why), and returns `dx`. `params` and `grads` list the arrays by name.
+# A layer is an object with two methods. `forward` computes `y` and keeps what the way
+# back will need. `backward` takes `dy`, **adds** to the gradients of its parameters (see rule 6), and
+# returns `dx`. `params` and `grads` list the arrays by name.
 
 # %%
 class Scale:
@@ -294,14 +296,14 @@ class Scale:
 # %% [markdown]
 # ## The rules that keep coming back
 #
-# Nearly every line of a backward pass in this book follows one of these rules; `Scale` used 1 and 3'.
-# Here $^\top$ exchanges the last two axes.
+# Nearly every line of a backward pass follows one of these rules; `Scale` used 1 and 3'. $a^\top$ is
+# $a$ with its last two axes exchanged.
 #
 # | | forward | backward | in words |
 # |---|---|---|---|
-# | 0 | `y = a + b` | `da = dy`, `db = dy` | a plus hands `dy` to both |
-# | 1 | `y = a * b` | `da = dy * b`, `db = dy * a` | product: times the other factor |
-# | 2 | `y = f(a)`, entry by entry | `da = dy * f'(a)` | function: times its slope |
+# | 0 | `y = a + b` | `da = dy`, `db = dy` | hands `dy` to both |
+# | 1 | `y = a * b` | `da = dy * b`, `db = dy * a` | times the other factor |
+# | 2 | `y = f(a)`, entry by entry | `da = dy * f'(a)` | times the slope |
 # | 3 | `y = a.sum(axis=k)` | `da` = `dy` broadcast along axis `k` | a sum broadcasts |
 # | 3' | `y` = `a` broadcast along axis `k` | `da = dy.sum(axis=k)` | a broadcast sums |
 # | 4 | `y = a @ b` | `da` $= dy\; b^\top$, `db` $= a^\top dy$ | matrix product |
@@ -311,7 +313,7 @@ class Scale:
 # A mean is a sum times $1/n$, a quotient a product with $1/b$, a root a function. Where a line
 # broadcasts by itself, as `x * s` does, its rule goes together with 3'.
 #
-# Rule 4 is the workhorse, so we derive it, in the three steps. With
+# We derive rule 4 in the three steps. With
 # $y_{ij} = \sum_k a_{ik} b_{kj}$,
 #
 # $$
@@ -322,14 +324,11 @@ class Scale:
 # \end{aligned}
 # $$
 #
-# In the same way $db_{kj} = \sum_i a_{ik}\, dy_{ij}$, that is $a^\top dy$. If all sizes differ, the
-# shapes tell you where the transpose goes.
+# In the same way $db_{kj} = \sum_i a_{ik}\, dy_{ij}$, that is $a^\top dy$. Rule 6 is the chain rule
+# again: two uses of $a$ are two paths to $L$, and paths add. That is why `backward` adds to its
+# gradients.
 #
-# Rule 6 is the chain rule again: two uses of $a$ are two paths to $L$, and paths add. That is why
-# `backward` adds to its gradients.
-#
-# We measure the rules. Each line of the next cell holds a function of `a` and its rule's formula for
-# `da`; the cell after it compares them with central differences.
+# Next, functions of `a` with their rule's formula for `da`, and a comparison with central differences.
 
 # %%
 rng = np.random.default_rng(1)
@@ -363,11 +362,8 @@ for name, forward, backward in rules:
 # them **from the last to the first**. Each name on the right of a line gets a gradient from a rule; a
 # name that already has one gets the new one added.
 #
-# | forward, last line first | backward | rules |
-# |---|---|---|
-# | `y = x / s` | `dx = dy / s` | 1, with the factor $1/s$ |
-# | | `ds = -(dy * x / s**2).sum(axis=-1, keepdims=True)` | 1, and 2: $(1/s)' = -1/s^2$; 3': `s` was spread over its row |
-# | `s = x.sum(axis=-1, keepdims=True)` | `dx += ds` | 3: spread over the row; 6: `x` is used twice |
+# In $y = x / s$, `s` needs three rules: 1, as the factor $1/s$; 2, with $(1/s)' = -1/s^2$; and 3', as
+# it was spread over its row.
 
 # %%
 class Share:
@@ -376,13 +372,13 @@ class Share:
         return x / self.s                                    # y = x / s
 
     def backward(self, dy):
-        dx = dy / self.s
-        ds = -(dy * self.x / self.s**2).sum(axis=-1, keepdims=True)
-        return dx + ds
+        dx = dy / self.s                                               # rule 1
+        ds = -(dy * self.x / self.s**2).sum(axis=-1, keepdims=True)    # rules 1, 2 and 3'
+        return dx + ds                        # s = x.sum(): rule 3; x is used twice: rule 6
 
 # %% [markdown]
-# **Before you run the next cell:** take the other way as well, on paper. What does the chain rule
-# give for $dx_{nc}$, in index form? (Hint: $\partial s_n / \partial x_{nc} = 1$.)
+# **Before you run the next cell:** what does the chain rule give for $dx_{nc}$, in index form, on
+# paper? (Hint: $\partial s_n / \partial x_{nc} = 1$.)
 
 # %%
 x, dy = rng.uniform(1, 2, size=(5, 3)), rng.normal(size=(5, 3))
@@ -396,12 +392,12 @@ print("rules and slopes agree:    ", agrees(lambda: Share().forward(x), layer.ba
 
 # %% [markdown]
 # It gives $dx_{nc} = \sum_k dy_{nk} \left( \delta_{kc}/s_n - x_{nk}/s_n^2 \right)$, and the loop is
-# that sum. The layers to come have more lines, but hardly another kind of line.
+# that sum.
 #
 # ## A check that lies
 #
-# A colleague writes a `backward` for `Share` that returns nothing but zeros. To check it, she takes
-# the obvious loss, $L = \sum_{nc} y_{nc}$; its upstream gradient is all ones.
+# A colleague writes a `backward` for `Share` that returns zeros. To check it, she takes the obvious
+# loss, $L = \sum_{nc} y_{nc}$; its upstream gradient is all ones.
 #
 # **Before you run the next cell:** does a gradient of all zeros pass her check?
 
@@ -412,14 +408,14 @@ for label, upstream in [("ones", np.ones((5, 3))), ("random", dy)]:
         print(f"dy = {label:7} {name:6} agrees: {passes}")
 
 # %% [markdown]
-# With ones, the zeros pass. The shares of every row sum to 1 whatever `x` is, so the sum of all `y`
-# has no slope at all. Ones also hide a `backward` that forgets to multiply by `dy`. **Always check
+# With ones, the zeros pass. The shares of every row sum to 1 whatever `x` is, so the slope of the sum
+# of all `y` is 0. Ones also hide a `backward` that forgets to multiply by `dy`. **Always check
 # with a random upstream gradient.**
 #
 # ## When are two numbers equal?
 #
-# Measured and derived slopes differ in the tenth digit or so; a tolerance must allow for that. Two
-# kinds are in use, for a derived $a$ and a measured $b$: **absolute**, $|a - b| \le t$, and
+# Measured slopes are right to ten digits or so; a tolerance must allow for that. Two kinds are in use,
+# for a derived $a$ and a measured $b$: **absolute**, $|a - b| \le t$, and
 # **relative**, $|a - b| \le t\,|b|$. Three pairs show that neither is enough alone.
 
 # %%
@@ -439,8 +435,8 @@ for label, derived, measured in pairs:
 #
 # ## Building `gradcheck`
 #
-# `agrees` is the heart of a checker: measure, derive, compare. What is left is to do it for every
-# array of a layer, and to say what is wrong. First, what it raises when a gradient is wrong.
+# `agrees` is the heart of a checker. What is left is to check all arrays of a layer, and to say what is
+# wrong. First, what it raises.
 
 # %% tags=["export"]
 class GradientError(AssertionError):
@@ -448,8 +444,8 @@ class GradientError(AssertionError):
 
 # %% [markdown]
 # And what it returns when all are right: three numbers for each array. Python writes the `__init__`
-# of a *dataclass* from its attributes, here `rows`. When printed, the report leaves out the digits of
-# the errors, which differ from one processor to the next.
+# of a *dataclass* from its attributes, here `rows`. Printed, the report leaves out the digits of the
+# errors, which differ between processors.
 
 # %% tags=["export"]
 @dataclass
@@ -471,9 +467,8 @@ class GradReport:
         return "\n".join(f"{name:24}{entries:>7} entries  right" for name, (entries, *_) in rows)
 
 # %% [markdown]
-# Next, the comparison of two arrays: by how much does each entry exceed its tolerance? Every
-# comparison with NaN (*not a number*) is false. So we ask whether all entries are within, not whether
-# one is beyond.
+# Next, the comparison of two arrays. Every comparison with NaN (*not a number*) is false. So we ask
+# whether all entries are within their tolerance, not whether one is beyond.
 
 # %% tags=["export"]
 def _compare(name, analytic, numeric, rtol, atol):
@@ -488,9 +483,6 @@ def _compare(name, analytic, numeric, rtol, atol):
     largest, worst = (float(a.max(initial=0)) for a in (np.abs(numeric), error))
     return error.size, worst, worst / largest if largest > atol else 0.0  # 0: truly zero
 
-# %% [markdown]
-# The complaint gives both values of the worst entry.
-
 # %% tags=["export"]
 def _complaint(name, analytic, numeric, excess):
     """Name the entry that exceeds its tolerance the most, and say why if we can."""
@@ -502,7 +494,7 @@ def _complaint(name, analytic, numeric, excess):
     )
 
 # %% [markdown]
-# Two mistakes are so common that they deserve a sentence: the whole gradient is off by one factor (a
+# Two common mistakes deserve a sentence: the whole gradient is off by one factor (a
 # mean where a sum belongs, a sign, a forgotten 2), or it is transposed. For derived $a$ and measured
 # $n$, the factor $r$ that fits best makes $\sum_i (a_i - r\, n_i)^2$ smallest. There the slope
 # $-2 \sum_i n_i (a_i - r\, n_i)$ is 0, so $r = \sum_i n_i a_i \,/ \sum_i n_i^2$.
@@ -528,8 +520,8 @@ def _explain(analytic, numeric):
 # %% [markdown]
 # The derived gradients come from one backward pass that starts from cleared gradients. On the way
 # we catch a `backward` that changes what it may only read: another layer may need `dy`, too, and a
-# parameter that moves before it is measured hides a mistake. `output()` will be the forward pass.
-# Where it gives one number, such as a loss, `dy` is a number, too.
+# parameter that moves before it is measured hides a mistake. `output()` will be the forward pass; it
+# may give one number, such as a loss. Two helpers follow.
 
 # %% tags=["export"]
 def _analytic(layer, output, dy, x, params):
@@ -571,8 +563,8 @@ def _check_accumulation(layer, output, dy, once, rtol, atol):
             )
 
 # %% [markdown]
-# Whole numbers, such as the index of a word, have no slope: of a layer with such an input only the
-# parameters are checked. All that is checked must be float64.
+# Whole numbers have no slope: of a layer that takes them only the parameters are checked. All that is
+# checked must be float64.
 
 # %% tags=["export"]
 def _inputs_with_slopes(x, params):
@@ -584,8 +576,8 @@ def _inputs_with_slopes(x, params):
     return inputs
 
 # %% [markdown]
-# And the whole. Half of the next cell is its manual. The code runs `forward` once to see the shape of
-# the output, draws a random `dy`, and calls the functions above. The loop is `agrees`, for each array.
+# The whole follows; half of it is its manual. It runs `forward` once to see the shape of the output,
+# draws a random `dy`, and calls the functions above. The loop is `agrees`, for each array.
 
 # %% tags=["export"]
 def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
@@ -630,7 +622,7 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
     return GradReport(rows)
 
 # %% [markdown]
-# Our two layers first. Every line of the report is an array whose entries all agree.
+# Every line of the report is an array whose entries all agree.
 
 # %%
 s = rng.normal(0, 0.5, size=3)
@@ -640,9 +632,8 @@ print(gradcheck(Share(), rng.uniform(1, 2, size=(5, 3)), rng=rng))
 # %% [markdown]
 # ## Break it on purpose
 #
-# A check that has never failed proves nothing. Here are four wrong versions of `Scale`, each with
-# one mistake that is easy to make. **Before you run the third cell, which checks them:** for each
-# class, which array will be named, and will the check be able to explain the mistake?
+# Here are four easy mistakes in `Scale`. **Before you run the third cell, which checks them:** for each
+# class, which array will be named, and will the mistake be explained?
 
 # %%
 class MeanNotSum(Scale):
@@ -693,10 +684,10 @@ except TypeError as error:
 # %% [markdown]
 # ## Experiment: how small a mistake does the check see?
 #
-# We take $y = \tanh(x s)$, whose slope for $s_c$ is $\sum_n dy_{nc}\, x_{nc}\,(1 - y_{nc}^2)$ by
-# rules 1, 2 and 3', and multiply that formula by $1 + \delta$. Then we compare it with central
-# differences, for smaller and smaller $\delta$, in float64 and in float32, each with the $\epsilon$
-# that was its best above.
+# We take $y = \tanh(x s)$, for which rules 1, 2 and 3' give
+# $ds_c = \sum_n dy_{nc}\, x_{nc}\,(1 - y_{nc}^2)$, and multiply that formula by $1 + \delta$, where
+# $\delta$ is now the size of a mistake. Then we compare it with central differences, in float64 and
+# in float32, each with the $\epsilon$ that was its best above.
 
 # %%
 x64, s64, dy64 = rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=(5, 3))
@@ -723,8 +714,8 @@ show(fig, "Gap between a spoilt formula and the measured slope against the size 
 # %% [markdown]
 # A mistake of a millionth shows in float64 and drowns in float32. Where a curve is flat, it shows
 # the error of the measurement, not the mistake. In float64 that lies far below the line of `rtol`; in
-# float32 the tolerance would have to be above it, and every smaller mistake would pass. Training runs
-# in float32, where speed counts. Checks run in float64.
+# float32 `rtol` would have to lie above the flat part, and every smaller mistake would pass. Training runs in
+# float32, for speed; checks run in float64.
 #
 # ## Exercises
 #
@@ -743,9 +734,8 @@ show(fig, "Gap between a spoilt formula and the measured slope against the size 
 #
 # - A central difference with `eps = 1e-5` in float64 measures a slope to about ten digits; smaller
 #   is not better.
-# - The chain rule in index form sums over all paths. `dy` is all that a layer needs to know of the
-#   rest.
-# - Rules 0 to 6 go a long way: plus, product, function, sum and broadcast, matrix product, moves, reuse.
+# - The chain rule in index form sums over all paths.
+# - Rules 0 to 6 give nearly every line of a backward pass.
 # - A check needs a random `dy`, float64, both tolerances, and a second backward pass.
 # - The next cell writes `numpygpt/gradcheck.py`. Next: Module, the class that all layers share.
 

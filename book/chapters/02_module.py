@@ -7,7 +7,6 @@
 
 # %%
 import numpy as np
-from numpygpt import gradcheck
 
 class HandListed:
     def __init__(self, C):
@@ -30,6 +29,8 @@ class HandListed:
 # Its backward pass is right. `gradcheck` says so.
 
 # %%
+from numpygpt import gradcheck
+
 rng = np.random.default_rng(2)
 x = rng.normal(size=(7, 3))                       # (N, C)
 print(gradcheck(HandListed(3), x, rng=rng))
@@ -39,8 +40,7 @@ print(gradcheck(HandListed(3), x, rng=rng))
 # $s = 2$, $b = 3$. The loss is the mean squared error; its slope for $y$ is $2(y - t)$ divided by
 # the number of entries. Before each backward pass the gradients are set to 0, because `backward` adds
 # to them; after it every parameter takes a small step downhill, `p -= lr * dp`. The factor `lr` is
-# the **learning rate**. Code that takes such steps is called an
-# **optimizer**.
+# the **learning rate**. Code that takes such steps is called an **optimizer**.
 
 # %%
 target = 2 * x + 3
@@ -279,15 +279,14 @@ print("p[...] = 5   ", layer.s)
 # %% [markdown]
 # `p = p - 1` computes a new array and gives it the old name; the layer still holds the old array.
 # `p -= 1` and `p[...] = 5` change the numbers inside the array that both names mean. The same holds
-# for gradients: `self.ds += ...` adds into the array, so that everyone who shares it sees the sum.
+# for gradients: `self.ds += ...` adds into the array, so that every layer that shares it sees the sum.
 #
 # ## Layers in a row: Sequential
 #
 # Most models are chains: the output of a layer is the input of the next. We number the values on
 # the way: $h_0 = x$, $h_l = f_l(h_{l-1})$, and $y = h_K$ after the last of the $K$ layers. Write
-# $dh_l$ for the gradient of $h_l$.
-# The chain rule of [chapter 1](01_gradients.ipynb) for one layer reads, with one index $i$ for all
-# entries,
+# $dh_l$ for the gradient of $h_l$. The chain rule of [chapter 1](01_gradients.ipynb) for one layer
+# reads, with an index $i$ for all entries of its input and $j$ for all of its output,
 #
 # $$
 # \begin{aligned}
@@ -322,9 +321,10 @@ class Sequential(Module):
         return dy
 
 # %% [markdown]
-# We compare it with the formula. Two more layers make the chain interesting: `Tanh` bends, and
-# `Center`, which takes away the mean of each row (task 4 of chapter 1's exercises), lets channels
-# influence each other. The Jacobians are measured, a row for each output. Loop over matrices on one side, `backward` on the other.
+# We compare its `backward` with the formula, a loop over matrices. Two more layers make the chain
+# interesting: the slope of `Tanh` changes with its input, and `Center`, which takes away the mean of
+# each row (task 4 of chapter 1's exercises), lets channels influence each other. The Jacobians are
+# measured, a row for each output.
 
 # %%
 from numpygpt.gradcheck import numeric_gradient
@@ -461,7 +461,8 @@ for number, wrong in enumerate(nets, 1):
 # %% [markdown]
 # In 1 `Module` itself objects. In 2 the layer's cache `self.x` holds only the last input when the
 # first use comes to its backward pass, so `ds` is wrong; share arrays, not layers. In 3 `dx` is
-# right and `ds` is not. In 4 the assignment wipes out what the other use had added.
+# right, but `ds` was made from a `dy` that had not been through `Tanh`. In 4 the assignment wipes out
+# what the other use had added.
 #
 # The fifth mistake passes every check. A layer that keeps `self.x` **and** `self.dx` makes `x` look
 # like a parameter:
@@ -563,7 +564,10 @@ show(fig, "Multiplications against C for a chain of four layers, both axes logar
 # caches.
 #
 # Change `K` to 40, ten times as deep, and run the last two cells again. Before you do: will the lines
-# come closer, drift apart, or keep their distance? Which makes it, the depth or the size $C$?
+# come closer, drift apart, or keep their distance?
+#
+# They nearly keep it. One count is about $C\,(K-1)/K$ times the other: what makes the difference is
+# the size $C$, not the depth.
 #
 # ## Exercises
 #

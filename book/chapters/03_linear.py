@@ -272,7 +272,8 @@ print(np.allclose(linear(stack), stack @ W + b), linear(stack).shape)
 
 # %% [markdown]
 # Is the comment in `forward` true? The next cell measures both ways at a size that a small GPT
-# has. The times are those of our machine; run the cell to see yours.
+# has. The times are those of our machine; run the cell to see yours. The gain is small, and a busy
+# machine can hide it.
 
 # %% tags=["measurement"]
 from timeit import repeat
@@ -434,8 +435,9 @@ show(figure, "Left: with weights in ±0.5 the outputs grow with the width, with 
 # PyTorch's default, and fine for a few layers. A deep model has to choose its first weights with
 # care, and may overwrite ours.
 #
-# Change the 3 in $3/\sqrt n$ to 1.8 and run the last two cells again. How far from $\sqrt 3$ may
-# one be before thirty layers notice?
+# Change the 3 in $3/\sqrt n$ to 1.8 and run the last two cells again. Before you do: by what factor
+# does each layer make the numbers larger, and what is that after thirty layers? ($1.8/\sqrt 3$ is 1.04,
+# a little too much, and its 30th power is above 3.)
 #
 # ## Exercises
 #

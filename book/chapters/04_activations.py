@@ -2,9 +2,9 @@
 # # Chapter 4: Activations
 #
 # Here is a task with four examples: the output should be 1 if exactly one of the two inputs is 1 (an
-# *exclusive or*, XOR).
-# We give it to three `Linear` layers in a row, which pass 8 numbers on from one to the next. Such a
-# number inside a network is called a *hidden unit*. That is 105 parameters for four targets.
+# *exclusive or*, XOR). We give it to three `Linear` layers in a row, with 8 numbers between one and the
+# next. Such a number inside a network is called a *hidden unit*. That is 105 parameters for four
+# targets.
 
 # %% tags=["widget"]
 import numpy as np
@@ -212,8 +212,10 @@ print(f"largest difference between the two forms: {np.abs(gelu(xs) - exact).max(
 # $$y' = \frac{1}{2}\,(1 + t) + \frac{x}{2}\,(1 - t^2)\, u'$$
 #
 # And $dx = dy \odot y'$. Now in code, with the same symbols. `backward` needs $x$ and $t$, so
-# `forward` keeps both and the tanh is computed once. Each line works on the array of the line
-# before, in place: to make a new array for every step would cost more time than the arithmetic.
+# `forward` keeps both and the tanh is computed once. With $1 - t^2 = (1 - t)(1 + t)$ the slope
+# becomes $y' = \frac12\,(1 + t)\,(1 + x\,(1 - t)\,u')$, which `backward` builds from the inside out.
+# Each line works on the array of the line before, in place: to make a new array for every step would
+# cost more time than the arithmetic.
 
 # %% tags=["export"]
 class GELU(Module):
@@ -420,6 +422,9 @@ show(figure, "The highest pre-activation of each unit after training against bef
 # %% [markdown]
 # Set `far` to 3 and run the last two cells again. What can a ReLU network still learn when all of
 # its units are dead, and which parameter does that?
+#
+# Only the bias of the last layer still gets a gradient. It becomes the mean of the targets, and the
+# network says that number for every input.
 #
 # How dead a unit is can be read off before any training. `draw_units` multiplies the fresh weights
 # by `size` and subtracts `push` from the biases. On the left it counts the units by their highest

@@ -50,7 +50,7 @@ with np.errstate(all="ignore"):    # NumPy would warn; we look at the result
 #
 # We choose the largest score of the row for $m$. Then the largest exponent is 0, nothing
 # overflows, and the sum is at least 1, so that we never divide by 0. Here the module
-# `numpygpt/nn/functional.py` starts. It holds functions; the layers around them come at the end.
+# `numpygpt/nn/functional.py` starts. It holds functions; layers around them follow.
 
 # %% tags=["export"] module="nn/functional.py"
 """softmax, log_softmax, cross-entropy, and the Softmax layer. Derived in chapter 05."""
@@ -107,8 +107,8 @@ print("loops and arrays agree:", np.allclose(softmax_loop(x), softmax(x)))
 # \frac{1}{s}\,\frac{\partial e^{x_i}}{\partial x_j} -
 # \frac{e^{x_i}}{s^2}\,\frac{\partial s}{\partial x_j}$$
 #
-# In the first term, $e^{x_i}$ depends on $x_j$ only if $i = j$: that is the $\delta_{ij}$ of chapter
-# 1. In the second, $\partial s/\partial x_j = e^{x_j}$:
+# In the first term, $e^{x_i}$ depends on $x_j$ only if $i = j$: that is chapter 1's $\delta_{ij}$. In
+# the second, $\partial s/\partial x_j = e^{x_j}$:
 #
 # $$\frac{\partial p_i}{\partial x_j} =
 # \frac{e^{x_i}}{s}\,\delta_{ij} - \frac{e^{x_i}}{s}\,\frac{e^{x_j}}{s}$$
@@ -139,8 +139,8 @@ print("column sums", np.abs(jacobian.sum(axis=0)).round(4))
 # $$dx_j = p_j \left( dp_j - \sum_i dp_i\, p_i \right)$$
 #
 # The rules of chapter 1 lead to the same place: softmax is an exponential, entry by entry, and then
-# its `Share`. The sum is the same for the whole row: the mean of `dp`, weighted by the probabilities. So the
-# $V \times V$ Jacobian never has to be built. That matters: $V$ is about 50,000 in GPT-2.
+# `Share`. The sum is the same for the whole row: the mean of `dp`, weighted by the probabilities. So
+# the $V \times V$ Jacobian never has to be built. That matters: $V$ is about 50,000 in GPT-2.
 # `np.vecdot` multiplies two arrays and sums along an axis, in one go.
 
 # %% tags=["export"]
@@ -295,7 +295,8 @@ except ValueError as error:
 # After all these fractions and logarithms, **the gradient is what the model said minus what was
 # true**. And the division by $p_t$, dangerous if $p_t$ is tiny, is gone. In the code, $x$
 # is called `logits`, and $dx$ is `dlogits`. The code starts from $p$ and takes 1 from it at the
-# target of each row: nothing else of $y$ is needed.
+# target of each row: nothing else of $y$ is needed. `dloss`, the upstream gradient, is a number, and
+# 1 where the loss comes last.
 
 # %% tags=["export"]
 def cross_entropy_backward(logits, targets, dloss=1.0):
@@ -373,10 +374,12 @@ panel = interactive(drag, target=IntSlider(2, min=0, max=4), **logits)
 panel
 
 # %% [markdown]
+# Neither happens. The push on the target is $1 - p_t$, between 0 and 1; on any other id it is $-p_i$,
+# never above 0.
+#
 # ## The layer
 #
-# `CrossEntropyLoss` goes into a module of its own, `numpygpt/nn/loss.py`. It is the last layer in
-# training, so its upstream gradient `dloss` is a number, and usually 1.
+# `CrossEntropyLoss` goes into a module of its own, `numpygpt/nn/loss.py`.
 
 # %% tags=["export"] module="nn/loss.py"
 """CrossEntropyLoss: softmax and negative log-likelihood in one. Derived in chapter 05."""
@@ -468,7 +471,8 @@ show(figure, "Left: cross-entropy grows in a straight line as the model gets mor
 # probability is near 1. In cross-entropy, the logarithm's $1/p_t$ cancels that factor.
 #
 # Let the margin run from -1000 to 1000 and run the two cells again. Before you do: does either
-# loss break, and does either push ever get larger than 1?
+# loss break, and does either push ever get larger than 1? (Neither: the cross-entropy ends at 1000,
+# and its push at 1.)
 #
 # ## Exercises
 #

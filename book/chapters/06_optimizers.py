@@ -26,8 +26,7 @@ for lr in (0.020, 0.078, 0.082):
 # than two.
 #
 # **The question of this chapter: what should a step be, given the gradient?** We derive four
-# answers: momentum, Adam, weight decay done right, and a rate that changes over time. The gradient
-# itself stays as it is.
+# answers: momentum, Adam, weight decay done right, and a rate that changes over time.
 #
 # ## Shapes
 #
@@ -44,9 +43,8 @@ for lr in (0.020, 0.078, 0.082):
 #
 # ## A model with two parameters
 #
-# We put the valley into a `Module` of chapter 2, with `x` for the place of its lowest point, so
-# that every optimizer of this chapter can drive it. $L = \frac12 \sum_i k_i (p_i - x_i)^2$ gives
-# $dp_i = k_i (p_i - x_i)$ and $dx_i = -dp_i$.
+# We put the valley into a `Module` of chapter 2, with `x` for the place of its lowest point.
+# $L = \frac12 \sum_i k_i (p_i - x_i)^2$ gives $dp_i = k_i (p_i - x_i)$ and $dx_i = -dp_i$.
 
 # %% tags=["widget"]
 from numpygpt.nn import Module
@@ -69,7 +67,7 @@ def backward(self, dloss=1.0):
     return -dp
 
 # %% [markdown]
-# The check of chapter 1 comes first, here as always. Two lines that say `right` are what we want.
+# The check of chapter 1 comes first.
 
 # %%
 from numpygpt import gradcheck
@@ -81,8 +79,8 @@ print(gradcheck(Valley(), rng.normal(size=2), rng=rng))
 # ## SGD: how large may a step be?
 #
 # **Stochastic gradient descent** (SGD) is gradient descent with the gradient of a batch, a random
-# part of the data, instead of all of it. For the valley we can say exactly what it does. Put $dp_i = k_i (p_i - x_i)$ into
-# the update:
+# part of the data, instead of all of it. For the valley we can say exactly what it does. Put
+# $dp_i = k_i (p_i - x_i)$ into the update:
 #
 # $$p_i - x_i \leftarrow (p_i - x_i) - \text{lr}\, k_i (p_i - x_i) = (1 - \text{lr}\, k_i)(p_i -
 # x_i)$$
@@ -138,9 +136,9 @@ def step(self):
         p -= self.lr * v
 
 # %% [markdown]
-# With `momentum=0`, `v` is the gradient and this is plain SGD. Two small methods more: `zero_grad`
-# hands on to the model, and `state` gives what a training run must save to go on later as if it had
-# not stopped.
+# With `momentum=0`, `v` is the gradient and this is plain SGD. Three more methods: `zero_grad` hands
+# on to the model, `state` gives what a training run must save to go on later, and `load_state` puts
+# it back.
 
 # %% tags=["export"]
 @add_to_class(SGD)
@@ -207,7 +205,7 @@ for t in range(200):
 print(f"always 1: v = {v_same:.4f}      1, -1, 1, ...: |v| = {abs(v_flip):.4f}")
 
 # %% [markdown]
-# Ten times the step along the valley, about half of it across. Now in our valley, 60 steps each:
+# Ten times the step along the valley, about half a step across. Now in our valley, 60 steps each:
 
 # %%
 momentum_path = descend(lambda model: SGD(model, lr=0.035, momentum=0.9))
@@ -215,8 +213,8 @@ for name, path in [("SGD", sgd_path), ("momentum 0.9", momentum_path)]:
     print(f"{name:14} distance from the lowest point: {np.linalg.norm(path[-1]):.4f}")
 
 # %% [markdown]
-# Momentum 0.9 has so much speed here that it runs past the lowest point and swings back, as the
-# figure below will show. It still ends closer than SGD. In a network people take 0.9, and accept
+# Momentum 0.9 has so much speed here that it runs past the lowest point and swings back. It still ends
+# closer than SGD. In a network people take 0.9, and accept
 # the swing.
 #
 # **Before you run the next cell:** a loop forgets `zero_grad()`, so `g` is the sum of all gradients
@@ -234,26 +232,22 @@ print("loss at every 12th step:", loss_of_path[::12].round(1))
 # A sum that forgets nothing is momentum without friction: it swings for ever. That is how a missing
 # `zero_grad` looks from the outside. The loss goes down, then up, then down.
 #
-# Adam, which comes next, keeps two such memories. It calls them $m$ and $v$, and its $v$ is not the
-# $v$ of SGD: both names are the field's.
-#
 # ## Adam: every parameter its own rate
 #
 # SGD's step is proportional to the gradient, and that is odd: where the hill is steep, the step
-# should be *short*. **Adam** (adaptive moment estimation; Kingma and Ba, 2014) divides a
-# mean of the gradient by its typical size, the root of a mean of its square, entry by entry:
+# should be *short*. **Adam** (adaptive moment estimation) divides a mean of the gradient by its
+# typical size, the root of a mean of its square, entry by entry. Its $v$ is not that of SGD; both
+# names are the field's:
 #
 # $$m_t = \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \qquad v_t = \beta_2 v_{t-1} + (1 - \beta_2)\,
 # g_t^2$$
 #
-# Both are **exponential moving averages** that start at 0. So they are too small at first. How much
-# too small? Unroll one:
+# Both are **exponential moving averages** that start at 0. So they are too small at first. Unroll one:
 #
 # $$m_t = (1 - \beta_1) \sum_{s=1}^{t} \beta_1^{t-s} g_s$$
 #
 # The weights sum to $(1 - \beta_1)(1 + \beta_1 + \dots + \beta_1^{t-1}) = 1 - \beta_1^t$, not to 1.
-# Divide by that sum, and a mean comes out whose weights sum to 1. This is Adam's **bias
-# correction**:
+# Divide by that sum, and they do. This is Adam's **bias correction**:
 #
 # $$\hat m_t = \frac{m_t}{1 - \beta_1^t} \qquad \hat v_t = \frac{v_t}{1 - \beta_2^t} \qquad p
 # \leftarrow p - \text{lr}\, \frac{\hat m_t}{\sqrt{\hat v_t} + \text{eps}}$$
@@ -276,8 +270,8 @@ print(f"with correction: m_hat / sqrt(v_hat) = {m_hat / math.sqrt(v_hat):.4f}")
 #
 # ## Adam: index by index, then in place
 #
-# First the plain version: every number on its own, the sums written out over the whole history as
-# in the formulas above. It stores all gradients and is slow. It is our witness.
+# First a witness, plain and slow: every number on its own, the sums over the whole history as in the
+# formulas.
 
 # %%
 def adam_by_index(p, gradients, lr, beta1=0.9, beta2=0.999, eps=1e-8):
@@ -292,7 +286,7 @@ def adam_by_index(p, gradients, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     return p
 
 # %% [markdown]
-# Now the class. `weight_decay` comes with the next section; with 0 it does nothing.
+# Now the class. `weight_decay` has a section below; with 0 it does nothing.
 
 # %% tags=["export"] module="optim/adam.py"
 """Adam, with the decoupled weight decay of AdamW. Derived in chapter 06."""
@@ -395,9 +389,9 @@ for name, changes in (("all of it", {}), ("t forgotten", {"t": 0})):
     print(f"{name}: the same as 60 steps at once: {np.array_equal(model.p, whole)}")
 
 # %% [markdown]
-# An update rule has no backward pass, so `gradcheck` has nothing to check here. What we have is the
-# witness: the same random gradients to both, and the parameters after each step compared.
-# `check_adam` names the first step that differs.
+# An update rule has no backward pass, so `gradcheck` has nothing to check here. Instead, `check_adam`
+# gives the same random gradients to the class and to the witness, and names the first step after
+# which the parameters differ.
 
 # %%
 def check_adam(adam_class, steps=7):
@@ -417,8 +411,7 @@ def check_adam(adam_class, steps=7):
 print(check_adam(Adam))
 
 # %% [markdown]
-# Break it on purpose: the same class without the bias correction, one of the most common slips in
-# hand-written Adams.
+# Break it on purpose: the same class without the bias correction, a common slip.
 #
 # **Before you run the next cell:** at which step is it caught, and with which ratio?
 
@@ -452,13 +445,12 @@ for name, make in (("SGD", lambda m: SGD(m, lr=0.01)), ("Adam", lambda m: Adam(m
 
 # %% [markdown]
 # Adam's steps have the units of the parameter, not those of the gradient. A rate means the same in
-# every layer: about how far an entry moves per step. And the flat axis gets the same step as the
-# steep one.
+# every layer: about how far an entry moves per step.
 #
 # ## Three paths over one valley
 #
-# The figure asks: what does each rule do with the two directions? Look at the zigzag of the first,
-# the swing of the second, and the direction in which the third sets out.
+# Look at the zigzag of the first, the swing of the second, and the direction in which the third sets
+# out.
 
 # %% tags=["widget"]
 from coursekit.figures import BLUE, ORANGE, show, subplots
@@ -491,8 +483,8 @@ show(figure, "Contour lines of a long valley with the paths of three optimizers,
 # is. Adam's first step is as long along $p_0$ as along $p_1$. It overshoots, too: $m$ is a kind of
 # momentum.
 #
-# What do $\beta_1$, $\beta_2$ and the bias correction each do to Adam's path? `draw_adam` shows the
-# path beside the length of every step, in units of `lr`. First without the correction.
+# `draw_adam` shows Adam's path beside the length of every step, in units of `lr`. First without the
+# correction.
 #
 # **Before you look:** where does the curve on the right begin?
 
@@ -517,8 +509,8 @@ figure = draw_adam(lr=0.5, beta1=0.9, beta2=0.999, correction=False)
 
 # %% [markdown]
 # It begins at 3.16 on both axes, and the first few steps are the longest of all: just where Adam
-# knows least. Switch the correction on and off. Then look for a $\beta_1$ with which the path does not overshoot.
-# And what is left of Adam when both betas are 0? (In a notebook that is running you see sliders.)
+# knows least. Switch the correction on. With which $\beta_1$ does the path no longer overshoot along
+# $p_0$? And what is left of Adam when both betas are 0? (In a running notebook you see sliders.)
 
 # %% tags=["skip-execution", "widget"]
 from ipywidgets import FloatSlider, SelectionSlider, interactive
@@ -530,9 +522,9 @@ panel = interactive(
 panel
 
 # %% [markdown]
-# With both at 0, $m$ is $g$ and $\sqrt v$ is $|g|$: every step is exactly `lr` long on both axes, up
-# or down by the sign of the gradient alone. So the path reaches the lowest point and then jumps to
-# and fro around it, unless a step happens to land on it.
+# With $\beta_1 = 0.5$ it does not overshoot. With both betas at 0, $m$ is $g$ and $\sqrt v$ is $|g|$:
+# every step is exactly `lr` long on both axes, up or down by the sign of the gradient alone. So the
+# path reaches the lowest point and then jumps to and fro around it.
 #
 # ## Weight decay: L2 is not AdamW
 #
@@ -543,7 +535,7 @@ panel
 # $$p - \text{lr}\,(g + \lambda p) = (1 - \text{lr}\,\lambda)\, p - \text{lr}\, g$$
 #
 # In Adam it is not: there $\lambda p$ goes through the division by $\sqrt{\hat v}$ with the rest.
-# **AdamW** (Loshchilov and Hutter, 2017) takes the decay out of the gradient: first $p \leftarrow
+# **AdamW** takes the decay out of the gradient: first $p \leftarrow
 # (1 - \text{lr}\,\lambda)\, p$, then Adam's step. That is the line with `weight_decay` in `step`;
 # $\lambda$ is `weight_decay`. It skips arrays with one dimension: there is no reason to pull a bias
 # to 0.
@@ -580,8 +572,7 @@ print(f"(1 - lr * decay) ** 1000 = {(1 - 0.01 * 0.1) ** 1000:.2f}")
 # ## Clipping: one bad batch must not undo a thousand good ones
 #
 # Now and then a batch gives a gradient a hundred times as long as the others. **Clipping by norm**
-# (Pascanu, Mikolov and Bengio, 2013) takes all gradients of the model as one long vector and
-# shortens it to at most `max_norm`:
+# takes all gradients of the model as one long vector and shortens it to at most `max_norm`:
 #
 # $$\lVert g \rVert = \sqrt{\textstyle\sum_{\text{arrays}} \sum_i g_i^2} \qquad g \leftarrow g \cdot
 # \min\left(1, \frac{\text{max\_norm}}{\lVert g \rVert}\right)$$
@@ -619,8 +610,7 @@ def clip_grad_norm(model, max_norm):
 
 # %% [markdown]
 # A gradient of $(3, 4)$ has the norm 5. We clip it at 1, then at 10, then we spoil one entry. The
-# norm that comes back is the one *before* clipping: worth logging, because it shows trouble before
-# the loss does.
+# norm that comes back is the one *before* clipping.
 
 # %%
 model = Valley()
@@ -630,8 +620,8 @@ for g, max_norm in (([3, 4], 1), ([3, 4], 10), ([3, np.inf], 1)):
     print(f"g = {g}, max_norm = {max_norm:2}: norm {norm:.1f}, afterwards {model.dp.round(4)}")
 
 # %% [markdown]
-# The last line is left as it was, on purpose. No factor mends an infinite gradient. The loop that
-# sees `inf` come back should stop.
+# No factor mends an infinite gradient, so the last one is left as it was. A loop that sees `inf` come
+# back should stop.
 #
 # ## Schedules: large steps first, small ones last
 #
@@ -742,8 +732,8 @@ show(figure, "Learning rate against update. The warm-up cosine rises in a line t
 # %% [markdown]
 # ## Experiment: how forgiving is each optimizer?
 #
-# A small network of chapters 3 to 5 learns to tell two spirals apart; the left half of the figure
-# below shows the 200 points. Each optimizer gets 200 updates at each of eleven rates, from the same
+# A small network of chapters 3 to 5 learns to tell two spirals apart; the figure below shows their 200
+# points. Each optimizer gets 200 updates at each of eleven rates, from the same
 # start. The question: over how wide a range of rates does it learn?
 #
 # **Before you look:** as the rate grows, which of the three will be the first to learn? And which
@@ -800,10 +790,10 @@ for name, values in losses.items():
           f"from {min(learned):.2f} to {max(learned):.2f}")
 
 # %% [markdown]
-# SGD needs a rate a hundred times higher than Adam, which puts it next to the cliff on the right:
-# two rates are left to it. Adam learns at five, from 0.01 to 1. It forgives a rate that is not
-# quite right, which is one reason why most language models are trained with it. The price is
-# memory. Adam keeps two more arrays for each parameter, SGD with momentum one.
+# Adam is the first to learn and the first to fail. SGD needs a rate a hundred times higher, which
+# puts it next to the cliff on the right: two rates are left to it. Adam learns at five, from 0.01 to
+# 1. It forgives a rate that is not quite right, one reason why most language models are trained with
+# it. The price is memory: Adam keeps two more arrays for each parameter, SGD with momentum one.
 #
 # Try it: change `momentum` to 0.99, or Adam's `betas`, and run the cells again.
 
@@ -823,13 +813,12 @@ for name, values in losses.items():
 #
 # ## Recap
 #
-# - We built SGD with momentum, Adam with AdamW's decay, clipping by norm, and two schedules.
-# - Plain SGD and Adam were checked against independent formulas: $(1 - \text{lr}\,k)^t$ for SGD,
-#   sums over the whole history for Adam.
+# - Plain SGD was checked against the formula with $(1 - \text{lr}\,k)^t$, Adam against sums over the
+#   whole history.
 # - Momentum is a sum that forgets; Adam divides a mean by a size; the bias correction makes the
 #   weights of its means sum to 1.
-# - This chapter exports `numpygpt/optim/`: `sgd.py`, `adam.py`, `clip.py`, `lr_scheduler.py`.
-# - Next: chapter 7, A first language model: all of this, put to work on Shakespeare.
+# - The next cell writes SGD, Adam with AdamW's decay, clipping and two schedules to `numpygpt/optim/`.
+# - Next: A first language model, trained on Shakespeare.
 
 # %%
 export("06_optimizers")

@@ -154,8 +154,7 @@ from coursekit.figures import GREY, POSITIVE, show, subplots
 names = ["↵" if c == "\n" else "␣" if c == " " else c for c in chars]
 figure, ax = subplots(size=(8.4, 7.4))
 image = ax.imshow(P, cmap=POSITIVE, norm=PowerNorm(0.5, 0, 1))    # brings out small ones
-ax.set_xticks(range(V), names, fontsize=7)
-ax.set_yticks(range(V), names, fontsize=7)
+for axis in (ax.xaxis, ax.yaxis): axis.set_ticks(range(V), names, fontsize=7)
 ax.set(xlabel="next character", ylabel="character", title="P(next | character)")
 figure.colorbar(image, label="probability", shrink=0.7)
 show(figure, "A 63 by 63 grid of probabilities, characters on both axes. Row q is bright in column "
@@ -166,8 +165,9 @@ show(figure, "A 63 by 63 grid of probabilities, characters on both axes. Row q i
 print(f"P(u | q) = {P[id_of['q'], id_of['u']]:.2f},  P(space | ,) = {P[id_of[','], id_of[' ']]:.2f}")
 
 # %% [markdown]
-# A capital stands at the start of a word or in a name that is all capitals, never after a small
-# letter. The even tint of the rows `&`, `X` and `Z` is our smoothing.
+# It is row `q`. A capital stands at the start of a word or in a name that is all capitals, never
+# after a small letter. The even tint of the rows of rare characters, such as `&` and `X`, is our
+# smoothing.
 #
 # ## The same table, learned
 #
@@ -176,7 +176,7 @@ print(f"P(u | q) = {P[id_of['q'], id_of['u']]:.2f},  P(space | ,) = {P[id_of[','
 # 0 elsewhere. So the bigram is a `Linear(V, V, bias=False)`.
 #
 # What does gradient descent find? Let position $m$ of the $M$ pairs have the first character $i_m$
-# and the target $t_m$. Chapter 5 gives the gradient of its logits, $\frac1M (p - y)$:
+# and the target $t_m$. Chapter 5 gives the gradient $dl$ of its logits, $\frac1M (p - y)$:
 #
 # $$dl_{mj} = \frac1M \left( P_{i_m j} - \delta_{j t_m} \right)$$
 #
@@ -205,8 +205,7 @@ from numpygpt.nn.functional import cross_entropy, log_softmax, softmax
 class CountsLoss(Module):
     """loss = -Σ C log softmax(W) / Σ C.  W: logits, C: counts, both (rows, V)."""
 
-    def __init__(self, C):
-        self.C = C
+    def __init__(self, C): self.C = C
 
     def forward(self, W):
         self.W = W
@@ -287,9 +286,8 @@ ax.axhline(pair_loss(val_counts, P), color=GREY, linewidth=0.8)
 ax.text(1.2, 2.4885, "counted, alpha = 1", va="bottom", color="#555555")
 ax.set(xscale="log", xlim=(1, None), ylim=(2.44, 2.56), xlabel="step", ylabel="nats per character")
 ax.legend()
-show(figure, "Loss against step. Trained on the text alone, the training loss keeps falling while "
-             "the validation loss turns upwards after about a hundred steps. With one more of each "
-             "pair the validation loss settles on the line of the counted table.")
+show(figure, "Loss against step. On the text alone the training loss keeps falling, the validation loss "
+             "turns upwards near step 100; with one more of each pair it settles on the table's line.")
 
 # %%
 best = text_only[:, 1].argmin()
@@ -388,6 +386,7 @@ class SwappedMLP(MLP):
 def contexts(at, K):
     return ids[at[:, None] + np.arange(-K, 0)]      # (B, K)
 
+# %%
 def train(net, K, steps, lr=1e-2):
     rng = np.random.default_rng(7)
     optimizer, losses, norms = Adam(net, lr), [], []
@@ -408,8 +407,7 @@ def train(net, K, steps, lr=1e-2):
 
 # %%
 K = 5
-def new_net(kind, K=K):
-    return WithLoss(kind(V, K, C=16, H=128, rng=np.random.default_rng(7)))
+def new_net(kind, K=K): return WithLoss(kind(V, K, C=16, H=128, rng=np.random.default_rng(7)))
 
 def smooth(losses, width=25):
     return losses[: len(losses) // width * width].reshape(-1, width).mean(axis=1)
@@ -489,9 +487,8 @@ for name, _, _, validation in (table[0], table[1], table[3]):
     ax.text(len(losses), validation + 0.02, name, ha="right", va="bottom", color="#555555")
 ax.set(xlabel="step", ylabel="nats per character", ylim=(1.5, 4.4))
 ax.legend(loc="upper center", bbox_to_anchor=(0.45, 0.85))
-show(figure, "Training loss of the MLP over 3,000 steps. It starts at the line of ln V, passes the "
-             "unigram's and the bigram's lines within the first steps and levels off at about 1.7. "
-             "A dot shows its validation loss, a little higher, at about 1.9.")
+show(figure, "Training loss of the MLP over 3,000 steps. It starts at ln V, soon passes the unigram's and "
+             "the bigram's lines and levels off near 1.7. A dot shows its validation loss, about 1.9.")
 
 # %% [markdown]
 # From almost 6 bits per character to under 2.8, and the MLP has only about five times as many
@@ -532,8 +529,8 @@ for row in zip_longest(*columns, fillvalue=""):
 # %% [markdown]
 # The unigram has the right letters. The bigram has vowels after consonants and words of a plausible
 # length. The MLP has speakers, one real and one invented, with their colons, capitals at the start
-# of lines, and many English words. None of them knows what it says: five characters are about one
-# word.
+# of lines (the long ones are wrapped here), and many English words. None of them knows what it says:
+# five characters are about one word.
 #
 # ## Experiment: how much context helps?
 #
@@ -551,16 +548,14 @@ for length in lengths:
 
 # %%
 figure, ax = subplots(size=(6, 3.2))
-for values, style, name in zip(np.array(found).T, ("o-", "s--"), ("training", "validation"),
-                               strict=True):
+for values, style, name in zip(np.array(found).T, ("o-", "s--"), ("training", "validation")):
     ax.plot(lengths, values, style, label=name)
 ax.axhline(pair_loss(val_counts, P), color=GREY, linewidth=0.8)
 ax.text(12, 2.48, "bigram, validation", ha="right", va="top", color="#555555")
 ax.set(xlabel="characters of context, K", ylabel="nats per character", xticks=lengths)
 ax.legend()
-show(figure, "Loss after 600 steps against the context length. It falls steeply from one to three "
-             "characters, is lowest near five and rises slowly towards twelve, for training and "
-             "validation alike.")
+show(figure, "Training and validation loss after 600 steps against the context length. Both fall "
+             "steeply from one to three characters, are lowest near five, rise slowly towards twelve.")
 
 # %% [markdown]
 # With one character the MLP knows what the bigram knows, and comes close to it. The second and
