@@ -19,7 +19,7 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 # Training a GPT needs millions of slopes, from formulas that we derive by hand. Sooner or later one
 # will be wrong. That raises no error; the model learns a little worse, or not at all. **How do we
 # prove that a formula for a slope is right, when all we can do is measure?** The answer is a function,
-# `gradcheck`, that we will run on every layer of the book.
+# `gradcheck`, for every layer of the book.
 #
 # ## Shapes
 #
@@ -153,7 +153,7 @@ figure = draw(1e-15)
 # slope depends on where they happen to lie.
 #
 # **Before you drag:** at which $\epsilon$ do the stairs become too small to be seen? And as it grows
-# on, which secant leaves the tangent first? (In a running notebook you see a slider here.)
+# on, which secant leaves the tangent first? (A running notebook has a slider here.)
 
 # %% tags=["skip-execution", "widget"]
 from ipywidgets import IntSlider, interactive
@@ -622,7 +622,7 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
     return GradReport(rows)
 
 # %% [markdown]
-# Every line of the report is an array whose entries all agree.
+# Each line of the report is an array that agrees.
 
 # %%
 s = rng.normal(0, 0.5, size=3)
@@ -632,8 +632,9 @@ print(gradcheck(Share(), rng.uniform(1, 2, size=(5, 3)), rng=rng))
 # %% [markdown]
 # ## Break it on purpose
 #
-# Here are four easy mistakes in `Scale`. **Before you run the third cell, which checks them:** for each
-# class, which array will be named, and will the mistake be explained?
+# A check that has never failed proves nothing. Here are four easy mistakes in `Scale`. **Before you
+# run the third cell, which checks them:** for each class, which array will be named, and will the
+# mistake be explained?
 
 # %%
 class MeanNotSum(Scale):
