@@ -632,9 +632,9 @@ print(gradcheck(Share(), rng.uniform(1, 2, size=(5, 3)), rng=rng))
 # %% [markdown]
 # ## Break it on purpose
 #
-# A check that has never failed proves nothing. Here are four easy mistakes in `Scale`. **Before you
-# run the third cell, which checks them:** for each class, which array will be named, and will the
-# mistake be explained?
+# A check that has never failed proves nothing. Here are four easy mistakes in `Scale`.
+# **Before you run the third cell, which checks them:** for each class, which array will be named,
+# and will the mistake be explained?
 
 # %%
 class MeanNotSum(Scale):
