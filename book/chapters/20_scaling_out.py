@@ -611,12 +611,12 @@ show(figure, "Speed-up against the number of ranks, beside a line of perfect spe
 #
 # $$t(p) = \frac{6 n D}{p F} + 2(p-1)\left(\alpha + \frac{n}{p}\beta\right).$$
 #
-# The **efficiency** is $t(1) / (p \, t(p))$. A dot in the figure is where each rank has one row of the
-# batch left. First one of our size: 3.2 million parameters, 16 windows of
+# The **efficiency** is $t(1) / (p \, t(p))$. First one of our size: 3.2 million parameters, 16 windows of
 # 128, a core of $5 \cdot 10^{10}$ operations a second, a network of 10 GB/s. Then GPT-3: $1.75 \cdot 10^{11}$
 # parameters and batches of 3.2 million tokens, in windows of 2,048 (Brown and others, *Language Models are
 # Few-Shot Learners*, 2020). It does not fit into one device, so let 64 devices hold one copy and be one
-# "rank": of $10^{14}$ operations a second each, with 25 GB/s each and two bytes a number.
+# "rank": of $10^{14}$ operations a second each, with 25 GB/s each and two bytes a number. In the figure a
+# dot marks where each rank has one row of the batch.
 
 # %%
 def efficiency(p, n, D, F, alpha, beta):
@@ -647,7 +647,7 @@ show(figure, "Efficiency against the number of ranks on a logarithmic axis: both
              "one window.")
 
 # %% [markdown]
-# Our small model runs out of rows before it runs out of network: with 16 windows a rank more has
+# Our small model runs out of rows before it runs out of network: with 16 windows a 17th rank has
 # nothing to read. GPT-3's large batch has rows for more than a thousand copies, and loses half of its
 # machine near there. Beyond that, data parallelism stops paying. A larger batch would help the
 # efficiency and not the learning: past some size, twice the batch no longer halves the number of
@@ -678,5 +678,5 @@ export("20_scaling_out")
 # - The gradient of a batch is the sum of its shards' gradients, each weighted by its rows.
 # - Ranks that start alike and step with the same sum stay alike, bit for bit.
 # - A ring all-reduce sends less than two buckets a rank, and pays its latency $2(p-1)$ times.
-# - A rank that is lost ends all; the checkpoint goes on, on any number of ranks.
+# - A rank that is lost ends all; the run goes on from its checkpoint, on any number of ranks.
 # - We exported `numpygpt/distributed.py`. Next: GPT-2, whose published weights fit our layers.
