@@ -53,9 +53,9 @@ axes.plot(ks, by_place, "s-", color=BLUE, label="validation is the last tenth")
 axes.set(xticks=ks, ylim=(0, 1.05), xlabel="k, characters of context in the dictionary",
          ylabel="part of the characters predicted")
 axes.legend()
-show(figure, "Accuracy of a dictionary model against its context length. With validation windows drawn "
-             "by chance it rises towards 1; with the last tenth as validation it peaks early and falls "
-             "to 0.")
+show(figure, "Accuracy of a dictionary model against its context length. With validation windows "
+             "drawn by chance it rises towards 1; with the last tenth as validation it peaks early "
+             "and falls to 0.")
 
 # %% [markdown]
 # The two splits give opposite advice. Drawn by chance, the validation windows overlap with
@@ -107,7 +107,7 @@ print("3 - 5 in two unsigned bytes:", int((np.array([3], "<u2") - np.array([5], 
 # It wraps around in silence: 70,000 turns into $70{,}000 - 65{,}536$. So a file of bytes needs a
 # description beside it: the type, the length, the vocabulary size, and the SHA-256 digest, a
 # fingerprint of 64 hexadecimal digits that changes when any byte does. We put it in a small JSON
-# file, a *sidecar*. And the ids are checked before they are narrowed.
+# file, a *sidecar*. And the ids are checked before they are squeezed into two bytes.
 #
 # The next cells go into the package as `numpygpt/data.py`.
 
@@ -255,8 +255,8 @@ print("id too large:", complaint(lambda: write_tokens(path, np.array([3, 70_000]
 #
 # Where do we cut? At nine tenths of the *text*, before it is encoded. If we cut at nine
 # tenths of the *tokens*, each tokenizer would put the cut at another character, and their
-# validation losses would speak of different texts. Chapter 13's bits per character only compare
-# on the same characters. The next cell shows how far the cut would move, for 200,000 characters.
+# validation losses would speak of different texts. Chapter 13's bits per character can be compared
+# only on the same characters. The next cell shows how far the cut would move, for 200,000 characters.
 
 # %%
 from numpygpt.tokenizers.bpe import BPETokenizer
@@ -269,8 +269,8 @@ for tokenizer in (CharTokenizer.train(piece), BPETokenizer.train(piece, vocab_si
     print(f"{tokenizer.kind:5} nine tenths of the tokens end at character {len(kept):,}")
 
 # %% [markdown]
-# `prepare` cuts the text, encodes both parts and writes the files. Two helpers read a saved
-# tokenizer of whichever kind it is.
+# `prepare` cuts the text, encodes both parts and writes the files; the command `numpygpt datagen`,
+# which the error messages name, calls it. Two helpers read a saved tokenizer of whichever kind it is.
 
 # %% tags=["export"]
 def prepare(text, tokenizer, folder, val_fraction=0.1):
@@ -315,8 +315,8 @@ def load_tokenizer(path):
         raise DataError(f"{path} is not a tokenizer ({error}): {again}") from None
 
 # %% [markdown]
-# The whole of Shakespeare's nine plays, one token a character. The last characters of the
-# training part and the first of the validation part show the cut.
+# Now the whole of our text, nine plays, one token a character. The last characters of the training
+# part and the first of the validation part show the cut.
 
 # %%
 n_train, n_val = prepare(text, CharTokenizer.train(text), folder)
@@ -369,25 +369,23 @@ print("predicted:", sorted({int(ten[s + t + 1]) for s in range(N - T) for t in r
 def draw_window(start, block_size):
     text = "First Citizen: speak, speak"
     N, T = len(text), block_size
-    fits = start <= N - T - 1
     figure, ax = subplots(size=(8, 1.9), margins={"left": 0.09, "bottom": 0.28, "top": 0.86})
-    for y, shift in enumerate((None, 0, 1)):  # the text, x, y
-        begin, end = (0, N) if shift is None else (start + shift, start + shift + T)
-        token_row(ax, y, [None] * begin + list(text[begin:end].ljust(end - begin, "?")),
-                  known=[True] * N + [False] * T)
+    for y, begin, end in ((0, 0, N), (1, start, start + T), (2, start + 1, start + 1 + T)):
+        row = [None] * begin + list(text[begin:end].ljust(end - begin, "?"))
+        token_row(ax, y, row, known=[True] * N + [False] * T)
     ax.axvline(N, color=GREY, linewidth=0.8)
-    ax.set(yticks=range(3), yticklabels=["tokens", "x", "y"], xlim=(0, N + 4), xlabel="position",
-           title=f"N - T = {N - T} starts: " + (f"{start} is one" if fits else f"{start} is too late"))
+    verdict = "is one" if start <= N - T - 1 else "is too late"
+    ax.set(yticks=range(3), yticklabels=["tokens", "x", "y"], xlim=(0, N + 4), xlabel="position")
+    ax.set_title(f"N - T = {N - T} starts: {start} {verdict}")
     ax.invert_yaxis()
-    show(figure, "Three rows of boxes: the tokens of a text, the window x, and y, one token later. "
-                 "Grey boxes lie behind the end of the text.")
+    show(figure, "Rows of boxes: the tokens of a text, x, and y, one token later. Grey: past the end.")
     return figure
 
 # %%
 figure = draw_window(start=6, block_size=8)
 
 # %% [markdown]
-# Push the window to the right until a grey box comes up, a target that there is not. Is that where
+# Push the window to the right until a grey box comes up, a target that does not exist. Is that where
 # the formula says? Then try other block sizes. (In a notebook that is running you see sliders.)
 
 # %% tags=["skip-execution", "widget"]
@@ -469,8 +467,8 @@ for b in range(3):
 # ## Check it, then break it
 #
 # Nothing here is differentiable, so there is no gradient to check. But the loader makes promises,
-# and a promise can be checked. On ten tokens 300 draws see every start. Then: `y` is `x` one token
-# later, all tokens but the first are predicted, and all but the last are read.
+# and a promise can be checked. On ten tokens, 300 draws see every start. So `y` must be `x` one token
+# later, every token but the first must be predicted, and none may lie past the last.
 
 # %%
 def check_loader(loader_class):
@@ -558,10 +556,9 @@ show(figure, "Part of the training text seen against batches. The counted points
              "minus e to the minus epochs, below the straight line of reading end to end.")
 
 # %% [markdown]
-# The formula and the count agree. A run of 2,000 batches leaves about a quarter of the text unread. That
-# is the price of a loader
-# without memory. Where every token must be read once, shuffle the windows of each pass instead,
-# and store their order with the run.
+# The formula and the count agree. A run of 2,000 batches leaves about a quarter of the text unread.
+# That is the price of a loader without memory. Where every token must be read once, shuffle the
+# windows of each pass instead, and store their order with the run.
 #
 # ## Export
 

@@ -80,18 +80,19 @@ for n in (81, 82, 83):
 # %%
 figure, axes = subplots(size=(6, 3.2))
 axes.plot(range(60, 121), losses[59:], color=BLUE, label="without a break")
-axes.plot(range(80, 121), losses[79:80] + resumed_losses, "--", color=ORANGE, label="weights kept, the rest new")
+resumed_curve = losses[79:80] + resumed_losses
+axes.plot(range(80, 121), resumed_curve, "--", color=ORANGE, label="weights kept, the rest new")
 axes.axvline(80, color=GREY, linestyle=":")
 axes.set(xlabel="step", ylabel="validation loss (nats per character)")
 axes.legend()
-show(figure, "Validation loss from step 60 to 120. The run that was stopped after step 80 and resumed from its "
-             "weights alone jumps upwards after the break and then takes a course of its own.")
+show(figure, "Validation loss from step 60 to 120. The run that was resumed after step 80 from its "
+             "weights alone jumps upwards there and then takes a course of its own.")
 
 # %% [markdown]
 # The loss jumps after the break. That it is lower some time later is chance: the second run reads
 # other batches now and is another run. So the weights are not the run.
-# **What is the whole state of a training run, and how do we keep it safe?** Then a run that is killed
-# and resumed can go on as if nothing had happened.
+# **What is the whole state of a training run, and how do we keep it safe?** Then a run that was
+# killed can go on as if nothing had happened.
 #
 # ## The state, and its shapes
 #
@@ -148,15 +149,6 @@ def digest_of(arrays):
     return digest.hexdigest()
 
 # %% [markdown]
-# **Before you run the next cell:** do a (2, 3) and a (3, 2) array of zeros have the same bytes? The
-# same digest?
-
-# %%
-a, b = np.zeros((2, 3)), np.zeros((3, 2))
-print("same bytes:", a.tobytes() == b.tobytes())
-print("same digest:", digest_of({"W": a}) == digest_of({"W": b}))
-
-# %% [markdown]
 # To save, we use the trick of chapter 15: write beside the file, then rename. One line is new. The
 # operating system keeps written bytes in memory for a while; `os.fsync` waits until they are on the
 # disk. Without it, a power failure can leave the new name on an empty file.
@@ -183,7 +175,8 @@ def save_checkpoint(path, arrays, meta):
     write_beside(Path(path), write)
 
 # %% [markdown]
-# To read, we open the file and take it apart. `allow_pickle=False` refuses a file with a pickle in it.
+# To read, we take the file apart; `allow_pickle=False` refuses one with a pickle in it. Much can be
+# wrong there, and must become one clear line.
 
 # %% tags=["export"]
 def _read(path):
@@ -195,9 +188,6 @@ def _read(path):
     intact = digest_of(everything) == expected
     content = json.loads(str(everything.pop("__json__")))
     return everything, content["version"], content["meta"], intact
-
-# %% [markdown]
-# Much can be wrong there, and must become one clear line.
 
 # %% tags=["export"]
 def load_checkpoint(path):
@@ -232,8 +222,8 @@ arrays, meta = load_checkpoint(path)
 print(arrays["W"].tolist(), "rng state survives:", meta["rng"] == rng.bit_generator.state)
 
 # %% [markdown]
-# Then we break it on purpose: the file cut at half its length, as an ordinary write leaves it when
-# the power fails; one weight changed by a program that leaves the digest as it was; a pickle.
+# Then we break it on purpose: the file cut at half its length; one weight changed by a program that
+# leaves the digest as it was; a pickle; and a file that is not there.
 
 # %%
 (folder / "half.npz").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -252,8 +242,7 @@ for name in ("half.npz", "changed.npz", "pickle.npz", "nowhere.npz"):
 # %% [markdown]
 # A checkpoint of a model also carries its configuration and its tokenizer, so that one file is
 # enough to build both again. All arrays of a run share one dict, told apart by a prefix such as
-# `model.`; `part` picks those of one prefix. The weights of the new model are random, until those of
-# the file replace them.
+# `model.`; `part` picks those of one prefix.
 
 # %% tags=["export"]
 def part(arrays, prefix):
@@ -300,7 +289,7 @@ def load_model(path, dtype=np.float32):
 # So each part goes backward with the upstream gradient $1/A$ in place of 1, and `+=` does the sum. To
 # check it with [chapter 1](01_gradients.ipynb)'s `gradcheck`, we wrap the loop into a layer: forward
 # gives the loss of the whole batch, backward goes through two parts, with a `factor` that we can get
-# wrong. Between the parts nothing is cleared.
+# wrong.
 
 # %%
 class InTwoParts(Module):
@@ -328,8 +317,7 @@ report = gradcheck(InTwoParts(small, factor=1 / 2), ids, targets, rng=rng)
 print(len(report.rows), "arrays right")
 
 # %% [markdown]
-# Now we forget the factor, a bug that people do write. **Before you run the next cell:** by how much
-# will the gradients be off?
+# Now we forget the factor. **Before you run the next cell:** by how much will the gradients be off?
 
 # %%
 try:
@@ -367,10 +355,9 @@ for kind, lr in ((SGD, 0.1), (Adam, 1e-3)):
 #
 # The loss of one batch is a noisy measurement. The mean of $n$ independent batches is less noisy: its
 # *standard error*, the standard deviation of such means, is $\sigma/\sqrt{n}$, with $\sigma$ the
-# standard deviation of one batch (chapter 10 met the same root). Here are 200 batches of validation
-# windows, read by the resumed model of the first section. **Before you run the next cell:** $\sigma$
-# will turn out to be 0.064. How many batches do you need to tell apart two models whose losses differ
-# by 0.02?
+# standard deviation of one batch. Here are 200 batches of validation windows, read by our resumed
+# model. **Before you run the next cell:** $\sigma$ will turn out to be 0.064. How many batches do you
+# need to tell apart two models whose losses differ by 0.02?
 
 # %%
 loader = DataLoader(val_tokens, 12, 32, rng=np.random.default_rng(3))
@@ -389,12 +376,11 @@ print(f"standard deviation of 20 means of 10 batches: {groups.std(ddof=1):.3f}")
 # %% [markdown]
 # About as predicted. One batch, or ten, cannot tell two models apart whose losses differ by 0.02; 200
 # can. It also helps to evaluate on the *same* batches every time: then the difference of two
-# evaluations is the model's and not the draw's. They come from a generator of their own, since how often
-# a run evaluates must not change what it trains on.
+# evaluations is the model's and not the draw's.
 #
 # ## The Trainer
 #
-# Now we build the loop for keeps. First the imports, and the error of a run that has gone astray.
+# Now we build the loop for keeps, and begin with the error of a run that has gone astray.
 
 # %% tags=["export"] module="training.py"
 """The training loop: accumulate, clip, step, evaluate, resume. Derived in chapter 16."""
@@ -415,7 +401,7 @@ class DivergedError(ArithmeticError):
 
 # %% [markdown]
 # The settings of a run are, as those of the model in [chapter 12](12_gpt.ipynb), a frozen dataclass,
-# which refuses impossible values by name, before hours are spent.
+# which refuses impossible values by name.
 
 # %% tags=["export"]
 def _problem(name, value):
@@ -451,12 +437,6 @@ class TrainConfig:
             if problem := _problem(name, value):
                 raise ValueError(f"{name}={value} {problem}")
 
-# %%
-try:
-    TrainConfig(beta2=1.0)
-except ValueError as error:
-    print(error)
-
 # %% [markdown]
 # The loop asks two things of the model: the loss of a batch, and its gradient. How they are computed
 # need not concern it, so they have a class of their own, the **engine**. This one sends the whole
@@ -481,7 +461,8 @@ class LayersEngine:
 
 # %% [markdown]
 # The trainer holds what the table of states lists. The generator of `[seed, 1]` draws the batches to
-# train on; that of `[seed, 2]`, below, is independent of it and draws those to evaluate on.
+# train on. Another one, of `[seed, 2]`, draws those to evaluate on, since how often a run evaluates must
+# not change what it trains on.
 
 # %% tags=["export"]
 class Trainer:
@@ -503,9 +484,6 @@ class Trainer:
     def batches(self, tokens, rng):
         """Return the loader of batches of `tokens`, to train on or to evaluate with."""
         return DataLoader(tokens, self.config.batch_size, self.block_size, rng=rng)
-
-# %% [markdown]
-# The gradients come from `accumulate` batches, each with the factor that we derived.
 
 # %% tags=["export"]
 @add_to_class(Trainer)
@@ -543,7 +521,7 @@ def step(self):
     return {**record, "tokens_per_s": tokens / (time.perf_counter() - start)}
 
 # %% [markdown]
-# An evaluation draws the same batches every time. `run` does all steps, and evaluates now and then.
+# `run` does all steps, and evaluates now and then.
 
 # %% tags=["export"]
 @add_to_class(Trainer)
@@ -568,7 +546,7 @@ def run(self):
         yield record
 
 # %% [markdown]
-# And the state, out and in. One update can throw the weights so far off that they overflow, with a
+# And the state. One update can throw the weights so far off that they overflow, with a
 # loss that was still finite before it. Such weights must not replace a good checkpoint, so they have
 # no state.
 
@@ -601,8 +579,8 @@ def load_state(self, arrays, meta):
 # %% [markdown]
 # ## Killed and resumed
 #
-# The test that the first section asked for. One trainer does 40 steps. Another is stopped
-# after 25; its state goes through a file into a third, which does the other 15.
+# One trainer does 40 steps. Another is stopped after 25; its state goes through a file into a third,
+# which does the other 15.
 
 # %%
 config = TrainConfig(batch_size=8, max_iters=40, lr=3e-3, warmup_iters=10, accumulate=2)
@@ -634,10 +612,10 @@ print("largest difference of the weights:", gap(unbroken, third))
 
 # %% [markdown]
 # Every bit. Floating-point addition gives the same result for the same numbers in the same order,
-# and the state holds all the numbers. (Another machine may add in another order.)
+# and the state holds all the numbers.
 #
-# Is each part of the state needed? `forget` replaces one by what the trainer `fresh` has, which has
-# done no step.
+# Is each part of the state needed? `forget` replaces one by that of a trainer, `fresh`, that has done no
+# step.
 
 # %%
 def forget(missing, arrays, meta, fresh):
@@ -648,9 +626,9 @@ def forget(missing, arrays, meta, fresh):
     return arrays | forgotten, meta
 
 # %% [markdown]
-# Two trainers take up the run at step 25, one with all of the state and one without that part. We
-# measure how far their weights drift apart. **Before you run the cells:** five parts are left out in
-# turn, `m`, `v` and `t` of Adam, the step, and the generator. Which one does the most harm?
+# Two trainers take up the run at step 25, one with the whole state and one without that part. How far do
+# their weights drift apart? **Before you run the cells:** we leave out `m`, `v` and `t` of Adam, the step,
+# and the generator in turn. Which one does the most harm?
 
 # %%
 def drift_without(missing):
@@ -679,14 +657,13 @@ for missing, (color, style) in zip(parts, styles):
     axes.plot(range(26, 41), drifts[missing], style, ms=4, color=color, label=f"without {missing}")
 axes.set(xlabel="step", ylabel="largest weight difference", yscale="log")
 axes.legend()
-show(figure, "How far the weights drift from an unbroken run when one part of the state is left out, on a "
-             "logarithmic axis: thousandths to hundredths for four parts, hundreds without Adam's v.")
+show(figure, "How far the weights drift when one part of the state is left out, on a logarithmic "
+             "axis: by thousandths to hundredths for four parts, by hundreds without Adam's v.")
 
 # %% [markdown]
 # With nothing left out, the two agree to the last bit. Each of the five matters. Without `v` the
 # model is ruined: Adam divides the mean of many gradients by the size of a single one, and where that
-# one happens to be tiny, the weight is thrown far away. If you write a trainer of your own, this
-# experiment is the test to start with.
+# one happens to be tiny, the weight is thrown far away.
 #
 # ## A log that survives
 #
@@ -744,9 +721,9 @@ print("resumed from step 1:", read_metrics(path))
 # %% [markdown]
 # ## It learns
 #
-# Now 2,000 steps of the real thing. The learning rate rises for 100 steps and then falls along a
-# cosine. Loss and norm come with each record. We add two instruments. The first lets the model write,
-# one character after the other, as in [chapter 7](07_first_language_model.ipynb).
+# Now 2,000 steps of the real thing. Loss, learning rate and norm come with each record. We add two
+# instruments. The first lets the model write, one character after the other, as in
+# [chapter 7](07_first_language_model.ipynb).
 
 # %%
 from numpygpt.nn.functional import softmax
@@ -767,7 +744,6 @@ def write(model, n_chars=110):
 watched = ["wte.W", "blocks.0.attn.qkv.W", "blocks.1.ffn.fc2.W"]
 
 def watched_step(trainer):
-    """One step of the trainer; its record, with the ratio of each watched matrix."""
     params = trainer.model.params()
     before = {name: params[name].copy() for name in watched}
     record = trainer.step()
@@ -806,14 +782,11 @@ print(f"clipping acted in {np.mean([r['grad_norm'] > 1 for r in records]):.0%} o
 print(f"guess 0.005 / 0.02 = {0.005 / 0.02}; "
       f"ratio of wte: {ratios[:, 0].max():.3f} at most, {ratios[-100:, 0].mean():.4f} at the end")
 
-# %% [markdown]
-# The instruments side by side, all against the step.
-
 # %%
 def draw_run(loss, norm, ratio, rate):
-    steps = np.arange(1, len(records) + 1)
+    steps, val = np.arange(1, len(records) + 1), [r["val_loss"] for r in evaluated]
     loss.plot(steps, [r["train_loss"] for r in records], color=GREY, lw=0.7, label="training batch")
-    loss.plot(steps[249::250], [r["val_loss"] for r in evaluated], "o-", color=ORANGE, label="validation")
+    loss.plot(steps[249::250], val, "o-", color=ORANGE, label="validation")
     loss.axhline(math.log(tokenizer.vocab_size), color=BLUE, linestyle=":", label="ln V")
     norm.plot(steps, [r["grad_norm"] for r in records], color=GREEN, lw=0.7)
     norm.axhline(config.grad_clip, color=BLACK, linestyle=":")
@@ -823,15 +796,15 @@ def draw_run(loss, norm, ratio, rate):
 # %%
 figure, panels = subplots(2, 2, size=(9, 5.6), sharex=True)
 draw_run(*panels.flat)
-names = ["loss (nats per character)", "gradient norm before clipping", "update-to-weight ratio", "learning rate"]
+names = ["loss (nats per character)", "norm before clipping", "update-to-weight ratio", "learning rate"]
 for ax, name in zip(panels.flat, names):
     ax.set(ylabel=name)
 panels[1, 0].set(yscale="log", xlabel="step"); panels[1, 1].set(xlabel="step")
 panels[0, 0].legend(); panels[1, 0].legend(fontsize=8)
-show(figure, "Four plots over 2,000 steps. The loss falls from ln V, fast at first, training and validation "
-             "together. The gradient norm falls from 2 to below 1, then rises slowly to about 1.8, with spikes. "
-             "The ratios of three matrices rise to a few hundredths and fall to about a thousandth. The learning "
-             "rate rises for 100 steps and falls along a cosine.")
+show(figure, "Four plots over 2,000 steps. Training and validation loss fall together from ln V. "
+             "The gradient norm falls from 2 to below 1, then rises slowly to about 1.8, with "
+             "spikes. Three ratios rise to a few hundredths and fall to a thousandth. The learning "
+             "rate rises, then falls along a cosine.")
 
 # %% [markdown]
 # Training and validation loss stay together: the run has read half of the text, and little of it twice,
@@ -842,25 +815,17 @@ show(figure, "Four plots over 2,000 steps. The loss falls from ln V, fast at fir
 # The ratio stays far below the guess of 0.25, for Adam moves a weight by the whole learning rate only
 # where all gradients of late point the same way. It falls with the learning rate and ends near 0.001,
 # which many people take for a healthy size. Were one of the three lines a hundred times higher or lower
-# than the others, we would look there first.
-#
-# And what does it write?
+# than the others, we would look there first. And the samples:
 
 # %%
 for step, sample in samples.items():
     print(f"--- step {step} ---\n{sample}\n")
 
 # %% [markdown]
-# First all characters are equally likely. After 100 steps spaces come at the distances of words. After
-# 500, vowels stand between consonants and a line begins with a capital. After 2,000 there is a speaker
-# with a colon, in a name that nobody has, and here and there a word of English.
+# At first all characters are equally likely. After 100 steps spaces come at the distances of words;
+# after 500, vowels stand between consonants; after 2,000 there is a speaker, with a name that nobody has,
+# and here and there a word of English.
 #
-# How fast was that on your machine?
-
-# %% tags=["measurement"]
-print(f"{np.median([r['tokens_per_s'] for r in records]):,.0f} tokens per second")
-
-# %% [markdown]
 # ## Experiment: better, or lucky?
 #
 # Would a lower learning rate have been better? Two curves cannot say: another seed gives other first
@@ -887,15 +852,15 @@ for (lr, values), color, style in zip(curves.items(), (BLUE, ORANGE), ("o-", "s-
     axes.plot(at, values.mean(axis=0), style, color=color, label=f"lr {lr}, mean of 3 seeds")
 axes.set(xlabel="step", ylabel="validation loss\n(nats per character)")
 axes.legend()
-show(figure, "Validation loss over 300 steps for two learning rates, each the mean of three seeds inside a band "
-             "from lowest to highest. The band of rate 0.005 is several times as wide and holds almost all of "
-             "the other one; the means are close together.")
+show(figure, "Validation loss for two learning rates, each the mean of three seeds inside a band "
+             "from lowest to highest. The band of rate 0.005 is several times as wide as the "
+             "other; the means are close.")
 
 # %% [markdown]
 # They overlap from the first evaluation to the last. The best of the six runs has the high rate, and so
-# has the worst: with one seed each, either rate could have won, by more than the difference of the means.
-# What three seeds do show is the width: at the high rate much more depends on chance. Try it: give both
-# rates ten seeds, or a third rate. Do you still know which is better?
+# has the worst: with one seed each, either rate could have won. What three seeds do show is the width: at
+# the high rate much more depends on chance. Try it: give both rates ten seeds, or add a third rate. Can you
+# say then which is better?
 #
 # ## When it goes wrong
 #

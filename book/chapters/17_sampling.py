@@ -60,8 +60,9 @@ print(f"in a text of 200 characters: {200 * tail.mean():.0f} from the tail")
 
 # %% [markdown]
 # Each of them is nearly impossible, but together they add up: in each text of a few lines some are
-# drawn, and one that fits nowhere spoils the word that it is in. **How do we draw the next token so that the text is neither a circle
-# nor a mess? And how do we do it without reading the whole text again for every token?**
+# drawn, and one that fits nowhere spoils the word that it is in. **How do we draw the next token so that
+# the text is neither a circle nor a mess? And how do we do it without reading the whole text again for
+# every token?**
 #
 # ## Shapes
 #
@@ -126,7 +127,7 @@ for top_p in (0.7, 0.4):
 # %% [markdown]
 # The vector form sorts all rows at once, cuts them, and puts the numbers back where they came
 # from. It begins `numpygpt/generate.py`. Two choices: the cut by k comes before the cut by p, and
-# the mass for p is that of what k has left, as Hugging Face's transformers does it.
+# the mass for p is that of what k has left, as Hugging Face's library `transformers` does it.
 
 # %% tags=["export"] module="generate.py"
 """Sampling: temperature, top-k, top-p and the KV cache. Derived in chapter 17."""
@@ -229,9 +230,9 @@ panels[0].set_ylabel("probability")
 for color, hatch, label in looks.values():    # bars of height 0, for the legend
     panels[1].bar([0], [0], facecolor=color, hatch=hatch, edgecolor="white", label=label)
 panels[1].legend(loc="center right")
-show(figure, "Two bar charts of next-character probabilities, with their running sums. After 'I ' the "
-             "mass is spread, and top-p keeps more characters than top-k 5; after \"What say'st t\" one "
-             "character has most of the mass, and top-p keeps fewer.")
+show(figure, "Two bar charts of next-character probabilities, with their running sums. After 'I ' "
+             "the mass is spread, and top-p keeps more characters than top-k 5; after \"What "
+             "say'st t\" one character has most of the mass, and top-p keeps fewer.")
 
 # %% [markdown]
 # A fixed k does not know how sure the model is. After `I ` five characters hold little more than half
@@ -243,7 +244,6 @@ show(figure, "Two bar charts of next-character probabilities, with their running
 
 # %% tags=["widget"]
 def draw_kept(prompt, temperature, top_k, top_p):
-    """The model's distribution after `prompt`, and what the three settings leave of it."""
     known = [tokenizer.id_of[c] for c in prompt if c in tokenizer.id_of] or [0]
     z = next_logits(np.array([known]))
     p, kept = softmax(z)[0], next_token_probs(z, temperature, top_k, top_p)[0]
@@ -255,8 +255,7 @@ def draw_kept(prompt, temperature, top_k, top_p):
     axes.set(xlabel="next character", ylabel="probability", ylim=(0, max(0.5, 1.05 * kept.max())),
              title=f"{(kept > 0).sum()} of {len(p)} characters are left")
     axes.legend()
-    show(figure, f"Bars of the next character's probabilities after {prompt!r}: in grey the model's, in "
-                 "blue what temperature, top-k and top-p leave, scaled to sum to 1.")
+    show(figure, f"Probabilities after {prompt!r}: grey, the model's; blue, what the settings leave.")
     return figure
 
 # %%
@@ -264,8 +263,8 @@ figure = draw_kept("ROMEO:\nI ", 0.7, 10, 0.9)
 
 # %% [markdown]
 # Two questions to try. When the model is sure, as after `What say'st t`, which of the two cuts leaves
-# fewer characters? And with top-p at 0.9, how far must you raise the temperature until twice as many
-# are left? (In a notebook that is running you see sliders here.)
+# fewer characters? And with top-k at 63, where it cuts nothing, how far must you raise the temperature
+# until top-p leaves twice as many? (In a notebook that is running you see sliders here.)
 
 # %% tags=["skip-execution", "widget"]
 from ipywidgets import FloatSlider, IntSlider, Textarea, interactive
@@ -316,7 +315,7 @@ print("draw:    ", frequencies(draw).round(2).tolist())
 print("one dart:", frequencies(draw_with_one_dart).round(2).tolist())
 
 # %% [markdown]
-# With one dart, all rows hit the same piece. A batch of 1 has only one row, so there the bug is none.
+# With one dart, all rows hit the same piece. A batch of 1 has only one row, so there nothing is wrong.
 #
 # ## What the past costs
 #
@@ -445,7 +444,7 @@ def _attend(self, attn, x, layer, start, end):
 # Sampling has no backward pass, so no gradient to check. The promise is another one: at every
 # step, the cache gives the logits of the full forward pass over its window. We feed it 110
 # characters of Shakespeare, in two sequences at once, first 5 and then one by one: the window
-# fills up and is halved, more than once. **Before you run it:** after which token is it halved first?
+# fills up and is halved, more than once. **Before you run the cells:** which token halves it first?
 
 # %%
 def check_cache(cache_class, n_tokens=110):
@@ -464,7 +463,8 @@ verdict, sizes = check_cache(KVCache)
 print(verdict, "| window sizes:", sizes[0], "...", sizes[58:62], "...", sizes[90:94], "...")
 
 # %% [markdown]
-# How much does it read? We count the tokens of each pass, for 250 tokens that come one by one.
+# The 64th token fills the window, so the 65th halves it. How much does the cache read? We count the
+# tokens of each pass, for 250 tokens that come one by one.
 
 # %%
 class CountingCache(KVCache):
@@ -487,9 +487,9 @@ axes.plot(n, np.minimum(n, T), color=ORANGE, label="full pass over the window")
 axes.bar(n, reads, width=1, color=BLUE, label="KV cache")
 axes.set(xlabel="new token, number", ylabel="tokens read for it")
 axes.legend(loc="upper right", bbox_to_anchor=(1, 0.95))
-show(figure, "Tokens read for each of 250 new tokens. The full pass reads all of the window: 1, 2, and "
-             "so on up to 64. The cache reads 1 each time, except for spikes of 32 whenever the window "
-             "is full.")
+show(figure, "Tokens read for each of 250 new tokens. The full pass reads all of the window: 1, 2, "
+             "and so on up to 64. The cache reads 1 each time, except for spikes of 32 whenever "
+             "the window is full.")
 
 # %% [markdown]
 # As we said: on average one token more for each new one. Now a tempting improvement: reading half a
@@ -579,8 +579,9 @@ axes.plot(n, n * cached, color=ORANGE, label="full pass for every token")
 axes.plot(n, cached, "--", color=BLUE, label="KV cache")
 axes.set(xlabel="tokens in the window", ylabel="multiplications (millions)", yscale="log")
 axes.legend()
-show(figure, "Multiplications for one new token against the tokens in the window, on a logarithmic axis. "
-             "The full pass grows to 64 times the cost of the cache, which stays almost flat.")
+show(figure, "Multiplications for one new token against the tokens in the window, on a logarithmic "
+             "axis. The full pass grows to 64 times the cost of the cache, which stays almost "
+             "flat.")
 
 # %% tags=["measurement"]
 import time

@@ -49,8 +49,8 @@ for name, way in ways.items():
     print(f"{name:15} {best_ms(way):7.2f} ms")
 
 # %% [markdown]
-# The same arithmetic, and more than ten times as long. So the count of operations does not say how long
-# a program takes. **What does? How fast can a training step be on this machine, and what
+# The same arithmetic, and more than ten times as long. So the count of operations does not tell the time
+# that it takes. **What does? How fast can a training step be on this machine, and what
 # keeps ours from it?** One rule holds for the whole chapter: whatever we make faster must give the
 # same numbers, and a cell shows that it does.
 #
@@ -184,7 +184,7 @@ blas.set(1)    # until we come to threads
 # ## Profile first
 #
 # We time the forward and the backward pass of each kind of layer, and multiply by the number of such
-# layers in the model. **Predict**: which has the longest bar? And how large is the part of attention
+# layers. **Predict**: which has the longest bar? And how large is the part of attention
 # between its two `Linear` layers?
 
 # %%
@@ -195,13 +195,13 @@ block, optimizer = model.blocks[0], Adam(model)
 logits, _ = model(ids, targets)
 
 def both_ways(layer, *inputs):
-    """Milliseconds of forward and backward together."""
     dy = np.ones_like(layer(*inputs))
     return best_ms(layer, *inputs) + best_ms(layer.backward, dy)
 
 # %% tags=["measurement"]
 attn, ffn = block.attn, block.ffn
-linears = [both_ways(attn.qkv, x), both_ways(attn.proj, x), both_ways(ffn.fc1, x), both_ways(ffn.fc2, hidden)]
+pairs = ((attn.qkv, x), (attn.proj, x), (ffn.fc1, x), (ffn.fc2, hidden))
+linears = [both_ways(layer, x) for layer, x in pairs]
 parts = {
     "Linear": n_layer * sum(linears),
     "attention between": n_layer * (both_ways(attn, x) - linears[0] - linears[1]),
@@ -224,15 +224,15 @@ figure, axes = subplots(size=(6, 3))
 colors = [BLUE, PINK] + [ORANGE] * 5 + [GREY]    # products, both, passes over arrays
 axes.barh(list(parts)[::-1], list(parts.values())[::-1], color=colors[::-1])
 axes.set(xlabel="milliseconds of a step", title="blue: products, orange: passes, pink: both")
-show(figure, "Bars of the time that each kind of layer takes in a training step, on one core. The "
-     "Linear layers have by far the longest bar; attention between its Linear layers and the rest follow; "
-     "LayerNorm, ReLU, embedding, loss and optimizer are short.")
+show(figure, "Bars of the time that each kind of layer takes in a training step, on one core. "
+             "Linear has the longest by far; attention and the rest follow; the others are short.")
 
 # %% [markdown]
 # The blue bar is matrix products: few calls, many FLOP a byte. The orange ones are *element-wise
-# passes*: each call reads arrays, does one operation a number, and writes an array. If a part takes
-# the share $f$ of a step and becomes $s$ times as fast, the step takes $1 - f + f/s$ of the time
-# (**Amdahl's law**). A bar of 2% is worth 2% at most.
+# passes*: each call reads arrays, does one operation a number, and writes an array. The pink one has
+# both, and takes more than its 8% of the operations. If a part takes the share $f$ of a step and becomes
+# $s$ times as fast, the step takes $1 - f + f/s$ of the time (**Amdahl's law**). A bar of 2% is worth 2%
+# at most.
 #
 # ## Idea 1: float32
 #
@@ -245,31 +245,19 @@ print("times a Python float:   ", (x * math.sqrt(2)).dtype)
 print("times a float of NumPy: ", (x * np.sqrt(2)).dtype)
 
 # %% [markdown]
-# We break a model on purpose. One LayerNorm in the middle gets its `eps` from NumPy. The loss stays
-# the same, so that no test of numbers can see it. What sees it is a look at the arrays that the layers
-# have kept:
+# We break a copy of the model on purpose: one LayerNorm, that of block 1, gets its `eps` from NumPy. The
+# loss stays the same, so that no test of numbers can see it. What sees it is a look at the arrays that
+# the layers keep. **Predict**: in which of the four blocks are the keys of attention float64?
 
 # %%
-def first_float64(model):
-    """The first layer, in the order of the forward pass, that keeps a float64 array."""
-    for number, block in enumerate(model.blocks):
-        for name in ("ln1", "attn", "ln2"):
-            kept = [a for a in vars(getattr(block, name)).values() if isinstance(a, np.ndarray)]
-            if any(a.dtype == np.float64 for a in kept):
-                return f"blocks.{number}.{name}"
-    return "none"
-
-# %%
-broken = GPT(model.config, rng=np.random.default_rng(0))
-for p, q in zip(broken.params().values(), model.params().values()):
-    p[...] = q
+broken = copy.deepcopy(model)
 broken.blocks[1].ln1.eps = np.float64(1e-5)
-print("the loss is the same: ", same(broken(ids, targets)[1], model(ids, targets)[1]))
-print("first float64 array of the model: ", first_float64(model))
-print("first float64 array of the broken:", first_float64(broken))
+print("the loss is the same:", same(broken(ids, targets)[1], model(ids, targets)[1]))
+print("keys, block by block:", [block.attn.k.dtype.name for block in broken.blocks])
 
 # %% [markdown]
-# What does it cost? Here and for each idea to come we time before and after in turns.
+# One number is enough for all that comes after it. What does it cost? Here and for each idea to come we
+# time before and after in turns.
 
 # %%
 gains = {}
@@ -305,8 +293,8 @@ compare("one product, not N", row_by_row, lambda: rows @ W1)
 # ## Idea 3: fewer passes
 #
 # GELU as the equation has it makes one new array after the other. The layer of
-# [chapter 4](04_activations.ipynb) writes into the arrays that it has made itself, with `*=` and `+=`;
-# never into its argument. `tracemalloc` tells how much memory was in use at most. **Predict**: which of
+# [chapter 4](04_activations.ipynb) writes into the arrays that it has made itself, with `*=` and `+=`.
+# `tracemalloc` tells how much memory was in use at most. **Predict**: which of
 # the two has more arrays of the size of `hidden` at a time?
 
 # %%
@@ -330,8 +318,8 @@ print("the same numbers:", same(as_written(hidden), gelu(hidden)))
 print(f"arrays at a time: {before:.0f} as written, {after:.0f} in place")
 
 # %% [markdown]
-# Neither: Python frees an array as soon as no name holds it. And one of the layer's three is `t`, which
-# it keeps for its backward pass. What it saves is time, for a new array lies in no cache. And beware of
+# Neither: Python frees an array as soon as no name holds it. And one of the layer's three is the tanh,
+# which it keeps for its backward pass. What it saves is time, for a new array lies in no cache. And beware of
 # `**`: NumPy knows the square, but a third power goes through a slow routine for any power.
 
 # %% tags=["measurement"]
@@ -375,49 +363,28 @@ compare("mask by adding", lambda: by_index(scores), lambda: scores + minus_inf)
 # %% [markdown]
 # ## Idea 5: sort, then add runs
 #
-# `np.add.at` of [chapter 8](08_embedding.ipynb) takes one id after another:
+# `np.add.at` of [chapter 8](08_embedding.ipynb) takes one id after another. If we sort the ids, and the
+# rows of `dy` with them, equal ids stand side by side, in *runs*. `np.add.reduceat` adds each run, from
+# its start up to the next start. **Predict** the three sums:
 
 # %%
-some_ids = ids[: B // 2].reshape(-1)                        # (384,)
-dy = x[: B // 2].reshape(-1, C)
-
-def add_at():
-    dW = np.zeros((V, C), np.float32)
-    np.add.at(dW, some_ids, dy)
-    return dW
+print(np.add.reduceat(np.array([1, 2, 3, 4, 5]), [0, 2, 3]))
 
 # %% [markdown]
-# If we sort the ids first, equal ones stand side by side, and `np.add.reduceat` adds each run from its
-# start to the next start:
-
-# %%
-def add_runs():
-    dW = np.zeros((V, C), np.float32)
-    order = np.argsort(some_ids, kind="stable")
-    in_order = some_ids[order]
-    starts = np.flatnonzero(np.diff(in_order, prepend=-1))  # where an id differs from the one before
-    dW[in_order[starts]] = np.add.reduceat(dy[order], starts)
-    return dW
-
-print("the same numbers:", same(add_at(), add_runs()))
-
-# %% tags=["measurement"]
-compare("reduceat for add.at", add_at, add_runs)
+# The first exercise makes a faster backward pass of `Embedding` out of it. The layer itself keeps its one
+# clear line, `np.add.at`: the bar of the token embedding in the profile is short. Here is what the ideas
+# gain, each on its own piece of code:
 
 # %% tags=["measurement"]
 figure, axes = subplots(size=(6, 3.2))
 names = sorted(gains, key=gains.get)
-bars = axes.barh(names, [gains[name] for name in names], color=BLUE)
-axes.bar_label(bars, fmt="%.1f", padding=3)
-axes.axvline(1, color=GREY, linestyle=":")
+bars = axes.barh(names, [gains[name] - 1 for name in names], left=1, color=BLUE)
+axes.bar_label(bars, [f"{gains[name]:.1f}" for name in names], padding=3)
 axes.set(xscale="log", xlabel="times as fast as before, on one core")
 show(figure, "Bars of how many times as fast each idea made its own piece of code, on a logarithmic "
      "axis. Multiplying instead of raising to the third power gains most.")
 
 # %% [markdown]
-# Each bar is about its own piece of code. What it is worth to the step, Amdahl's law says: the bar of the
-# token embedding in the profile is short, so `Embedding` keeps its one clear line, `np.add.at`.
-#
 # ## Idea 6: share the batch out over threads
 #
 # There are more cores than one. OpenBLAS can use them within a product, but not in the passes, where
@@ -432,48 +399,34 @@ show(figure, "Bars of how many times as fast each idea made its own piece of cod
 # $$\frac{\partial L}{\partial W} = \sum_s \frac{B_s}{B} \, \frac{\partial L_s}{\partial W} .$$
 #
 # No layer mixes two sequences, so that a piece needs nothing from the others. The factor is the
-# **share**. As a loop, in float64, with uneven pieces. **Predict**: where do we end up without shares,
-# with the mean of the three losses?
+# **share**. Here are seven sequences in pieces of 1, 2 and 4. **Predict**: which one is the loss of the
+# batch, the mean of the three losses, or their sum by shares?
 
 # %%
 small = GPT(GPTConfig(11, 5, 2, 3, 6), rng=rng, dtype=np.float64)
+small.wte.W *= 20    # a new model gives nearly the same loss to all
 few = rng.integers(0, 11, (2, 7, 5))    # ids and targets of 7 sequences
-
-def in_pieces(share_of):
-    """Loss and gradient of wpe, from pieces of 1, 2 and 4 sequences."""
-    small.zero_grad()
-    loss = 0.0
-    for s in (slice(0, 1), slice(1, 3), slice(3, 7)):
-        share = share_of(s)
-        loss += share * small(few[0, s], few[1, s])[1]
-        small.backward(share)
-    return loss, small.wpe.dW.copy()
-
-# %%
-small.zero_grad()
-expected = LayersEngine(small).backprop(*few), small.wpe.dW.copy()
-for name, share_of in [("B_s / B", lambda s: (s.stop - s.start) / 7), ("1 / 3  ", lambda s: 1 / 3)]:
-    agree = [np.allclose(a, b, rtol=1e-10) for a, b in zip(in_pieces(share_of), expected)]
-    print(f"share {name}: loss right: {agree[0]}, gradient right: {agree[1]}")
+losses = [small(few[0, s], few[1, s])[1] for s in (slice(0, 1), slice(1, 3), slice(3, 7))]
+by_shares = np.average(losses, weights=[1, 2, 4])
+print(f"batch {small(*few)[1]:.4f}, mean {np.mean(losses):.4f}, by shares {by_shares:.4f}")
 
 # %% [markdown]
-# With pieces of one size the mean of means would be right, and the mistake would pass every test.
+# With pieces of one size the mean would be right, too, and the mistake would pass every test.
 #
 # Python has a lock that lets one thread at a time run Python code. NumPy releases it while it works
-# on an array. So threads help us, and would not help a loop in Python:
+# on an array. So threads help us, and would not help a loop in Python. (On a machine with one core, or
+# one that is busy, neither gains.)
 
 # %%
 pool = ThreadPoolExecutor(2)
-
-def two_at_once(work):
-    for job in [pool.submit(work), pool.submit(work)]:
-        job.result()
+many = np.concatenate([hidden] * 16)    # enough work to be worth waking a thread
 
 def compare_threads(name, work):
-    compare(f"{name}, two at once", lambda: (work(), work()), lambda: two_at_once(work), rounds=20)
+    two_at_once = lambda: list(pool.map(lambda _: work(), range(2)))
+    compare(f"{name}, two at once", lambda: (work(), work()), two_at_once, rounds=20)
 
 # %% tags=["measurement"]
-compare_threads("np.tanh of an array", lambda: np.tanh(np.tanh(np.tanh(hidden))))
+compare_threads("np.tanh of an array", lambda: np.tanh(np.tanh(np.tanh(many))))
 compare_threads("a sum in Python", lambda: sum(i for i in range(200_000)))
 
 # %% [markdown]
@@ -517,7 +470,7 @@ class ThreadedEngine:
         self.models = [model] + [twin(model) for _ in range(self.threads - 1)]
         self.pool = ThreadPoolExecutor(self.threads)
 # %% [markdown]
-# A piece has a limit to its size, since it takes memory. The number of pieces is a multiple of the
+# A piece takes memory, so its size has a limit. The number of pieces is a multiple of the
 # number of threads where the batch is large enough.
 
 # %% tags=["export"]
@@ -561,8 +514,7 @@ def loss(self, x, y):
     """Return the mean loss of the batch."""
     return self.share_out(lambda model, x, y, share: model(x, y)[1] * share, x, y)
 # %% [markdown]
-# `backward` of a model takes the factor that scales its gradient: here goes the share. At the end the
-# twins' gradients are added to the model's own.
+# `backward` of a model takes the factor that scales its gradient: here goes the share.
 
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
@@ -583,7 +535,7 @@ def backprop(self, x, y, scale=1.0):
             total[name] += g
     return loss
 # %% [markdown]
-# The check: loss and every gradient against the whole batch in one go. Then twice the same, bit by bit.
+# The check: loss and every gradient against the whole batch at once. Then twice the same, bit by bit.
 
 # %%
 def results(engine):
@@ -595,7 +547,7 @@ expected = results(LayersEngine(small))
 for threads, piece_tokens in [(1, 5), (2, 1000), (3, 10)]:
     got = results(ThreadedEngine(small, threads, piece_tokens))
     agree = all(np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(got, expected))
-    print(f"{threads} threads, pieces of at most {piece_tokens:4} tokens: right: {agree}")
+    print(f"threads: {threads}, pieces of at most {piece_tokens:4} tokens: right: {agree}")
 
 # %%
 first, second = (results(ThreadedEngine(small, 3, 10)) for _ in range(2))
@@ -603,8 +555,7 @@ print("the same bits:", all(np.array_equal(a, b) for a, b in zip(first, second))
 
 # %% [markdown]
 # **Before you run the next cell**, rank the three: one thread; two threads that OpenBLAS uses within
-# each product; two threads of ours with half the batch each, BLAS limited to one. (On a machine with one
-# core, or one that is busy, none can gain. A BLAS thread that waits for a busy core can even lose.)
+# each product; two threads of ours with half the batch each, BLAS limited to one.
 
 # %%
 def on_blas_threads(n):
@@ -624,6 +575,9 @@ for name, ms in zip(runs, times):
     print(f"{name:20} {ms:6.1f} ms: {times[0] / ms:.2f} times as fast, {1000 * N / ms:,.0f} tokens/s")
 
 # %% [markdown]
+# Our threads meet once a step. Those of BLAS meet in every product, and where one must wait for a core,
+# they can even lose.
+#
 # ## Pieces against memory
 #
 # The forward pass keeps arrays for the backward pass, so that memory grows with the number of tokens in
@@ -633,11 +587,8 @@ for name, ms in zip(runs, times):
 # %%
 large = rng.integers(0, V, (2, 48, T))
 piece_tokens = [3072, 1024, 256, 64]    # 48, 16, 4, 1 sequences
-engines = [ThreadedEngine(model, threads=1, piece_tokens=n) for n in piece_tokens]
-peaks = []
-for engine in engines:
-    engine.models[0] = twin(model)    # without the arrays that an earlier pass has left
-    peaks.append(peak(engine.backprop, *large) / 1e6)
+engines = [ThreadedEngine(twin(model), threads=1, piece_tokens=n) for n in piece_tokens]
+peaks = [peak(engine.backprop, *large) / 1e6 for engine in engines]
 print("one pass needs more than 5 times the memory of pieces of 4:", peaks[0] > 5 * peaks[2])
 
 # %% tags=["measurement"]
@@ -648,12 +599,13 @@ for axes, values, color, label in zip(panels, (peaks, times), (GREEN, BLUE), lab
     bars = axes.bar([str(n) for n in piece_tokens], values, color=color)
     axes.bar_label(bars, fmt="%.0f")
     axes.set(xlabel="tokens in a piece, of 3,072", ylabel=label)
-show(figure, "Two bar charts for one batch in pieces of 3,072, 1,024, 256 and 64 tokens. Peak memory "
-     "falls in proportion to the piece. The time is nearly the same until the smallest pieces, which take longer.")
+show(figure, "Bars for one batch in pieces of 3,072, 1,024, 256 and 64 tokens. Peak memory falls in "
+             "proportion to the piece. The time is nearly the same, and longer for the smallest.")
 
 # %% [markdown]
 # Memory falls with the size of the piece, and the time hardly changes until the pieces are so small that
-# their products have few rows. `PIECE_TOKENS` stays well above that.
+# their products have few rows. `PIECE_TOKENS` stays well above that. One might hope for more speed from
+# pieces whose arrays fit a cache. The bars say no: what a piece gains in its passes it loses in its products.
 #
 # ## The roofline
 #
@@ -664,8 +616,8 @@ show(figure, "Two bar charts for one batch in pieces of 3,072, 1,024, 256 and 64
 # $$\text{FLOP a second} \le \min(P, \; \beta I) .$$
 #
 # Over $I$, on logarithmic axes, that is a slope and then a flat roof. We measure $P$ with a large product
-# and $\beta$ with the sum of arrays that fit in no cache, and then place our own work under the roof. An `exp`
-# is counted as one operation, which flatters the roof: it is many multiplications inside.
+# and $\beta$ with the sum of arrays that fit in no cache, and then place our own work under the roof. An
+# `exp` counts as one operation here, though it is many multiplications inside.
 
 # %%
 from numpygpt.nn.functional import softmax
@@ -676,17 +628,17 @@ def product_point(m, k, n):
 
 points = {f"product {n}": product_point(n, n, n) for n in (16, 64, 1024)}
 points["fc1"] = product_point(N, C, 4 * C)
-q = x.reshape(B, T, H, C // H).swapaxes(1, 2)     # (B, H, T, D)
-points["q kᵀ"] = 2 * N * T * C, 4 * (2 * q.size + scores.size), lambda: q @ q.mT
 
 # %%
 def sum_point(n):
-    u, v, out = (np.ones(n, np.float32) for _ in range(3))
+    u, v, out = np.ones((3, n), np.float32)
     return n, 12 * n, lambda: np.add(u, v, out=out)
 
-points["sum, memory"], points["sum, cache"] = sum_point(2**24), sum_point(2**15)    # 64 MB, 128 KB each
+points |= {"sum, memory": sum_point(2**24), "sum, cache": sum_point(2**15)}    # 64 MB, 128 KB each
 points["exp"] = hidden.size, 8 * hidden.size, lambda: np.exp(hidden)
 points["softmax"] = 5 * scores.size, 32 * scores.size, lambda: softmax(scores)    # five passes
+offsets = {"exp": (-14, -16), "softmax": (7, -4), "product 64": (-14, -16),    # of labels, below
+           "sum, memory": (-78, -4), "sum, cache": (-65, -4)}
 
 # %% tags=["measurement"]
 rates = {name: flop / best_ms(work) / 1e6 for name, (flop, _, work) in points.items()}    # GFLOP/s
@@ -695,26 +647,21 @@ bandwidth = rates["sum, memory"] * 12      # GB/s
 print(f"peak {peak_rate:.0f} GFLOP/s, bandwidth {bandwidth:.0f} GB/s, on one core")
 print(f"the roof is flat from {peak_rate / bandwidth:.1f} FLOP a byte on")
 
-# %%
-offsets = {"exp": (-6, 7), "softmax": (7, -4), "sum, memory": (-12, -25)}    # of labels that would overlap
-
-def draw_point(axes, name, intensity, rate):
-    color = BLUE if "product" in name or name in ("fc1", "q kᵀ") else ORANGE
-    axes.plot(intensity, rate, "o", color=color)
-    axes.annotate(name, (intensity, rate), xytext=offsets.get(name, (4, -11)), textcoords="offset points")
-
 # %% tags=["measurement"]
 figure, axes = subplots(size=(7, 4))
-I = np.geomspace(0.05, 400, 300)
+I, from_cache = np.geomspace(0.05, 400, 300), 12 * rates["sum, cache"]
 axes.plot(I, np.minimum(peak_rate, bandwidth * I), color=GREY, label="roof, from memory")
-axes.plot(I, np.minimum(peak_rate, 12 * rates["sum, cache"] * I), ":", color=GREY, label="roof, from cache")
+axes.plot(I, np.minimum(peak_rate, from_cache * I), ":", color=GREY, label="roof, from cache")
 for name, (flop, size, _) in points.items():
-    draw_point(axes, name, flop / size, rates[name])
-axes.set(xscale="log", yscale="log", xlabel="arithmetic intensity (FLOP a byte)", ylabel="GFLOP/s")
+    color, at = BLUE if "product" in name or name == "fc1" else ORANGE, (flop / size, rates[name])
+    axes.plot(*at, "o", color=color)
+    axes.annotate(name, at, xytext=offsets.get(name, (4, -11)), textcoords="offset points")
+axes.set(xscale="log", yscale="log", xlim=(0.007, 700))    # room for labels
+axes.set(xlabel="arithmetic intensity (FLOP a byte)", ylabel="GFLOP/s")
 axes.legend(loc="lower right")
-show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A grey roof rises and then is "
-     "flat; a dotted one, for data in the cache, lies above it on the slope. Large products lie on the "
-     "flat part; sums, exp and softmax lie far to the left and low.")
+show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A grey roof rises and "
+             "then is flat; a dotted one, for data in the cache, lies above it on the slope. Large "
+             "products lie on the flat part; sums, exp and softmax lie far to the left and low.")
 
 # %% [markdown]
 # Blue points are products, orange ones passes. Large products touch the roof: no code will make them
@@ -737,16 +684,17 @@ print(f"so it runs at {floor_ms / step_ms:.0%} of the peak, and if all the rest 
 
 # %%
 moved = {    # numbers an entry, in NumPy's passes and fused
-    "softmax": (1 + 2 + 2 + 1 + 2, 2),                      # max, subtract, exp, sum, divide
-    "GELU": (2 + 2 + 2 + 3 + 2 + 2 + 3 + 2, 3),             # the lines of GELU.forward; t is kept
-    "Adam, one weight": (2 + 2 + 3 + 2 + 2 + 3 + 3 + 2 + 2 + 2 + 2 + 3 + 3, 7),    # p, g, m, v in; p, m, v out
+    "softmax": (1 + 2 + 2 + 1 + 2, 2),             # max, subtract, exp, sum, divide
+    "GELU": (2 + 2 + 2 + 3 + 2 + 2 + 3 + 2, 3),    # the lines of GELU.forward; the tanh is kept
+    "Adam": (2 + 2 + 3 + 2 + 2 + 3 + 3 + 2 + 2 + 2 + 2 + 3 + 3, 7),    # p, g, m, v in; p, m, v out
 }
 for name, (passes, fused) in moved.items():
-    print(f"{name:17} {passes:2} numbers moved, fused {fused}: at most {passes / fused:.1f} times as fast")
+    print(f"{name:7} {passes:2} numbers, fused {fused}: at most {passes / fused:.1f} times as fast")
 
 # %% [markdown]
-# Good factors, but on the short bars of the profile. A *GPU* raises the roof itself. Let us assume one with 30 TFLOP/s, 5 microseconds to start each
-# operation, and 400 operations a step.
+# Good factors, but on the short bars of the profile. A *GPU*, a processor with thousands of small cores,
+# raises the roof itself. Let us assume one with 30 TFLOP/s, 5 microseconds to start each operation, and
+# 400 operations a step.
 
 # %%
 launches_ms = 400 * 5e-3
@@ -758,46 +706,9 @@ for width in (1, 8):
 # The GPU would spend its time on starting work: our model is too small for it. One of eight times the width
 # is not.
 #
-# ## What did not pay
-#
-# Two ideas sound right, and the clock says no. **Cache blocking**: Adam makes pass after pass over each
-# array. In blocks that fit the smallest cache, all passes but the first should find their numbers there.
-# **Predict** the gain.
-
-# %%
-def adam(p, g, m, v):
-    m *= 0.9
-    m += 0.1 * g
-    v *= 0.99
-    v += 0.01 * g * g
-    p *= 1 - 1e-4
-    p -= 1e-3 * m / (np.sqrt(v) / 0.5 + 1e-8)
-
-def adam_in_blocks(arrays, block):
-    for start in range(0, arrays[0].size, block):
-        adam(*[a[start : start + block] for a in arrays])
-
-# %%
-size = 4 * C * C    # of fc1.W, the largest weight
-both = [[np.full(size, value, np.float32) for value in (1.0, 0.1, 0.2, 0.3)] for _ in range(2)]
-for arrays, block in zip(both, (size, 4096)):
-    adam_in_blocks(arrays, block)
-print("the same bits:", np.array_equal(both[0], both[1]))
-
-# %% tags=["measurement"]
-for block in (size, 16384, 4096, 1024):
-    print(f"Adam in blocks of {block:6,}: {best_ms(adam_in_blocks, arrays, block):.3f} ms")
-
-# %% [markdown]
-# Our largest weight fits the cache of a core as it is, and every block costs another round of calls.
-#
-# **Smaller pieces for speed**: a piece whose arrays stay in the cache should pass through the layers faster.
-# The bars of "Pieces against memory" say otherwise: to the right the time hardly falls, and then it rises. What
-# a piece gains in its passes it loses in its products, which have fewer rows, and in the fixed time of a call.
-#
 # **Experiment.** Set `C = 256`, or `T = 256`, in the cell below "Shapes", and run all cells: which bar of the
-# profile grows faster than the others, and does the share of the peak rise? With more than two cores, put
-# more threads into `runs`.
+# profile grows faster than the others, and does the share of the peak rise? With more cores, put more
+# threads into `runs`.
 #
 # ## Export
 
@@ -809,7 +720,7 @@ export("18_speed")
 # ## Exercises
 #
 # Now write it yourself: [exercises/18_speed.ipynb](../exercises/18_speed.ipynb). A check says what is
-# wrong, counts the lines that run and the memory in use, and `hint("speed-add-rows")` helps.
+# wrong, and `hint("speed-add-rows")` helps.
 #
 # | task | | minutes |
 # |---|---|---|

@@ -113,8 +113,8 @@ for name, n_tokens, loss in [("char", 8, 2.5), ("word", 4, 4.5)]:
 # [Chapter 16](16_training.ipynb) estimated the validation loss from random windows. To compare
 # tokenizers we want exactly the same text for each, and a fair share of context: the first token of
 # a window is predicted from nothing. So each window starts half a window after the one before, and
-# only the second half of its predictions counts. Every token is scored once, except for the first
-# half window.
+# only the second half of its predictions counts. So every token is scored once; only those of the very
+# first half window are not scored at all.
 
 # %%
 from numpygpt.nn.functional import cross_entropy
@@ -197,8 +197,8 @@ for name, size, value in rows:
 #
 # ## Train
 #
-# At steps 0, 100, 500 and 2,000 we measure, and let the model write a few lines. Everything else is
-# the `Trainer` of [chapter 16](16_training.ipynb) with the threads of [chapter 18](18_speed.ipynb).
+# We measure six times on the way, and at steps 0, 100, 500 and 2,000 the model writes a few lines.
+# Everything else is the `Trainer` of [chapter 16](16_training.ipynb) with the threads of [chapter 18](18_speed.ipynb).
 
 # %%
 from numpygpt.engine import ThreadedEngine
@@ -271,16 +271,15 @@ from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
 def characters_read(name, steps):
     return steps * B * T * len(train_text) / len(train[name])
 
-def draw_curve(by_step, by_chars, name, color, style):
-    steps, values = np.array(curves[name]).T
-    by_step.plot(steps, values, style, color=color, label=name)
-    by_chars.plot(characters_read(name, steps)[1:], values[1:], style, color=color, label=name)
+def draw_curves(by_step, by_chars):
+    for name, color, style in [("char", BLUE, "o-"), ("word", ORANGE, "s-"), ("BPE", GREEN, "^-")]:
+        steps, values = np.array(curves[name]).T
+        by_step.plot(steps, values, style, color=color, label=name)
+        by_chars.plot(characters_read(name, steps)[1:], values[1:], style, color=color)
 
 # %%
 figure, (by_step, by_chars) = subplots(1, 2, size=(9, 3.4), sharey=True)
-draw_curve(by_step, by_chars, "char", BLUE, "o-")
-draw_curve(by_step, by_chars, "word", ORANGE, "s-")
-draw_curve(by_step, by_chars, "BPE", GREEN, "^-")
+draw_curves(by_step, by_chars)
 by_chars.axvline(len(train_text), color=GREY, linestyle=":")
 by_chars.text(len(train_text), 5.6, " whole text, once", color="#555555")
 for axes, label in ((by_step, "step"), (by_chars, "characters of the training text read")):
@@ -290,15 +289,15 @@ by_chars.text(8e4, rows[4][2] - 0.03, "lzma", va="top", fontsize=9)
 by_step.set_ylabel("bits per character, validation")
 by_chars.set_xscale("log")
 by_step.legend()
-show(figure, "Bits per character on the validation text for three models. Left, by steps: the word "
-             "and BPE models fall faster than the char model. Right, by characters read, on a "
-             "logarithmic axis: the three are close together, the word model ends last and flattest. "
-             "A thin line marks lzma, which only BPE passes.")
+show(figure, "Bits per character on the validation text. By steps, the word and BPE models fall faster "
+             "than the char model. By characters read, on a logarithmic axis, the three are close "
+             "together, and word ends last and flattest. Only BPE passes a thin line that marks lzma.")
 
 # %%
 for name in tokenizers:
     read = characters_read(name, STEPS)
-    print(f"{name:4}  read {read / 1e6:.1f} million characters, {read / len(train_text):.1f} times the text")
+    print(f"{name:4}  read {read / 1e6:.1f} million characters, "
+          f"{read / len(train_text):.1f} times the text")
 
 # %% [markdown]
 # Read the left plot first. At every step the char model is last, and in the first hundred steps
@@ -308,9 +307,11 @@ for name in tokenizers:
 # Now the bill. More than 1 bit of the word model's number is the price of its unknown words, and
 # no training can lower it. And in the right plot, where all have read equally much *text*, the char
 # model is close to the BPE model and ends ahead of the word model. It read the text less than twice,
-# the word model more than five times. So three sentences are true at once: with equal steps, BPE is
-# best by far; with equal text, it is best by a little; and the MLP of chapter 7, with a fifth of the
-# char model's parameters, comes close to it. A small GPT is a slow starter. The char curve is still
+# the word model more than five times.
+#
+# So three sentences are true at once: with equal steps, BPE is best by far; with equal text, it is best
+# by a little; and the MLP of chapter 7, with a fifth of the char model's parameters, comes close to the
+# char model. A small GPT is a slow starter. The char curve is still
 # falling when it ends, and in the right plot it is the steepest of the three: it has the most to gain
 # from more steps. And where more context made the MLP worse in chapter 7, a GPT reads it with hardly
 # any parameters more; whether that pays, `SCALE = 2` will tell.
@@ -383,22 +384,21 @@ print("the honest model does not:", repeats(models["char"]) < 0.3)
 # find useful to look at when the next letter of a word is wanted?
 
 # %%
-line = "my lord, I will not speak"
+line = "my lord, I will go"
 models["char"](np.array([char.encode(line)]))
 maps = np.concatenate([block.attn.p[0] for block in models["char"].blocks[:2]])   # (2·H, T, T)
 figure, grid = subplots(2, H, size=(10.4, 5.6))
 for i, axes in enumerate(grid.flat):
     axes.imshow(maps[i], cmap="Blues", vmin=0, vmax=1)
     axes.set_title(f"block {i // H}, head {i % H}", fontsize=9)
-    axes.set_xticks(range(len(line)), line.replace(" ", "␣"), fontsize=7)
-    axes.set_yticks(range(len(line)), line.replace(" ", "␣"), fontsize=7)
+    axes.set_xticks(range(len(line)), line.replace(" ", "␣"), fontsize=8)
+    axes.set_yticks(range(len(line)), line.replace(" ", "␣"), fontsize=8)
 show(figure, "Attention weights of eight heads over one line, rows asking, columns read. Some heads "
              "have a dark diagonal one or two places to the left, others dark columns.")
 
 # %% [markdown]
 # The first block looks nearby, and some heads look mostly at the character before. The second
-# block looks far and wide, and some of its heads pick out single characters far back. We can put
-# numbers to it: the mean weight on the character itself, on the one before, and so on.
+# block looks farther back, and spreads its weight over many characters. We can put numbers to it: the mean weight on the character itself, on the one before, and so on.
 
 # %% tags=["measurement"]
 T_line = len(line)
@@ -485,4 +485,5 @@ print("the same losses with the layers of exercises/:",
 # - "The same budget" can mean tokens, characters or arithmetic; the ranking depends on it, so say
 #   which you mean.
 # - A number that is too good is a bug until you have found out why.
-# - This chapter exports nothing: the package is complete, and your own answers fit into it.
+# - This chapter exports nothing: all that a GPT needs is there, and your own answers fit into it.
+# - Next: Scaling out, where several processes train one model.

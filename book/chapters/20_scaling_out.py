@@ -45,7 +45,8 @@ both = new_trainer(1)
 one, two = (trainer.model.params() for trainer in trainers)
 both.model.load_params({name: (one[name] + two[name]) / 2 for name in one})
 print(f"validation loss: {losses[0]:.2f} and {losses[1]:.2f}")
-print(f"of the mean of their weights: {both.evaluate():.2f};  knowing nothing: {np.log(tokenizer.vocab_size):.2f}")
+print(f"of the mean of their weights: {both.evaluate():.2f}")
+print(f"of a model that knows nothing: {np.log(tokenizer.vocab_size):.2f}")
 
 # %% [markdown]
 # The mean of two good models is a bad one. Two runs put the same thing into different places: what
@@ -74,7 +75,7 @@ print(f"of the mean of their weights: {both.evaluate():.2f};  knowing nothing: {
 # the mean over its own rows.
 
 # %%
-x, y, w = np.array([1.0, 2, 0, 3]), np.array([0.0, 1, 1, 1]), 1.0
+x, y, w = np.array([1.0, 2, 0, 3]), np.array([0.0, 1, 0, 1]), 1.0
 slopes = 2 * (w * x - y) * x
 print("each row:", slopes, "  the batch:", slopes.mean())
 print("rank 0:", slopes[:3].mean(), "  rank 1:", slopes[3:].mean())
@@ -169,7 +170,8 @@ class OnRanks(Module):
         self.model, self.p, self.factor = model, p, factor
 
     def forward(self, ids, targets):
-        self.parts = [(ids[r], targets[r]) for r in (shard(len(ids), i, self.p) for i in range(self.p))]
+        rows = [shard(len(ids), rank, self.p) for rank in range(self.p)]
+        self.parts = [(ids[r], targets[r]) for r in rows]
         return sum(len(x) / len(ids) * self.model(x, y)[1] for x, y in self.parts)
 
     def backward(self, dloss):
@@ -241,8 +243,10 @@ print(len(model.grads()), "arrays with", sum(g.size for g in model.grads().value
 # How do $p$ ranks add up their buckets, so that all hold the sum? If all sent theirs to rank 0, that
 # one would receive $p - 1$ buckets while the others wait. The **ring all-reduce** keeps everybody
 # busy. Each bucket is cut into $p$ pieces. In each turn every rank sends one piece to its right
-# neighbour, which adds it to its own, and passes that piece on in the next turn. After $p - 1$ turns
-# each rank holds one finished piece; in another $p - 1$ turns the finished pieces go round.
+# neighbour, which adds it to its own, and passes that piece on in the next turn. Follow piece 0 on three
+# ranks: rank 0 sends its own to rank 1, which sends the sum of two to rank 2, which then has the sum of
+# all three. Pieces 1 and 2 do the same, one and two ranks further on. After $p - 1$ turns each rank
+# holds one finished piece; in another $p - 1$ turns the finished pieces go round, and are copied.
 
 # %%
 def ring_all_reduce(buckets):
@@ -424,10 +428,10 @@ def state(self):
 # ## Real ranks
 #
 # `mpiexec -n 4 program` starts four processes of a program. So we need one in a file of its own, and
-# write it in three parts. The first trains for 60 steps and collects a digest of every rank's weights.
+# write it in four parts. The first finds the other ranks and reads the tokens.
 
 # %%
-train_part = """
+start_part = """
 import json, time
 import numpy as np
 from numpygpt.checkpoint import digest_of
@@ -437,6 +441,13 @@ from numpygpt.training import TrainConfig
 
 world = connect()
 tokens = np.array(json.load(open("tokens.json")))
+"""
+
+# %% [markdown]
+# The second trains for 60 steps and collects a digest of every rank's weights.
+
+# %%
+train_part = """
 shape = GPTConfig(int(tokens.max()) + 1, 16, 1, 2, 24, activation="gelu")
 model = GPT(shape, rng=np.random.default_rng(1), dtype=np.float64)
 config = TrainConfig(batch_size=8, max_iters=60, eval_interval=60, eval_iters=5)
@@ -446,7 +457,7 @@ digests = world.gather(digest_of(model.params()))
 """
 
 # %% [markdown]
-# The second takes times that we look at later: of sums of buckets, from one number to a million. All
+# The third takes times that we look at later: of sums of buckets, from one number to a million. All
 # ranks start together, and the middle one of several times counts.
 
 # %%
@@ -467,7 +478,7 @@ for n in (1, 1_000, 10_000, 100_000, 1_000_000):
 """
 
 # %% [markdown]
-# The third takes the time of a whole step of a larger model, and rank 0 prints all that was found.
+# The fourth takes the time of a whole step of a larger model, and rank 0 prints all that was found.
 
 # %%
 step_part = """
@@ -480,7 +491,7 @@ if world.rank == 0:
     print("found:" + json.dumps(found | {"n": big.model.num_params()}))
 """
 folder = Path(tempfile.mkdtemp())
-program = train_part + sums_part + step_part
+program = start_part + train_part + sums_part + step_part
 for name, content in {"tokens.json": json.dumps(tokens.tolist()), "on_a_rank.py": program}.items():
     (folder / name).write_text(content)
 
@@ -570,7 +581,8 @@ show(figure, "Speed-up against the number of ranks, beside a line of perfect spe
              "line at the number of cores of this machine.")
 
 # %% [markdown]
-# Two things are missing from perfect speed-up. The sums, as printed. And what every rank does in
+# Three things can be missing from perfect speed-up. A core for each rank: where two ranks, or a rank and
+# another program, share one, all wait for the slower. The sums, as printed. And what every rank does in
 # full: clearing the gradients, clipping, and Adam, which do not shrink with the rows.
 #
 # One could start to send the gradients of the last block while the backward pass is still in the
@@ -603,7 +615,8 @@ show(figure, "Speed-up against the number of ranks, beside a line of perfect spe
 # 128, a core of $5 \cdot 10^{10}$ operations a second, a network of 10 GB/s. Then GPT-3: $1.75 \cdot 10^{11}$
 # parameters and batches of 3.2 million tokens, in windows of 2,048 (Brown and others, *Language Models are
 # Few-Shot Learners*, 2020). It does not fit into one device, so let 64 devices hold one copy and be one
-# "rank": of $10^{14}$ operations a second each, with 25 GB/s each and two bytes a number.
+# "rank": of $10^{14}$ operations a second each, with 25 GB/s each and two bytes a number. In the figure a
+# dot marks where each rank has one row of the batch.
 
 # %%
 def efficiency(p, n, D, F, alpha, beta):
@@ -634,7 +647,7 @@ show(figure, "Efficiency against the number of ranks on a logarithmic axis: both
              "one window.")
 
 # %% [markdown]
-# Our small model runs out of rows before it runs out of network: with 16 windows a rank more has
+# Our small model runs out of rows before it runs out of network: with 16 windows a 17th rank has
 # nothing to read. GPT-3's large batch has rows for more than a thousand copies, and loses half of its
 # machine near there. Beyond that, data parallelism stops paying. A larger batch would help the
 # efficiency and not the learning: past some size, twice the batch no longer halves the number of
@@ -665,5 +678,5 @@ export("20_scaling_out")
 # - The gradient of a batch is the sum of its shards' gradients, each weighted by its rows.
 # - Ranks that start alike and step with the same sum stay alike, bit for bit.
 # - A ring all-reduce sends less than two buckets a rank, and pays its latency $2(p-1)$ times.
-# - A rank that is lost ends all; the checkpoint goes on, on any number of ranks.
-# - We exported `numpygpt/distributed.py`.
+# - A rank that is lost ends all; the run goes on from its checkpoint, on any number of ranks.
+# - We exported `numpygpt/distributed.py`. Next: GPT-2, whose published weights fit our layers.

@@ -91,8 +91,8 @@ for i, (byte, color) in enumerate(zip(by_hand, colors)):
 axes.set(xticks=range(0, 17, 8), yticks=range(9), yticklabels=[16 * row for row in range(9)],
          ylabel="byte", xlabel="blue: N, yellow: header, green: b, orange: W")
 axes.invert_yaxis()
-show(figure, "The 133 bytes of the file in rows of sixteen: eight bytes of N, 111 letters of the header, "
-             "eight bytes of b and six of W.")
+show(figure, "The 133 bytes of the file in rows of sixteen: eight bytes of N, 111 letters of the "
+             "header, eight bytes of b and six of W.")
 
 # %% [markdown]
 # There is no code in such a file. A *pickle*, the format that most weights were published in before, is a
@@ -253,7 +253,8 @@ def read_array(path, entry, dtype=None):
 
 
 # %% [markdown]
-# Writing is the reverse. We fill up our headers with spaces, so that no number starts at an odd place.
+# Writing is the reverse. We fill up our headers with spaces, so that every number starts at a multiple
+# of its size.
 
 # %% tags=["export"]
 def write_safetensors(path, arrays):
@@ -504,20 +505,20 @@ print(f"12 masks: {masks:,} bytes; left for the header: {548_105_171 - 4 * P - m
 
 # %%
 sizes = {"124M": (12, 768), "355M": (24, 1024), "774M": (36, 1280), "1558M": (48, 1600)}    # L, C
-parts = np.array([(50257 * C, 1024 * C, L * 4 * C * C, L * 8 * C * C) for L, C in sizes.values()])
+parts = np.array([((50257 + 1024) * C, L * 4 * C * C, L * 8 * C * C) for L, C in sizes.values()])
 
 # %%
 figure, axes = subplots(size=(6, 3))
 left = np.zeros(len(sizes))
-for part, label, color in zip(parts.T / 1e6, ("tokens", "positions", "attention", "feed-forward"),
-                              (YELLOW, GREY, BLUE, SKY)):
+labels = ("embeddings", "attention", "feed-forward")
+for part, label, color in zip(parts.T / 1e6, labels, (YELLOW, BLUE, SKY)):
     axes.barh(list(sizes), part, left=left, label=label, color=color)
     left += part
 axes.set(xlabel="parameters in matrices (millions)", ylabel="GPT-2")
 axes.invert_yaxis()
 axes.legend()
-show(figure, "Bars of the four sizes of GPT-2, split into token embeddings, positions, attention and "
-             "feed-forward matrices. In the smallest a third is token embeddings; in the largest, nearly "
+show(figure, "Bars of the four sizes of GPT-2, split into embeddings, attention and feed-forward "
+             "matrices. In the smallest nearly a third is embeddings; in the largest, nearly "
              "everything is in the blocks, two thirds of it feed-forward.")
 
 # %% [markdown]
@@ -651,9 +652,8 @@ def check_names(path, entries, names):
 
 
 # %% [markdown]
-# Last, the arrays go into a model. `GPT(config, rng=...)` would draw 124 million random numbers, in
-# float64, which takes twice the memory, only to lose them again. But a layer never asks for its sizes:
-# it asks its arrays. So we build the smallest GPT with the same parts, and hang the arrays in it.
+# Last, the arrays go into a model. `GPT(config, rng=...)` would draw 124 million random numbers, only
+# to lose them again. But a layer never asks for its sizes: it asks its arrays. So we build the smallest GPT with the same parts, and hang the arrays in it.
 # `np.zeros` asks the system for memory, and the system gives none until somebody writes there: as long
 # as nobody trains, the gradients cost nothing.
 
@@ -701,7 +701,8 @@ print(f"{loaded.num_params():,} parameters, by the formula {n_params(loaded.conf
 
 # %% [markdown]
 # Now the other two files. Chapter 14 reads those of GPT-2. Ours has fewer tokens than there are bytes,
-# and nothing to merge: that is a `CharTokenizer`. What is neither a byte nor merged is special.
+# and nothing to merge: that is a `CharTokenizer`. A token that is neither a byte nor made by a merge is
+# a special one.
 
 # %% tags=["export"]
 def read_tokenizer(folder):
@@ -784,7 +785,8 @@ def heads_outside(a):
     return a.reshape(*a.shape[:-1], H, 3, C // H).swapaxes(-3, -2).reshape(a.shape)
 
 # %%
-other_norm = {n: n.replace("ln1", "ln2") if "ln1" in n else n.replace("ln2", "ln1") for n in good if ".ln" in n}
+swap = {"ln1": "ln2", "ln2": "ln1"}
+other_norm = {n: re.sub("ln[12]", lambda found: swap[found[0]], n) for n in good if ".ln" in n}
 mistakes = {
     "proj.W transposed": changed("attn.proj.W", np.transpose),
     "fc1.W transposed": changed("ffn.fc1.W", np.transpose),
@@ -802,7 +804,8 @@ for what, arrays in mistakes.items():
         print(f"{what:18} the shape check finds it")
         continue
     wrong[what], loss = loaded(ids[:, :-1], ids[:, 1:])
-    print(f"{what:18} loss {loss:.2f}, {np.isclose(wrong[what], new, rtol=1e-4).mean():.0%} of the logits right")
+    close = np.isclose(wrong[what], new, rtol=1e-4)
+    print(f"{what:18} loss {loss:.2f}, {close.mean():.0%} of the logits right")
 loaded.load_params(good)
 
 # %% [markdown]
@@ -819,9 +822,9 @@ for axes, what, color in zip(panels, ("proj.W transposed", "norms exchanged"), (
     axes.axline((0, 0), slope=1, color=GREY, linewidth=1)
     axes.set(title=what, xlabel="logit of the right model")
 panels[0].set_ylabel("logit of the wrong model")
-show(figure, "Two clouds of points, logits of a wrongly loaded model against those of the right one. With "
-             "proj.W transposed the cloud is wide; with the norms exchanged it is narrow and lies along "
-             "the diagonal, but not on it.")
+show(figure, "Two clouds of points, logits of a wrongly loaded model against those of the right "
+             "one. With proj.W transposed the cloud is wide; with the norms exchanged it is narrow "
+             "and lies along the diagonal, but not on it.")
 
 # %% [markdown]
 # Want to try another? Exchange the first two blocks, or give `wpe` one row less, and predict the loss.
@@ -839,9 +842,8 @@ for name, (L, C) in sizes.items():
     print(f"{name:5}", ", ".join(f"{what} {4 * n / 1e9:.2f}" for what, n in counts.items()), "GB")
 
 # %% [markdown]
-# What a forward pass keeps for the backward pass comes on top. Drawing the weights would have needed
-# the float64 array of the largest matrix beside it; and holding the file in memory while we copy
-# would have doubled the first column.
+# What a forward pass keeps for the backward pass comes on top. Had we read the whole file into memory
+# before we filled a model, the first column would have doubled.
 #
 # ## The real files
 #
@@ -859,7 +861,7 @@ for name, (L, C) in sizes.items():
 # Then set `FOLDER` above to that folder, and run this chapter from there. Or in a terminal:
 #
 # ```
-# numpygpt sample --pretrained data/gpt2 --prompt "The meaning of" --max_new_tokens 40 --num_samples 1
+# numpygpt sample --pretrained data/gpt2 --prompt "The meaning of" --max_new_tokens 40
 # ```
 #
 # The pages `openai-community/gpt2-medium`, `gpt2-large` and `gpt2-xl` have its larger siblings, in the
@@ -879,6 +881,12 @@ save_pretrained(model32, tokenizer, folder / "my_gpt")
 again, _ = load_pretrained(folder / "my_gpt")
 same = all((again.params()[name] == p).all() for name, p in model32.params().items())
 print("from our checkpoint to GPT-2's files and back, bit for bit:", same)
+
+# %% [markdown]
+# ## Export
+
+# %%
+export("21_gpt2")
 
 # %% [markdown]
 # ## Exercises
@@ -903,6 +911,3 @@ print("from our checkpoint to GPT-2's files and back, bit for bit:", same)
 # - Arrays that were read go straight into the model: nothing is drawn, nothing is held twice.
 # - We exported `safetensors.py`, `pretrained_config.py`, `pretrained.py` and `pretrained_export.py`. Your
 #   GPT, every line of which you have seen derived, reads the published weights of GPT-2.
-
-# %%
-export("21_gpt2")
