@@ -198,7 +198,8 @@ for name, size, value in rows:
 # ## Train
 #
 # We measure six times on the way, and at steps 0, 100, 500 and 2,000 the model writes a few lines.
-# Everything else is the `Trainer` of [chapter 16](16_training.ipynb) with the threads of [chapter 18](18_speed.ipynb).
+# Everything else is the `Trainer` of [chapter 16](16_training.ipynb) with the threads of [chapter
+# 18](18_speed.ipynb).
 
 # %%
 from numpygpt.engine import ThreadedEngine
@@ -309,12 +310,12 @@ for name in tokenizers:
 # model is close to the BPE model and ends ahead of the word model. It read the text less than twice,
 # the word model more than five times.
 #
-# So three sentences are true at once: with equal steps, BPE is best by far; with equal text, it is best
-# by a little; and the MLP of chapter 7, with a fifth of the char model's parameters, comes close to the
-# char model. A small GPT is a slow starter. The char curve is still
-# falling when it ends, and in the right plot it is the steepest of the three: it has the most to gain
-# from more steps. And where more context made the MLP worse in chapter 7, a GPT reads it with hardly
-# any parameters more; whether that pays, `SCALE = 2` will tell.
+# So three sentences are true at once: with equal steps, BPE is best by far; with equal text, it is
+# best by a little; and the MLP of chapter 7, with a fifth of the char model's parameters, comes close
+# to the char model. A small GPT is a slow starter. The char curve is still falling when it ends, and
+# in the right plot it is the steepest of the three: it has the most to gain from more steps. And
+# where more context made the MLP worse in chapter 7, a GPT reads it with hardly any parameters more;
+# whether that pays, `SCALE = 2` will tell.
 #
 # One GPT needs fewer bits than `lzma`, and two do not. `lzma` keeps the whole text to point back to;
 # a GPT has only its parameters to remember with.
@@ -397,8 +398,9 @@ show(figure, "Attention weights of eight heads over one line, rows asking, colum
              "have a dark diagonal one or two places to the left, others dark columns.")
 
 # %% [markdown]
-# The first block looks nearby, and some heads look mostly at the character before. The second
-# block looks farther back, and spreads its weight over many characters. We can put numbers to it: the mean weight on the character itself, on the one before, and so on.
+# The first block looks nearby, and some heads look mostly at the character before. The second block
+# looks farther back, and spreads its weight over many characters. We can put numbers to it: the mean
+# weight on the character itself, on the one before, and so on.
 
 # %% tags=["measurement"]
 T_line = len(line)

@@ -653,9 +653,10 @@ def check_names(path, entries, names):
 
 # %% [markdown]
 # Last, the arrays go into a model. `GPT(config, rng=...)` would draw 124 million random numbers, only
-# to lose them again. But a layer never asks for its sizes: it asks its arrays. So we build the smallest GPT with the same parts, and hang the arrays in it.
-# `np.zeros` asks the system for memory, and the system gives none until somebody writes there: as long
-# as nobody trains, the gradients cost nothing.
+# to lose them again. But a layer never asks for its sizes: it asks its arrays. So we build the
+# smallest GPT with the same parts, and hang the arrays in it. `np.zeros` asks the system for memory,
+# and the system gives none until somebody writes there: as long as nobody trains, the gradients cost
+# nothing.
 
 # %% tags=["export"]
 def around(config, arrays):
@@ -861,7 +862,8 @@ for name, (L, C) in sizes.items():
 # Then set `FOLDER` above to that folder, and run this chapter from there. Or in a terminal:
 #
 # ```
-# numpygpt sample --pretrained data/gpt2 --prompt "The meaning of" --max_new_tokens 40
+# numpygpt sample --pretrained data/gpt2 --prompt "The meaning of" \
+#     --max_new_tokens 40 --num_samples 1
 # ```
 #
 # The pages `openai-community/gpt2-medium`, `gpt2-large` and `gpt2-xl` have its larger siblings, in the

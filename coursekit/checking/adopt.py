@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import isclass, isfunction
+from itertools import groupby
 from pathlib import Path
 
 from coursekit.checking.answers import read_answers
@@ -24,9 +25,8 @@ class Part:
     state: str  # "yours", "not written yet", "not right yet", ...
 
     def __str__(self):
-        whose = "yours" if self.state == "yours" else "the package's"
-        why = "" if self.state == "yours" else f": {self.task} is {self.state}"
-        return f"  {self.name:36} {whose} ({self.notebook}{why})"
+        whose = "yours" if self.state == "yours" else f"the package's: {self.state}"
+        return f"  {self.name:36} {whose}"
 
 
 def adopt(folder=ROOT / "exercises"):
@@ -58,7 +58,8 @@ def adopt(folder=ROOT / "exercises"):
         fit(target, answer)
     yours = sum(part.state == "yours" for part in parts)
     print(f"{yours} of {len(parts)} parts of the package run your code:")
-    print("\n".join(map(str, parts)))
+    for notebook, its_parts in groupby(parts, key=lambda part: part.notebook):
+        print(notebook, *its_parts, sep="\n")
     return parts
 
 
