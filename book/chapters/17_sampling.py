@@ -272,10 +272,12 @@ from ipywidgets import FloatSlider, IntSlider, Textarea, interactive
 panel = interactive(
     draw_kept,
     prompt=Textarea("ROMEO:\nI ", rows=2),
-    temperature=FloatSlider(0.7, min=0, max=3, step=0.1, style={"description_width": "7em"}),
+    temperature=FloatSlider(0.7, min=0, max=3, step=0.1),
     top_k=IntSlider(10, min=1, max=63),
     top_p=FloatSlider(0.9, min=0.05, max=1, step=0.05),
 )
+for control in panel.children[:-1]:    # the last child is the figure
+    control.style.description_width = "7em"    # room for "temperature"
 panel
 
 # %% [markdown]
