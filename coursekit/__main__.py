@@ -1,6 +1,7 @@
 """python -m coursekit COMMAND: build, check, status, reset, adopt, grade."""
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,12 @@ def main(arguments=None):
     """Run the command line; return its exit code."""
     options = parsed(arguments)
     try:
-        return options.run(options)
+        code = options.run(options)
+        sys.stdout.flush()  # here, where an error is still ours to report, not at the exit
+        return code
+    except BrokenPipeError:  # whoever read our output has seen enough: `status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE
     except BookError as error:
         print(error, file=sys.stderr)
         return 2

@@ -306,6 +306,21 @@ def test_status_shows_every_task(capsys):
     assert out.splitlines()[-1].startswith("3 of ")
 
 
+def test_a_solution_that_is_run_is_nobodys_progress(monkeypatch):
+    monkeypatch.delenv("COURSEKIT_PROGRESS")
+    for place, kept in [("exercises", REPOSITORY / ".progress"), ("solutions", None)]:
+        monkeypatch.chdir(REPOSITORY / place)
+        assert progress.folder() == kept
+
+
+def test_a_pipe_that_has_seen_enough_ends_quietly():
+    command = [sys.executable, "-m", "coursekit", "status"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 def test_minutes_count_work_and_leave_out_the_night(monkeypatch):
     clock = iter([1000.0, 1120.0, 1120.0 + 8 * 3600, 1180.0 + 8 * 3600])
     monkeypatch.setattr(time, "time", lambda: next(clock))
