@@ -20,6 +20,7 @@ from coursekit.checking.check import CheckError, verdict_on
 from coursekit.checking.check_notebook import ONLY_THESE, PLUGINS
 from coursekit.checking.comparing import close
 from coursekit.checking.covered import OwnVersion, covered
+from coursekit.checking.overlay import tried_again
 from coursekit.checking.tasks import find_task, load_set
 from coursekit.files import BookError
 
@@ -304,6 +305,26 @@ def test_status_shows_every_task(capsys):
     assert " right " in words[TASK] and "1 hint," in words[TASK]
     assert " untouched " in words["linear-shared"]
     assert out.splitlines()[-1].startswith("3 of ")
+
+
+@pytest.mark.parametrize(
+    ("failures", "says", "starts"), [(2, "died", 3), (3, "died", 3), (1, "is slow", 1)]
+)
+def test_a_kernel_whose_port_was_taken_is_started_again(failures, says, starts):
+    calls = []
+
+    def start(name):
+        calls.append(name)
+        if len(calls) <= failures:
+            raise RuntimeError(f"Kernel {says}")
+        return "a kernel"
+
+    if starts > failures:
+        assert tried_again(start)("python") == "a kernel"
+    else:
+        with pytest.raises(RuntimeError, match=says):
+            tried_again(start)("python")
+    assert calls == ["python"] * starts
 
 
 def test_a_solution_that_is_run_is_nobodys_progress(monkeypatch):

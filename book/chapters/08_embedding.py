@@ -487,7 +487,7 @@ for name, W in (("before", before), ("after", table.W)):
 # | task | | minutes |
 # |---|---|---|
 # | backward | medium | 15 |
-# | a look-up is a matrix product | easy | 10 |
+# | a lookup is a matrix product | easy | 10 |
 # | tokens and positions | medium | 20 |
 # | one table to read and to write | hard | 20 |
 #

@@ -125,7 +125,7 @@ print("output ", (p @ v3).round(4))
 
 # %% [markdown]
 # The scores are 2, 1 and 3. The third key fits best and gets two thirds of the weight, so the
-# output is nearest to $(5, 5)$. It is a soft look-up in a table: no entry is picked, all are
+# output is nearest to $(5, 5)$. It is a soft lookup in a table: no entry is picked, all are
 # mixed, and so the result has a slope with respect to everything in it.
 #
 # ## All queries: a loop, then matrices
@@ -672,7 +672,7 @@ print("shuffled in, shuffled out:", np.allclose(unmasked(x)[:, order], unmasked(
 #
 # ## Recap
 #
-# - Attention is a soft look-up: scores $QK^\top/\sqrt D$, a mask, a softmax, a weighted sum of
+# - Attention is a soft lookup: scores $QK^\top/\sqrt D$, a mask, a softmax, a weighted sum of
 #   values.
 # - The mask is $-\infty$ before the softmax, and asks for nothing in the backward pass.
 # - Heads are a batch axis; splitting them is a reshape **and** a swap of axes.

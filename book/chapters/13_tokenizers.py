@@ -340,6 +340,7 @@ steps = [
 ]
 
 # %%
+closing, opening = set(".,;:!?)]}\n"), set("([{\n")
 for name, pattern, no_space_before, no_space_after in steps:
     closing |= no_space_before
     opening |= no_space_after

@@ -733,7 +733,7 @@ export("18_speed")
 #
 # - Profile first; Amdahl's law says what a faster part is worth to the whole.
 # - FLOP a byte decides: large products reach the peak, element-wise passes wait for bytes. So: float32, one
-#   large product, fewer passes, no look-ups one by one.
+#   large product, fewer passes, no lookups one by one.
 # - A batch cut into pieces gives the same loss and gradient if each counts by its share: that makes threads
 #   exact, and bounds the memory.
 # - We exported `numpygpt/engine.py`: `ThreadedEngine`, `twin`, `BLASThreads`. `numpygpt train` uses it.

@@ -15,7 +15,7 @@ def cases(rng):
                          returns=("the vocabulary", "the ids", "the text"))])
 
 # %% [markdown] task="tokenizers-chars" hint=1
-# the vocabulary holds each character once, in a fixed order; everything else is a look-up in one
+# the vocabulary holds each character once, in a fixed order; everything else is a lookup in one
 # direction or the other.
 
 # %% [markdown] task="tokenizers-chars" hint=2

@@ -610,7 +610,7 @@ def cases(rng):
         yield Case(title, [Call({"token": token}, returns="the text")])
 
 # %% [markdown] task="gpt2-letters" hint=1
-# make the table of all 256 bytes first; then the token is a look-up.
+# make the table of all 256 bytes first; then the token is a lookup.
 
 # %% [markdown] task="gpt2-letters" hint=2
 # 188 bytes print. The others are 0 to 32, 127 to 160 and 173: a space is number 32 of them.

@@ -45,7 +45,7 @@ def backward(self, dy):
 check("embedding-backward", backward)
 
 # %% [markdown]
-# ## Task 2: a look-up is a matrix product (2 points, easy, about 10 minutes)
+# ## Task 2: a lookup is a matrix product (2 points, easy, about 10 minutes)
 #
 # Chapter 3's rule for $y = xW$ gives the same gradient. Return the matrix `X` of zeros and ones for
 # which `X @ W` is `W[ids]` with `ids` flattened: shape `(N, num_embeddings)`, float64, where N is the
