@@ -1,10 +1,12 @@
 """What a reader sees: three widgets that move, and pages in light and in dark."""
 
+import contextlib
 import re
 import time
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import TimeoutError
 
 PICTURES = Path(__file__).parents[2] / "out" / "browser"
 PICTURES.mkdir(parents=True, exist_ok=True)
@@ -19,7 +21,14 @@ def run_all(page):
     page.wait_for_function(
         "() => document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'"
     )
-    command(page, "notebook:run-all-cells")
+    # JupyterLab may drop a command that comes right after it has drawn the notebook: ask again
+    # until the first cell runs.
+    prompt = "document.querySelector('.jp-CodeCell .jp-InputPrompt').innerText"
+    for _ in range(10):
+        command(page, "notebook:run-all-cells")
+        with contextlib.suppress(TimeoutError):
+            page.wait_for_function(f"() => /[*\\d]/.test({prompt})", timeout=3000)
+            break
     page.wait_for_selector(".widget-interact img")
 
 
