@@ -327,6 +327,26 @@ def test_a_kernel_whose_port_was_taken_is_started_again(failures, says, starts):
     assert calls == ["python"] * starts
 
 
+DIES_ONCE = """
+from nbval import kernel
+start, starts = kernel.start_new_kernel, []
+def start_new_kernel(*args, **kwargs):
+    starts.append(args)
+    if len(starts) == 1:
+        raise RuntimeError("Kernel died before replying to kernel_info")
+    return start(*args, **kwargs)
+kernel.start_new_kernel = start_new_kernel
+"""
+
+
+def test_nbval_starts_such_a_kernel_again(tmp_path, monkeypatch):
+    (tmp_path / "dies_once.py").write_text(DIES_ONCE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p dies_once")
+    type_in(SET, tmp_path / f"{SET}.ipynb")
+    assert not any(nbval(tmp_path / f"{SET}.ipynb", cwd=tmp_path).values())
+
+
 def test_a_solution_that_is_run_is_nobodys_progress(monkeypatch):
     monkeypatch.delenv("COURSEKIT_PROGRESS")
     for place, kept in [("exercises", REPOSITORY / ".progress"), ("solutions", None)]:
