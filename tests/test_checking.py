@@ -348,10 +348,15 @@ def test_nbval_starts_such_a_kernel_again(tmp_path, monkeypatch):
 
 
 def test_a_solution_that_is_run_is_nobodys_progress(monkeypatch):
-    monkeypatch.delenv("COURSEKIT_PROGRESS")
-    for place, kept in [("exercises", REPOSITORY / ".progress"), ("solutions", None)]:
-        monkeypatch.chdir(REPOSITORY / place)
-        assert progress.folder() == kept
+    monkeypatch.chdir(REPOSITORY / "solutions")
+    check(TASK, variant(None))
+    hint(TASK, 1)
+    assert progress.load(TASK) == {}
+    monkeypatch.chdir(REPOSITORY / "exercises")
+    check(TASK, variant(None))
+    assert progress.load(TASK)["state"] == "right"
+    monkeypatch.chdir(REPOSITORY / "solutions")  # as a terminal may be
+    assert any(f"  {TASK} " in line and " right " in line for line in progress.table())
 
 
 def test_a_pipe_that_has_seen_enough_ends_quietly():

@@ -296,7 +296,7 @@ print([w for w in Counter(text.split()) if w.strip(".,:;!?-'").lower() == "death
 # %%
 closing, opening = set(".,;:!?)]}\n"), set("([{\n")
 
-def join(pieces):
+def join(pieces, closing=closing, opening=opening):
     result, before = "", "\n"
     for piece in pieces:
         result += piece if piece in closing or before in opening else " " + piece
@@ -336,15 +336,13 @@ steps = [
     ("first try", r"\n|\w+|[^\w\s]", set(), set()),
     ("apostrophes in words", rf"\n|{word}|[^\w\s]", set(), set()),
     ("dashes", rf"\n|{word}|--|[^\w\s]", {dash}, {dash}),
-    ("closing quotes", rf"\n|{word}|--|[^\w\s]", {"'"}, set()),
+    ("closing quotes", rf"\n|{word}|--|[^\w\s]", {dash, "'"}, {dash}),
 ]
 
 # %%
-closing, opening = set(".,;:!?)]}\n"), set("([{\n")
-for name, pattern, no_space_before, no_space_after in steps:
-    closing |= no_space_before
-    opening |= no_space_after
-    wrong = [x for x in lines if join(re.findall(pattern, x)) != x]
+for name, pattern, before, after in steps:
+    rules = closing | before, opening | after    # no space before these, none after those
+    wrong = [x for x in lines if join(re.findall(pattern, x), *rules) != x]
     right = 1 - len(wrong) / len(lines)
     print(f"{name:21} {len(wrong):5} of {len(lines)} lines wrong: {right:.4%} right")
 

@@ -20,7 +20,6 @@ class Part:
     """One class or function of the package, and whose code runs in it."""
 
     name: str  # "nn.linear:Linear"
-    task: str
     notebook: str  # where the reader's answer is
     state: str  # "yours", "not written yet", "not right yet", ...
 
@@ -52,7 +51,7 @@ def adopt(folder=ROOT / "exercises"):
                 state, answer = checked(exercises, task, sources)
             if answer is not None:
                 fitted.append((task.adopts, answer))
-            parts.append(Part(task.adopts, task.id, f"exercises/{name}.ipynb", state))
+            parts.append(Part(task.adopts, f"exercises/{name}.ipynb", state))
     # Only now: while answers are checked, the package's own code must be its own.
     for target, answer in fitted:
         fit(target, answer)

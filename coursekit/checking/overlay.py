@@ -2,7 +2,7 @@
 
 nbval compares with the outputs stored in the same file, so a wrong answer, run and saved, would
 pass. `exercise_file` closes that for notebooks of ours, wherever they lie. Of a figure, nbval then
-compares the alt text and not the pixels.
+compares the alt text and not the pixels. And a kernel whose port was taken is started again.
 """
 
 import functools
