@@ -43,7 +43,7 @@ train: .venv/.installed
 	$(PY) -m numpygpt train $(ARGS)
 
 lab: .venv/.installed
-	$(PY) -m jupyterlab --port=$(PORT) --LabApp.default_url=/lab/tree/notebooks/00_welcome.ipynb $(ARGS)
+	$(PY) -m coursekit.lab --port=$(PORT) $(ARGS)
 
 build: .venv/.installed
 	$(PY) -m coursekit build $(ARGS)
