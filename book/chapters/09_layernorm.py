@@ -530,7 +530,7 @@ show(figure, "Left: eight points on a circle, all with the same arrow up and to 
 # small, what does a large `eps` make of the circle? (In a notebook that is running you see sliders.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import FloatLogSlider, FloatSlider, interactive
+from coursekit.widgets import FloatLogSlider, FloatSlider, interactive
 
 def change(size, shift, eps):
     return draw_cloud(size * cloud + shift, eps)

@@ -389,7 +389,7 @@ figure = draw_window(start=6, block_size=8)
 # the formula says? Then try other block sizes. (In a notebook that is running you see sliders.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import IntSlider, interactive
+from coursekit.widgets import IntSlider, interactive
 
 panel = interactive(draw_window, start=IntSlider(6, min=0, max=25), block_size=IntSlider(8, min=1, max=16))
 panel

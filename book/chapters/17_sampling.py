@@ -267,7 +267,7 @@ figure = draw_kept("ROMEO:\nI ", 0.7, 10, 0.9)
 # until top-p leaves twice as many? (In a notebook that is running you see sliders here.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import FloatSlider, IntSlider, Textarea, interactive
+from coursekit.widgets import FloatSlider, IntSlider, Textarea, interactive
 
 panel = interactive(
     draw_kept,
