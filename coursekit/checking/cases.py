@@ -4,9 +4,15 @@ A case holds inputs only, never an expected value. So `run` is safe to give to t
 runs a student's code: whoever judges does so elsewhere.
 """
 
+import contextlib
+import functools
+import os
 import re
+import site
+import sysconfig
 import traceback
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -135,6 +141,19 @@ def run(answer, case):
     return results
 
 
+def result_names(case):
+    """Every name that `run` may give a result of this case."""
+    names = {"error", "limit: lines that run", "limit: memory", *case.reads}
+    watched = set(case.params)
+    for call in case.calls:
+        if isinstance(call.returns, str):
+            names.add(call.returns)
+        elif call.returns is not None:
+            names |= {*call.returns, " and ".join(call.returns)}
+        watched |= {*call.args, *call.kwargs}
+    return names | {f"{what}: {name}" for what in ("changed", "replaced") for name in watched}
+
+
 def named(names, value):
     """Pairs of name and value: one pair for each name, if there are several."""
     if isinstance(names, str):
@@ -153,13 +172,31 @@ def described(error):
         for step in traceback.extract_tb(error.__traceback__)
         if reader_wrote(step.filename)
     ]
-    message = re.sub(r" at 0x[0-9a-f]+", "", str(error))[:500]
+    message = str(error)
+    if isinstance(error, SyntaxError):  # of a cell, which has not begun to run
+        lines, message = lines or [(error.text or "").strip()], error.msg
+    message = re.sub(r" at 0x[0-9a-f]+", "", message)[:500]
     return {"kind": type(error).__name__, "message": message, "line": (lines or [""])[-1] or ""}
 
 
+@functools.cache
 def reader_wrote(filename):
-    """Whether code lies in a notebook's cell, not in a file."""
-    return "ipykernel" in filename or filename.startswith("<") and "<frozen" not in filename
+    """Whether code is the reader's: of a cell, or of a file of theirs, but of no library."""
+    if not os.path.isabs(filename):  # "<cell>", "<string>": what a cell, or an answer, has made
+        return not filename.startswith("<frozen ")
+    return not os.path.normcase(os.path.realpath(filename)).startswith(library_folders())
+
+
+@functools.cache
+def library_folders():
+    """Where the code lies that no reader has written: Python's, NumPy's, IPython's, the book's."""
+    folders = {sysconfig.get_path(k) for k in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders |= {*site.getsitepackages(), site.getusersitepackages()}
+    for name in ("numpy", "numpygpt", "coursekit", "IPython", "ipykernel"):
+        with contextlib.suppress(ImportError, ValueError):
+            folders |= {*find_spec(name).submodule_search_locations} if find_spec(name) else set()
+    real = {os.path.normcase(os.path.realpath(folder)) for folder in folders if folder}
+    return tuple(os.path.join(folder, "") for folder in real)
 
 
 def made(value, case):

@@ -8,6 +8,7 @@ import numpy as np
 from coursekit.checking.covered import covered
 from coursekit.checking.record import INPUTS, record
 from coursekit.checking.tasks import ROOT, find_task, outcomes, owner
+from coursekit.files import say
 
 
 class CheckError(AssertionError):
@@ -34,9 +35,9 @@ def check(task, answer):
         record(task, answer)  # somebody else judges: nbval's process, or the grader
         return
     verdict = verdict_on(find_task(task), task, answer)
+    say(*verdict.lines())
     if verdict.written:
         note(task, state="right" if verdict.is_right else "wrong")
-    print("\n".join(verdict.lines()))
     if not verdict.is_right:
         state = "right" if verdict.written else "written"
         raise CheckError(f"{task} is not {state} yet: see above; hint({task!r}) may help")
@@ -71,21 +72,25 @@ def hint(task, rung=None):
     """
     from coursekit.checking import progress
 
+    if INPUTS in os.environ:
+        return  # nobody reads it there, and a grader's sandbox has no hints
     exercises = find_task(task)
     hints = exercises.tasks[task].hints
     seen = progress.load(task).get("hints", 0) if progress.folder() else 0
     number = min(seen + 1, len(hints) + 1) if rung is None else rung
     if number > len(hints):
-        print(f"No more hints: the solution is in solutions/{exercises.name}.ipynb")
+        say(f"No more hints: the solution is in solutions/{exercises.name}.ipynb")
         return
     if number < 1:
         raise ValueError(f"rung={rung}: hints are numbered 1 to {len(hints)}")
+    say(f"Hint {number} of {len(hints)}: {hints[number - 1]}")
     note(task, hints=max(seen, number))
-    print(f"Hint {number} of {len(hints)}: {hints[number - 1]}")
 
 
 def status():
     """Print every task: untouched, wrong or right, the hints used, the minutes."""
+    if INPUTS in os.environ:
+        return
     from coursekit.checking import progress
 
-    print("\n".join(progress.table()))
+    say(*progress.table())
