@@ -497,16 +497,15 @@ def words_of(line):
 # %% tags=["widget"]
 def draw_tokens(line):
     figure, ax = subplots(size=(9, 1.5))
-    tokenizers = {"characters": char_tokenizer, "2,000 words": small}
+    tokenizers, width = {"characters": char_tokenizer, "2,000 words": small}, 20
     for y, (name, tokenizer) in enumerate(tokenizers.items()):
         tokens = list(line) if y == 0 else words_of(line)
         known = [token in tokenizer.id_of for token in tokens]
-        token_row(ax, y, tokens, known)
+        width = max(width, token_row(ax, y, tokens, known))
         n = len(tokens) - tokens.count(None)
         unknown = sum(t is not None and not k for t, k in zip(tokens, known))
         ax.text(-0.5, y, f"{name}: {n} tokens, {unknown} unknown", ha="right", va="center")
-    ax.set(yticks=[], xticks=[], xlim=(0, max(len(line), 1)))
-    ax.invert_yaxis()
+    ax.set(yticks=[], xticks=[], xlim=(0, width), ylim=(1.5, -0.5))
     show(figure, f"The line '{line}' as boxes, one a token: above by characters, below by words.")
     return figure
 
@@ -516,10 +515,11 @@ figure = draw_tokens("'Tis an unweeded garden, my lord!")
 # %% [markdown]
 # Now type lines of your own. Which are short in words and which are not? Can you find a line that
 # the characters cannot write, and one in which no word of yours is known? (In a notebook that is
-# running you see a field for text here.)
+# running you see a field for text here. A character that no font of yours can draw is shown by its
+# number, such as U+4F60.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import Text, interactive
+from coursekit.widgets import Text, interactive
 
 panel = interactive(draw_tokens, line=Text("'Tis an unweeded garden, my lord!"))
 panel

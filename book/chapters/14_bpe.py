@@ -708,18 +708,18 @@ from coursekit.figures import show, subplots, token_row
 
 def tokens_after(k, line):
     younger = BPETokenizer(tokenizer.merges[:k])
-    return [younger.decode([i]) for i in younger.encode(line)]
+    ids = younger.encode(line.encode("utf-8", "replace"))    # half a character becomes ?
+    return [younger.decode_bytes([i]).decode("utf-8", "surrogateescape") for i in ids]
 
 # %% tags=["widget"]
 def draw_tokens(steps, line):
     """One row of boxes for each number of merges in `steps`."""
     rows = [tokens_after(k, line) for k in steps]
     figure, ax = subplots(size=(8, 0.6 + 0.4 * len(steps)))
-    for y, tokens in enumerate(rows):
-        token_row(ax, y, tokens)
-    ax.set(yticks=range(len(steps)), ylabel="merges", xticks=[], xlim=(0, max(len(line), 1)),
-           yticklabels=[f"{k}:  {len(tokens)} tokens" for k, tokens in zip(steps, rows)])
-    ax.invert_yaxis()
+    width = max([20, *(token_row(ax, y, tokens) for y, tokens in enumerate(rows))])
+    ax.set(yticks=range(len(steps)), ylabel="merges", xticks=[],
+           yticklabels=[f"{k}:  {len(tokens)} tokens" for k, tokens in zip(steps, rows)],
+           xlim=(0, width), ylim=(len(steps) - 0.5, -0.5))
     show(figure, f"The line '{line}' cut into tokens, one row for each number of merges.")
     return figure
 
@@ -728,10 +728,11 @@ figure = draw_tokens([0, 16, 64, 256, 1024], "Now is the winter of our disconten
 
 # %% [markdown]
 # Type a line of your own and pull the merges up. Which words become whole? What happens to a language
-# that is not English? (In a running notebook you see the controls here.)
+# that is not English? A byte that is no character by itself is shown as two slanted digits, in
+# hexadecimal: without merges, é is *c3 a9*. (In a running notebook you see the controls here.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import IntSlider, Text, interactive
+from coursekit.widgets import IntSlider, Text, interactive
 
 panel = interactive(lambda merges, line: draw_tokens([merges], line),
                     merges=IntSlider(64, min=0, max=1024), line=Text("Now is the winter of our discontent"))

@@ -18,9 +18,10 @@ def command(page, name, arguments=None):
 
 
 def wait_for_kernel(page):
-    page.wait_for_function(
-        "() => document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'"
-    )
+    """Until the notebook has a kernel, which has told about itself."""
+    kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel"
+    page.wait_for_function(f"() => {kernel}?.status === 'idle'")
+    page.evaluate(f"{kernel}.info")
 
 
 def run_all(page):
@@ -50,7 +51,6 @@ def test_a_notebook_that_nobody_touched_is_not_changed_and_nothing_lies_over_it(
     stored = (lab.folder / path).read_bytes()
     page = notebook(path)
     wait_for_kernel(page)
-    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.info")
     page.wait_for_timeout(1000)  # what comes after the kernel: the mark, a question
     page.screenshot(path=PICTURES / f"opened-{path.replace('/', '-')}.png")
     assert page.locator(".jp-mod-dirty, .Toastify__toast, .jp-Dialog").count() == 0
