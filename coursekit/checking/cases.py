@@ -16,6 +16,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from coursekit.checking.meter import NAMES as LIMITS
 from coursekit.checking.meter import Meter
 
 
@@ -143,7 +144,7 @@ def run(answer, case):
 
 def result_names(case):
     """Every name that `run` may give a result of this case."""
-    names = {"error", "limit: lines that run", "limit: memory", *case.reads}
+    names = {"error", *LIMITS, *case.reads}
     watched = set(case.params)
     for call in case.calls:
         if isinstance(call.returns, str):

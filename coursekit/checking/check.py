@@ -1,6 +1,7 @@
 """What an exercise notebook calls: `check`, `hint`, `status`."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,9 @@ def hint(task, rung=None):
         return  # nobody reads it there, and a grader's sandbox has no hints
     exercises = find_task(task)
     hints = exercises.tasks[task].hints
-    seen = progress.load(task).get("hints", 0) if progress.folder() else 0
+    seen = 0
+    with suppress(OSError):  # a hint does not depend on it
+        seen = progress.load(task).get("hints", 0) if progress.folder() else 0
     number = min(seen + 1, len(hints) + 1) if rung is None else rung
     if number > len(hints):
         say(f"No more hints: the solution is in solutions/{exercises.name}.ipynb")

@@ -50,9 +50,11 @@ class Reference:
     def __init__(self, exercises, task, cases):
         self.exercises, self.task, self.cases = exercises, task, cases
         self.expected = outcomes(exercises.variant_answer(task), cases)
-        if broken := [r for results in self.expected for r in results if r.name == "error"]:
-            # Never judge by a reference that does not run.
-            raise RuntimeError(f"the check of {task} cannot run: {broken[0].value}; try make build")
+        for result in (r for results in self.expected for r in results):
+            # Never judge by a reference that does not run, or that breaks its own limits.
+            if result.name == "error" or result.name.startswith("limit: "):
+                said = f"{result.name}, {result.value}"
+                raise RuntimeError(f"the check of {task} cannot run: {said}; try make build")
 
     def mistakes_like(self, table, wrong):
         """Pairs of a mistake that may explain what is wrong in `table`, and its own Table.
