@@ -124,7 +124,8 @@ def to_json(self):
 def save(self, path):
     """Write the tokenizer as JSON, first beside the file, then renamed: never half a file."""
     path = Path(path)
-    content = json.dumps(self.to_json(), ensure_ascii=False).encode("utf-8")
+    # Half of a surrogate pair has no bytes; as \ud83d, say, JSON can hold it.
+    content = json.dumps(self.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace")
     beside = path.with_name(path.name + ".tmp")
     beside.write_bytes(content)
     os.replace(beside, path)
@@ -384,6 +385,7 @@ print(f"{len(counts):,} different words, of which {once:,} occur once: {once / l
 class WordTokenizer(Tokenizer):
     """Words, punctuation marks and line breaks; `<unk>` for what the vocabulary lacks.
 
+    What is a letter, Python's own Unicode says: one that it does not know yet is a mark.
     Decoding puts one space between tokens, but none before a closing mark, none after an opening
     one, and none around dashes and line breaks. It cannot restore unknown words, runs of spaces,
     tabs, spaces at the ends of lines, or spacing that breaks these rules: "-- so", ",'tis", and

@@ -201,21 +201,50 @@ print(character_ranges("abcx"))
 print(OTHER[:3], OTHER[3:6], OTHER[6:9], "and so on")
 
 # %% [markdown]
+# Unicode grows, and each Python knows it as of another year: 3.11 has version 14, of 2021. A text must
+# not be cut differently by the next Python, so we name what has become a letter or a number since
+# then, up to version 18, of 2026. (Other programs draw the line elsewhere; today's tiktoken knows
+# version 16.)
+
+# %% tags=["export"]
+def listed(ranges):
+    """Return ranges of hexadecimal numbers, as below, as a part of a regular expression."""
+    return "".join("-".join(chr(int(n, 16)) for n in r.split("-")) for r in ranges.split())
+
+# What Unicode 15 to 18 added.
+NEW_LETTERS = listed("""
+558 58B-58C 88F C5C CDC 1C89-1C8A 208F 209D-209F A7CB-A7CF A7D2 A7D4 A7DA-A7DD A7E2 A7F1
+AB6C-AB6D 105C0-105F3 107BB-107BF 10940-10959 10D4A-10D65 10D6F-10D85 10EC2-10EC7 10ED9-10EEE
+1123F-11240 11380-11389 1138B 1138E 11390-113B5 113B7 113D1 113D3 11B0A 11BC0-11BE0 11DB0-11DDB
+11DF1 11F02 11F04-11F10 11F12-11F33 1342F 13441-13446 13460-143FA 16100-1611D 16D40-16D6C
+16EA0-16EB8 16EBB-16ED3 16FF2-16FF3 187F8-187FF 18CD6-18CDA 18CFF 18D09-18D20 18D80-18DF2
+18E00-19191 191A0-191D2 1B123-1B128 1B132 1B155 1B168 1D6A6 1DF1F-1DF81 1DF90-1DF96 1DFCD-1DFFF
+1E030-1E06D 1E4D0-1E4EB 1E5D0-1E5ED 1E5F0 1E6C0-1E6DE 1E6E0-1E6E2 1E6E4-1E6E5 1E6E7-1E6ED
+1E6F0-1E6F4 1E6FE-1E6FF 2B739-2B73F 2B81E 2CEA2-2CEAD 2EBF0-2EE5D 31350-33479 3D000-3FC3F
+""")
+NEW_NUMBERS = listed("""
+10D40-10D49 116D0-116E3 11BF0-11BF9 11DE0-11DE9 11F50-11F59 1246F 12475-1247F 12550-12686
+16130-16139 16D70-16D79 16FF4-16FF6 1CCF0-1CCF9 1D2C0-1D2D3 1E4F0-1E4F9 1E5F1-1E5FA
+""")
+OTHER += NEW_NUMBERS
+
+# %% [markdown]
 # The first alternative below, ` ?[A-Za-z]++`, is for speed: an English word needs no look at all those
 # ranges. `++` gives back none of the letters that it took, and the look ahead refuses the word if a
 # character beyond ASCII follows: at *café* the second alternative takes over.
 
 # %% tags=["export"]
-LETTER = rf"[^\W\d_{OTHER}]"
+LETTER = rf"[^\W\d_{OTHER}]"  # but for the new ones
 NUMBER = rf"[\d{OTHER}]"
 SPACE = r"[^\S\x1c-\x1f]"  # to Python alone, the control characters 1C to 1F are white space
-MARK = r"(?:[^\s\w]|[_\x1c-\x1f])"  # all that is none of the three
+# All that is none of the three; ASCII's own first, for speed again.
+MARK = rf"(?:[!-/:-@\[-`{{-~\x1c-\x1f]|[^\s\w{OTHER}{NEW_LETTERS}])"
 
 # GPT-2's pieces: words, contractions, numbers, marks, each with the space before; white space, of
 # which the last character is left for the next piece.
 PIECE = re.compile(
-    rf" ?[A-Za-z]++(?![^\x00-\x7f])| ?{LETTER}+|'(?:s|t|re|ve|m|ll|d)| ?{NUMBER}+| ?{MARK}+"
-    rf"|{SPACE}+(?![\S\x1c-\x1f])|{SPACE}+"
+    rf" ?[A-Za-z]++(?![^\x00-\x7f])| ?(?:{LETTER}++|[{NEW_LETTERS}])+|'(?:s|t|re|ve|m|ll|d)"
+    rf"| ?{NUMBER}+| ?{MARK}+|{SPACE}+(?![\S\x1c-\x1f])|{SPACE}+"
 )
 
 # %%
@@ -254,6 +283,22 @@ def to_ids(piece):
     """Return the ids of the bytes of `piece`, not yet merged."""
     # Bytes that were not UTF-8 came in as lone surrogates and leave as the bytes they were.
     return list(piece.encode("utf-8", "surrogateescape").translate(ID_OF_BYTE))
+
+# %% [markdown]
+# Other surrogates have no bytes at all. Some programs write a character such as 🙂 as a pair of
+# surrogates; where a text is cut between the two, half of one is left. We could drop it or put a
+# question mark in its place, and lose what was there without a word. We name it instead.
+
+# %% tags=["export"]
+def check_characters(text):
+    """Raise ValueError if a character of `text` has no bytes: half of a surrogate pair."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"character {text[error.start]!r} at position {error.start} is half of a surrogate "
+            "pair, which has no bytes: leave it out, or join it to its other half"
+        ) from None
 
 # %%
 print(to_ids("!"), to_ids("a"), to_ids(" "), to_ids("é"))
@@ -461,10 +506,11 @@ def check_special(tokens):
     # "<end>" for ["<end>"] would give five tokens.
     if isinstance(tokens, str) or not strings or len(set(tokens)) != len(tokens):
         raise ValueError("special_tokens must be a list of different, not empty strings")
+    check_characters("".join(tokens))
 
 # %% tags=["export"]
 class BPETokenizer(Tokenizer):
-    """Tokens are bytes and merged pairs of tokens; lossless on any text and any bytes.
+    """Tokens are bytes and merged pairs of tokens; lossless on any bytes, so on all text in UTF-8.
 
     Ids: 0-255 the bytes in GPT-2's order, then the merges as learnt, then the special tokens.
     Source: Sennrich, Haddow and Birch, 2016; the byte level: Radford et al., 2019 (GPT-2).
@@ -483,7 +529,7 @@ class BPETokenizer(Tokenizer):
             self.id_of_pair[pair] = new_id
             self.bytes_of.append(self.bytes_of[pair[0]] + self.bytes_of[pair[1]])
         self.special_tokens = {s: len(self.bytes_of) + i for i, s in enumerate(special_tokens)}
-        self.bytes_of += [s.encode() for s in special_tokens]
+        self.bytes_of += [s.encode("utf-8", "surrogateescape") for s in special_tokens]
         self.vocab_size = len(self.bytes_of)
         self.cache = Cache(self.merge_all)
 
@@ -496,10 +542,14 @@ def train(cls, text, vocab_size, special_tokens=()):
     Args:
         vocab_size: bytes, merges and special tokens together.
         special_tokens: strings that `encode` keeps whole where it is allowed to.
+
+    Raises:
+        ValueError: `vocab_size` is too small, or `text` holds half of a surrogate pair.
     """
     n_merges = vocab_size - 256 - len(special_tokens)
     if n_merges < 0:
         raise ValueError(f"vocab_size={vocab_size} must be at least {vocab_size - n_merges}")
+    check_characters(text)
     counts = Counter(chain.from_iterable(pieces_of(text)))
     words = [to_ids(piece) for piece in counts]
     return cls(learn_merges(words, list(counts.values()), n_merges), special_tokens)
@@ -596,13 +646,15 @@ def encode(self, text, allowed_special=()):
             the others are encoded like any other text, so that no user's text can forge them.
 
     Raises:
-        ValueError: `allowed_special` names a token that is not special.
+        ValueError: `allowed_special` names a token that is not special, or `text` holds half of a
+            surrogate pair.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
     allowed = set(self.special_tokens if allowed_special == "all" else allowed_special)
     if unknown := sorted(allowed - self.special_tokens.keys()):
         raise ValueError(f"{unknown} not among the special tokens {list(self.special_tokens)}")
+    check_characters(text)
     if not allowed:
         return self.encode_ordinary(text)
     ids = []
@@ -639,12 +691,17 @@ print(learnt[:10])
 print(learnt[-10:])
 
 # %% [markdown]
-# Short words, and syllables of longer ones. Now one text twice, without and with `<end>` allowed.
+# Short words, and syllables of longer ones. Now one text twice, without and with `<end>` allowed, and
+# then one that ends in half a 🙂.
 
 # %%
 for allowed in [(), ["<end>"]]:
     ids = tokenizer.encode("Exit.<end>", allowed_special=allowed)
     print(ids, [tokenizer.decode([i]) for i in ids])
+try:
+    tokenizer.encode("Exit.\ud83d")
+except ValueError as error:
+    print("ValueError:", error)
 
 # %% [markdown]
 # ## Check the round trip, then break it where it does not show
