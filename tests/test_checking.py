@@ -3,27 +3,34 @@
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 import tracemalloc
+import warnings
 
 import ipykernel
 import IPython
 import numpy as np
 import pytest
-from answers import ONLY_THESE, PLUGINS, REPOSITORY, nbval, type_in
+from answers import ONLY_THESE, PLUGINS, REPOSITORY, check_cells, nbval, solutions, type_in
+from nbval import kernel as nbval_kernel
 
 import numpygpt
 from coursekit import add_to_class, check, hint, status
 from coursekit.__main__ import main
-from coursekit.checking import check_notebook, progress
+from coursekit.checking import check_notebook, kernel, progress, wire
+from coursekit.checking import checked as checked_module
 from coursekit.checking.cases import Call, Case, Model, Rng, layer, reader_wrote, run
 from coursekit.checking.check import CheckError, verdict_on
+from coursekit.checking.checked import Checked, Finding
 from coursekit.checking.comparing import close
 from coursekit.checking.covered import OwnVersion, covered
+from coursekit.checking.definitions import only_definitions, reaches_others
 from coursekit.checking.kernel import tried_again
-from coursekit.checking.tasks import find_task, load_set
+from coursekit.checking.record import INPUTS, OUTPUTS, ask
+from coursekit.checking.tasks import find_task, load_set, outcomes
 from coursekit.files import BookError
 
 SET, TASK = "03_linear", "linear-backward"
@@ -247,6 +254,23 @@ def test_memory_in_use_at_a_time_is_counted():
             assert [r.name for r in run(namespace["f"], case)] == ["limit: memory"] * passed
 
 
+def test_what_the_process_does_beside_an_answer_is_not_the_answers_memory():
+    beside, held = iter([np.ones(50_000)]), []
+
+    def f(x):
+        held.append(next(beside, x).copy())  # as a kernel draws a figure at the first call
+        return held.pop().sum()
+
+    def always(x):
+        return np.ones(50_000).sum()
+
+    case = Case("", [Call({"x": np.ones(10)})], max_bytes=100_000)
+    assert [r.name for r in run(f, case)] == ["limit: memory", "the result"]
+    beside = iter([np.ones(50_000)])
+    assert [r.name for r in outcomes(f, [case])[0]] == ["the result"]
+    assert [r.name for r in outcomes(always, [case])[0]] == ["limit: memory", "the result"]
+
+
 def test_a_meter_leaves_the_tracing_of_others_as_it_was():
     def trace(*_):
         return None
@@ -422,7 +446,8 @@ CLEVER = {
     "inputs hidden": "import os\ndel os.environ['COURSEKIT_INPUTS']",
     "wrong numbers sent": (
         "import coursekit.checking.record as r\nfrom coursekit.checking.cases import Result\n"
-        "r.run = lambda *a: [Result(k, n, 0.0) for k in (0, 1, 2, 3) for n in ('y', 'dx')]"
+        "made_up = [Result(k, n, 0.0) for k in (0, 1, 2, 3) for n in ('y', 'dx')]\n"
+        "r.outcomes = lambda answer, cases, quiet: [made_up for _ in cases]"
     ),
     "numpy": "np.allclose = np.array_equal = lambda *a, **k: True",
     "skip": "# NBVAL_SKIP\n1",
@@ -464,6 +489,328 @@ def test_clever_cells_and_saved_outputs_do_not_turn_nbval_green(tmp_path):
     seen = nbval(*(f"{tmp_path / stem}.ipynb::Cell 4" for stem in stems), cwd=tmp_path)
     for stem in stems:
         assert seen[stem, 4] is not None, stem
+
+
+OURS = solutions(SET)
+
+
+def found(tmp_path, answers, name=SET, timeout=120):
+    """{task: its Finding} for a notebook with these answers in it."""
+    type_in(name, tmp_path / f"{name}.ipynb", answers)
+    with Checked(load_set(name), tmp_path / f"{name}.ipynb", timeout) as checked:
+        return {task: checked.finding(task) for task in load_set(name).tasks}
+
+
+# What a notebook allows, and what concerns nobody: before, inside and after a right answer.
+AT_HOME = """%matplotlib inline
+get_ipython().kernel
+hint("speed-add-rows")
+# NBVAL_SKIP
+print(1)
+display(3)
+import matplotlib.pyplot as plt
+plt.plot([1, 2]); plt.show()
+!echo not Python
+"""
+
+
+def test_a_right_answer_is_right_whatever_it_shows(tmp_path):
+    """In nbval, too, where nothing that an answer shows is compared."""
+    name, task = "18_speed", "speed-add-rows"
+    ours = solutions(name)
+    chatty = re.sub(
+        r"^( +)(\w.*)$", r"\1\2\n\1print(1); print(2); print(3)", ours[task], count=1, flags=re.M
+    )
+    assert chatty.count("print") == 3
+    path = tmp_path / f"{name}.ipynb"
+    # From there on, all of pylab is there, and some of Python's own names mean NumPy's functions.
+    chatty = f"%pylab inline\nplot(zeros(3))\n{chatty}"
+    type_in(name, path, {t: AT_HOME + (chatty if t == task else ours[t]) for t in ours})
+    assert not any(nbval(path, cwd=tmp_path).values())
+
+
+def test_an_answer_that_reaches_further_is_the_only_one_that_is_judged_by_it(tmp_path):
+    further = "\nprint(1)\nnp = None\ncheck = 1.0\nimport numpy\nnumpy.einsum = numpy.exp = print"
+    path = tmp_path / f"{SET}.ipynb"
+    type_in(SET, path, {"linear-forward": OURS["linear-forward"] + further})
+    seen = nbval(path, cwd=tmp_path)
+    [wrong] = [number for (_, number), failure in seen.items() if failure]
+    assert wrong == check_cells(SET)["linear-forward"]
+    assert "it gives another meaning to check, np, which the set imports" in seen[SET, wrong]
+
+
+def test_the_cell_that_failed_is_told_with_its_error_and_its_line(tmp_path):
+    answers = {
+        "linear-forward": OURS["linear-forward"].replace("x @ self.W", "(x @ self.W"),
+        TASK: "import not_there\n" + OURS[TASK],
+        "linear-shared": "%not_a_magic\n" + OURS["linear-shared"],
+    }
+    told = {task: finding.lines for task, finding in found(tmp_path, answers).items()}
+    assert told["linear-forward"] == [
+        "linear-forward: not right yet",
+        "  WRONG: its cell raises SyntaxError: '(' was never closed",
+        "      in the line: y = (x @ self.W",
+    ]
+    assert told[TASK][:3] == [
+        "linear-backward: not right yet",
+        "  WRONG: its cell raises ModuleNotFoundError: No module named 'not_there'",
+        "      in the line: import not_there",
+    ]
+    assert told[TASK][3].startswith("  before it, the cell of linear-forward raises SyntaxError")
+    assert told["linear-shared"][1:3] == [
+        "  WRONG: its cell raises UsageError: Line magic function `%not_a_magic` not found.",
+        "      in the line: %not_a_magic",
+    ]
+
+
+FRAME = "Cell In[1], line {}{}\n{}\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "line"),
+    [
+        (
+            (
+                "SyntaxError",
+                "invalid syntax (123.py, line 2)",
+                [FRAME.format(2, "", "    y = = 1")],
+            ),
+            "SyntaxError: invalid syntax",
+            "y = 2 / 0",  # of this cell: a SyntaxError is of no other
+        ),
+        (
+            (
+                "ZeroDivisionError",
+                "division by zero",
+                [
+                    FRAME.format(2, "", "----> 2 y = 2 / 0"),
+                    FRAME.format(3, ", in f(x)", "----> 3     return x / 0"),
+                    "File /lib/numpy/x.py:1, in g(x)\n----> 1 g(x)",
+                ],
+            ),
+            "ZeroDivisionError: division by zero",
+            "return x / 0",
+        ),
+        # As IPython shows a line in the body of a class: with the right number, and another text.
+        (
+            ("NameError", "name 'z' is not defined", [FRAME.format(2, ", in A()", "----> 2 more")]),
+            "NameError: name 'z' is not defined",
+            "y = 2 / 0",
+        ),
+        (("KeyboardInterrupt", "", []), "KeyboardInterrupt", ""),
+    ],
+)
+def test_the_line_is_found_in_what_ipython_shows(reply, error, line):
+    reply = dict(zip(("ename", "evalue", "traceback"), reply, strict=True))
+    cells = ["def f(x):\n    y = x\n    return x / 0", "x = 1\ny = 2 / 0\nf(2)"]
+    assert kernel.told(reply, cells) == (error, line)
+
+
+# Trouble is not a wrong answer
+
+
+def test_an_answer_that_ends_the_kernel_costs_no_other_and_is_not_called_wrong(
+    readers_files, capsys
+):
+    answers = {"linear-forward": OURS["linear-forward"] + "\nquit()"}
+    answers["linear-shared"] = OURS["linear-shared"].replace("return", "exit_now()\n    return")
+    answers["linear-shared"] += "\ndef exit_now():\n    import os; os._exit(1)"
+    type_in(SET, readers_files / f"{SET}.ipynb", answers)
+    assert main(["check", "3"]) == 2
+    ended = "not judged: the kernel ended while it ran (quit(), exit() or a crash)"
+    assert capsys.readouterr().out.splitlines() == [
+        f"exercises/{SET}.ipynb",
+        f"  linear-forward: {ended}",
+        f"  {TASK}: right, 3 points",
+        f"  linear-shared: {ended}",
+    ]
+    states = [progress.load(task).get("state") for task in load_set(SET).tasks]
+    assert states == [None, "right", None]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Kernel didn't respond in 60 seconds"),
+        RuntimeError("Kernel info reqest timed out after 10 seconds!"),
+        OSError(28, "No space left on device", "/tmp/kernel.json"),
+    ],
+)
+def test_a_kernel_that_does_not_start_is_one_line_and_the_next_set_is_checked(
+    error, readers_files, capsys, monkeypatch
+):
+    def start(**kwargs):
+        raise error
+
+    monkeypatch.setattr(nbval_kernel, "start_new_kernel", start)
+    for name in (SET, "09_layernorm"):
+        type_in(name, readers_files / f"{name}.ipynb")
+    assert main(["check", "3", "9"]) == 2
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [f"exercises/{SET}.ipynb", "exercises/09_layernorm.ipynb"]
+    first, second = said.err.splitlines()
+    assert first.startswith(f"{SET}.ipynb: not judged: no kernel could be started (")
+    assert second.startswith("09_layernorm.ipynb: not judged: ")
+    assert progress.load(TASK) == {}
+
+
+def test_an_endless_loop_is_stopped_with_its_line_and_the_others_go_on(tmp_path):
+    loop = OURS[TASK].replace("return", "while True: pass\n    return")
+    findings = found(tmp_path, {TASK: loop}, timeout=4)
+    assert [finding.state for finding in findings.values()] == ["right", "wrong", "right"]
+    assert findings[TASK].lines == [
+        "linear-backward: not right yet",
+        "  WRONG: it ran for longer than 4 s and was stopped",
+        "      in the line: while True: pass",
+    ]
+
+
+def test_a_module_that_a_file_beside_the_notebook_hides_is_no_wrong_answer(tmp_path):
+    (tmp_path / "numpy.py").write_text("def zeros(): pass")
+    findings = found(tmp_path, {})
+    assert {finding.state for finding in findings.values()} == {"not judged"}
+    lines = findings[TASK].lines
+    assert lines[0] == "linear-backward: not judged, as the set itself does not run here"
+    assert "AttributeError: module 'numpy' has no attribute 'float32'" in lines[1]
+    assert lines[-1] == "  numpy.py, beside it, takes the place of the module numpy"
+
+
+def test_a_check_that_fails_itself_is_no_wrong_answer(tmp_path, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("the check of it cannot run; try make build")
+
+    monkeypatch.setattr(checked_module, "Reference", broken)
+    monkeypatch.setattr(checked_module, "Run", lambda *args: Recorded())
+    findings = found(tmp_path, {})
+    assert findings[TASK] == Finding(
+        "not judged", [f"{TASK}: not judged: the check of it cannot run; try make build"]
+    )
+
+
+class Recorded:
+    """Stands for a run in which every cell ran and every check has recorded something."""
+
+    ended = None
+
+    def to(self, number, checks):
+        self.ran = [kernel.Ran()] * (number + 1)
+        return self
+
+    def recorded(self, task):
+        return wire.dumps([])
+
+    def close(self):
+        pass
+
+
+# What the reader has set
+
+
+USERS = """
+import warnings
+
+def pytest_configure(config):
+    config.option.cov_source = ["numpygpt"]  # as pytest-cov does
+
+def pytest_collection_modifyitems(items):
+    items.reverse()  # as a plugin that shuffles
+"""
+
+
+def test_no_setting_of_the_readers_reaches_a_verdict(tmp_path, monkeypatch):
+    spoilt = "import builtins, numpy\nbuiltins.sum = numpy.exp = None\nraise SystemExit\n"
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text(spoilt)
+    (tmp_path / "startup.py").write_text(spoilt)
+    (tmp_path / "users_plugin.py").write_text(USERS)
+    (tmp_path / "matplotlibrc").write_text("no: such thing")
+    for name, value in {
+        "IPYTHONDIR": tmp_path / "ipython",
+        "PYTHONSTARTUP": tmp_path / "startup.py",
+        "PYTHONPATH": tmp_path,
+        "PYTHONWARNINGS": "error",
+        "PYTHONIOENCODING": "cp1252",
+        "MPLBACKEND": "no such backend",
+        "MATPLOTLIBRC": tmp_path / "matplotlibrc",
+        "IPYKERNEL_CELL_NAME": json.__file__,
+        "COURSEKIT_NOTEBOOK": "nowhere",
+        "PYTEST_ADDOPTS": "-W error -p users_plugin",
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    name = "18_speed"  # which counts lines
+    type_in(name, tmp_path / f"{name}.ipynb")
+    wrong = {"speed-add-rows": load_set(name).tasks["speed-add-rows"].of_kind("reject")[0].source}
+    type_in(name, tmp_path / "wrong.ipynb", wrong)
+    seen = nbval(tmp_path, cwd=tmp_path)
+    red = {where: failure for where, failure in seen.items() if failure}
+    assert list(red) == [("wrong", check_cells(name)["speed-add-rows"])], red
+
+
+def test_warnings_and_floating_point_are_as_ever_while_an_answer_runs(tmp_path, monkeypatch):
+    def divided(x):
+        with np.errstate():  # what an answer sets holds
+            return x / 0
+
+    case = Case("", [Call({"x": np.ones(2)})])
+    with np.errstate(all="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        [[result]] = outcomes(divided, [case])
+        ask(tmp_path, "any", None, [case])
+        monkeypatch.setenv(INPUTS, str(tmp_path))
+        monkeypatch.setenv(OUTPUTS, str(tmp_path / "out"))
+        (tmp_path / "out").mkdir()
+        check("any", divided)
+    [[recorded]] = wire.loads((tmp_path / "out" / "any.bin").read_bytes())
+    assert result.value.tolist() == recorded.value.tolist() == [np.inf, np.inf]
+
+
+# What an answer defines, and what it does besides
+
+IMPORTED = {"np": ("numpy", None), "check": ("coursekit", "check")}
+
+
+@pytest.mark.parametrize(
+    ("source", "left"),
+    [
+        ("def f(x):\n    return x", None),
+        ("class A:\n    'A doc.'\nimport numpy as np\nN = np.zeros(3)\nN[0] = 1\nA.f = N", None),
+        ("'text'\nN\nif N:\n    M = 1\ntry:\n    import x\nexcept ImportError:\n    x = 0", None),
+        ("def f(:", None),
+        ("\0", None),
+        ("quit()\nN = 1", "N = 1"),
+        ("quit\nN = 1", "N = 1"),
+        ("%matplotlib inline\nN = 1\n!ls", "N = 1"),
+        ("%%time\ndef f(x): pass", ""),
+        ("np = None\nN = 1", "N = 1"),
+        ("def check(*a): pass\nN = 1", "N = 1"),
+        ("import math as np\nN = 1", "N = 1"),
+        ("from x import check\nN = 1", "N = 1"),
+        ("sum = 3\nN = 1", "N = 1"),
+        ("np.exp = np.log\nN = 1", "N = 1"),
+        ("import os\nos.environ['A'] = 'b'\nN = 1", "import os\nN = 1"),
+        ("del np\nfor i in N: print(i)\nwhile N: N()\nwith N: N()\nassert N\nraise N", ""),
+        ("if N:\n    quit()\nN = 1", "N = 1"),
+    ],
+)
+def test_of_an_answer_only_what_it_defines_is_left_to_the_others(source, left):
+    kept = only_definitions(source, IMPORTED)
+    assert kept == (source if left is None else left)
+    assert reaches_others(source, IMPORTED) is (left is not None)
+
+
+@pytest.mark.parametrize(
+    ("source", "reaches"),
+    [
+        ("def f(x):\n    np.exp = x", True),
+        ("def f(x):\n    global np\n    np = x", True),
+        ("def f(x):\n    global N\n    N = x", False),
+        ("def f(x):\n    x.exp = np", False),
+    ],
+)
+def test_an_answer_may_reach_others_when_it_is_called(source, reaches):
+    assert reaches_others(source, IMPORTED) is reaches
+    assert only_definitions(source, IMPORTED) == source
 
 
 def test_right_answers_to_another_set_do_not_turn_this_one_green(tmp_path):

@@ -7,6 +7,7 @@ define what they define.
 """
 
 import os
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,9 +46,9 @@ class Checked:
     """
 
     def __init__(self, exercises, path, timeout, patience=PATIENCE):
-        self.exercises, self.folder = exercises, Path(path).parent
+        self.exercises, self.path = exercises, Path(path)
         self.timeout, self.patience = timeout, patience
-        self.answers = answers.read_answers(Path(path), exercises.tasks)
+        self.answers = answers.read_answers(self.path, exercises.tasks)
         cells = answers.with_answers(exercises.page, {})
         self.cells = [cell for cell in cells if cell["cell_type"] == "code"]
         self.answered = [answers.grade_id(cell) for cell in self.cells]  # the task, or None
@@ -122,9 +123,9 @@ class Checked:
             try:
                 return Run(self, sources)
             except OSError as error:
-                self.trouble = f"no kernel could be started: {failed(error)}"
+                self.trouble = f"{self.path.name}: not judged: {failed(error)}"
             except BookError as error:
-                self.trouble = str(error)
+                self.trouble = f"{self.path.name}: not judged: {error}"
         raise BookError(self.trouble)  # at once, for each cell after the first
 
     def judged(self, task, run):
@@ -145,6 +146,9 @@ class Checked:
             return Finding("wrong", [f"{task}: {error}"])
         except Exception as error:  # of ours: the answer is not wrong for that
             return Finding("not judged", [f"{task}: not judged: {error}"])
+        if (broken := self.broken(run, own)) is not None:
+            lines = [f"{task}: not judged, as the set itself does not run here"]
+            return Finding("not judged", lines + self.failure(run, broken) + self.shadows())
         if answer.why:  # whatever came of it later came of this
             lines = [f"{task}: not right yet", *failure("WRONG: its cell", answer)]
         elif verdict is not None:
@@ -180,21 +184,37 @@ class Checked:
         lines = [f"{task}: not right yet", f"  WRONG: it {long}", f"      in the line: {ran.line}"]
         return Finding("wrong", lines)
 
+    def broken(self, run, own):
+        """The first cell of the book before an answer that failed through no answer's fault."""
+        first = next((n for n in range(own) if run.ran[n] and run.ran[n].why == "error"), None)
+        if first is None or self.answered[first] or self.checks[first]:
+            return None
+        earlier = [task for task in self.checks[:first] if task]
+        return first if all(self.finding(task).state == "right" for task in earlier) else None
+
+    def shadows(self):
+        """Lines on files beside the notebook that are imported in the place of a module."""
+        modules = {what.partition(".")[0] for what, _ in self.given.values()}
+        modules |= sys.stdlib_module_names
+        found = [path for path in self.path.parent.glob("*.py") if path.stem in modules]
+        return [f"  {p.name}, beside it, takes the place of the module {p.stem}" for p in found]
+
     def reasons(self, task, run, own, number):
         """Lines on what else may have to do with a wrong answer."""
         lines = []
         if names := overwritten(self.answers.sources[task], self.given):
             lines.append(f"  it gives another meaning to {', '.join(names)}, which the set imports")
-        if remark := getattr(self.answers, "remarks", {}).get(task):
+        if remark := self.answers.remarks.get(task):
             lines.append(f"  {remark}")
-        for before in range(number):
-            ran = run.ran[before]
-            if ran is not None and ran.why == "error" and before != own:
-                if other := self.answered[before]:
-                    return lines + failure(f"before it, the cell of {other}", ran)
-                first = self.cells[before]["source"].strip().split("\n")[0]
-                return lines + failure(f"before it, the cell that begins with `{first}`", ran)
-        return lines
+        failed = [n for n in range(number) if run.ran[n] and run.ran[n].why == "error"]
+        return lines + (self.failure(run, failed[0]) if failed and failed[0] != own else [])
+
+    def failure(self, run, number):
+        """Lines on how a cell before an answer failed."""
+        first = self.cells[number]["source"].strip().split("\n")[0]
+        where = self.answered[number] or self.checks[number]
+        where = f"the cell of {where}" if where else f"the cell that begins with `{first}`"
+        return failure(f"before it, {where}", run.ran[number])
 
 
 def failure(where, ran):
@@ -224,7 +244,7 @@ class Run:
             variables = environment(places.pop("scratch")) | {"COURSEKIT_PROGRESS": ""}
             variables |= {name: str(place) for name, place in places.items()}
             with mock.patch.dict(os.environ, variables, clear=True):
-                self.kernel = Kernel(checked.folder, checked.patience)
+                self.kernel = Kernel(checked.path.parent, checked.patience)
         except BaseException:
             self.folder.cleanup()
             raise

@@ -34,6 +34,7 @@ class Kernel(nbval.kernel.RunningKernel):
     """
 
     def __init__(self, folder, patience=PATIENCE):
+        self.sources = []
         logging.getLogger("nbval").disabled = True  # would print a traceback of hundreds of lines
         try:
             self.km, self.kc = nbval.kernel.start_new_kernel(
@@ -56,6 +57,7 @@ class Kernel(nbval.kernel.RunningKernel):
         """Run a cell for at most `timeout` seconds; return Ran."""
         if not self.is_alive():
             return Ran(why="ended")
+        self.sources.append(source)
         message = self.execute_cell_input(source, allow_stdin=False)
         reply, stopped = self.reply_to(message, timeout), False
         if reply is None and self.is_alive():
@@ -66,7 +68,7 @@ class Kernel(nbval.kernel.RunningKernel):
             return Ran(why="time" if stopped else "ended")
         ran = Ran(self.outputs_of(message))
         if reply["status"] == "error":
-            ran.error, ran.line = told(reply, source)
+            ran.error, ran.line = told(reply, self.sources)
             ran.why = "time" if stopped else "error"
         asked = [part for part in reply.get("payload", []) if part.get("source") == "ask_exit"]
         if asked and not asked[0].get("keepkernel"):
@@ -75,7 +77,7 @@ class Kernel(nbval.kernel.RunningKernel):
         return ran
 
     def end(self):
-        if self.is_alive():
+        if hasattr(self, "km"):  # not stopped before; one that died has its sockets still
             self.stop()
 
     def reply_to(self, message, timeout):
@@ -110,24 +112,28 @@ class Kernel(nbval.kernel.RunningKernel):
         return outputs
 
 
-def told(reply, source):
-    """How a cell failed, from the kernel's reply: (kind and message, the line of a cell)."""
+def told(reply, sources):
+    """How a cell failed, from the kernel's reply: (kind and message, the line of a cell).
+
+    Args:
+        reply: to the request to run it.
+        sources: of all cells so far, the one that failed last.
+    """
     message = re.sub(r" \(\d+\.py, line \d+\)$", "", reply["evalue"])  # the cell's own file
+    message = " ".join(f"{reply['ename']}: {message}".split()).removesuffix(":")
     shown = COLOURS.sub("", "\n".join(reply["traceback"]))
     # Where a cell called a function of another cell, the last frame in a cell has the line.
-    frames = re.split(r"^ *Cell In\[\d+\], ", shown, flags=re.M)[1:]
-    line = ""
+    frames = re.findall(r"^ *Cell In\[\d+\], line (\d+)(.*?)(?=^ *Cell In|\Z)", shown, re.M | re.S)
     if frames:
-        arrow = re.search(r"^-+> \d+ (.*)$", frames[-1], re.M)
-        number = re.match(r"line (\d+)", frames[-1])
-        lines = [*source.split("\n"), ""]
-        if arrow:
-            line = arrow[1]
-        elif number:  # of a SyntaxError, which has no frame
-            line = lines[min(int(number[1]), len(lines)) - 1]
-    elif reply["ename"] == "UsageError":  # of a magic, which has none either
-        line = next((text for text in source.split("\n") if text.strip().startswith("%")), "")
-    return " ".join(f"{reply['ename']}: {message}".split()).removesuffix(":"), line.strip()
+        number, text = int(frames[-1][0]), frames[-1][1]
+        arrow = re.search(r"^-+> \d+ (.*)$", text, re.M)
+        # IPython says which line it is, not of which cell, and may show one beside it.
+        lines = [(source.split("\n") + [""] * number)[number - 1].strip() for source in sources]
+        return message, arrow[1].strip() if arrow and arrow[1].strip() in lines else lines[-1]
+    if reply["ename"] == "UsageError":  # of a magic, which shows no frames
+        lines = [line.strip() for line in sources[-1].split("\n")]
+        return message, next((line for line in lines if line.startswith("%")), "")
+    return message, ""
 
 
 def tried_again(start, tries=3):
