@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from coursekit.checking import wire
 from coursekit.checking.tasks import ROOT
 from coursekit.files import BookError
 from coursekit.grading.cgroup import Group
@@ -112,12 +113,14 @@ def probe():
             return None, str(error)
         source = f"ROOT = {str(ROOT)!r}\n{FRAME}{PROBE}"
         about = {"command": None, "limits": sandbox.limits(0, 30)}
-        about["cells"] = [{"source": source, "check": None, "task": None}]
+        about["cells"] = [{"source": source, "check": None, "task": "probe"}]
         (job / "job.json").write_text(json.dumps(about), "utf-8")
         outcome = sandbox.run(job, 30, ["#run 0"])
         for name, data in outcome.frames:
             if name == "#found":
                 return json.loads(data), ""
+            if name == "#failed probe":
+                return None, f"its own test fails: {wire.loads(data)}"
         said = outcome.errors.strip().split("\n")[-1] or "it said nothing"
         hint = " (does this machine forbid user namespaces?)" if "ermission" in said else ""
         return None, f"{said}{hint}"

@@ -103,7 +103,9 @@ class Sandbox:
         if os.getuid() == 0:
             enclosure += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
         else:
-            enclosure += ["--unshare-user"]
+            # As 0 of a namespace of its own, which is the user outside: with any other number,
+            # bubblewrap adds a second one, in which /tmp is no longer the runner's to bound.
+            enclosure += ["--unshare-user", "--uid", "0", "--gid", "0"]
         small = ["--size", str(SPACE), "--perms", "1777"]
         enclosure += ["--proc", "/proc", "--dev", "/dev", *small, "--tmpfs", "/dev/shm"]
         enclosure += ["--remount-ro", "/dev", *small, "--tmpfs", "/tmp"]
