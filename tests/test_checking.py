@@ -1,5 +1,6 @@
 """check, hint, status, nbval's overlay, and the command line."""
 
+import errno
 import inspect
 import json
 import os
@@ -9,6 +10,7 @@ import sys
 import time
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import ipykernel
 import IPython
@@ -898,6 +900,73 @@ def test_reset_keeps_the_old_notebook_beside_a_blank_one(readers_files, capsys):
     assert progress.load(TASK) == {}
     assert main(["reset", "03"]) == 0
     assert not path.with_name(f"{path.name}.old2").exists()
+
+
+def test_a_set_that_is_blank_already_has_no_progress_after_a_reset(readers_files, capsys):
+    assert main(["reset", "03"]) == 0
+    progress.note(TASK, state="right")
+    assert main(["reset", "03"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"exercises/{SET}.ipynb is blank already"
+    assert progress.load(TASK) == {}
+
+
+def test_reset_writes_a_missing_set_and_no_other(readers_files):
+    type_in("09_layernorm", readers_files / "09_layernorm.ipynb")
+    mine = (readers_files / "09_layernorm.ipynb").read_bytes()
+    assert main(["check", "3"]) == 2
+    assert main(["reset", "3"]) == 0
+    blank = (REPOSITORY / "exercises" / f"{SET}.ipynb").read_bytes()
+    assert (readers_files / f"{SET}.ipynb").read_bytes() == blank
+    assert (readers_files / "09_layernorm.ipynb").read_bytes() == mine
+
+
+def test_reset_keeps_whatever_the_old_file_holds_byte_for_byte(readers_files):
+    readers_files.mkdir()
+    (readers_files / f"{SET}.ipynb").write_bytes(b"\xff\xfe{ no UTF-8")
+    assert main(["reset", "3"]) == 0
+    assert (readers_files / f"{SET}.ipynb.old1").read_bytes() == b"\xff\xfe{ no UTF-8"
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """A function of an errno: from then on, no file can be written."""
+
+    def fail(number):
+        def refuse(path, data):
+            raise OSError(number, os.strerror(number), str(path))
+
+        monkeypatch.setattr(Path, "write_bytes", refuse)
+
+    return fail
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_a_disk_that_takes_nothing_is_one_line_that_names_the_file(
+    number, readers_files, capsys, disk
+):
+    type_in(SET, readers_files / f"{SET}.ipynb")
+    mine = (readers_files / f"{SET}.ipynb").read_bytes()
+    disk(number)
+    assert main(["reset", "3"]) == 2
+    said = capsys.readouterr().err
+    assert said == f"{readers_files / SET}.ipynb.old1: {os.strerror(number)}\n"
+    assert (readers_files / f"{SET}.ipynb").read_bytes() == mine
+    assert os.listdir(readers_files) == [f"{SET}.ipynb"]
+
+
+def test_a_verdict_does_not_need_a_disk(capsys, disk, own_progress):
+    disk(errno.EROFS)
+    check(TASK, variant(None))
+    hint(TASK, 1)
+    said = capsys.readouterr().out
+    assert f"{TASK}: right\n" in said and "Hint 1 of 3: " in said
+    assert said.count(f"(progress is not kept: {own_progress / TASK}.json: Read-only") == 2
+    (own_progress / f"{TASK}.json").mkdir(parents=True)  # not even to be read
+    check(TASK, variant(None))
+    hint(TASK, 1)
+    assert f"{TASK}: right\n" in capsys.readouterr().out
+    assert main(["status"]) == 2
+    assert capsys.readouterr().err == f"{own_progress / TASK}.json: Is a directory\n"
 
 
 @pytest.mark.parametrize(

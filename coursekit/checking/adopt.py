@@ -6,6 +6,7 @@ from importlib import import_module
 from inspect import isclass, isfunction
 from itertools import groupby
 from pathlib import Path
+from textwrap import shorten
 
 from coursekit.checking.answers import read_answers
 from coursekit.checking.check import verdict_on
@@ -105,7 +106,8 @@ def judged(exercises, tasks, sources, folder):
         if states.get(task, ("", None))[1] is None and task in failed:
             error = failed[task]
             said = f"{error['kind']}: {error['message']}".removesuffix(": ")
-            states[task] = f"not running ({said[:40]})", None
+            said = shorten(said, 40, placeholder=" ...")  # the report is a table
+            states[task] = f"not running ({said})", None
     return {task: states.get(task, ("not running", None)) for task in tasks}
 
 
