@@ -755,6 +755,9 @@ def test_a_module_written_by_hand_that_cannot_be_read_is_one_line(book, capsys, 
 
 def test_a_readers_answers_are_kept_when_the_book_is_built_again(book, say):
     change(book / "exercises/03_linear.ipynb", "raise NotImplementedError()", "return 1")
+    assert build(book, check=True, say=say.append) == 1
+    told = "1 file not up to date: make build mends it, and keeps a copy of what was changed"
+    assert say.pop() == told
     answers = (book / "exercises/03_linear.ipynb").read_bytes()
     assert build(book, say=say.append) == 0
     assert (book / "exercises/03_linear.ipynb.old1").read_bytes() == answers

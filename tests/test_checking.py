@@ -24,7 +24,7 @@ from coursekit import add_to_class, check, hint, status
 from coursekit.__main__ import main
 from coursekit.checking import check_notebook, kernel, progress, wire
 from coursekit.checking import checked as checked_module
-from coursekit.checking.cases import Call, Case, Model, Rng, layer, reader_wrote, run
+from coursekit.checking.cases import Call, Case, Model, Rng, described, layer, reader_wrote, run
 from coursekit.checking.check import CheckError, verdict_on
 from coursekit.checking.checked import Checked, Finding
 from coursekit.checking.comparing import close
@@ -220,6 +220,24 @@ def test_lines_of_the_readers_code_are_counted_each_time_they_run(f, loops):
     exec(compile(source, json.__file__, "exec"), namespace)
     results = run(namespace[f.__name__], Case("", [Call({"x": np.ones(50)})], max_lines=40))
     assert len(results) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "message", "line"),
+    [
+        ("y = (1\n", "SyntaxError", "'(' was never closed", "y = (1"),
+        ("x = 1\n  y = 2", "IndentationError", "unexpected indent", "y = 2"),
+        ("json.loads('[')", "JSONDecodeError", "Expecting value: line 1 column 2 (char 1)", ""),
+        ("raise ValueError(open)", "ValueError", "<built-in function open>", ""),
+    ],
+)
+def test_an_error_is_described_by_its_kind_its_text_and_a_line_of_the_readers(
+    source, kind, message, line
+):
+    with pytest.raises(Exception) as error:
+        exec(compile(source, "<cell>", "exec"), {"json": json})
+    error.value.__traceback__ = error.tb.tb_next  # without this test's own line
+    assert described(error.value) == {"kind": kind, "message": message, "line": line}
 
 
 @pytest.mark.parametrize(
