@@ -22,7 +22,10 @@ PICTURE = r"data:image/png;base64,[A-Za-z0-9+/=]+"
 
 
 def subplots(rows=1, cols=1, size=None, margins=None, **kwargs):
-    """Return matplotlib's (figure, axes) in the book's style.
+    """Return matplotlib's (figure, axes) in the book's style; `show` shows the figure.
+
+    Without pyplot, which puts all figures into one list, to be shown when a cell or a message to a
+    widget has run: JupyterLab sends messages in two threads, and figures came out half drawn.
 
     Args:
         size: (width, height) in inches.
@@ -31,9 +34,11 @@ def subplots(rows=1, cols=1, size=None, margins=None, **kwargs):
         kwargs: as for matplotlib's subplots.
     """
     from cycler import cycler
-    from matplotlib import pyplot as plt
+    from matplotlib import rcParams
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    plt.rcParams.update(
+    rcParams.update(
         {
             "axes.prop_cycle": cycler(color=PALETTE),
             "axes.spines.top": False,
@@ -47,9 +52,9 @@ def subplots(rows=1, cols=1, size=None, margins=None, **kwargs):
         }
     )
     size = size or (3.6 * cols + 0.4, 3.0 * rows)
-    if margins is None:
-        return plt.subplots(rows, cols, figsize=size, layout="constrained", **kwargs)
-    return plt.subplots(rows, cols, figsize=size, gridspec_kw=margins, **kwargs)
+    figure = Figure(figsize=size, layout="constrained" if margins is None else None)
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, cols, gridspec_kw=margins, **kwargs)
 
 
 def token_row(axes, y, tokens, known=None, room=76):
@@ -108,7 +113,6 @@ def arrow(axes, *corners, label="", side="left"):
 def show(figure, alt):
     """Display a figure with its alt text, one or two sentences that say what it shows."""
     from IPython.display import display
-    from matplotlib import pyplot as plt
     from matplotlib.image import imsave
 
     if not alt.strip():
@@ -119,7 +123,6 @@ def show(figure, alt):
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.canvas.draw()  # savefig would draw all of it once more: a widget would feel it
     imsave(png, figure.canvas.buffer_rgba(), format="png", dpi=100)
-    plt.close(figure)
     source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
     alt = alt.encode("utf-8", "backslashreplace").decode()  # no message can hold half a character
     # As HTML: JupyterLab gives a bare PNG no alt text, whatever its metadata say.

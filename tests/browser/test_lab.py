@@ -89,6 +89,23 @@ def test_a_widget_redraws_when_its_slider_moves(notebook, name, control):
     assert errors.count() == 0, errors.first.inner_text()
 
 
+@pytest.mark.parametrize("name", ["13_tokenizers", "14_bpe"])
+def test_a_widget_redraws_when_a_line_is_typed(notebook, name):
+    page = notebook(name)
+    run_all(page)
+    waiting = "[...document.querySelectorAll('.jp-InputPrompt')].some(p => p.innerText == '[*]:')"
+    page.wait_for_function(f"() => !{waiting}")
+    field = page.locator(".widget-text input")
+    field.scroll_into_view_if_needed()
+    field.fill("Für Elise, 你好 🙂")
+    field.press("Enter")  # the widget gets two messages, at once
+    page.wait_for_timeout(5000)
+    page.screenshot(path=PICTURES / f"{name}-typed.png")
+    assert page.locator(".widget-interact img").count() == 1
+    # Ours, with its text: not what Jupyter makes of a figure that is still being drawn.
+    assert "Für Elise, 你好 🙂" in page.locator(".widget-interact img").get_attribute("alt")
+
+
 def test_the_map_of_the_book_is_drawn(notebook):
     page = notebook("00_welcome")
     page.set_viewport_size({"width": 1600, "height": 1000})

@@ -5,7 +5,6 @@ import re
 import warnings
 from itertools import combinations
 
-import matplotlib
 import pytest
 from pages import PAGES, control_cell
 
@@ -67,7 +66,6 @@ def test_any_text_is_drawn(panel, monkeypatch):
         for line in LINES:
             figure = panel.move(**{name: line})
             assert_drawn(figure)
-            matplotlib.pyplot.close(figure)
             json.dumps(shown.pop(), ensure_ascii=False).encode()  # as a message to the browser
 
 
