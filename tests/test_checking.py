@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -49,11 +50,18 @@ def linear(source):
 # check
 
 
-def test_check_prints_a_verdict_a_line_for_a_right_answer(capsys):
+def test_check_folds_what_is_right_into_one_line(capsys):
     check(TASK, variant(None))
-    first, *others = capsys.readouterr().out.splitlines()
+    first, others = capsys.readouterr().out.splitlines()
     assert first == "linear-backward: right"
-    assert [line.split(":")[0].strip() for line in others] == ["y", "dW", "db", "dx"]
+    assert re.fullmatch("  y, dW, db, dx: right in [0-9]+ cases", others)
+
+
+def test_what_is_wrong_comes_before_what_is_right(capsys):
+    with pytest.raises(CheckError):
+        check(TASK, variant("dw-mean"))
+    _, wrong, right = capsys.readouterr().out.splitlines()
+    assert wrong.startswith("  dW WRONG: ") and right.startswith("  y, db, dx: right in ")
 
 
 def test_check_raises_a_line_without_traceback_for_a_wrong_one(capsys):

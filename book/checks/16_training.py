@@ -455,7 +455,7 @@ def smoothed(losses, beta):
     for loss in losses:
         total, weight = beta * total + loss, beta * weight + 1
         out.append(total / weight)
-    return out
+    return np.array(out)
 
 # %% task="training-average" right="decay-product"
 def smoothed(losses, beta):
