@@ -285,7 +285,7 @@ def generator_state(generator):
 
 def global_state():
     """The state of the generators that everybody shares."""
-    legacy = np.random.get_state()
+    legacy = np.random.get_state()  # noqa: NPY002  (an answer may have drawn from it)
     return legacy[1].tobytes(), legacy[2:], random.getstate()
 
 

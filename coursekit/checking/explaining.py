@@ -34,7 +34,8 @@ def explained(table, name, rows):
     else:
         problem = wrong_output(table, name, own or rows)
     if problem and not own and name != "parameters":
-        problem.text = f"{CLAUSES[row.case.clause]} ({problem.text})"
+        said = f" ({problem.text})" if name == "error" else ""
+        problem.text = f"{CLAUSES[row.case.clause]}{said}"
         problem.known = True
     return problem
 

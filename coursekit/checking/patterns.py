@@ -11,7 +11,6 @@ import numpy as np
 
 from coursekit.checking.comparing import MISSING, Row, close, numbers
 
-
 OVERWRITTEN = (
     "is overwritten: gradients of several backward passes add up, so write += where you have ="
 )
