@@ -6,7 +6,7 @@ import numpy as np
 
 from coursekit.checking.cases import Case, NotAMethod
 from coursekit.checking.comparing import MISSING, close, numbers, other_kind
-from coursekit.checking.contract import CLAUSES
+from coursekit.checking.contract import CLAUSES, clause_of
 from coursekit.checking.covered import OwnVersion
 from coursekit.checking.meter import Endless
 from coursekit.checking.patterns import pattern
@@ -33,7 +33,7 @@ def explained(table, name, rows):
         problem = TROUBLES[name.partition(": ")[0]](name, row)
     else:
         problem = wrong_output(table, name, own or rows)
-    if problem and not own and name != "parameters":
+    if problem and not own and not clause_of(name):
         said = f" ({problem.text})" if name == "error" else ""
         problem.text = f"{CLAUSES[row.case.clause]}{said}"
         problem.known = True

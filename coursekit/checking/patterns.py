@@ -196,11 +196,11 @@ def sizes(row):
     forwards = [n for n, call in enumerate(calls) if call.method == "forward"]
     for call in calls[forwards[-1] if forwards else -1 :]:
         for name, a in call.args.items():
-            if isinstance(a, np.ndarray) and a.ndim > 1:
-                found[f"the number of rows of {name}"] = a[..., 0].size
+            if isinstance(a, np.ndarray) and a.ndim:
+                found[f"the number of rows of {name}"] = a.size // max(a.shape[-1], 1)
                 found[f"the length of the last axis of {name}"] = a.shape[-1]
                 found[f"the length of the first axis of {name}"] = a.shape[0]
-                found[f"the length of the last axis but one of {name}"] = a.shape[-2]
+                found[f"the length of the last axis but one of {name}"] = (1, *a.shape)[-2]
             if isinstance(a, np.ndarray):
                 found[f"the number of entries of {name}"] = a.size
             elif isinstance(a, list):
