@@ -16,7 +16,7 @@ import pytest
 from answers import TASKS, WRONG
 
 from coursekit.checking import cases as case_module
-from coursekit.checking import meter
+from coursekit.checking import ending
 from coursekit.checking.cases import Call, Case, Rng, layer, result_names, run, run_all
 from coursekit.checking.contract import CLAUSES, caches_of, with_contract
 from coursekit.checking.judge import Reference, judge
@@ -378,7 +378,7 @@ ENDLESS = {
 
 @pytest.fixture
 def short_limit(monkeypatch):
-    monkeypatch.setattr(meter, "SECONDS", 0.3)
+    monkeypatch.setattr(ending, "SECONDS", 0.3)
 
 
 @pytest.mark.parametrize("line", ENDLESS)
@@ -420,5 +420,5 @@ def test_a_limit_that_is_not_reached_leaves_nothing_behind(short_limit):
     threads = threading.active_count()
     for _ in range(20):
         assert [result.name for result in run(double, case)] == ["y"]
-    time.sleep(4 * meter.TICK)
+    time.sleep(4 * ending.TICK)
     assert threading.active_count() == threads

@@ -4,16 +4,20 @@ A case holds inputs only, never an expected value. So `run` is safe to give to t
 runs a student's code: whoever judges does so elsewhere.
 """
 
+import difflib
 import inspect
 import random
 import re
+import sys
 import traceback
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
 import numpy as np
 
-from coursekit.checking.meter import Endless, Limit, Meter, Warned
+from coursekit.checking.ending import Endless, Limit
+from coursekit.checking.meter import Meter
+from coursekit.checking.warned import Warned
 
 
 @dataclass
@@ -122,7 +126,7 @@ def run(answer, case):
         said = {"kind": Endless.__name__, "message": "", "line": limit.line}
         results.append(Result(number, "error", said))
     except NotAMethod as error:
-        said = {"kind": NotAMethod.__name__, "message": str(error), "line": ""}
+        said = {"kind": NotAMethod.__name__, "message": error.name, "line": error.instead}
         results.append(Result(number, "error", said))
     except (Exception, SystemExit) as error:
         said = described(error)
@@ -150,7 +154,15 @@ def in_turn(objects):
 
 
 class NotAMethod(Exception):
-    """What the case calls is not, or not yet, a method of a class."""
+    """What the case calls is not, or not yet, a method of a class.
+
+    Args:
+        name: "Linear.backward", or the name of a function that should be a method.
+        instead: what is there: "a function", a method of nearly that name, or "".
+    """
+
+    def __init__(self, name, instead=""):
+        self.name, self.instead = name, instead
 
 
 class Tried:
@@ -160,7 +172,8 @@ class Tried:
         self.case, self.thing = case, answer
         if case.new is not None:
             if not inspect.isclass(answer):
-                raise NotAMethod(getattr(answer, "__qualname__", type(answer).__name__))
+                name = getattr(answer, "__qualname__", type(answer).__name__)
+                raise NotAMethod(name, "a function")
             self.thing = answer(**{name: made(value, case) for name, value in case.new.items()})
         self.held = {
             name: put(self.thing, name, made(value, case)) for name, value in case.params.items()
@@ -246,7 +259,12 @@ def method(thing, name):
     homes = [thing, *(cls for cls in type(thing).__mro__ if cls.__name__ != "Module")]
     if any(name in getattr(home, "__dict__", {}) for home in homes):
         return getattr(thing, name)
-    raise NotAMethod(f"{type(thing).__name__}.{name}")
+    cls = type(thing)
+    beside = getattr(sys.modules.get(cls.__module__), name, None)  # in the notebook
+    if inspect.isfunction(beside) and not hasattr(beside, "__objclass__"):
+        raise NotAMethod(f"{cls.__name__}.{name}", "a function")
+    near = difflib.get_close_matches(name, [key for key in vars(cls) if key[0] != "_"], n=1)
+    raise NotAMethod(f"{cls.__name__}.{name}", "".join(near))
 
 
 def blank_called(error):

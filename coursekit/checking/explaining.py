@@ -8,7 +8,7 @@ from coursekit.checking.cases import Case, NotAMethod
 from coursekit.checking.comparing import MISSING, close, numbers, other_kind
 from coursekit.checking.contract import CLAUSES, clause_of
 from coursekit.checking.covered import OwnVersion
-from coursekit.checking.meter import Endless
+from coursekit.checking.ending import Endless
 from coursekit.checking.patterns import pattern
 
 
@@ -71,15 +71,19 @@ def replaced(name, row):
 
 
 def over_a_limit(name, row):
-    if name == "limit: lines that run":
-        text = "are too many: a loop in Python does, one by one, what NumPy can do at once"
-        limit = f"a call may run {row.case.max_lines} lines of your code"
-    else:
-        text = (
-            "is too much at a time: write into arrays that you have made, or take a part at a time"
-        )
-        limit = f"a call may have {row.case.max_bytes:,} bytes in use"
-    return Problem(name, text, f"{limit}, {in_case(row.case)}", known=True)
+    return Problem(name, *PASSED[name](row.case), known=True)
+
+
+PASSED = {
+    "limit: lines that run": lambda case: (
+        "are too many: a loop in Python does, one by one, what NumPy can do at once",
+        f"a call may run {case.max_lines} lines of your code, in the case: {case.title}",
+    ),
+    "limit: memory": lambda case: (
+        "is too much at a time: write into arrays that you have made, or take a part at a time",
+        f"a call may have {case.max_bytes:,} bytes in use, in the case: {case.title}",
+    ),
+}
 
 
 def warned(name, row):
@@ -134,7 +138,7 @@ def stopped(case, error):
         place = f", at your line `{line}`" if line else ""
         return Problem("error", f"does not come to an end{place}", in_case(case), known=True)
     if kind == NotAMethod.__name__:
-        return Problem("error", not_a_method(message), known=True)
+        return Problem("error", not_a_method(message, line), known=True)
     text = f"raises {kind}"
     if kind == "NameError":
         text += "; is the name defined in the answer cell? Only answer cells are handed in"
@@ -146,14 +150,17 @@ def stopped(case, error):
     return Problem("error", text, f"{message}{place}, {in_case(case)}")
 
 
-def not_a_method(name):
+def not_a_method(name, instead):
     """What to do where `Linear.backward`, or a function that should be a method, is not there."""
-    cls, dot, method = name.rpartition(".")
-    if not dot:
-        return f"{method} is not a method of a class: is there an @add_to_class(...) above its def?"
+    cls, _, method = name.rpartition(".")
+    decorator = f"@add_to_class({cls or '...'})"
+    if instead == "a function":
+        return f"{method} is a function, and no method yet: write {decorator} in the line above it"
+    if instead:
+        return f"{cls} has a method {instead}, but none of the name {method}"
     return (
-        f"{cls} has no method {method}: did your answer cell run without an error, is the name "
-        f"spelt so, and is there, unless it stands inside the class, @add_to_class({cls}) above it?"
+        f"{cls} has no method {method}: run your answer cell again, and see that it ends without "
+        f"an error; above the method, unless it stands inside the class, there is {decorator}"
     )
 
 
