@@ -3,7 +3,7 @@
 # constraints.txt changes. PYTHON=/path/to/python3 chooses the Python.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train lab test build check-build test-peers test-browser bench clean FORCE
+.PHONY: help setup train lab test build check-build test-peers test-browser mutants bench clean FORCE
 
 ARGS =
 PORT = 8888
@@ -32,6 +32,7 @@ help:
 	@echo 'make check-build  prove that the built files are those of book/'
 	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
 	@echo 'make test-browser open the book in JupyterLab and a Chromium that is installed here'
+	@echo 'make mutants      change answers by rule and see that each change is noticed: an hour'
 	@echo 'make bench        measure our speed beside theirs, on an idle machine'
 	@echo 'make clean        remove .venv and the caches; your work and out/ stay'
 	@echo
@@ -63,6 +64,9 @@ test-peers: .venv/.installed-peers
 
 test-browser: .venv/.installed-browser
 	$(RUN_TESTS) tests/browser $(ARGS)
+
+mutants: .venv/.installed
+	$(PY) tests/mutants $(ARGS)
 
 bench: .venv/.installed-peers
 	$(PY) benchmarks/bench.py $(ARGS)

@@ -1,6 +1,7 @@
 """Mutants of our answers and of the right ones in other styles, each run as `check` runs it."""
 
 import contextlib
+import copy
 import functools
 import gc
 import inspect
@@ -13,12 +14,13 @@ import numpy as np
 from coursekit.checking.covered import covered, load_all
 from coursekit.checking.judge import Reference, judge
 from coursekit.checking.tasks import load_set, outcomes, owner, set_names
-from mutants.child import Outcome, in_child, in_sample
+from mutants.child import Outcome, in_children, in_sample
 from mutants.making import mutants, plain
 
 UNIT = "tasks"
 DRAWS = 8
 SECONDS = 10  # of the processor; an answer needs some thousandths of one
+TOGETHER = 25  # mutants in a process
 
 
 @contextlib.contextmanager
@@ -32,7 +34,8 @@ def run(piece):
     name, task, sample = piece
     every = list(all_mutants(name, task))
     ran = [m for m in every if in_sample(m)] if sample else every
-    ended = [(m.id, fate(name, task, m.source)) for m in ran]
+    found = fates(load_set(name), task, [m.source for m in ran])
+    ended = [(m.id, end) for m, end in zip(ran, found, strict=True)]
     return Outcome(name, task, [m.id for m in every], ended)
 
 
@@ -77,25 +80,43 @@ def all_mutants(name, task):
             yield mutant
 
 
-def fate(name, task, source, draws=DRAWS):
-    """How a mutant ends: "killed", "endless", "survived", or how `check` broke on it."""
-    exercises, right = load_set(name), references(name, task)[:draws]
+def fates(exercises, task, sources):
+    """How mutants end: "killed", "endless", "survived", or how `check` broke on one."""
+    own = exercises.own_answer(task)
+    work = functools.partial(fate, exercises, task)
+    limits = {"seconds": SECONDS, "by_the_clock": 20 * SECONDS}
+    found = []
+    for start in range(0, len(sources), TOGETHER):
+        some = sources[start : start + TOGETHER]
+        *ended, last = in_children(work, [*some, own], **limits, each=TOGETHER + 1)
+        if last != "survived":  # one of them has left something behind
+            ended = in_children(work, some, **limits)
+        found += ended
+    return found
+
+
+def fate(exercises, task, source):
+    """How a mutant ends, in the child; one case after the other, until it is seen to be wrong."""
+    try:
+        answer = exercises.answer(task, {task: source})
+    except Exception:  # its cell raises: the reader sees it before any check
+        return "killed"
     own = exercises.variant_answer(task)
-    named = own.__name__ if inspect.isclass(own) else None
-
-    def work():
-        try:
-            answer = exercises.answer(task, {task: source})
-        except Exception:  # its cell raises: the reader sees it before any check
-            return "killed"
-        with covered(exercises.page.number):
-            for reference in right:
-                if not judge(reference, outcomes(owner(answer, named), reference.cases)).is_right:
+    answer = owner(answer, own.__name__ if inspect.isclass(own) else None)
+    with covered(exercises.page.number):
+        for reference in references(exercises.name, task):
+            for one in cases_of(reference):
+                if not judge(one, outcomes(answer, one.cases)).is_right:
                     return "killed"
-        return "survived"
+    return "survived"
 
-    ended, value = in_child(work, SECONDS, by_the_clock=20 * SECONDS)
-    return value if ended == "done" else f"{ended} {value or ''}".strip()
+
+def cases_of(reference):
+    """A Reference for each case: `judge` holds each case for itself."""
+    for case, expected in zip(reference.cases, reference.expected, strict=True):
+        one = copy.copy(reference)
+        one.cases, one.expected = [case], [expected]
+        yield one
 
 
 def forms_in(exercises, task, source):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from mutants.child import Outcome, in_child, in_sample
+from mutants.child import Outcome, in_children, in_sample
 from mutants.making import mutants
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +85,7 @@ def prepared(chosen, sample):
 def run(piece):
     """The Outcome of some mutants of one module."""
     scratch, module, ids, mutants = piece
+    warm()
     copy = copied(scratch, os.getpid())
     seconds = 60 + 4 * seconds_of(copy, module)
     ended = [(m.id, fate(copy, module, m.source, seconds)) for m in mutants]
@@ -121,23 +122,23 @@ def fate(copy, module, source, seconds):
     # Python takes a compiled module for new by its second and its size.
     Path(importlib.util.cache_from_source(path)).unlink(missing_ok=True)
     try:
-        ended, code = in_child(lambda: tested(copy, guards(module)), seconds, seconds, memory=8)
+        work = functools.partial(tested, copy)
+        [ended] = in_children(work, [guards(module)], seconds, seconds, memory=8)
+        return "killed" if ended.startswith("crashed") else ended
     finally:
         path.write_bytes(original)
         end_all_in(copy)
-    if ended != "done":
-        return "endless" if ended == "endless" else "killed"
-    return "killed" if code else "survived"
 
 
 def tested(copy, files):
-    """In the child: the exit code of pytest."""
+    """In the child: what pytest finds."""
     os.chdir(copy)
     os.environ |= {"PYTHONPATH": str(copy), "MUTANTS": str(copy)}
     sys.path = [str(copy), *(p for p in sys.path if not p.startswith(str(ROOT / "tests")))]
     import pytest
 
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files]))
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files])
+    return "survived" if code == 0 else "killed"
 
 
 def end_all_in(copy):
@@ -150,6 +151,5 @@ def end_all_in(copy):
 
 def warm():
     """Load what each child needs, but nothing of the repository."""
-    import hypothesis  # noqa: F401
     import numpy  # noqa: F401
     import pytest  # noqa: F401

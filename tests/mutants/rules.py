@@ -441,7 +441,8 @@ def assignment(node, scope):
             yield [node, node]
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
         target = node.targets[0]
-        if not isinstance(target, ast.Tuple):
+        # Without knowing what it holds, most would stop at once: nothing is there to add to.
+        if not isinstance(target, ast.Tuple if scope.seen is not None else (ast.Tuple, ast.Name)):
             yield [ast.AugAssign(target, ast.Add(), node.value)]
         if isinstance(target, ast.Subscript) and ast.unparse(target.slice) in ("...", ":"):
             yield [ast.Assign([target.value], node.value, lineno=0)]
