@@ -5,7 +5,7 @@ cases are made from those of the task, so an author need not think of them.
 """
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def with_contract(given, again, answer, caches=(), without=()):
 
     Args:
         given, again: two draws of the task's own cases.
-        answer: the right one: a case in which it fails asks for too much, and is left out.
+        answer: the right one, which says whether a first axis is one of rows that can be left out.
         caches: what its `forward`, if it is ours, keeps for `backward`.
         without: clauses that the task has opted out of.
     """
@@ -68,11 +68,9 @@ def with_contract(given, again, answer, caches=(), without=()):
             tried.append(in_a_row(one, other))
     layers = [n for n in plain if [call.method for call in given[n].calls] == ROUNDS]
     tried += [backward_twice(given[n]) for n in layers if n in some]
-    tried += list(filter(None, (other_sizes(given[n]) for n in layers)))[:3]
-    for case in tried:
-        if case.clause not in without and runs(answer, case):
-            given.append(case)
-    return given
+    cut = filter(None, (other_sizes(given[n]) for n in layers))
+    tried += list(islice((case for case in cut if runs(answer, case)), 3))
+    return given + [case for case in tried if case.clause not in without]
 
 
 def runs(answer, case):
