@@ -429,6 +429,21 @@ def test_an_answer_that_does_not_end_is_told_the_line_of_its_loop(line, short_li
     assert problem.detail == "in the case: 3 numbers"
 
 
+def test_of_a_layer_that_does_not_end_nothing_else_is_said(short_limit):
+    def never(self, dy):
+        while True:
+            pass
+
+    [problem] = verdict_on_answer(scaled(backward=never), Scale, scale_cases).problems
+    assert problem.text.startswith("does not come to an end")
+
+
+def test_an_answer_that_reports_nothing_is_not_right():
+    cases = list(scale_cases(np.random.default_rng(0)))
+    verdict = judge(Reference(OwnTask(Scale), "task", cases), [[]] * len(cases))
+    assert not verdict.is_right
+
+
 def test_it_is_not_run_in_the_cases_that_follow(short_limit):
     tries = []
 

@@ -53,13 +53,15 @@ class Table:
     def __init__(self, cases, expected, got, without=()):
         self.cases = cases
         self.rows = {}
+        stopped = any(r.name == "error" for results in got for r in results)
         for case, right, answer in zip(cases, expected, got, strict=True):
             right = {(r.name, r.call): r.value for r in right}
             answer = {(r.name, r.call): r.value for r in answer}
-            stopped = any(name == "error" for name, _ in answer)
+            # Where the answer stopped, what would have come later is neither right nor wrong; one
+            # that did not end has not been run again.
+            ended = any(name == "error" for name, _ in answer) or stopped and not answer
             for name, call in right | answer:
-                # Where the answer stopped, what would have come later is neither right nor wrong.
-                silent = stopped and (name, call) not in answer
+                silent = ended and (name, call) not in answer
                 if silent or clause_of(name) in without:
                     continue
                 key = name, call

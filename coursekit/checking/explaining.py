@@ -194,7 +194,7 @@ def wrong_output(table, name, rows):
     if x is None or y is None:
         return Problem(name, other_type(row), difference(name, row))
     if x.shape != y.shape:
-        return Problem(name, f"has the wrong shape{shape_hint(rows)}", shapes(row))
+        return Problem(name, wrong_shape(rows), shapes(row))
     if found := pattern(table, name, rows):
         text, row = found
         return Problem(name, text, difference(name, row), known=True)
@@ -251,20 +251,23 @@ def other_type(row):
     return "is not what it should be"
 
 
-def shape_hint(rows):
-    """What the shapes have in common, if it is the same in all rows."""
-    pairs = [(numbers(r.got), numbers(r.expected)) for r in rows]
-    pairs = [(x.shape, y.shape) for x, y in pairs if x is not None and y is not None]
-    pairs = [(x, y) for x, y in pairs if x != y]
+def wrong_shape(rows):
+    """What is to be said of shapes that differ: what they have in common in all rows."""
+    pairs = [(numbers(r.got), numbers(r.expected), r.case.float32) for r in rows]
+    pairs = [(x, y, f32) for x, y, f32 in pairs if x is not None and y is not None]
+    if all(close(x.T, y, f32) for x, y, f32 in pairs):
+        return "is the transpose of what it should be"
+    if all(x.size == y.size and close(x.reshape(y.shape), y, f32) for x, y, f32 in pairs):
+        return "has the right entries in the wrong shape"
     hints = {
-        " (the axes are reversed)": lambda x, y: x == y[::-1],
-        ": it lacks an axis of length 1": lambda x, y: x == tuple(n for n in y if n != 1),
-        ": it has an axis of length 1 too many": lambda x, y: y == tuple(n for n in x if n != 1),
         ": it is one number": lambda x, y: x == (),
+        " (the axes are reversed)": lambda x, y: x == y[::-1],
         ": it has an axis too many": lambda x, y: len(x) > len(y),
         ": it lacks an axis": lambda x, y: len(x) < len(y),
     }
-    return next((hint for hint, fits in hints.items() if all(fits(*pair) for pair in pairs)), "")
+    differ = [(x.shape, y.shape) for x, y, _ in pairs if x.shape != y.shape]
+    fits = (hint for hint, fits in hints.items() if all(fits(*pair) for pair in differ))
+    return f"has the wrong shape{next(fits, '')}"
 
 
 def shapes(row):

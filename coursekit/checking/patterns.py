@@ -56,7 +56,7 @@ def pattern(table, name, rows):
         wrong = [pair for pair in pairs if not pair.is_right]
     if not wrong or not all(np.isfinite(pair.expected).all() for pair in wrong):
         return None
-    for look in (zero, sign, turned, another, factor, constant, order):
+    for look in (zero, sign, turned, another, factor, constant, late, order):
         if text := look(wrong, pairs, table):
             return f"{'what is added to it ' if added else ''}{text}", wrong[0].row
     text = only_where(wrong, pairs) or place(wrong)
@@ -222,6 +222,22 @@ def constant(wrong, pairs, table):
     [by] = off
     where = "everywhere" if len(wrong) == len(pairs) else "where it is wrong"
     return f"is {abs(by)} too {'large' if by > 0 else 'small'}, {where}"
+
+
+def late(wrong, pairs, table):
+    """Each entry is what another, one place before or behind it, should be."""
+    some = [p for p in wrong if p.expected.ndim and p.expected.shape[-1] > 2]
+    if len(some) < len(wrong):
+        return ""
+
+    def same(a, b):
+        return all(close(a(p.got), b(p.expected), p.row.case.float32) for p in some)
+
+    if same(lambda a: a[..., 1:], lambda a: a[..., :-1]):
+        return "is one place late along the last axis"
+    if same(lambda a: a[..., :-1], lambda a: a[..., 1:]):
+        return "is one place early along the last axis"
+    return ""
 
 
 def order(wrong, pairs, table):
