@@ -75,10 +75,10 @@ class Reference:
         """The known mistakes that explain some of what is wrong in `table`, the best first.
 
         To run all mistakes in all cases takes many times what the answer takes. So each runs first
-        in some cases in which the answer is wrong: two for each output that is. If it never gives
-        the same wrong results there, it explains nothing.
+        in a few cases in which the answer is wrong. If it never gives the same wrong results
+        there, it explains nothing.
         """
-        probes = [row for name in wrong for row in two_of(table.wrong_rows(name))]
+        probes = probes_of([table.wrong_rows(name) for name in wrong])
         few = [i for i, case in enumerate(self.cases) if any(case is p.case for p in probes)]
         cases, expected = [self.cases[i] for i in few], [self.expected[i] for i in few]
         suspects = []
@@ -94,8 +94,11 @@ class Reference:
         return sorted((s for s in suspects if s.explains), key=lambda suspect: suspect.misses)
 
 
-def two_of(rows):
-    return [rows[0], rows[len(rows) // 2]]
+def probes_of(outputs, most=5):
+    """For each output, the first of its wrong rows and the one in the middle, of a few cases."""
+    probes = [rows[0] for rows in outputs] + [rows[len(rows) // 2] for rows in outputs]
+    few = list({id(row.case): None for row in probes})[:most]
+    return [row for row in probes if id(row.case) in few]
 
 
 def judge(reference, got):
