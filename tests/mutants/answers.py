@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from coursekit.checking import ending
 from coursekit.checking.covered import covered, load_all
 from coursekit.checking.judge import Reference, judge
 from coursekit.checking.tasks import load_set, outcomes, owner, set_names
@@ -21,6 +22,7 @@ UNIT = "tasks"
 DRAWS = 8
 SECONDS = 10  # of the processor; an answer needs some thousandths of one
 TOGETHER = 25  # mutants in a process
+ending.SECONDS = 0.2  # after which a case is endless; a reader's machine may be slower
 
 
 @contextlib.contextmanager

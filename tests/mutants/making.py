@@ -1,6 +1,8 @@
 """All mutants of a piece of code: each rule is tried at each place, and the code is written anew.
 
 The code is changed as a syntax tree and written by `ast.unparse`: a mutant needs no comments.
+cosmic-ray and mutmut, which do this for packages, start pytest on a file for each mutant, and know
+nothing of axes, shapes, caches and memory; our answers are cells, and are judged in milliseconds.
 """
 
 import ast

@@ -123,7 +123,12 @@ def of_self(node):
 
 
 MEASURES = "shape ndim size dtype len zeros_like ones_like empty_like".split()
-NEW = "zeros zeros_like empty exp sqrt sum mean max min where einsum copy astype tanh log".split()
+NEW = (
+    "dict list zeros zeros_like empty exp sqrt sum mean max min where einsum copy astype tanh log"
+).split()
+
+
+NEW_SYNTAX = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Dict, ast.List, ast.DictComp, ast.ListComp)
 
 
 def reads(node, name):
@@ -132,7 +137,7 @@ def reads(node, name):
 
 def makes_new(value):
     """Whether an expression makes an array that nobody else has."""
-    if isinstance(value, (ast.BinOp, ast.UnaryOp, ast.Compare)):
+    if isinstance(value, NEW_SYNTAX):
         return True
     return method_of(value) in NEW
 
@@ -498,7 +503,8 @@ def dtype(node, scope):
 
 def dropped(node, scope):
     if isinstance(node, ast.Return):
-        yield [ast.Return()]
+        if node.value is not None and ast.unparse(node.value) != "None":
+            yield [ast.Return()]
     elif isinstance(node, ast.If) and node.orelse:
         pass  # `guard` has both branches
     elif not isinstance(node, (ast.Pass, ast.FunctionDef)):
@@ -533,7 +539,7 @@ PURE = (
     "sum mean reshape transpose max min exp sqrt einsum argmax var log tanh astype zeros arange"
     " zeros_like ones_like empty_like empty ones len int float where maximum minimum array asarray"
     " copy swapaxes ndindex range list tuple dict set expand_dims outer prod norm cumsum items"
-    " at softmax log_softmax softmax_backward take_along_axis eye broadcast_to"
+    " at errstate softmax log_softmax softmax_backward take_along_axis eye broadcast_to"
     " params grads values keys zip enumerate sorted log1p cos sin tril triu concatenate stack erf"
 ).split()
 LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue, ast.Yield, ast.FunctionDef)
