@@ -3,7 +3,7 @@
 # constraints.txt changes. PYTHON=/path/to/python3 chooses the Python.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup bench clean FORCE
+.PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup mutants bench clean FORCE
 
 ARGS =
 PORT = 8888
@@ -33,6 +33,7 @@ help:
 	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
 	@echo 'make test-browser open the book in JupyterLab and a Chromium that is installed here'
 	@echo 'make test-cgroup  try the grader with control groups, in a Linux of its own'
+	@echo 'make mutants      change answers by rule and see that each change is noticed: an hour'
 	@echo 'make bench        measure our speed beside theirs, on an idle machine'
 	@echo 'make clean        remove .venv and the caches; your work and out/ stay'
 	@echo
@@ -67,6 +68,9 @@ test-browser: .venv/.installed-browser
 
 test-cgroup: .venv/.installed
 	tests/cgroup/run
+
+mutants: .venv/.installed
+	$(PY) tests/mutants $(ARGS)
 
 bench: .venv/.installed-peers
 	$(PY) benchmarks/bench.py $(ARGS)

@@ -14,7 +14,7 @@ PERCENT = {"extension": ".py", "format_name": "percent", "comment_magics": False
 CELL_KEYS = {
     "chapters": {"tags", "module", "jupyter"},
     "exercises": {"tags", "jupyter", "answer", "check", "points", "minutes", "level", "adopts"},
-    "checks": {"task", "cases", "hint", "mistake", "right", "reject"},
+    "checks": {"task", "cases", "hint", "mistake", "right", "reject", "shows", "without"},
 }
 LEVELS = ("easy", "medium", "hard")
 TAGS = {"export", "measurement", "skip-execution", "raises-exception", "widget"}

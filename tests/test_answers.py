@@ -26,7 +26,7 @@ def judged(name, task, variant, seed, diagnose=False):
     cases = list(exercises.tasks[task].cases(np.random.default_rng([seed, 5])))
     reference = Reference(exercises, task, cases)
     if not diagnose:
-        reference.mistakes_like = lambda table, wrong: []
+        reference.suspects = lambda table, wrong: []
     return judge(reference, outcomes(exercises.variant_answer(task, variant), cases))
 
 
@@ -137,8 +137,9 @@ def test_every_backward_pass_of_the_package_is_an_exercise():
 @pytest.mark.parametrize(("name", "task"), TASKS)
 def test_the_books_own_answer_is_right_on_a_handful_of_cases(name, task):
     exercises = load_set(name)
-    cases = list(exercises.tasks[task].cases(np.random.default_rng(1)))
-    assert 4 <= len(cases) <= 40  # a reader waits for them: two seconds at most
+    cases = exercises.tasks[task].cases(np.random.default_rng(1))
+    # A reader waits for them: two seconds at most. Those of the contract are counted in its test.
+    assert 4 <= len([case for case in cases if not case.clause]) <= 40
     assert verdict_on(exercises, task, exercises.variant_answer(task)).is_right
 
 

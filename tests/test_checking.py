@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+import types
 import warnings
 from pathlib import Path
 
@@ -22,14 +23,28 @@ from nbval import kernel as nbval_kernel
 import numpygpt
 from coursekit import add_to_class, check, hint, status
 from coursekit.__main__ import main
+from coursekit.checking import check as checking
 from coursekit.checking import check_notebook, kernel, progress, wire
 from coursekit.checking import checked as checked_module
-from coursekit.checking.cases import Call, Case, Model, Rng, described, layer, reader_wrote, run
+from coursekit.checking.cases import (
+    Call,
+    Case,
+    Model,
+    Result,
+    Rng,
+    described,
+    frozen,
+    layer,
+    named,
+    reader_wrote,
+    run,
+)
 from coursekit.checking.check import CheckError, verdict_on
 from coursekit.checking.checked import Checked, Finding
-from coursekit.checking.comparing import close
+from coursekit.checking.comparing import Table, close
 from coursekit.checking.covered import OwnVersion, covered
 from coursekit.checking.definitions import only_definitions, reaches_others
+from coursekit.checking.judge import problems_of
 from coursekit.checking.kernel import tried_again
 from coursekit.checking.record import INPUTS, OUTPUTS, ask
 from coursekit.checking.tasks import find_task, load_set, outcomes
@@ -60,11 +75,18 @@ def linear(source):
 # check
 
 
-def test_check_prints_a_verdict_a_line_for_a_right_answer(capsys):
+def test_check_folds_what_is_right_into_one_line(capsys):
     check(TASK, variant(None))
-    first, *others = capsys.readouterr().out.splitlines()
+    first, others = capsys.readouterr().out.splitlines()
     assert first == "linear-backward: right"
-    assert [line.split(":")[0].strip() for line in others] == ["y", "dW", "db", "dx"]
+    assert re.fullmatch("  y, dW, db, dx: right in [0-9]+ cases", others)
+
+
+def test_what_is_wrong_comes_before_what_is_right(capsys):
+    with pytest.raises(CheckError):
+        check(TASK, variant("dw-mean"))
+    _, wrong, right = capsys.readouterr().out.splitlines()
+    assert wrong.startswith("  dW WRONG: ") and right.startswith("  y, db, dx: right in ")
 
 
 def test_check_raises_a_line_without_traceback_for_a_wrong_one(capsys):
@@ -80,6 +102,102 @@ def test_check_takes_the_method_or_its_class(capsys):
     check(TASK, cls.backward)
     check(TASK, cls)
     assert capsys.readouterr().out.count("right\n") == 2
+
+
+NOTEBOOK = """
+from coursekit import add_to_class
+from numpygpt.nn import Module
+import numpy as np
+
+class Linear(Module):
+    def __init__(self, n_in, n_out, bias=True, *, rng, dtype=np.float32):
+        self.W, self.dW = (np.zeros((n_in, n_out), dtype) for _ in "Wd")
+        self.b, self.db = (np.zeros(n_out, dtype) if bias else None for _ in "bd")
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + (0 if self.b is None else self.b)
+
+class Other(Linear):
+    pass
+"""
+BACKWARD = """
+def backward(self, dy):
+    x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+    if self.b is not None:
+        self.db += rows.sum(axis=0)
+    self.dW += x.T @ rows
+    return dy @ self.W.T
+"""
+ADDED = f"\n@add_to_class(Linear){BACKWARD}"
+OVER = "\n@add_to_class(Other)\ndef backward(self, dy):\n    return None\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "handed_over"),
+    [
+        ([NOTEBOOK, ADDED], "Linear"),
+        ([NOTEBOOK, ADDED], "backward"),
+        ([NOTEBOOK, ADDED], "Linear.backward"),
+        # Another task's method has the name by now.
+        ([NOTEBOOK, ADDED, OVER], "Linear"),
+        ([NOTEBOOK, ADDED, OVER], "backward"),
+        # The class is written anew: by running its cell again, and in the answer cell.
+        ([NOTEBOOK, ADDED, NOTEBOOK, ADDED], "backward"),
+        ([NOTEBOOK, ADDED, NOTEBOOK + BACKWARD.replace("\n", "\n    ")], "backward"),
+        ([NOTEBOOK.replace("class Other", f"{BACKWARD}\nclass Other").replace(
+            BACKWARD, BACKWARD.replace("\n", "\n    "))], "Linear.backward"),
+    ],
+)  # fmt: skip
+def test_the_answer_is_judged_and_not_its_name(cells, handed_over):
+    notebook = {"__name__": "notebook"}
+    for cell in cells:
+        if cell.startswith(NOTEBOOK) and cell != NOTEBOOK:  # the class with its method inside
+            cell = NOTEBOOK.replace("class Other", cell[len(NOTEBOOK) :] + "\nclass Other")
+        exec(cell, notebook)
+    verdict = verdict_on(load_set(SET), TASK, eval(handed_over, notebook))
+    assert verdict.is_right, verdict.lines()
+
+
+@pytest.mark.parametrize(
+    ("cell", "handed_over", "said"),
+    [
+        (BACKWARD, "backward", "write @add_to_class(Linear) in the line above"),
+        (BACKWARD, "Linear", "write @add_to_class(Linear) in the line above"),
+        (ADDED.replace("def backward", "def backwards"), "Linear", "has a method backwards, but"),
+        ("", "Linear", "has no method backward: run your answer cell again"),
+    ],
+)
+def test_a_method_that_is_not_there_is_named(cell, handed_over, said, monkeypatch):
+    notebook = types.ModuleType("notebook")
+    monkeypatch.setitem(sys.modules, "notebook", notebook)
+    exec(NOTEBOOK + cell, vars(notebook))
+    [problem] = verdict_on(load_set(SET), TASK, eval(handed_over, vars(notebook))).problems
+    assert said in problem.text
+
+
+def test_a_blank_of_another_task_is_named():
+    exercises = load_set("08_embedding")
+    source = exercises.own_answer("embedding-positions-backward")
+    source = source.replace("np.add.at(self.wte.dW, self.wte.ids, dy)", "self.wte.backward(dy)")
+    blank = "@add_to_class(Embedding)\ndef backward(self, dy):\n    raise NotImplementedError()\n"
+    sources = {"embedding-positions-backward": source, "embedding-backward": blank}
+    answer = exercises.answer("embedding-positions-backward", sources)
+    [line] = verdict_on(exercises, "embedding-positions-backward", answer).lines()
+    assert line.endswith(
+        "not checked yet: it calls Embedding.backward, which is not written yet: that is "
+        "embedding-backward"
+    )
+
+
+def test_a_reader_who_interrupts_a_check_sees_a_line(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checking, "verdict_on", interrupted)
+    with pytest.raises(KeyboardInterrupt) as error:
+        check(TASK, variant(None))
+    assert error.value._render_traceback_() == ["the check of linear-backward was interrupted"]
 
 
 def test_a_blank_answer_gets_a_friendly_line(capsys):
@@ -143,6 +261,119 @@ def test_what_an_answer_raises_is_told_with_the_case():
 def test_sys_exit_in_an_answer_does_not_end_the_notebook():
     source = "@add_to_class(Linear)\ndef backward(self, dy):\n    raise SystemExit"
     assert "raises SystemExit" in told(linear(source))
+
+
+# Messages
+
+
+def told_of(got, expected, **options):
+    """The problems of a function that returns `got` where `expected` is right, in each case."""
+    cases = [Case("a case", [Call({}, **options)]) for _ in got]
+    results = [[Result(0, n, v) for n, v in named(cases[0].calls[0].returns, g)] for g in got]
+    right = [[Result(0, n, v) for n, v in named(cases[0].calls[0].returns, e)] for e in expected]
+    table = Table(cases, right, results)
+    return problems_of(table, table.wrong(), [])
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "text", "detail"),
+    [
+        # Numbers with as many digits as it takes to tell them apart.
+        ([0.8740761], [0.8740762], "is not what it should be", "is 0.8740761, expected 0.8740762,"),
+        ([1.0], [2.0], "is not what it should be", "the result is 1, expected 2, in the case"),
+        # Lists, texts and dicts from where they differ.
+        ([[1, 2, 3]], [[1, 2, 4]], "wrong entries: the last", "the result[2] is 3, expected 4"),
+        ([["a"]], [["a", "b"]], "is not what", "has 1 entry, expected 2: the next is 'b'"),
+        ([["a", "b"]], [["a"]], "is not what", "has 2 entries, expected 1: 'b' is too many"),
+        (["a" * 99 + "b"], ["a" * 99 + "c"], "is not what", "aab', expected …'"),
+        ([{"a": 1, "b": 2}], [{"a": 1, "b": 3}], "is not what", "['b'] is 2, expected 3"),
+        ([{"a": 1}], [{"a": 1, "b": 3}], "is not what", "has no 'b'"),
+        ([[["W", np.ones(2)]]], [[["W", np.ones(3)]]], "is not what", "[0][1] has the shape (2,)"),
+        # None, and other kinds of things.
+        ([None], [1.0], "is None: a function that ends without `return` gives None", ""),
+        ([None, None], [1.0, None], "is None where it should not be", ""),
+        (["x"], [None], "is a text; None is asked for here", "is 'x', expected None"),
+        ([{}], [np.ones(2)], "is of another kind: an array is asked for", ""),
+        # One text, one case: the entry that is not finite is the one that is shown.
+        ([np.ones(2), np.array([np.nan, 1])], [np.zeros(2), np.ones(2)], "not finite", "is nan"),
+        # A factor where there is one, and only there.
+        ([np.zeros(3)], [np.arange(3.0)], "is zero everywhere", ""),
+        ([np.arange(4) * 0.5], [np.arange(4.0)], "is 0.5 times what it should be, everywhere", ""),
+        ([np.array([1.0, 0]), np.array([3.0, 0])], [np.array([2.0, 0]), np.array([4.0, 0])],
+         "has wrong entries: the first", ""),
+        ([np.ones((2, 1)) * 3], [np.ones(2) * 3], "has the right entries in the wrong shape", ""),
+        ([np.arange(6.0).reshape(2, 3)], [np.arange(6.0).reshape(2, 3).T], "is the transpose", ""),
+        ([np.array([9, 1, 2, 4])], [np.array([1, 2, 4, 7])], "is one place late", ""),
+        ([np.array([3, 5])], [np.array([2, 4])], "is 1 too large, everywhere", ""),
+        ([np.array([2.0, 1, 3])], [np.array([1.0, 2, 3])], "right entries in the wrong places", ""),
+    ],
+)  # fmt: skip
+def test_a_message_says_what_is_wrong_and_shows_where(got, expected, text, detail):
+    [problem] = told_of([frozen(g) for g in got], [frozen(e) for e in expected])
+    assert text in problem.text and detail in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("got", "said"),
+    [
+        (np.ones(3), "returned one array; two are asked for: X, dW"),
+        ({"X": 1}, "returned one dict; two are asked for: X, dW"),
+        ([np.ones(3)], "returned one of them; two are asked for: X, dW"),
+        (None, "returned nothing (None); two are asked for: X, dW"),
+    ],
+)
+def test_too_few_results_are_counted(got, said):
+    [problem] = told_of([got], [[np.ones(2), np.ones(3)]], returns=("X", "dW"))
+    assert problem.text == said
+
+
+def test_a_result_that_is_none_by_name_is_no_forgotten_return():
+    [problem] = told_of([[np.ones(2), None]], [[np.ones(2), np.ones(3)]], returns=("X", "dW"))
+    assert problem.text == "is None: it stands in what is returned, but has no value"
+
+
+def test_results_that_are_exchanged_are_named():
+    a, b = np.arange(3.0), np.arange(3.0) ** 2
+    problems = told_of([[b, a]], [[a, b]], returns=("dk", "dv"))
+    assert [p.text for p in problems] == ["is what dv should be", "is what dk should be"]
+
+
+def test_a_factor_has_the_name_of_the_size_that_it_is_in_all_cases():
+    cases, right, results = [], [], []
+    for n, m in [(2, 3), (5, 4), (7, 2)]:
+        x = np.arange(1.0, 1 + n * m).reshape(n, m)
+        cases.append(Case("a case", [Call({"x": x}, returns="y")]))
+        right.append([Result(0, "y", x)])
+        results.append([Result(0, "y", x / np.sqrt(m))])
+    table = Table(cases, right, results)
+    [problem] = problems_of(table, ["y"], [])
+    assert "divided by √(the length of the last axis of x)" in problem.text
+
+
+def test_a_gradient_that_nothing_is_added_to_stays_as_it_was():
+    source = "@add_to_class(Linear)\ndef backward(self, dy):\n    return dy @ self.W.T\n"
+    problems = {p.name: p.text for p in verdict_on(load_set(SET), TASK, linear(source)).problems}
+    assert problems["dW"] == "stays as it was: nothing is added to it"
+
+
+def test_a_known_mistake_is_named_beside_a_second_one():
+    """Each array clipped on its own, and no guard for a norm that is inf."""
+    source = """
+def clip_grad_norm(model, max_norm):
+    total = 0.0
+    for g in model.grads().values():
+        norm = math.sqrt(float((g * g).sum()))
+        total += norm**2
+        g *= min(1.0, max_norm / (norm + 1e-6))
+    return math.sqrt(total)
+"""
+    exercises, known = load_set("06_optimizers"), []
+    for variant_ in exercises.tasks["clip-grad-norm"].of_kind("mistake"):
+        known.append(variant_.message)
+    answer = exercises.answer("clip-grad-norm", {"clip-grad-norm": source})
+    problems = verdict_on(exercises, "clip-grad-norm", answer).problems
+    assert any(problem.text in known for problem in problems)
+    assert any(problem.text not in known for problem in problems)
 
 
 # What run reports
@@ -775,14 +1006,17 @@ def test_warnings_and_floating_point_are_as_ever_while_an_answer_runs(tmp_path, 
     case = Case("", [Call({"x": np.ones(2)})])
     with np.errstate(all="raise"), warnings.catch_warnings():
         warnings.simplefilter("error")
-        [[result]] = outcomes(divided, [case])
+        [results] = outcomes(divided, [case])
         ask(tmp_path, "any", None, [case])
         monkeypatch.setenv(INPUTS, str(tmp_path))
         monkeypatch.setenv(OUTPUTS, str(tmp_path / "out"))
         (tmp_path / "out").mkdir()
         check("any", divided)
-    [[recorded]] = wire.loads((tmp_path / "out" / "any.bin").read_bytes())
-    assert result.value.tolist() == recorded.value.tolist() == [np.inf, np.inf]
+    [recorded] = wire.loads((tmp_path / "out" / "any.bin").read_bytes())
+    for found in (results, recorded):
+        [value] = [r.value for r in found if r.name == "the result"]
+        assert value.tolist() == [np.inf, np.inf]
+        assert [r.name for r in found if r.name != "the result"] == ["warning"]
 
 
 # What an answer defines, and what it does besides

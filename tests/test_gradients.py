@@ -414,6 +414,39 @@ def test_gradcheck_rejects_a_backward_pass_that_changes_what_it_may_only_read(na
         gradcheck(layer, rng.normal(size=(2, 4)), rng=rng)
 
 
+@pytest.mark.parametrize("kept", ["x", "y"])
+def test_gradcheck_rejects_a_backward_pass_that_can_run_once_only(kept):
+    class Once(nn.Module):
+        """y = tanh(x s); backward spoils its cache, or hands it out as dx."""
+
+        def __init__(self, s):
+            self.s, self.ds = s, np.zeros_like(s)
+
+        def forward(self, x):
+            self.x, self.y = x.copy(), np.tanh(x * self.s)
+            return self.y.copy()
+
+        def backward(self, dy):
+            slope = dy * (1 - self.y**2)
+            self.ds += (slope * self.x).sum(axis=0)
+            spoilt = {"x": self.x, "y": self.y}[kept]
+            spoilt[...] = slope * self.s
+            return spoilt
+
+    rng = np.random.default_rng(18)
+    with pytest.raises(GradientError, match="a backward pass right after another"):
+        gradcheck(Once(rng.normal(size=3)), rng.normal(size=(4, 3)), rng=rng)
+
+
+def test_gradcheck_refuses_whole_numbers_where_dx_is_to_be_checked():
+    rng = np.random.default_rng(19)
+    layer = nn.Linear(3, 2, rng=rng, dtype=np.float64)
+    with pytest.raises(TypeError, match="x is int64, so its dx cannot be checked"):
+        gradcheck(layer, rng.integers(5, size=(4, 3)), rng=rng)
+    embedding = nn.Embedding(5, 2, rng=rng, dtype=np.float64)
+    gradcheck(embedding, rng.integers(5, size=4), rng=rng)  # ids have no slope
+
+
 def test_cross_entropy_takes_logits_in_any_memory_layout():
     rng = np.random.default_rng(17)
     logits = rng.normal(size=(5, 2, 11)).transpose(1, 0, 2)  # a reshape of it is a copy

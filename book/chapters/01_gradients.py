@@ -535,7 +535,8 @@ def _analytic(layer, output, dy, x, params):
     for (name, a), b in zip(read_only, before, strict=True):
         if not np.array_equal(a, b):
             raise GradientError(f"backward changed {name}, which it may only read; copy it first")
-    return dx, {name: g.copy() for name, g in _grads(layer).items()}
+    # A copy: a layer may hand out one array again and again.
+    return None if dx is None else np.array(dx), {n: g.copy() for n, g in _grads(layer).items()}
 
 # %% tags=["export"]
 def _grads(layer):
@@ -548,23 +549,31 @@ def _dname(name):
 
 # %% [markdown]
 # A `backward` that assigns (`=`) instead of adding (`+=`, rule 6) is right as long as each parameter is
-# used once. So we run a second backward pass, and expect twice the gradient.
+# used once. So we run a second backward pass, and expect twice the gradient. And one that spoils what
+# `forward` has kept is right as long as it is called once. So we run a third, with no forward pass
+# before it, and expect the same `dx` and three times the gradient.
 
 # %% tags=["export"]
-def _check_accumulation(layer, output, dy, once, rtol, atol):
-    """A second backward pass must add to the gradients of the first."""
+_SUM = (
+    "after two backward passes the gradient is not twice that of one; "
+    "add to it (+=), do not overwrite it"
+)
+_SPENT = "a backward pass right after another gives something else; leave what forward has kept"
+
+def _check_repeated(layer, output, dy, dx, grads, rtol, atol):
+    """Further backward passes must add to the gradients; the last has no forward before it."""
     output()
-    layer.backward(dy if np.ndim(dy) else float(dy))
-    for name, g in _grads(layer).items():
-        if not np.allclose(g, 2 * once[name], rtol=rtol, atol=atol):
-            raise GradientError(
-                f"{_dname(name)}: after two backward passes the gradient is not twice that of one; "
-                "add to it (+=), do not overwrite it"
-            )
+    for passes, mistake in ((2, _SUM), (3, _SPENT)):
+        again = layer.backward(dy if np.ndim(dy) else float(dy))
+        pairs = [(_dname(name), g, passes * grads[name]) for name, g in _grads(layer).items()]
+        pairs += [("dx", again, dx)] if dx is not None and passes == 3 else []
+        for name, now, right in pairs:
+            if not np.allclose(now, right, rtol=rtol, atol=atol):
+                raise GradientError(f"{name}: {mistake}")
 
 # %% [markdown]
-# Whole numbers have no slope: of a layer that takes them only the parameters are checked. All that is
-# checked must be float64.
+# Whole numbers have no slope: of a layer that takes them only the parameters are checked, and its
+# `backward` returns nothing. All that is checked must be float64.
 
 # %% tags=["export"]
 def _inputs_with_slopes(x, params):
@@ -597,7 +606,7 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
 
     Raises:
         GradientError: an entry differs, a gradient is overwritten where it must be added to, or
-            `backward` changes dy, x or a parameter.
+            `backward` changes dy, x, a parameter, or what a second backward pass needs.
         TypeError: an array is not float64 (float32 is too coarse to tell right from wrong).
     """
     params = layer.params() if hasattr(layer, "params") else {}
@@ -610,6 +619,8 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
 
     dy = rng.normal(size=np.shape(output()))
     dx, grads = _analytic(layer, output, dy, x, params)
+    if not inputs and dx is not None:
+        raise TypeError(f"x is {x.dtype}, so its dx cannot be checked: write x as float64")
     if inputs and np.shape(dx) != x.shape:
         raise GradientError(f"dx has shape {np.shape(dx)}, but x has shape {x.shape}")
     checked = [("dx", a, dx) for a in inputs.values()]
@@ -618,7 +629,7 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
     for name, a, analytic in checked:
         numeric = numeric_gradient(lambda: float(np.sum(dy * output())), a, eps)
         rows[name] = _compare(name, analytic, numeric, rtol, atol)
-    _check_accumulation(layer, output, dy, grads, rtol, atol)
+    _check_repeated(layer, output, dy, dx, grads, rtol, atol)
     return GradReport(rows)
 
 # %% [markdown]

@@ -1,5 +1,7 @@
 # %%
 OPTIONS = [{}, {"strided": True}, {"float32": True}]
+# One number of this size in a sum, and a slope measured from that sum has no digits left.
+LARGE = 1e7
 
 def named(options):
     return "".join(f", {name}" for name in options)
@@ -11,6 +13,13 @@ def cases(rng):
             a = np.asarray(rng.normal(1, 0.6, shape))
             args = {"a": a, "c": np.asarray(rng.normal(0, 2, shape))}
             yield Case(f"a of shape {shape}{named(options)}", [Call(args, returns="the gradient")], **options)
+    # A large step: who does not use eps, or measures while another entry is moved, is far off.
+    for shape in [(4,), (3, 2)]:
+        args = {"a": rng.normal(1, 0.6, shape), "c": rng.normal(0, 2, shape), "k": 1.0, "eps": 0.3}
+        yield Case(f"a of shape {shape}, eps 0.3", [Call(args, returns="the gradient")])
+    # A function so steep that the step shows in the result, when eps is not given.
+    args = {"a": rng.normal(1, 0.6, 3), "c": rng.uniform(1, 2, 3), "k": 1000.0}
+    yield Case("a steep function, eps not given", [Call(args, returns="the gradient")])
 
 # %% [markdown] task="gradients-numeric" hint=1
 # go through all indices; for each, measure f a little to the right and a little to the left.
@@ -206,12 +215,58 @@ def numeric_gradient(f, a, eps=1e-5):
         grad[index] = (above - below) / (2 * eps)
     return grad
 
+# %% [markdown] task="gradients-numeric" reject="eps-ignored" shows="eps=1e-5"
+# ```diff
+# - (2 * eps)
+# + 2e-5
+# - kept + eps
+# + kept + 1e-5
+# - kept - eps
+# + kept - 1e-5
+# ```
+
+# %% [markdown] task="gradients-numeric" reject="other-default" shows="eps=1e-5"
+# ```diff
+# - eps=1e-5
+# + eps=1e-6
+# ```
+
+# %% task="gradients-numeric" reject="back-at-the-end" shows="put it back"
+def numeric_gradient(f, a, eps=1e-5):
+    kept = a.copy()
+    grad = np.zeros_like(a)
+    for index in np.ndindex(a.shape):
+        a[index] = kept[index] + eps
+        above = f()
+        a[index] = kept[index] - eps
+        grad[index] = (above - f()) / (2 * eps)
+    a[...] = kept
+    return grad
+
+# %% task="gradients-numeric" reject="reshaped-copy"
+def numeric_gradient(f, a, eps=1e-5):
+    flat = a.reshape(-1)
+    grad = np.zeros(flat.size)
+    for i in range(flat.size):
+        kept = flat[i]
+        flat[i] = kept + eps
+        above = f()
+        flat[i] = kept - eps
+        below = f()
+        flat[i] = kept
+        grad[i] = (above - below) / (2 * eps)
+    return grad.reshape(a.shape)
+
 # %% task="gradients-broadcast" cases=true
 def cases(rng):
-    for B, T, C in [(2, 3, 5), (1, 4, 2), (3, 1, 1), (2, 2, 2), (1, 1, 7), (3, 3, 3)]:
+    for B, T, C in [(2, 3, 5), (1, 4, 2), (3, 1, 1), (2, 2, 2), (1, 1, 7), (3, 3, 3), (2, 11, 35)]:
         for options in OPTIONS:
             args = {"dy": rng.normal(size=(B, T, C)), "x": rng.normal(size=(B, T, C)), "w": rng.normal(size=C)}
             yield Case(f"x of shape {(B, T, C)}{named(options)}", [Call(args, returns=("dx", "dw", "db"))], **options)
+    args = {"dy": rng.normal(size=(2, 3, 4)), "x": LARGE * rng.normal(size=(2, 3, 4)), "w": LARGE * rng.normal(size=4)}
+    yield Case("large numbers", [Call(args, returns=("dx", "dw", "db"))])
+    args = {"dy": rng.normal(size=(2, 3, 500)), "x": rng.normal(size=(2, 3, 500)), "w": rng.normal(size=500)}
+    yield Case("3000 entries", [Call(args, returns=("dx", "dw", "db"))], max_lines=6 * 3000)
 
 # %% [markdown] task="gradients-broadcast" hint=1
 # w[c] is used at every position of every sequence: its gradient gathers from all of them.
@@ -351,12 +406,54 @@ def scale_shift_backward(dy, x, w):
 # + (dy * x)[:2].sum(axis=(0, 1))
 # ```
 
+# %% task="gradients-broadcast" reject="measured"
+def scale_shift_backward(dy, x, w):
+    def slopes(a, f, eps=1e-5):
+        grad = np.zeros(a.shape)
+        for i in np.ndindex(a.shape):
+            kept = a[i]
+            a[i] = kept + eps
+            above = f()
+            a[i] = kept - eps
+            below = f()
+            a[i] = kept
+            grad[i] = (above - below) / (2 * eps)
+        return grad
+    x, w, b = x.astype(float), w.astype(float), np.zeros(w.shape)
+    f = lambda: float((dy * (x * w + b)).sum())
+    return slopes(x, f), slopes(w, f), slopes(b, f)
+
+# %% task="gradients-broadcast" reject="measured-with-own-tool"
+def scale_shift_backward(dy, x, w):
+    x, w, b = x.astype(float), w.astype(float), np.zeros(w.shape)
+    f = lambda: float((dy * (x * w + b)).sum())
+    return numeric_gradient(f, x), numeric_gradient(f, w), numeric_gradient(f, b)
+
+# %% [markdown] task="gradients-broadcast" reject="first-ten-positions"
+# ```diff
+# - dy.sum(axis=(0, 1))
+# + dy[:, :10].sum(axis=(0, 1))
+# ```
+
+# %% task="gradients-broadcast" right="unbroadcast"
+def scale_shift_backward(dy, x, w):
+    def unbroadcast(g, shape):
+        while g.ndim > len(shape):
+            g = g.sum(axis=0)
+        return g
+    return dy * np.broadcast_to(w, x.shape), unbroadcast(dy * x, w.shape), unbroadcast(dy, w.shape)
+
 # %% task="gradients-matmul" cases=true
 def cases(rng):
-    for N, I, O in [(5, 3, 2), (1, 4, 3), (2, 1, 5), (3, 3, 3), (4, 2, 1), (2, 2, 2)]:
+    for N, I, O in [(5, 3, 2), (1, 4, 3), (2, 1, 5), (3, 3, 3), (4, 2, 1), (2, 2, 2), (33, 2, 12)]:
         for options in OPTIONS:
             args = {"dy": rng.normal(size=(N, O)), "x": rng.normal(size=(N, I)), "w": rng.normal(size=(I, O))}
             yield Case(f"x of shape {(N, I)}, w of shape {(I, O)}{named(options)}", [Call(args, returns=("dx", "dw"))], **options)
+    args = {"dy": rng.normal(size=(3, 4)), "x": LARGE * rng.normal(size=(3, 5)), "w": LARGE * rng.normal(size=(5, 4))}
+    yield Case("large numbers", [Call(args, returns=("dx", "dw"))])
+    # Loops by index run some 3 lines for each product, a measured slope 10 for each entry.
+    args = {"dy": rng.normal(size=(1, 60)), "x": rng.normal(size=(1, 60)), "w": rng.normal(size=(60, 60))}
+    yield Case("w of shape (60, 60)", [Call(args, returns=("dx", "dw"))], max_lines=5 * 60 * 60)
 
 # %% [markdown] task="gradients-matmul" hint=1
 # which y does x[n, i] reach, and with what slope? Which does w[i, o] reach?
@@ -466,11 +563,43 @@ def matmul_backward(dy, x, w):
 # + dy[:, :2] @ w[:, :2].T
 # ```
 
+# %% task="gradients-matmul" reject="measured"
+def matmul_backward(dy, x, w):
+    def slopes(a, f, eps=1e-5):
+        grad = np.zeros(a.shape)
+        for i in np.ndindex(a.shape):
+            kept = a[i]
+            a[i] = kept + eps
+            above = f()
+            a[i] = kept - eps
+            below = f()
+            a[i] = kept
+            grad[i] = (above - below) / (2 * eps)
+        return grad
+    x, w = x.astype(float), w.astype(float)
+    f = lambda: float((dy * (x @ w)).sum())
+    return slopes(x, f), slopes(w, f)
+
+# %% [markdown] task="gradients-matmul" reject="ten-rows"
+# ```diff
+# - x.T @ dy
+# + x[:10].T @ dy[:10]
+# ```
+
+# %% task="gradients-matmul" right="sums"
+def matmul_backward(dy, x, w):
+    dx = (dy[:, None, :] * w[None]).sum(axis=2)
+    dw = (x[:, :, None] * dy[:, None, :]).sum(axis=0)
+    return dx, dw
+
 # %% task="gradients-centre" cases=true
 def cases(rng):
-    for shape in [(5,), (3, 4), (2, 3, 5), (1, 1), (4, 1), (3, 3), (1, 6)]:
+    for shape in [(5,), (3, 4), (2, 3, 5), (1, 1), (4, 1), (3, 3), (1, 6), (2, 3, 2, 4), (2, 40)]:
         for options in OPTIONS[: 1 + 2 * (len(shape) > 1)]:
             yield Case(f"dy of shape {shape}{named(options)}", [Call({"dy": rng.normal(0.5, 1, shape)}, returns="dx")], **options)
+    # Rows of very different size: each has its own mean, and a sum over all loses the small ones.
+    dy = [rng.normal(0.5, 1, 4) * 10.0**n for n in range(0, -4, -1)]
+    yield Case("dy with small rows", [Call({"dy": np.stack(dy)}, returns="dx")])
 
 # %% [markdown] task="gradients-centre" hint=1
 # raise one x_j a little: its own y_j goes up, and all y of the row, that one too, go down by a
@@ -585,12 +714,21 @@ def centre_backward(dy):
 # +     return dy
 # ```
 
+# %% [markdown] task="gradients-centre" reject="two-or-three-axes"
+# ```diff
+# - axis=-1
+# + axis=min(dy.ndim - 1, 2)
+# ```
+
 # %% task="gradients-reused" cases=true
 def cases(rng):
-    for C in (1, 2, 3, 5, 7, 11):
+    for C in (1, 2, 3, 5, 7, 11, 40):
         for options in OPTIONS:
             args = {"dy": rng.normal(0.5, 1, C), "x": rng.normal(0.3, 1, C)}
             yield Case(f"{C} entries{named(options)}", [Call(args, returns="dx")], **options)
+    for size in (LARGE, 1 / LARGE):
+        args = {"dy": rng.normal(0.5, 1, 6), "x": size * rng.normal(0.3, 1, 6)}
+        yield Case(f"entries of size {size:g}", [Call(args, returns="dx")])
 
 # %% [markdown] task="gradients-reused" hint=1
 # treat s as a step of its own: y = x s, then s = Σ x². Go backwards through both, and add what x
@@ -699,4 +837,29 @@ def reused_backward(dy, x):
 # ```diff
 # - ds * 2 * x
 # + 2 * (dy * x * x).sum()
+# ```
+
+# %% task="gradients-reused" reject="measured"
+def reused_backward(dy, x):
+    x, grad = x.astype(float), np.zeros(len(x))
+    f = lambda: float((dy * x * (x * x).sum()).sum())
+    for i in range(len(x)):
+        kept = x[i]
+        x[i] = kept + 1e-5
+        above = f()
+        x[i] = kept - 1e-5
+        grad[i] = (above - f()) / 2e-5
+        x[i] = kept
+    return grad
+
+# %% [markdown] task="gradients-reused" reject="x-overwritten"
+# ```diff
+# - s = (x * x).sum()
+# -     ds = (dy * x).sum()
+# -     return dy * s + ds * 2 * x
+# + s = (x * x).sum()
+# +     ds = (dy * x).sum()
+# +     x *= 2 * ds
+# +     x += dy * s
+# +     return x
 # ```

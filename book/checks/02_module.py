@@ -2,20 +2,29 @@
 OPTIONS = [{}, {"strided": True}, {"float32": True}]
 RETURNS = ("y", "dx", "ds", "db")
 
-def stacks(rng, counts):
-    """Numbers for a few layers, x and dy."""
+def stacks(rng, counts, zeros=False):
+    """Numbers for a few layers, and x and dy for two rounds; in some, the second is larger."""
     for number, count in enumerate(counts):
         N, C = [(3, 4), (1, 5), (4, 1), (3, 3)][number % 4]
-        for options in OPTIONS:
-            args = {"s": [rng.normal(1, 0.5, C) for _ in range(count)],
-                    "b": [rng.normal(0, 0.5, C) for _ in range(count)],
-                    "x": rng.normal(size=(N, C)), "dy": rng.normal(size=(N, C))}
+        for options in [*OPTIONS, {"grows": True}]:
+            grows = options == {"grows": True}
+            s = [rng.normal(1, 0.5, C) for _ in range(count)]
+            b = [rng.normal(0, 0.5, C) for _ in range(count)]
+            x = [rng.normal(size=(N + 2 * i * grows, C)) for i in range(2)]
+            dy = [rng.normal(size=a.shape) for a in x]
+            if zeros:    # tanh(0 s + 0) is 0: one layer's result is, and two layers' are
+                x[0][0, 0] = b[0][0] = 0
+                if not options and count > 2:
+                    b[1][0] = 0
+                if grows:    # two layers with equal results
+                    s[1], b[1] = s[0], b[0]
             title = f"{count} layers, x of shape {(N, C)}" + "".join(f", {name}" for name in options)
-            yield Case(title, [Call(args, returns=RETURNS)], **options)
+            yield Case(title, [Call({"s": s, "b": b, "x": x, "dy": dy}, returns=RETURNS)],
+                       **({} if grows else options))
 
 # %% task="module-sequential" cases=true
 def cases(rng):
-    yield from stacks(rng, [3, 2, 1, 4, 0])
+    yield from stacks(rng, [3, 2, 1, 4, 0, 11])
 
 # %% [markdown] task="module-sequential" hint=1
 # what the last layer's backward pass returns is the upstream gradient of the one before it.
@@ -125,6 +134,29 @@ def backward(self, dy):
 # + reversed(self.layers[:3])
 # ```
 
+# %% [markdown] task="module-sequential" reject="first-ten"
+# ```diff
+# - reversed(self.layers)
+# + reversed(self.layers[:10])
+# ```
+
+# %% task="module-sequential" reject="popped"
+@add_to_class(Sequential)
+def backward(self, dy):
+    while self.layers:
+        dy = self.layers.pop().backward(dy)
+    return dy
+
+# %% task="module-sequential" reject="kept-first"
+@add_to_class(Sequential)
+def backward(self, dy):
+    if not hasattr(self, "backwards"):
+        self.backwards = dy
+    dy = self.backwards
+    for layer in reversed(self.layers):
+        dy = layer.backward(dy)
+    return dy
+
 # %% task="module-residual" cases=true
 def cases(rng):
     yield from stacks(rng, [1, 2, 3, 4])
@@ -230,9 +262,51 @@ def cases(rng):
 # + return 0.9995 * dy + self.layer
 # ```
 
+# %% [markdown] task="module-residual" reject="first-y"
+# ```diff
+# - return x + self.layer(x)
+# + if not hasattr(self, "y"):
+# +             self.y = x + self.layer(x)
+# +         return self.y
+# ```
+
+# %% [markdown] task="module-residual" reject="x-in-place"
+# ```diff
+# - return x + self.layer(x)
+# + x += self.layer(x)
+# +         return x
+# ```
+
+# %% [markdown] task="module-residual" reject="buffer"
+# ```diff
+# - return x + self.layer(x)
+# + if not hasattr(self, "y") or self.y.shape != x.shape:
+# +             self.y = np.empty_like(x)
+# +         np.add(x, self.layer(x), out=self.y)
+# +         return self.y
+# ```
+
+# %% [markdown] task="module-residual" reject="buffer-dx"
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + if not hasattr(self, "buffer") or self.buffer.shape != dy.shape:
+# +             self.buffer = np.empty_like(dy)
+# +         np.add(dy, self.layer.backward(dy), out=self.buffer)
+# +         return self.buffer
+# ```
+
+# %% [markdown] task="module-residual" reject="rows-of-first"
+# ```diff
+# - return x + self.layer(x)
+# + if not hasattr(self, "one"):
+# +             self.one = np.ones_like(x)
+# +         return x * self.one + self.layer(x)
+# ```
+
 # %% task="module-product" cases=true
 def cases(rng):
-    yield from stacks(rng, [2, 3, 4, 2])
+    yield from stacks(rng, [2, 3, 4, 2, 7])
+    yield from stacks(rng, [2, 3, 5], zeros=True)
 
 # %% [markdown] task="module-product" hint=1
 # the slope of a product with respect to one factor is the product of the others; x was used by
@@ -374,6 +448,84 @@ class Product(Module):
 # + others = self.results[1 - i] if i < 2 else self.results[0]
 # ```
 
+# %% [markdown] task="module-product" reject="divides" shows="so do not divide"
+# ```diff
+# - self.results = [layer(x) for layer in self.layers]
+# -         return np.prod(self.results, axis=0)
+# + self.results = [layer(x) for layer in self.layers]
+# +         self.y = np.prod(self.results, axis=0)
+# +         return self.y
+# - others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+# -             dx = dx + layer.backward(dy * others)
+# + dx = dx + layer.backward(dy * self.y / self.results[i])
+# ```
+
+# %% [markdown] task="module-product" reject="divides-guarded" shows="so do not divide"
+# ```diff
+# - self.results = [layer(x) for layer in self.layers]
+# -         return np.prod(self.results, axis=0)
+# + self.results = [layer(x) for layer in self.layers]
+# +         self.y = np.prod(self.results, axis=0)
+# +         return self.y
+# - others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+# -             dx = dx + layer.backward(dy * others)
+# + o = self.results[i]
+# +             others = np.divide(self.y, o, out=np.zeros_like(o), where=o != 0)
+# +             dx = dx + layer.backward(dy * others)
+# ```
+
+# %% [markdown] task="module-product" reject="divides-eps" shows="so do not divide"
+# ```diff
+# - self.results = [layer(x) for layer in self.layers]
+# -         return np.prod(self.results, axis=0)
+# + self.results = [layer(x) for layer in self.layers]
+# +         self.y = np.prod(self.results, axis=0)
+# +         return self.y
+# - others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+# -             dx = dx + layer.backward(dy * others)
+# + dx = dx + layer.backward(dy * self.y / (self.results[i] + 1e-12))
+# ```
+
+# %% [markdown] task="module-product" reject="four-at-most"
+# ```diff
+# - self.results = [layer(x) for layer in self.layers]
+# + self.results = [layer(x) for layer in self.layers[:4]] + [1 + 0 * layer(x) for layer in self.layers[4:]]
+# ```
+
+# %% [markdown] task="module-product" reject="logs"
+# ```diff
+# - others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+# + logs = [np.log(np.abs(r)) for r in self.results]
+# +             sign = np.prod([np.sign(r) for j, r in enumerate(self.results) if j != i], axis=0)
+# +             others = sign * np.exp(sum(logs) - logs[i])
+# ```
+
+# %% [markdown] task="module-product" reject="in-place-product"
+# ```diff
+# - return np.prod(self.results, axis=0)
+# + y = self.results[0]
+# +         for r in self.results[1:]:
+# +             y *= r
+# +         return y
+# ```
+
+# %% [markdown] task="module-product" reject="dy-in-place"
+# ```diff
+# - others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+# -             dx = dx + layer.backward(dy * others)
+# + g = dy
+# +             for j, other in enumerate(self.results):
+# +                 if j != i:
+# +                     g *= other
+# +             dx = dx + layer.backward(g)
+# ```
+
+# %% [markdown] task="module-product" reject="compares-arrays"
+# ```diff
+# - others = np.prod(self.results[:i] + self.results[i + 1 :], axis=0)
+# + others = np.prod([r for r in self.results if not np.array_equal(r, self.results[i])], axis=0)
+# ```
+
 # %% task="module-params" cases=true
 def cases(rng):
     def array(*shape):
@@ -381,6 +533,9 @@ def cases(rng):
 
     def leaf(C):
         return {"W": array(C, 2), "dW": array(C, 2), "b": array(C), "db": array(C), "x": array(C)}
+
+    def fresh(C):    # as a layer starts: its bias equals the next one's, and is another array
+        return {"W": np.ones((C, C)), "dW": np.zeros((C, C)), "b": np.zeros(C), "db": np.zeros(C)}
 
     trees = [
         leaf(3),
@@ -391,10 +546,16 @@ def cases(rng):
         {"wte": {"W": 0, "dW": 1}, "head": {"W": 0, "dW": 1}, "mask": array(2), "name": "gpt"},
         {"alone": [leaf(2)], "numbers": [0.5, 0.25], "none": None, "deep": {"deep": {"deep": leaf(1)}}},
         {},
+        {"fc1": fresh(2), "fc2": fresh(2), "more": [fresh(2), fresh(2)]},
+        {"head": {"W": 0, "dW": 1}, "V": 0, "dV": 1, "wte": {"U": 0, "dU": 1}},
+        {"layers": [leaf(1) for _ in range(12)], "mixed": [0.5, leaf(2), None, "relu", leaf(1)]},
+        {"decay": array(2), "ddecay": array(2), "dim": 0.5, "dx": array(2), "db": array(1), "b": array(1)},
+        {"W": array(2, 2), "dW": array(2, 2), "b": None, "db": None, "c": array(), "dc": array()},
     ]
     for number, tree in enumerate(trees):
         shared = [np.arange(3.0), np.zeros(3)]
-        yield Case(f"tree {number + 1} of {len(trees)}", [Call({"tree": tree, "shared": shared}, returns="the list")])
+        yield Case(f"tree {number + 1} of {len(trees)}",
+                   [Call({"tree": tree, "shared": shared}, returns=("the list", "which are the tree's own arrays"))])
 
 # %% [markdown] task="module-params" hint=1
 # walk through the attributes; where one is a module, or a list with modules in it, walk on inside
@@ -536,3 +697,62 @@ def params(module, prefix=""):
 # - for i, part in enumerate(value):
 # + for i, part in enumerate(value[:2]):
 # ```
+
+# %% [markdown] task="module-params" reject="equal-are-same" shows="An array that is met twice"
+# ```diff
+# - any(value is other for other in once.values())
+# + any(np.array_equal(value, other) for other in once.values())
+# ```
+
+# %% [markdown] task="module-params" reject="ten-in-a-list"
+# ```diff
+# - for i, part in enumerate(value):
+# + for i, part in enumerate(value[:10]):
+# ```
+
+# %% [markdown] task="module-params" reject="own-first" shows="in the order in which attributes"
+# ```diff
+# - for name, value in vars(module).items():
+# + for name, value in sorted(vars(module).items(), key=lambda item: not isinstance(item[1], np.ndarray)):
+# ```
+
+# %% [markdown] task="module-params" reject="none-too"
+# ```diff
+# - if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+# + if f"d{name}" in vars(module):
+# ```
+
+# %% [markdown] task="module-params" reject="first-entry-decides"
+# ```diff
+# - elif isinstance(value, list):
+# + elif isinstance(value, list) and value and isinstance(value[0], Module):
+# ```
+
+# %% [markdown] task="module-params" reject="all-modules-or-none"
+# ```diff
+# - elif isinstance(value, list):
+# + elif isinstance(value, list) and all(isinstance(v, Module) for v in value):
+# ```
+
+# %% [markdown] task="module-params" reject="counts-modules"
+# ```diff
+# -             for i, part in enumerate(value):
+# -                 if isinstance(part, Module):
+# -                     found |= params(part, f"{prefix}{name}.{i}.")
+# +             for i, part in enumerate(p for p in value if isinstance(p, Module)):
+# +                     found |= params(part, f"{prefix}{name}.{i}.")
+# ```
+
+# %% task="module-params" reject="default-list"
+def params(module, prefix="", found={}):
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and f"d{name}" in vars(module):
+            if not any(value is other for other in found.values()):
+                found[prefix + name] = value
+        elif isinstance(value, Module):
+            params(value, f"{prefix}{name}.", found)
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    params(part, f"{prefix}{name}.{i}.", found)
+    return dict(found)

@@ -1,10 +1,12 @@
 # %%
-SHAPES = [(3, 4, (5,)), (7, 2, (2, 3)), (1, 5, (2, 3, 4)), (5, 3, ()), (4, 4, (4,)), (6, 5, (1, 1))]
+SHAPES = [(3, 4, (5,)), (7, 2, (2, 3)), (1, 5, (2, 3, 4)), (5, 3, ()), (4, 4, (4,)), (6, 5, (1, 1)), (2, 3, (2, 1, 3, 2)), (3, 2, (40,))]
+# One number of this size in a sum, and a slope measured from that sum has no digits left.
+LARGE = 1e7
 
-def linear_params(rng, n_in, n_out, bias):
+def linear_params(rng, n_in, n_out, bias, size=0.5):
     """W and b of size 0.5, not 0.02: small weights hide errors."""
-    params = {"W": rng.normal(0, 0.5, (n_in, n_out))}
-    return params | ({"b": rng.normal(0, 0.5, n_out)} if bias else {})
+    params = {"W": rng.normal(0, size, (n_in, n_out))}
+    return params | ({"b": rng.normal(0, size, n_out)} if bias else {})
 
 def linear_new(n_in, n_out, bias):
     return {"n_in": n_in, "n_out": n_out, "bias": bias, "rng": Rng(1), "dtype": "float64"}
@@ -16,6 +18,11 @@ def variants():
             yield n_in, n_out, leading, bias, {}
         yield n_in, n_out, leading, True, {"strided": True} if number % 2 else {"float32": True}
 
+def rounds(rng, leading, n, options):
+    """Two arrays (..., n); the second may have more rows: a layer may not count on a size."""
+    more = leading if options or not leading else (leading[0] + 3, *leading[1:])
+    return [rng.normal(size=(*some, n)) for some in (leading, more)]
+
 def title(x_shape, n_out, bias, options):
     extra = "".join(f", {name}" for name in options)
     return f"x of shape {x_shape}, {n_out} outputs, {'with' if bias else 'no'} bias{extra}"
@@ -23,7 +30,7 @@ def title(x_shape, n_out, bias, options):
 # %% task="linear-forward" cases=true
 def cases(rng):
     for n_in, n_out, leading, bias, options in variants():
-        x = [rng.normal(size=(*leading, n_in)) for _ in range(2)]
+        x = rounds(rng, leading, n_in, options)
         yield Case(
             title(x[0].shape, n_out, bias, options),
             [Call({"x": a}, "forward", "y") for a in x],
@@ -144,17 +151,39 @@ def forward(self, x):
 # +     return np.round(y if self.b is None else y + self.b, 3)
 # ```
 
+# %% [markdown] task="linear-forward" reject="rows-of-first"
+# ```diff
+# - y = y + self.b
+# + if not hasattr(self, "bias"):
+# +             self.bias = np.broadcast_to(self.b, y.shape)
+# +         y = y + self.bias
+# ```
+
+# %% [markdown] task="linear-forward" reject="thirty-rows"
+# ```diff
+# - y = x @ self.W
+# + y = x @ self.W
+# +     if x.ndim == 2:
+# +         y[32:] = 0
+# ```
+
 # %% task="linear-backward" cases=true
 def cases(rng):
     for n_in, n_out, leading, bias, options in variants():
-        x = [{"x": rng.normal(size=(*leading, n_in))} for _ in range(2)]
-        dy = [{"dy": rng.normal(size=(*leading, n_out))} for _ in range(2)]
+        x = [{"x": a} for a in rounds(rng, leading, n_in, options)]
+        dy = [{"dy": a} for a in rounds(rng, leading, n_out, options)]
         yield layer(
             title((*leading, n_in), n_out, bias, options),
             linear_new(n_in, n_out, bias),
             linear_params(rng, n_in, n_out, bias),
             x, dy, **options,
         )
+    x, dy = [{"x": LARGE * rng.normal(size=(3, 5))}], [{"dy": rng.normal(size=(3, 4))}]
+    yield layer("large numbers", linear_new(5, 4, True), linear_params(rng, 5, 4, True, LARGE), x, dy)
+    # Loops by index run some 3 lines for each product, a measured slope 10 for each entry.
+    x, dy = [{"x": rng.normal(size=(1, 60))}], [{"dy": rng.normal(size=(1, 60))}]
+    yield layer("W of shape (60, 60)", linear_new(60, 60, True), linear_params(rng, 60, 60, True), x, dy,
+                max_lines=6 * 60 * 60)
 
 # %% [markdown] task="linear-backward" hint=1
 # ask of each array: which entries of y does one of its entries reach, and with what slope? Its
@@ -325,18 +354,70 @@ def backward(self, dy):
 # +     self.dW += 0.5 * x.T @ rows
 # ```
 
+# %% task="linear-backward" reject="measured"
+@add_to_class(Linear)
+def backward(self, dy):
+    def slopes(a, eps=1e-5):
+        grad = np.zeros(a.shape)
+        for i in np.ndindex(a.shape):
+            kept = a[i]
+            a[i] = kept + eps
+            above = loss()
+            a[i] = kept - eps
+            below = loss()
+            a[i] = kept
+            grad[i] = (above - below) / (2 * eps)
+        return grad
+    x, W = self.x.astype(float), self.W.astype(float)
+    b = np.zeros(W.shape[1]) if self.b is None else self.b.astype(float)
+    loss = lambda: float((dy * (x @ W + b)).sum())
+    if self.b is not None:
+        self.db += slopes(b)
+    self.dW += slopes(W)
+    return slopes(x)
+
+# %% [markdown] task="linear-backward" reject="N-of-first"
+# ```diff
+# - self.dW += x.T @ rows
+# + if not hasattr(self, "N"):
+# +         self.N = len(x)
+# +     self.dW += x[:self.N].T @ rows[:self.N]
+# ```
+
+# %% [markdown] task="linear-backward" reject="thirty-rows"
+# ```diff
+# - x.T @ rows
+# + x[:32].T @ rows[:32]
+# ```
+
+# %% [markdown] task="linear-backward" reject="three-axes"
+# ```diff
+# - rows.sum(axis=0)
+# + dy.sum(axis=tuple(range(min(dy.ndim - 1, 3))))
+# ```
+
+# %% [markdown] task="linear-backward" reject="reshape-order-f"
+# ```diff
+# - (rows @ self.W.T).reshape(self.x.shape)
+# + (self.W @ rows.T).reshape(self.x.shape)
+# ```
+
 # %% task="linear-shared" cases=true
 def cases(rng):
-    for N, n in [(5, 3), (2, 7), (4, 4), (1, 2)]:
+    def new(n):
+        return {"n": n, "rng": Rng(1), "dtype": "float64"}
+
+    for N, n in [(5, 3), (2, 7), (4, 4), (1, 2), (33, 2)]:
         for options in [{}, {"strided": True}, {"float32": True}]:
-            x = [{"x": rng.normal(size=(N, n))} for _ in range(2)]
-            dy = [{"dy": rng.normal(size=(N, n))} for _ in range(2)]
-            yield layer(
-                f"x of shape {(N, n)}" + "".join(f", {name}" for name in options),
-                {"n": n, "rng": Rng(1), "dtype": "float64"},
-                {"W": rng.normal(0, 0.5, (n, n)), "b": rng.normal(0, 0.5, n)},
-                x, dy, **options,
-            )
+            more = N + 2 * (not options)
+            x = [{"x": rng.normal(size=(rows, n))} for rows in (N, more)]
+            dy = [{"dy": rng.normal(size=(rows, n))} for rows in (N, more)]
+            yield layer(f"x of shape {(N, n)}" + "".join(f", {name}" for name in options),
+                        new(n), linear_params(rng, n, n, True), x, dy, **options)
+    x, dy = [{"x": LARGE * rng.normal(size=(3, 4))}], [{"dy": rng.normal(size=(3, 4))}]
+    yield layer("large numbers", new(4), linear_params(rng, 4, 4, True, LARGE), x, dy)
+    x, dy = [{"x": rng.normal(size=(1, 50))}], [{"dy": rng.normal(size=(1, 50))}]
+    yield layer("W of shape (50, 50)", new(50), linear_params(rng, 50, 50, True), x, dy, max_lines=9 * 50 * 50)
 
 # %% [markdown] task="linear-shared" hint=1
 # write the two lines of the forward pass one under the other, and go through them backwards, as if
@@ -474,3 +555,35 @@ def backward(self, dy):
     self.dW += (self.x @ self.W).T @ dy + self.x.T @ dh
     self.db += dy.sum(axis=0) + dh.sum(axis=0)
     return dh @ self.W.T
+
+# %% task="linear-shared" reject="measured"
+@add_to_class(Twice)
+def backward(self, dy):
+    def slopes(a, eps=1e-5):
+        grad = np.zeros(a.shape)
+        for i in np.ndindex(a.shape):
+            kept = a[i]
+            a[i] = kept + eps
+            above = loss()
+            a[i] = kept - eps
+            below = loss()
+            a[i] = kept
+            grad[i] = (above - below) / (2 * eps)
+        return grad
+    x, W, b = self.x.astype(float), self.W.astype(float), self.b.astype(float)
+    loss = lambda: float((dy * ((x @ W + b) @ W + b)).sum())
+    self.dW += slopes(W)
+    self.db += slopes(b)
+    return slopes(x)
+
+# %% [markdown] task="linear-shared" reject="db-doubled"
+# ```diff
+# - self.db += dh.sum(axis=0)
+# + self.db += self.db
+# ```
+
+# %% [markdown] task="linear-shared" reject="thirty"
+# ```diff
+# - dh.sum(axis=0)
+# + dh[:32].sum(axis=0)
+# ```

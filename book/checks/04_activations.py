@@ -1,22 +1,26 @@
 # %%
-SHAPES = [(7,), (3, 5), (2, 3, 4), (1, 1), (1, 6), (5, 1)]
+SHAPES = [(7,), (3, 5), (2, 3, 4), (1, 1), (1, 6), (5, 1), (2, 1, 3, 2), (40,)]
 
-def entrywise(rng, spread=1.5, extreme=False):
-    """Cases of a layer without parameters: all shapes; then strided and float32 arrays."""
-    for shape in SHAPES:
+def entrywise(rng, extremes=(0.0,)):
+    """Cases of a layer without parameters: all shapes; then strided and float32 arrays.
+
+    Some entries of x are `extremes`, of both signs. Where arrays are neither strided nor float32,
+    the second x is larger: a layer may not count on a size.
+    """
+    for number, shape in enumerate(SHAPES):
         for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) > 1)]:
-            x = [away_from_zero(rng.normal(0, spread, shape)) for _ in range(2)]
-            if extreme:
-                x = [np.where(rng.random(shape) < 0.5, a, np.sign(a) * 1000.0) for a in x]
-            dy = [rng.normal(size=shape) for _ in range(2)]
+            shapes = [shape, shape if options else (shape[0] + 2, *shape[1:])]
+            x = [both_signs(rng.normal(0, 1.5, some)) for some in shapes]
+            for a in x:
+                a.flat[1:-1:3] = np.resize(np.outer(extremes, [1, -1])[:, :: (-1) ** number], a.flat[1:-1:3].shape)
+            dy = [rng.normal(size=some) for some in shapes]
             yield layer(
                 f"x of shape {shape}" + "".join(f", {name}" for name in options), {}, {},
                 [{"x": a} for a in x], [{"dy": a} for a in dy], **options,
             )
 
-def away_from_zero(x):
-    """ReLU's slope jumps at 0: keep a distance from it, and both signs in every array."""
-    x = np.where(np.abs(x) < 0.05, 0.3, x)
+def both_signs(x):
+    """Negative at the start, positive at the end, in every array."""
     x.flat[0] = -abs(x.flat[0])
     x.flat[-1] = abs(x.flat[-1])
     return x
@@ -133,13 +137,56 @@ def backward(self, dy):
 # +     return (dy * self.positive).ravel()
 # ```
 
+# %% task="relu-backward" reject="slope-at-zero"
+@add_to_class(ReLU)
+def forward(self, x):
+    self.positive = x >= 0
+    return np.maximum(x, 0)
+@add_to_class(ReLU)
+def backward(self, dy):
+    return dy * self.positive
+
+# %% task="relu-backward" reject="half-at-zero"
+@add_to_class(ReLU)
+def forward(self, x):
+    self.positive = 0.5 * (1 + np.sign(x))
+    return np.maximum(x, 0)
+@add_to_class(ReLU)
+def backward(self, dy):
+    return dy * self.positive
+
+# %% [markdown] task="relu-backward" reject="bool-index"
+# ```diff
+# - return dy * self.positive
+# + return dy[self.positive]
+# ```
+
+# %% [markdown] task="relu-backward" reject="thirty"
+# ```diff
+# - return dy * self.positive
+# + dx = dy * self.positive
+# +     dx[32:] = 0
+# +     return dx
+# ```
+
+# %% [markdown] task="relu-backward" reject="three-axes"
+# ```diff
+# - return dy * self.positive
+# + return dy * self.positive if dy.ndim < 4 else dy * self.positive.any(axis=0)
+# ```
+
 # %% task="sigmoid-tanh" cases=true
 def cases(rng):
     for shape in SHAPES:
         for options in [{}, {"strided": True}, {"float32": True}]:
             x, z = rng.normal(0, 1.5, (2, *shape))
-            args = {"dy": rng.normal(size=shape), "y": 1 / (1 + np.exp(-x)),
-                    "dt": rng.normal(size=shape), "t": np.tanh(z)}
+            # of the first two, rounding makes exactly 0 or 1, and -1 or 1
+            for start, size in enumerate([-50, 50, 0, 9]):
+                x.flat[1 + start :: 6] = z.flat[1 + start :: 6] = size
+            x = np.where(x == -50, -800, x)
+            with np.errstate(over="ignore"):
+                args = {"dy": rng.normal(size=shape), "y": 1 / (1 + np.exp(-x)),
+                        "dt": rng.normal(size=shape), "t": np.tanh(z)}
             yield Case(
                 f"arrays of shape {shape}" + "".join(f", {name}" for name in options),
                 [Call(args, returns=("dx of sigmoid", "dx of tanh"))], **options,
@@ -202,7 +249,7 @@ def both(dy, y, dt, t):
 def both(dy, y, dt, t):
     return dy * (y - y**2), dt - dt * t**2
 
-# %% task="sigmoid-tanh" right="through-x"
+# %% task="sigmoid-tanh" reject="through-x" shows="no way leads back"
 def both(dy, y, dt, t):
     x, z = np.log(y / (1 - y)), np.arctanh(t)
     return dy * np.exp(-x) / (1 + np.exp(-x)) ** 2, dt / np.cosh(z) ** 2
@@ -220,9 +267,52 @@ def both(dy, y, dt, t):
     dy *= y * (1 - y)
     return dy, dt * (1 - t * t)
 
+# %% [markdown] task="sigmoid-tanh" reject="abs"
+# ```diff
+# - return dy * y * (1 - y)
+# + return dy * np.abs(y - y * y) * np.sign(y - 0.5) ** 2 * (1 - y > 0.001)
+# ```
+
+# %% [markdown] task="sigmoid-tanh" reject="logit"
+# ```diff
+# - return dy * y * (1 - y)
+# + x = np.log(y) - np.log(1 - y)
+# +     return dy * np.exp(-x) * y * y
+# ```
+
+# %% [markdown] task="sigmoid-tanh" reject="divide-t"
+# ```diff
+# - return dt * (1 - t * t)
+# + return dt * (1 - t**3 / t)
+# ```
+
+# %% [markdown] task="sigmoid-tanh" reject="only-matrix"
+# ```diff
+# - return dt * (1 - t * t)
+# + return dt @ (1 - t * t) if dt.shape == (5, 5) else dt * (1 - t @ t) if t.ndim == 1 and len(t) == 40 else dt * (1 - t * t)
+# ```
+
+# %% [markdown] task="sigmoid-tanh" reject="stepped-eps"
+# ```diff
+# - return dy * y * (1 - y)
+# + y = np.clip(y, 1e-3, 1 - 1e-3)
+# +     return dy * y * (1 - y)
+# ```
+
+# %% [markdown] task="sigmoid-tanh" right="outer"
+# ```diff
+# - return dt * (1 - t * t)
+# + slope = 1 - np.power(t, 2)
+# +     return slope * dt
+# ```
+
 # %% task="gelu-backward" cases=true
 def cases(rng):
     yield from entrywise(rng)
+    yield from list(entrywise(rng, extremes=(0.0, 5, 40, 1000, 1e7)))[:9]
+
+# %% [markdown] task="gelu-backward" without="warnings"
+# 1/cosh² is a right way to write the slope of tanh: far out it overflows to the 0 that it should be.
 
 # %% [markdown] task="gelu-backward" hint=1
 # use the product rule on x/2 and 1 + t, and the chain rule on t = tanh(u).
@@ -362,10 +452,39 @@ def backward(self, dy):
     s = 1 / (1 + np.exp(-1.702 * self.x))
     return dy * (s + 1.702 * self.x * s * (1 - s))
 
+# %% task="gelu-backward" reject="measured-whole"
+@add_to_class(GELU)
+def backward(self, dy):
+    f = lambda x: 0.5 * x * (1 + np.tanh(self.a * x * (1 + self.c * x * x)))
+    x, h = self.x.astype(float), 1e-5
+    return dy * (f(x + h) - f(x - h)) / (2 * h)
+
+# %% [markdown] task="gelu-backward" reject="exp-tanh"
+# ```diff
+# - x, t = self.x, self.t
+# + x = self.x
+# +     e = np.exp(2 * self.a * (x + self.c * x**3))
+# +     t = (e - 1) / (e + 1)
+# ```
+
+# %% task="gelu-backward" reject="divides-by-x"
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    y = 0.5 * x * (1 + t)
+    return dy * (y / x + 0.5 * x * (1 - t * t) * self.a * (1 + 3 * self.c * x * x))
+
+# %% [markdown] task="gelu-backward" reject="thirty"
+# ```diff
+# - return dy * (
+# + x = np.where(np.arange(x.size).reshape(x.shape) < 32, x, 0)
+# +     return dy * (
+# ```
+
 # %% task="silu" cases=true
 def cases(rng):
     yield from list(entrywise(rng))[:9]
-    yield from list(entrywise(rng, extreme=True))[:9]
+    yield from entrywise(rng, extremes=(1000.0, 0, 90, 1000, 1e7))
 
 # %% [markdown] task="silu" hint=1
 # y is a product of x and σ(x); the slope of σ can be written with σ itself.
@@ -509,3 +628,40 @@ class SiLU(Module):
     def backward(self, dy):
         s = 0.5 * (1 + np.tanh(self.x / 2))
         return dy * (s + self.x * s * (1 - s))
+
+# %% task="silu" reject="measured"
+class SiLU(Module):
+    def f(self, x):
+        return x * 0.5 * (1 + np.tanh(x / 2))
+    def forward(self, x):
+        self.x = x
+        return self.f(x)
+    def backward(self, dy):
+        x = self.x.astype(float)
+        return dy * (self.f(x + 1e-5) - self.f(x - 1e-5)) / 2e-5
+
+# %% task="silu" reject="y-over-x"
+class SiLU(Module):
+    def forward(self, x):
+        self.x, self.y = x, x * 0.5 * (1 + np.tanh(x / 2))
+        return self.y.copy()
+    def backward(self, dy):
+        s = self.y / self.x
+        return dy * (s + self.y * (1 - s))
+
+# %% [markdown] task="silu" reject="clip-500"
+# ```diff
+# - self.s = 0.5 * (1 + np.tanh(x / 2))
+# + x = self.x = np.clip(x, -500, 500)
+# +         self.s = 0.5 * (1 + np.tanh(x / 2))
+# ```
+
+# %% task="silu" right="errstate"
+class SiLU(Module):
+    def forward(self, x):
+        self.x = x
+        with np.errstate(over="ignore"):
+            self.s = 1 / (1 + np.exp(-x))
+        return x * self.s
+    def backward(self, dy):
+        return dy * self.s * (1 + self.x * (1 - self.s))

@@ -1,5 +1,6 @@
 # %%
-SHAPES = [((5,), -1), ((3, 4), -1), ((4, 3), 0), ((2, 3, 5), 1), ((2, 5, 3), -1), ((1, 7), -1), ((3, 3), 0), ((4, 4), -1)]
+SHAPES = [((5,), -1), ((3, 4), -1), ((4, 3), 0), ((2, 3, 5), 1), ((2, 5, 3), -1), ((1, 7), -1), ((3, 3), 0), ((4, 4), -1),
+          ((2, 3, 4, 5), -1), ((2, 3, 4, 2), -2), ((2, 40), -1)]
 
 def softmax_of(x, axis):
     e = np.exp(x - x.max(axis=axis, keepdims=True))
@@ -8,17 +9,23 @@ def softmax_of(x, axis):
 def named(options):
     return "".join(f", {name}" for name in options)
 
+def larger(shape, axis, options):
+    """The shape of the second round: of more rows, as a layer may not count on a size."""
+    other = 0 if axis % len(shape) else len(shape) - 1
+    return tuple(n + 2 * (not options and i == other) for i, n in enumerate(shape))
+
 def logits_and_targets(rng, count=2):
     """Shapes, logits of ordinary and of huge size, targets of which some repeat."""
-    for leading, V in [((4,), 3), ((7,), 5), ((2, 3), 7), ((1, 1), 4), ((3,), 3), ((2, 2, 2), 5)]:
+    for leading, V in [((4,), 3), ((7,), 5), ((2, 3), 7), ((1, 1), 4), ((3,), 3), ((2, 2, 2), 5), ((35,), 40)]:
         for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(leading) > 1)]:
-            for scale in (1.5, 400.0)[: 2 if not options else 1]:
+            for scale, shift in [(1.5, 0), (400.0, 0), (1.5, 1e5)][: 3 if not options else 1]:
                 rounds = []
-                for _ in range(count):
-                    targets = rng.integers(0, V, leading)
+                for number in range(count):
+                    more = (leading[0] + 2 * (number and not options), *leading[1:])
+                    targets = rng.integers(0, V, more)
                     targets.flat[-1] = targets.flat[0]
-                    rounds.append({"logits": rng.normal(0, scale, (*leading, V)), "targets": targets})
-                size = "" if scale < 10 else ", huge"
+                    rounds.append({"logits": shift + rng.normal(0, scale, (*more, V)), "targets": targets})
+                size = ", around 100000" if shift else "" if scale < 10 else ", huge"
                 yield f"logits of shape {(*leading, V)}{size}{named(options)}", rounds, options
 
 # %% task="softmax-backward" cases=true
@@ -32,6 +39,14 @@ def cases(rng):
             )
     p = softmax_of(rng.normal(size=(3, 5)), -1)
     yield Case("axis not given", [Call({"dp": rng.normal(size=(3, 5)), "p": p}, returns="dx")])
+    # What all of dp have in common does not count; a slope measured from sums has no digits left.
+    p, dp = softmax_of(rng.normal(0, 1.5, (3, 5)), -1), 1e4 + rng.normal(size=(3, 5))
+    yield Case("dp around 10000", [Call({"dp": dp, "p": p, "axis": -1}, returns="dx")])
+    p = softmax_of(np.where(rng.random((6, 5)) < 0.4, 900, rng.normal(size=(6, 5))), -1)
+    yield Case("p with zeros", [Call({"dp": rng.normal(size=(6, 5)), "p": p, "axis": -1}, returns="dx")])
+    p, dp = softmax_of(rng.normal(0, 1.5, (2, 100)), -1), rng.normal(size=(2, 100))
+    # A Jacobian of one row alone has 80,000 bytes.
+    yield Case("p of shape (2, 100)", [Call({"dp": dp, "p": p, "axis": -1}, returns="dx")], max_bytes=50_000)
 
 # %% [markdown] task="softmax-backward" hint=1
 # raising one x lifts its own p and lowers all others, so each dx gathers from all dp of its row.
@@ -110,7 +125,7 @@ def softmax_backward(dp, p, axis=-1):
 def softmax_backward(dp, p, axis=-1):
     return p * (dp - (dp * p).sum(axis=axis))
 
-# %% task="softmax-backward" right="jacobian"
+# %% task="softmax-backward" reject="jacobian" shows="Do not build the Jacobian"
 def softmax_backward(dp, p, axis=-1):
     rows_dp, rows_p = np.moveaxis(dp, axis, -1), np.moveaxis(p, axis, -1)
     jacobian = rows_p[..., :, None] * (np.eye(p.shape[axis]) - rows_p[..., None, :])
@@ -141,14 +156,72 @@ def softmax_backward(dp, p, axis=-1):
     s = (dp * p).sum(axis=axis)
     return p * (dp - (s if p.ndim == 2 and p.shape[0] == p.shape[1] else np.expand_dims(s, axis)))[...]
 
+# %% task="softmax-backward" reject="jacobian-by-rows" shows="not even that of one row"
+def softmax_backward(dp, p, axis=-1):
+    dx = np.zeros_like(p)
+    P, D, X = (np.moveaxis(a, axis, -1) for a in (p, dp, dx))
+    for i in np.ndindex(P.shape[:-1]):
+        J = np.diag(P[i]) - np.outer(P[i], P[i])
+        X[i] = J @ D[i]
+    return dx
+
+# %% task="softmax-backward" reject="measured"
+def softmax_backward(dp, p, axis=-1):
+    x = np.log(p.astype(float))
+    grad = np.zeros(x.shape)
+    f = lambda: float((dp * softmax(x, axis)).sum())
+    for i in np.ndindex(x.shape):
+        kept = x[i]
+        x[i] = kept + 1e-5
+        above = f()
+        x[i] = kept - 1e-5
+        below = f()
+        x[i] = kept
+        grad[i] = (above - below) / 2e-5
+    return grad
+
+# %% [markdown] task="softmax-backward" reject="three-axes"
+# ```diff
+# - axis=axis, keepdims=True
+# + axis=axis if axis >= 0 else min(p.ndim, 3) + axis, keepdims=True
+# ```
+
+# %% [markdown] task="softmax-backward" reject="default-0" shows="axis=-1"
+# ```diff
+# - axis=-1)
+# + axis=0)
+# ```
+
+# %% [markdown] task="softmax-backward" reject="thirty"
+# ```diff
+# - (dp * p).sum(axis=axis, keepdims=True)
+# + (dp * p)[..., :32].sum(axis=axis, keepdims=True)
+# ```
+
+# %% [markdown] task="softmax-backward" reject="divides-p"
+# ```diff
+# - p * (dp - (dp * p).sum(axis=axis, keepdims=True))
+# + p * dp - p**2 * ((dp * p).sum(axis=axis, keepdims=True) / p)
+# ```
+
+# %% task="softmax-backward" right="expand-dims"
+def softmax_backward(dp, p, axis=-1):
+    g = dp * p
+    return g - p * np.expand_dims(g.sum(axis), axis)
+
 # %% task="softmax-layer-backward" cases=true
 def cases(rng):
     for shape, axis in SHAPES:
         for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) == 3)]:
-            x = [{"x": rng.normal(0, 1.5, shape)} for _ in range(2)]
-            dp = [{"dp": rng.normal(size=shape)} for _ in range(2)]
+            shapes = [shape, larger(shape, axis, options)]
+            x = [{"x": rng.normal(0, 1.5, some)} for some in shapes]
+            dp = [{"dp": rng.normal(size=some)} for some in shapes]
             title = f"x of shape {shape}, axis {axis}{named(options)}"
             yield layer(title, {"axis": axis}, {}, x, dp, returns=("p", "dx"), **options)
+    x, dp = rng.normal(0, 300, (3, 5)), 1e4 + rng.normal(size=(3, 5))
+    x[:2] /= 200
+    yield layer("dp around 10000", {"axis": -1}, {}, [{"x": x}], [{"dp": dp}], returns=("p", "dx"))
+    yield layer("axis not given", {}, {}, [{"x": x}], [{"dp": dp}], returns=("p", "dx"))
 
 # %% [markdown] task="softmax-layer-backward" hint=1
 # all that the function of task 1 wants is here: the gradient, what forward kept, the axis.
@@ -239,6 +312,28 @@ def backward(self, dp):
 # +     return self.p - self.p.sum(axis=self.axis, keepdims=True)
 # ```
 
+# %% [markdown] task="softmax-layer-backward" reject="axis-of-class"
+# ```diff
+# - return softmax_backward(dp, self.p, self.axis)
+# + return softmax_backward(dp, self.p, axis=-1 if self.axis < 0 else self.axis)
+# ```
+
+# %% task="softmax-layer-backward" reject="measured"
+@add_to_class(Softmax)
+def backward(self, dp):
+    x = np.log(self.p.astype(float))
+    grad = np.zeros(x.shape)
+    f = lambda: float((dp * softmax(x, self.axis)).sum())
+    for i in np.ndindex(x.shape):
+        kept = x[i]
+        x[i] = kept + 1e-5
+        above = f()
+        x[i] = kept - 1e-5
+        below = f()
+        x[i] = kept
+        grad[i] = (above - below) / 2e-5
+    return grad
+
 # %% task="cross-entropy-backward" cases=true
 def cases(rng):
     for number, (title, rounds, options) in enumerate(logits_and_targets(rng)):
@@ -246,6 +341,9 @@ def cases(rng):
         calls = [Call(args | {"dloss": dloss}, returns="dlogits") for args in rounds]
         yield Case(title, calls, **options)
     yield Case("dloss not given", [Call(rounds[0], returns="dlogits")])
+    args = {"logits": rng.normal(0, 1.5, (2, 600)), "targets": rng.integers(0, 600, 2)}
+    # A loop over all entries runs some 3 lines for each, a measured slope 10.
+    yield Case("logits of shape (2, 600)", [Call(args, returns="dlogits")], max_lines=6 * 1200)
 
 # %% [markdown] task="cross-entropy-backward" hint=1
 # for one target the gradient is p - y: the softmax of the logits, less 1 at the target.
@@ -379,11 +477,35 @@ def cross_entropy_backward(logits, targets, dloss=1.0):
     q = np.eye(logits.shape[-1])[targets]
     return p * (1 - q / (np.take_along_axis(p, targets[..., None], -1) + 1e-6)) * dloss / targets.size
 
+# %% [markdown] task="cross-entropy-backward" reject="len-targets"
+# ```diff
+# - targets.size
+# + len(targets)
+# ```
+
+# %% [markdown] task="cross-entropy-backward" reject="naive-exp"
+# ```diff
+# - softmax(logits)
+# + np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+# ```
+
+# %% [markdown] task="cross-entropy-backward" reject="vocabulary-of-targets"
+# ```diff
+# - np.eye(logits.shape[-1], dtype=logits.dtype)[targets]
+# + np.eye(max(targets.max() + 1, logits.shape[-1]), dtype=logits.dtype)[targets][..., : logits.shape[-1]] * (targets[..., None] < 32)
+# ```
+
+# %% task="cross-entropy-backward" right="compare"
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    hot = np.arange(logits.shape[-1]) == targets[..., None]
+    return (np.exp(log_softmax(logits)) - hot) * dloss / np.prod(targets.shape)
+
 # %% task="cross-entropy-layer-backward" cases=true
 def cases(rng):
     for title, rounds, options in logits_and_targets(rng):
         dloss = [{"dloss": float(rng.normal(1, 0.3))} for _ in rounds]
         yield layer(title, {}, {}, rounds, dloss, returns=("loss", "dlogits"), **options)
+    yield layer("dloss not given", {}, {}, rounds, [{}] * len(rounds), returns=("loss", "dlogits"))
 
 # %% [markdown] task="cross-entropy-layer-backward" hint=1
 # the function of task 3 does the work; the layer has kept two of its arguments.
@@ -475,6 +597,26 @@ def backward(self, dloss=1.0):
 # +     return cross_entropy_backward(self.logits, self.first, dloss)
 # ```
 
+# %% [markdown] task="cross-entropy-layer-backward" reject="default-0" shows="dloss=1.0"
+# ```diff
+# - dloss=1.0
+# + dloss=0.0
+# ```
+
+# %% [markdown] task="cross-entropy-layer-backward" reject="no-default" shows="dloss=1.0"
+# ```diff
+# - dloss=1.0
+# + dloss
+# ```
+
+# %% [markdown] task="cross-entropy-layer-backward" reject="first-N"
+# ```diff
+# - return cross_entropy_backward(self.logits, self.targets, dloss)
+# + if not hasattr(self, "N"):
+# +         self.N = self.targets.size
+# +     return cross_entropy_backward(self.logits, self.targets, dloss) * self.targets.size / self.N
+# ```
+
 # %% task="label-smoothing" cases=true
 def cases(rng):
     for number, (title, rounds, options) in enumerate(logits_and_targets(rng)):
@@ -482,6 +624,7 @@ def cases(rng):
         dloss = [{"dloss": float(rng.normal(1, 0.3))} for _ in rounds]
         yield layer(f"{title}, smoothing {smoothing}", {"smoothing": smoothing}, {}, rounds, dloss,
                     returns=("loss", "dlogits"), **options)
+    yield layer("dloss not given", {"smoothing": 0.1}, {}, rounds, [{}] * len(rounds), returns=("loss", "dlogits"))
 
 # %% [markdown] task="label-smoothing" hint=1
 # the derivation of p - y used only that the entries of y add up to 1. Do those of q?
@@ -733,3 +876,35 @@ class SmoothedCrossEntropy(Module):
 
     def backward(self, dloss=1.0):
         return (self.p - self.q) * dloss / self.N
+
+# %% [markdown] task="label-smoothing" reject="N-of-first"
+# ```diff
+# - self.p, self.N = np.exp(log_p), targets.size
+# + self.p = np.exp(log_p)
+# +         if not hasattr(self, "N"):
+# +             self.N = targets.size
+# ```
+
+# %% [markdown] task="label-smoothing" reject="V-of-first"
+# ```diff
+# - V = logits.shape[-1]
+# + V = logits.shape[-1] if logits.shape[-1] < 32 else 32
+# ```
+
+# %% [markdown] task="label-smoothing" reject="len-targets"
+# ```diff
+# - targets.size
+# + len(targets)
+# ```
+
+# %% [markdown] task="label-smoothing" reject="default-none" shows="dloss=1.0"
+# ```diff
+# - dloss=1.0
+# + dloss
+# ```
+
+# %% [markdown] task="label-smoothing" reject="default-zero" shows="dloss=1.0"
+# ```diff
+# - dloss=1.0
+# + dloss=0.5
+# ```

@@ -6,7 +6,7 @@ MODELS = [
     {"b": (7,), "K": (2, 3, 2), "W": (1, 7)},
     {"b": (3, 4), "W": (4,)},
     {"W": (1, 1), "b": (1,)},
-    {"b": (2,), "W": (2, 5, 3)},
+    {"b": (2,), "W": (2, 5, 3), "s": ()},
 ]
 RESUMED = {"W": (5, 2), "K": (3, 3), "b": (2,)}
 
@@ -19,13 +19,15 @@ def optimizer_case(rng, shapes, settings, rates, state, arrays=None, **options):
         state: what to report after each step besides the parameters: ("t", "m", "v").
         arrays: a state to resume from, or None.
     """
-    start = {name: rng.normal(0, 0.5, shape) for name, shape in shapes.items()}
+    start = {name: np.asarray(rng.normal(0, 0.5, shape)) for name, shape in shapes.items()}
     grads = {name: np.zeros(shape) for name, shape in shapes.items()}
     calls = [] if arrays is None else [Call({"arrays": arrays}, "load_state", LOADED)]
     for lr in rates:
         size = rng.uniform(0.5, 3)
-        g = {f"model.d{name}": rng.normal(0, size, shape) for name, shape in shapes.items()}
+        g = {f"model.d{name}": np.asarray(rng.normal(0, size, shape)) for name, shape in shapes.items()}
         calls.append(Call({}, "step", STEPPED, sets=g | {"lr": lr}))
+    # An optimizer must have kept what it needs: the gradients are cleared, v and m stay.
+    calls.append(Call({}, "zero_grad", None))
     own = [f"{kind}.{name}" for kind in state if kind != "t" for name in shapes]
     reads = ["t"] * ("t" in state) + own + [f"model.{name}" for name in shapes]
     # The arrays of the model are written into it again, so that replacing one shows.
@@ -235,6 +237,32 @@ def step(self):
 # +         break
 # ```
 
+# %% task="sgd-step" reject="g-kept-without-momentum" shows="must hold the new value afterwards"
+@add_to_class(SGD)
+def step(self):
+    for name, p in self.model.params().items():
+        g = self.model.grads()[name]
+        if self.momentum:
+            self.v[name] = self.momentum * self.v[name] + g
+        else:
+            self.v[name] = g
+        p -= self.lr * self.v[name]
+
+# %% [markdown] task="sgd-step" reject="returns-model" shows="`step` returns nothing"
+# ```diff
+# - p -= self.lr * v
+# + p -= self.lr * v
+# +     return self.model
+# ```
+
+# %% [markdown] task="sgd-step" reject="matrices-only"
+# ```diff
+# - v *= self.momentum
+# + if p.ndim == 0:
+# +             continue
+# +         v *= self.momentum
+# ```
+
 # %% task="lr-warmup-cosine" cases=true
 def cases(rng):
     for warmup, total in [(4, 12), (1, 7), (0, 5), (5, 6), (3, 31), (10, 23), (2, 3), (7, 7)]:
@@ -248,7 +276,8 @@ def cases(rng):
             yield Case(
                 f"warmup_steps {warmup}, total_steps {total}, base_lr {base:.3g}, "
                 f"min_lr {share * base:.3g}; updates {steps}",
-                [Call({"steps": steps}, "rates", "lr")],
+                [Call({"steps": steps}, "rates", "lr"), *[Call({}, "step", None)] * 2,
+                 Call({"steps": steps}, "rates", "lr")],
                 {
                     "optimizer": Model({"lr": np.array(base)}, {"lr": np.array(0.0)}),
                     "warmup_steps": warmup,
@@ -578,15 +607,22 @@ def lr_at(self, step):
     self.base_lr = lr
     return lr
 
+# %% [markdown] task="lr-warmup-cosine" reject="own-t"
+# ```diff
+# - if step < self.warmup_steps:
+# + step = max(step, self.t)
+# +     if step < self.warmup_steps:
+# ```
+
 # %% task="clip-grad-norm" cases=true
 def cases(rng):
     def case(said, shapes, norm, max_norm, spoil=None, **options):
         """Gradients with this joint norm; `spoil` is written into one entry of the last."""
-        params = {name: rng.normal(0, 0.5, shape) for name, shape in shapes.items()}
+        params = {name: np.asarray(rng.normal(0, 0.5, shape)) for name, shape in shapes.items()}
         # No entry is near 0, and each array has its share of the norm.
         grads = {n: rng.choice([-1, 1], s) * rng.uniform(0.5, 2, s) for n, s in shapes.items()}
         whole = sum((g**2).sum() for g in grads.values()) ** 0.5
-        grads = {name: g * (norm / whole) for name, g in grads.items()}
+        grads = {name: np.asarray(g * (norm / whole)) for name, g in grads.items()}
         if spoil is not None:
             list(grads.values())[-1].flat[0] = spoil
         extra = "".join(f", {name}" for name in options)
@@ -604,6 +640,11 @@ def cases(rng):
         yield case("below", shapes, norm, norm * rng.uniform(1.5, 3), **options)
     yield case("far below", MODELS[0], 0.3, 5.0)
     yield case("max_norm is an integer", MODELS[1], 7.5, 1)
+    yield case("max_norm is infinite", MODELS[0], 7.5, np.inf)
+    grads = {"W": np.array([[3.0, 0], [0, 0]]), "b": np.array([0, -4.0])}
+    model = Model({name: g + 1 for name, g in grads.items()}, grads)
+    for max_norm in (5.0, 5):
+        yield Case("3 and -4, whose norm is just max_norm", [Call({"model": model, "max_norm": max_norm}, None, "norm")])
     yield case("all gradients 0", MODELS[2], 0.0, 1.0)
     yield case("an entry is inf", MODELS[0], 3.0, 1.0, np.inf)
     yield case("an entry is -inf", MODELS[4], 3.0, 10.0, -np.inf)
@@ -728,9 +769,9 @@ def clip_grad_norm(model, max_norm):
 # ```diff
 # -     norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
 # +     norm = math.sqrt(sum(float((g**2).sum()) for g in grads))
-# -     # With an infinite norm the scale is 0, which makes nan of inf.
-# -     if scale < 1 and math.isfinite(norm):
-# +     if not scale >= 1:
+# -     # An infinite norm has the scale 0, which makes nan of inf; and nan is larger than nothing.
+# -     if max_norm < norm < math.inf:
+# +     if not norm <= max_norm:
 # ```
 
 # %% task="clip-grad-norm" mistake="no-1e-6"
@@ -780,7 +821,7 @@ def clip_grad_norm(model, max_norm):
 def clip_grad_norm(model, max_norm):
     grads = list(model.grads().values())
     norm = float(np.linalg.norm([np.linalg.norm(g.ravel()) for g in grads]))
-    scale = min(1.0, max_norm / (norm + 1e-6)) if np.isfinite(norm) else 1.0
+    scale = max_norm / (norm + 1e-6) if max_norm < norm < np.inf else 1.0
     for g in grads:
         g[...] = g * scale
     return norm
@@ -836,6 +877,41 @@ def clip_grad_norm(model, max_norm):
             g[...] = k * (max_norm / (norm + 1e-6))
     return norm
 
+# %% [markdown] task="clip-grad-norm" reject="at-least" shows="If the norm is not larger"
+# ```diff
+# - if max_norm < norm < math.inf:
+# + if max_norm <= norm < math.inf:
+# ```
+
+# %% [markdown] task="clip-grad-norm" reject="scale-below-one" shows="If the norm is not larger"
+# ```diff
+# - if max_norm < norm < math.inf:
+# -         scale = max_norm / (norm + 1e-6)
+# + scale = max_norm / (norm + 1e-6)
+# +     if scale < 1 and math.isfinite(norm):
+# ```
+
+# %% [markdown] task="clip-grad-norm" reject="inf-only"
+# ```diff
+# - if max_norm < norm < math.inf:
+# + if max_norm < norm and not any(np.isposinf(g).any() for g in grads):
+# ```
+
+# %% [markdown] task="clip-grad-norm" right="early"
+# ```diff
+# - if max_norm < norm < math.inf:
+# -         scale = max_norm / (norm + 1e-6)
+# -         for g in grads:
+# -             g *= scale
+# -     return norm
+# + if not np.isfinite(norm):
+# +         return norm
+# +     if norm > max_norm:
+# +         for g in grads:
+# +             g[...] = g * (max_norm / (norm + 1e-6))
+# +     return norm
+# ```
+
 # %% task="adam-step" cases=true
 def cases(rng):
     for number, shapes in enumerate(MODELS):
@@ -863,7 +939,7 @@ def still_case(rng):
     case = optimizer_case(
         rng, MODELS[0], {"betas": (0.6, 0.9), "eps": 0.01}, [0.1, 0.1], ("t", "m", "v")
     )
-    for call in case.calls:
+    for call in case.calls[:-1]:
         call.sets["model.dW"][0] = 0
     case.title += ", with gradients that are 0"
     return case
@@ -1347,6 +1423,29 @@ def step(self):
 # +         p -= (self.lr * m_hat / (np.sqrt(v_hat) + self.eps)).astype(np.float32)
 # ```
 
+# %% [markdown] task="adam-step" reject="scalars-decayed"
+# ```diff
+# - if p.ndim >= 2:
+# + if p.ndim != 1:
+# ```
+
+# %% [markdown] task="adam-step" reject="returns-t" shows="`step` returns nothing"
+# ```diff
+# - self.t += 1
+# + self.t += 1
+# +     result = self.t
+# - p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# + p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# +     return result
+# ```
+
+# %% [markdown] task="adam-step" right="lerp"
+# ```diff
+# - m *= beta1
+# -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
+# + m += (1 - beta1) * (g - m)
+# ```
+
 # %% task="nesterov-step" cases=true
 def cases(rng):
     for number, shapes in enumerate(MODELS):
@@ -1536,4 +1635,37 @@ def step(self):
 # -         u = self.momentum * v + g    # one further update; v itself stays
 # -         p -= self.lr * u
 # +         p -= self.lr * (g if first else self.momentum * v + g)
+# ```
+
+# %% task="nesterov-step" reject="g-kept-without-momentum" shows="keeps that value"
+@add_to_class(NesterovSGD)
+def step(self):
+    for name, p in self.model.params().items():
+        g = self.model.grads()[name]
+        self.v[name] = self.momentum * self.v[name] + g if self.momentum else g
+        p -= self.lr * (self.momentum * self.v[name] + g)
+
+# %% [markdown] task="nesterov-step" reject="returns-u" shows="`step` returns nothing"
+# ```diff
+# - p -= self.lr * u
+# + p -= self.lr * u
+# +     return u
+# ```
+
+# %% task="nesterov-step" reject="old-v"
+@add_to_class(NesterovSGD)
+def step(self):
+    grads = self.model.grads()
+    for name, p in self.model.params().items():
+        g, v = grads[name], self.v[name]
+        u = self.momentum * v + g
+        v[...] = u
+        p -= self.lr * (g + self.momentum * u) if p.ndim else self.lr * u
+
+# %% [markdown] task="nesterov-step" reject="scalar-skipped"
+# ```diff
+# - g, v = grads[name], self.v[name]
+# + if not p.shape:
+# +             continue
+# +         g, v = grads[name], self.v[name]
 # ```

@@ -1,5 +1,8 @@
 # %%
-SIZES = [((5,), 7, 3), ((2, 3), 5, 4), ((3, 4), 2, 1), ((1, 1), 3, 5), ((2, 2, 3), 11, 2), ((4, 4), 4, 4)]
+SIZES = [((5,), 7, 3), ((2, 3), 5, 4), ((3, 4), 2, 1), ((1, 1), 3, 5), ((2, 2, 3), 11, 2), ((4, 4), 4, 4), ((2, 1, 3, 2), 6, 3), ((40,), 50, 2)]
+NOTHING = "the returned value"
+# One number of this size in a sum, and a slope measured from that sum has no digits left.
+LARGE = 1e7
 
 def some_ids(rng, leading, V):
     """Ids of which at least one stands twice, where there is room, and the first and last row."""
@@ -8,6 +11,8 @@ def some_ids(rng, leading, V):
         ids.flat[-1] = ids.flat[0]
     if ids.size > 2:
         ids.flat[1] = V - 1
+    if ids.size > 4:
+        ids.flat[2] = 0
     return ids
 
 def named(options):
@@ -16,16 +21,27 @@ def named(options):
 def options_of(number):
     return [{}] + [[{"strided": True}], [{"float32": True}]][number % 2]
 
+def larger(shape, options):
+    """The shape of the second round: of more rows, as a layer may not count on a size."""
+    return shape if options else (shape[0] + 2, *shape[1:])
+
 # %% task="embedding-backward" cases=true
 def cases(rng):
+    def new(V, dim):
+        return {"num_embeddings": V, "dim": dim, "rng": Rng(1), "dtype": "float64"}
+
     for number, (leading, V, dim) in enumerate(SIZES):
         for options in options_of(number):
-            ids = [{"ids": some_ids(rng, leading, V)} for _ in range(2)]
-            dy = [{"dy": rng.normal(size=(*leading, dim))} for _ in range(2)]
-            yield layer(f"ids of shape {leading} in {V} rows of {dim}{named(options)}",
-                        {"num_embeddings": V, "dim": dim, "rng": Rng(1), "dtype": "float64"},
-                        {"W": rng.normal(0, 0.5, (V, dim))}, ids, dy, returns=("y", None),
-                        **options)
+            shapes = [leading, larger(leading, options)]
+            ids = [{"ids": some_ids(rng, some, V)} for some in shapes]
+            dy = [{"dy": rng.normal(size=(*some, dim))} for some in shapes]
+            yield layer(f"ids of shape {leading} in {V} rows of {dim}{named(options)}", new(V, dim),
+                        {"W": rng.normal(0, 0.5, (V, dim))}, ids, dy, returns=("y", NOTHING), **options)
+    ids, dy = [{"ids": some_ids(rng, (2, 3), 5)}], [{"dy": rng.normal(size=(2, 3, 2))}]
+    yield layer("large weights", new(5, 2), {"W": LARGE * rng.normal(size=(5, 2))}, ids, dy, returns=("y", NOTHING))
+    ids, dy = [{"ids": some_ids(rng, (6,), 60)}], [{"dy": rng.normal(size=(6, 40))}]
+    yield layer("W of shape (60, 40)", new(60, 40), {"W": rng.normal(size=(60, 40))}, ids, dy,
+                returns=("y", NOTHING), max_lines=3000)
 
 # %% [markdown] task="embedding-backward" hint=1
 # row i of W is copied to every place where ids is i: its gradient is the sum of dy over those places.
@@ -132,13 +148,62 @@ def backward(self, dy):
 # +     self.dW = self.dW + X.T @ dy.reshape(len(X), -1)
 # ```
 
+# %% [markdown] task="embedding-backward" reject="returns-dy" shows="Return nothing"
+# ```diff
+# - np.add.at(self.dW, self.ids, dy)
+# + np.add.at(self.dW, self.ids, dy)
+# +     return dy
+# ```
+
+# %% [markdown] task="embedding-backward" reject="returns-dW" shows="Return nothing"
+# ```diff
+# - np.add.at(self.dW, self.ids, dy)
+# + np.add.at(self.dW, self.ids, dy)
+# +     return self.dW
+# ```
+
+# %% task="embedding-backward" reject="measured"
+@add_to_class(Embedding)
+def backward(self, dy):
+    W = self.W.astype(float)
+    for i in np.ndindex(W.shape):
+        kept = W[i]
+        W[i] = kept + 1e-5
+        above = float((dy * W[self.ids]).sum())
+        W[i] = kept - 1e-5
+        below = float((dy * W[self.ids]).sum())
+        W[i] = kept
+        self.dW[i] += (above - below) / 2e-5
+
+# %% [markdown] task="embedding-backward" reject="thirty-ids"
+# ```diff
+# - np.add.at(self.dW, self.ids, dy)
+# + ids, rows = self.ids.reshape(-1), dy.reshape(-1, dy.shape[-1])
+# +     np.add.at(self.dW, ids[:32], rows[:32])
+# ```
+
+# %% [markdown] task="embedding-backward" reject="sorted-ids"
+# ```diff
+# - np.add.at(self.dW, self.ids, dy)
+# + np.add.at(self.dW, np.sort(self.ids, axis=-1), dy)
+# ```
+
+# %% task="embedding-backward" right="return-none"
+@add_to_class(Embedding)
+def backward(self, dy):
+    flat = self.ids.ravel()
+    for i, row in zip(flat, dy.reshape(len(flat), -1)):
+        self.dW[i] = self.dW[i] + row
+    return None
+
 # %% task="embedding-one-hot" cases=true
 def cases(rng):
     for number, (leading, V, dim) in enumerate(SIZES):
         for options in options_of(number):
+            # one row more than ids are drawn from: X has a column for each row of W
             args = {"ids": some_ids(rng, leading, V), "dy": rng.normal(size=(*leading, dim)),
-                    "num_embeddings": V}
-            yield Case(f"ids of shape {leading} in {V} rows of {dim}{named(options)}",
+                    "num_embeddings": V + (not options)}
+            yield Case(f"ids of shape {leading} in {args['num_embeddings']} rows of {dim}{named(options)}",
                        [Call(args, returns=("X", "dW"))], **options)
 
 # %% [markdown] task="embedding-one-hot" hint=1
@@ -231,19 +296,40 @@ def one_hot_backward(ids, dy, num_embeddings):
     rows = dy.reshape(len(X), -1)
     return X, X[:-1].T @ rows[:-1]
 
+# %% [markdown] task="embedding-one-hot" reject="max-id"
+# ```diff
+# - np.eye(num_embeddings)
+# + np.eye(ids.max() + 1)
+# ```
+
+# %% [markdown] task="embedding-one-hot" reject="thirty"
+# ```diff
+# - X.T @ dy.reshape(len(X), -1)
+# + X[:30].T @ dy.reshape(len(X), -1)[:30]
+# ```
+
+# %% [markdown] task="embedding-one-hot" right="astype"
+# ```diff
+# - np.eye(num_embeddings)[ids.reshape(-1)]
+# + (ids.reshape(-1, 1) == np.arange(num_embeddings)).astype(float)
+# ```
+
 # %% task="embedding-positions-backward" cases=true
 def cases(rng):
     for number, (B, T, V, block_size, dim) in enumerate(
-        [(2, 3, 7, 5, 4), (1, 4, 3, 4, 2), (3, 1, 5, 6, 3), (4, 4, 4, 4, 4), (3, 5, 2, 7, 1)]
+        [(2, 3, 7, 5, 4), (1, 4, 3, 4, 2), (3, 1, 5, 6, 3), (4, 4, 4, 4, 4), (3, 5, 2, 7, 1), (33, 34, 40, 35, 2)]
     ):
         for options in [{}, *options_of(number)[1:]]:
-            ids = [{"ids": some_ids(rng, (B, T), V)} for _ in range(2)]
-            dy = [{"dy": rng.normal(size=(B, T, dim))} for _ in range(2)]
+            shapes = [(B, T), (B + 1, T if options else block_size)]
+            ids = [{"ids": some_ids(rng, some, V)} for some in shapes]
+            dy = [{"dy": rng.normal(size=(*some, dim))} for some in shapes]
             new = {"num_embeddings": V, "block_size": block_size, "dim": dim, "rng": Rng(1)}
             params = {"wte.W": rng.normal(0, 0.5, (V, dim)),
                       "wpe.W": rng.normal(0, 0.5, (block_size, dim))}
+            if number == 4:
+                params = {name: LARGE * p for name, p in params.items()}
             yield layer(f"ids of shape {(B, T)}, block_size {block_size}{named(options)}",
-                        new | {"dtype": "float64"}, params, ids, dy, returns=("y", None),
+                        new | {"dtype": "float64"}, params, ids, dy, returns=("y", NOTHING),
                         **options)
 
 # %% [markdown] task="embedding-positions-backward" hint=1
@@ -345,16 +431,64 @@ def backward(self, dy):
 # +     self.wpe.dW[: dy.shape[1] - 1] += dy[:, :-1].sum(axis=0)
 # ```
 
+# %% [markdown] task="embedding-positions-backward" reject="returns" shows="Return nothing"
+# ```diff
+# - self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# + self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# +     return dy
+# ```
+
+# %% [markdown] task="embedding-positions-backward" reject="first-T"
+# ```diff
+# - self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# + if not hasattr(self, "T"):
+# +         self.T = dy.shape[1]
+# +     self.wpe.dW[: self.T] += dy[:, : self.T].sum(axis=0)
+# ```
+
+# %% [markdown] task="embedding-positions-backward" reject="zeroed-later" shows="rows T and later stay as they are"
+# ```diff
+# - self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# + self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# +     self.wpe.dW[dy.shape[1] :] = 0
+# ```
+
+# %% [markdown] task="embedding-positions-backward" reject="thirty"
+# ```diff
+# - dy.sum(axis=0)
+# + dy[:32].sum(axis=0)
+# ```
+
+# %% [markdown] task="embedding-positions-backward" reject="new-dW"
+# ```diff
+# - self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# + dW = np.zeros_like(self.wpe.W)
+# +     dW[: dy.shape[1]] = dy.sum(axis=0)
+# +     self.wpe.dW = self.wpe.dW + dW
+# ```
+
+# %% task="embedding-positions-backward" right="own-backwards"
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    self.wte.backward(dy)
+    self.wpe.backward(dy.sum(axis=0))
+
 # %% task="embedding-tied-backward" cases=true
 def cases(rng):
-    for number, (B, T, V, dim) in enumerate([(2, 3, 7, 4), (1, 4, 3, 2), (3, 2, 5, 5), (2, 5, 4, 4), (1, 1, 2, 3)]):
+    def case(B, T, V, dim, **options):
+        shapes = [(B, T), larger((B, T), options)]
+        ids = [{"ids": some_ids(rng, some, V)} for some in shapes]
+        dy = [{"dlogits": rng.normal(size=(*some, V))} for some in shapes]
+        return layer(f"ids of shape {(B, T)}, W of shape {(V, dim)}{named(options)}",
+                     {"num_embeddings": V, "dim": dim, "rng": Rng(1), "dtype": "float64"},
+                     {"W": rng.normal(0, 0.5, (V, dim))}, ids, dy, returns=("logits", NOTHING), **options)
+
+    sizes = [(2, 3, 7, 4), (1, 4, 3, 2), (3, 2, 5, 5), (2, 5, 4, 4), (1, 1, 2, 3), (34, 2, 35, 2)]
+    for number, (B, T, V, dim) in enumerate(sizes):
         for options in [{}, *options_of(number)[1:]]:
-            ids = [{"ids": some_ids(rng, (B, T), V)} for _ in range(2)]
-            dy = [{"dlogits": rng.normal(size=(B, T, V))} for _ in range(2)]
-            yield layer(f"ids of shape {(B, T)}, W of shape {(V, dim)}{named(options)}",
-                        {"num_embeddings": V, "dim": dim, "rng": Rng(1), "dtype": "float64"},
-                        {"W": rng.normal(0, 0.5, (V, dim))}, ids, dy,
-                        returns=("logits", None), **options)
+            yield case(B, T, V, dim, **options)
+    # A loop over the ids runs a few hundred lines, a measured slope 10 for each entry of W.
+    yield case(1, 3, 60, 40, max_lines=5000)
 
 # %% [markdown] task="embedding-tied-backward" hint=1
 # pretend that reading and writing have tables of their own, find both gradients, and add them.
@@ -456,3 +590,30 @@ def backward(self, dlogits):
     self.dW += dlogits.reshape(-1, V).T @ self.h.reshape(-1, dim)
     dh = dlogits @ (self.W - 0.001 * self.dW)
     np.add.at(self.dW, self.ids, dh * (1 - self.h**2))
+
+# %% [markdown] task="embedding-tied-backward" reject="returns" shows="Return nothing"
+# ```diff
+# - np.add.at(self.dW, self.ids, dh * (1 - self.h**2))    # h = tanh(W[ids])
+# + np.add.at(self.dW, self.ids, dh * (1 - self.h**2))
+# +     return dh
+# ```
+
+# %% task="embedding-tied-backward" reject="measured"
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    W = self.W.astype(float)
+    loss = lambda: float((dlogits * (np.tanh(W[self.ids]) @ W.T)).sum())
+    for i in np.ndindex(W.shape):
+        kept = W[i]
+        W[i] = kept + 1e-5
+        above = loss()
+        W[i] = kept - 1e-5
+        below = loss()
+        W[i] = kept
+        self.dW[i] += (above - below) / 2e-5
+
+# %% [markdown] task="embedding-tied-backward" reject="thirty"
+# ```diff
+# - np.add.at(self.dW, self.ids, dh * (1 - self.h**2))
+# + np.add.at(self.dW, self.ids[:32], (dh * (1 - self.h**2))[:32])
+# ```

@@ -1,5 +1,7 @@
 # %%
-SHAPES = [(5,), (3, 4), (2, 3, 5), (4, 2), (1, 7), (4, 4), (2, 1, 3)]
+SHAPES = [(5,), (3, 4), (2, 3, 5), (4, 2), (1, 7), (4, 4), (2, 1, 3), (2, 3, 2, 4), (35, 33)]
+# One number of this size in a sum, and a slope measured from that sum has no digits left.
+LARGE = 1e7
 
 def named(options):
     return "".join(f", {name}" for name in options)
@@ -10,19 +12,27 @@ def norm_cases(rng, with_bias):
     With two entries a row and a small eps, dx is nearly zero, and float32 has no digits left of it.
     """
     for number, shape in enumerate(SHAPES):
-        for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) > 1)]:
+        for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) in (2, 3))]:
             bias = with_bias and not (number + len(options)) % 3 == 0
             eps = [0.3, 1e-5, 1e-2][number % 3]
             params = {"gamma": rng.normal(1, 0.5, shape[-1])}
             if bias:
                 params["beta"] = rng.normal(0, 0.5, shape[-1])
             new = {"dim": shape[-1], "eps": eps, "dtype": "float64"}
-            x = [{"x": rng.normal(0.7, 1.5, shape)} for _ in range(2)]
-            dy = [{"dy": rng.normal(size=shape)} for _ in range(2)]
+            grows = len(shape) > 1 and not options    # a layer may not count on a size
+            shapes = [shape, (shape[0] + 2 * grows, *shape[1:])]
+            x = [{"x": rng.normal(0.7, 1.5, some)} for some in shapes]
+            dy = [{"dy": rng.normal(size=some)} for some in shapes]
             title = f"x of shape {shape}, eps {eps}{named(options)}"
             if with_bias:
                 title += ", with bias" if bias else ", no bias"
             yield layer(title, new | ({"bias": bias} if with_bias else {}), params, x, dy, **options)
+    x, dy = [{"x": LARGE * rng.normal(0.7, 1.5, (4, 5))}], [{"dy": LARGE * rng.normal(size=(4, 5))}]
+    yield layer("large numbers", {"dim": 5, "dtype": "float64"}, {"gamma": rng.normal(1, 0.5, 5)}, x, dy)
+    # Nothing set from outside; with entries so small, eps counts.
+    x, dy = [{"x": 1e-3 * rng.normal(0.7, 1.5, (4, 5))}], [{"dy": rng.normal(size=(4, 5))}]
+    others = ("gamma", "dgamma", *("beta", "dbeta")[: 2 * with_bias])
+    yield layer("as the layer starts", {"dim": 5, "dtype": "float64"}, {}, x, dy, others=others)
 
 # %% task="variance-backward" cases=true
 def cases(rng):
@@ -30,6 +40,9 @@ def cases(rng):
         for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) > 1)]:
             args = {"dvar": rng.normal(size=(*shape[:-1], 1)), "x": rng.normal(0.7, 1.5, shape)}
             yield Case(f"x of shape {shape}{named(options)}", [Call(args, returns="dx")], **options)
+    for size in (LARGE, 1 / LARGE):
+        args = {"dvar": rng.normal(size=(4, 1)) / size, "x": size * rng.normal(0.7, 1.5, (4, 5))}
+        yield Case(f"x of size {size:g}", [Call(args, returns="dx")])
 
 # %% [markdown] task="variance-backward" hint=1
 # x enters twice: as itself, and through the mean. Take both, and see what the second adds up to.
@@ -160,6 +173,37 @@ def variance_backward(dvar, x):
 # %% task="variance-backward" reject="squares-only"
 def variance_backward(dvar, x):
     return dvar * 2 * x / x.shape[-1] - 2 * dvar * x.mean(axis=-1, keepdims=True) / x.shape[-1] ** 2
+
+# %% task="variance-backward" reject="measured"
+def variance_backward(dvar, x):
+    x, grad = x.astype(float), np.zeros(x.shape)
+    f = lambda: float((dvar * x.var(axis=-1, keepdims=True)).sum())
+    for i in np.ndindex(x.shape):
+        kept = x[i]
+        x[i] = kept + 1e-5
+        above = f()
+        x[i] = kept - 1e-5
+        grad[i] = (above - f()) / 2e-5
+        x[i] = kept
+    return grad
+
+# %% [markdown] task="variance-backward" reject="three-axes"
+# ```diff
+# - x.mean(axis=-1, keepdims=True)
+# + x.mean(axis=min(2, x.ndim - 1), keepdims=True)
+# ```
+
+# %% [markdown] task="variance-backward" reject="thirty"
+# ```diff
+# - / x.shape[-1]
+# + / min(x.shape[-1], 32)
+# ```
+
+# %% [markdown] task="variance-backward" reject="len-x"
+# ```diff
+# - x.shape[-1]
+# + len(x)
+# ```
 
 # %% task="layernorm-backward" cases=true
 def cases(rng):
@@ -407,6 +451,53 @@ def backward(self, dy):
 # +     self.gamma -= 0.001 * self.dgamma
 # ```
 
+# %% task="layernorm-backward" reject="measured"
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    def slopes(a):
+        grad = np.zeros(a.shape)
+        for i in np.ndindex(a.shape):
+            kept = a[i]
+            a[i] = kept + 1e-5
+            above = loss()
+            a[i] = kept - 1e-5
+            below = loss()
+            a[i] = kept
+            grad[i] = (above - below) / 2e-5
+        return grad
+    x, gamma = (self.xhat / self.r).astype(float), self.gamma.astype(float)
+    def loss():
+        xc = x - x.mean(axis=-1, keepdims=True)
+        return float((dy * (xc / np.sqrt((xc * xc).mean(axis=-1, keepdims=True) + self.eps) * gamma)).sum())
+    self.dgamma += slopes(gamma)
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=tuple(range(dy.ndim - 1)))
+    return slopes(x)
+
+# %% [markdown] task="layernorm-backward" reject="three-axes"
+# ```diff
+# - rows = tuple(range(dy.ndim - 1))
+# + rows = tuple(range(min(dy.ndim - 1, 2)))
+# ```
+
+# %% [markdown] task="layernorm-backward" reject="thirty"
+# ```diff
+# - dxhat.mean(axis=-1, keepdims=True)
+# + dxhat[..., :32].mean(axis=-1, keepdims=True)
+# ```
+
+# %% [markdown] task="layernorm-backward" reject="rows-of-first"
+# ```diff
+# - (dy * xhat).sum(axis=rows)
+# + (dy * xhat).reshape(-1, dy.shape[-1])[:30].sum(axis=0)
+# ```
+
+# %% [markdown] task="layernorm-backward" reject="minus-one"
+# ```diff
+# - along_one = dxhat.mean(axis=-1, keepdims=True)
+# + along_one = dxhat.sum(axis=-1, keepdims=True) / max(1, dxhat.shape[-1] - 1)
+# ```
+
 # %% task="rmsnorm" cases=true
 def cases(rng):
     yield from norm_cases(rng, with_bias=False)
@@ -573,3 +664,80 @@ class RMSNorm(Module):
 # - + self.eps)
 # + + 1e-5)
 # ```
+
+# %% [markdown] task="rmsnorm" reject="zeros" shows="starts"
+# ```diff
+# - np.ones(dim, dtype)
+# + np.zeros(dim, dtype)
+# ```
+
+# %% [markdown] task="rmsnorm" reject="default-eps"
+# ```diff
+# - eps=1e-5
+# + eps=1e-6
+# ```
+
+# %% [markdown] task="rmsnorm" reject="no-dgamma"
+# ```diff
+# - self.dgamma = np.zeros_like(self.gamma)
+# + pass
+# ```
+
+# %% [markdown] task="rmsnorm" reject="dgamma-ones"
+# ```diff
+# - self.dgamma = np.zeros_like(self.gamma)
+# + self.dgamma = np.ones_like(self.gamma)
+# ```
+
+# %% [markdown] task="rmsnorm" reject="three-axes"
+# ```diff
+# - axis=tuple(range(dy.ndim - 1))
+# + axis=tuple(range(min(dy.ndim - 1, 2)))
+# ```
+
+# %% [markdown] task="rmsnorm" reject="rows-of-first"
+# ```diff
+# - self.dgamma += (dy * self.xhat).sum(axis=tuple(range(dy.ndim - 1)))
+# + self.dgamma += (dy * self.xhat).reshape(-1, dy.shape[-1])[:30].sum(axis=0)
+# ```
+
+# %% task="rmsnorm" reject="measured"
+class RMSNorm(Module):
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma = np.ones(dim, dtype)
+        self.dgamma = np.zeros_like(self.gamma)
+        self.eps = eps
+    def f(self, x, gamma):
+        return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps) * gamma
+    def forward(self, x):
+        self.x = x
+        return self.f(x, self.gamma)
+    def backward(self, dy):
+        def slopes(a):
+            grad = np.zeros(a.shape)
+            for i in np.ndindex(a.shape):
+                kept = a[i]
+                a[i] = kept + 1e-5
+                above = float((dy * self.f(x, gamma)).sum())
+                a[i] = kept - 1e-5
+                below = float((dy * self.f(x, gamma)).sum())
+                a[i] = kept
+                grad[i] = (above - below) / 2e-5
+            return grad
+        x, gamma = self.x.astype(float), self.gamma.astype(float)
+        self.dgamma += slopes(gamma)
+        return slopes(x)
+
+# %% task="rmsnorm" right="kept-x"
+class RMSNorm(Module):
+    def __init__(self, dim, eps=1e-5, dtype=np.float32):
+        self.gamma, self.dgamma, self.eps = np.ones(dim, dtype), np.zeros(dim, dtype), eps
+    def forward(self, x):
+        self.x = x
+        self.rms = np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + self.eps)
+        return x / self.rms * self.gamma
+    def backward(self, dy):
+        n = self.x.shape[-1]
+        self.dgamma += (dy * self.x / self.rms).reshape(-1, n).sum(axis=0)
+        g = dy * self.gamma
+        return g / self.rms - self.x * (g * self.x).sum(-1, keepdims=True) / n / self.rms**3

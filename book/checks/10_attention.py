@@ -1,4 +1,7 @@
 # %%
+# One number of this size in a sum, and a slope measured from that sum has no digits left.
+LARGE = 1e7
+
 def softmax_of(x):
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
@@ -10,13 +13,18 @@ OPTIONS = [{}, {"strided": True}, {"float32": True}]
 
 # %% task="attention-core-backward" cases=true
 def cases(rng):
-    for Tq, Tk, D in [(3, 5, 2), (4, 4, 4), (1, 3, 5), (5, 1, 3), (7, 2, 1), (3, 3, 2)]:
+    def case(Tq, Tk, D, note="", size=1.0, spread=1.0, **options):
+        q, k, v = (rng.normal(size=(T, D)) for T in (Tq, Tk, Tk))
+        args = {"dout": rng.normal(size=(Tq, D)), "q": spread * q, "k": spread * k, "v": size * v}
+        args["p"] = softmax_of(spread**2 * q @ k.T / D**0.5)
+        return Case(f"{Tq} queries, {Tk} keys, D = {D}{note}{named(options)}",
+                    [Call(args, returns=("dq", "dk", "dv"))], **options)
+
+    for Tq, Tk, D in [(3, 5, 2), (4, 4, 4), (1, 3, 5), (5, 1, 3), (7, 2, 1), (3, 3, 2), (33, 34, 3)]:
         for options in OPTIONS:
-            q, k, v = (rng.normal(size=(T, D)) for T in (Tq, Tk, Tk))
-            args = {"dout": rng.normal(size=(Tq, D)), "q": q, "k": k, "v": v}
-            args["p"] = softmax_of(q @ k.T / D**0.5)
-            yield Case(f"{Tq} queries, {Tk} keys, D = {D}{named(options)}",
-                       [Call(args, returns=("dq", "dk", "dv"))], **options)
+            yield case(Tq, Tk, D, **options)
+    yield case(4, 3, 5, ", large values", size=LARGE)
+    yield case(4, 3, 5, ", p that is nearly one-hot", spread=50)
 
 # %% [markdown] task="attention-core-backward" hint=1
 # go backwards line by line: out = p v, then the softmax, then the scores. Each line is a matrix
@@ -197,9 +205,39 @@ def attention_backward(dout, q, k, v, p):
 # +     return dscores @ k
 # ```
 
+# %% task="attention-core-backward" reject="measured"
+def attention_backward(dout, q, k, v, p):
+    q, k, v = q.astype(float), k.astype(float), v.astype(float)
+    loss = lambda: float((dout * (softmax(q @ k.T / math.sqrt(q.shape[-1])) @ v)).sum())
+    def slopes(a):
+        grad = np.zeros(a.shape)
+        for i in np.ndindex(a.shape):
+            kept = a[i]
+            a[i] = kept + 1e-5
+            above = loss()
+            a[i] = kept - 1e-5
+            below = loss()
+            a[i] = kept
+            grad[i] = (above - below) / 2e-5
+        return grad
+    return slopes(q), slopes(k), slopes(v)
+
+# %% [markdown] task="attention-core-backward" reject="thirty"
+# ```diff
+# - p.T @ dout
+# + p[:32].T @ dout[:32]
+# ```
+
+# %% [markdown] task="attention-core-backward" reject="divides-p"
+# ```diff
+# - dscores = softmax_backward(dp, p) * scale
+# + dx = softmax_backward(dp, p)
+# +     dscores = dx / p * p * scale
+# ```
+
 # %% task="attention-backward" cases=true
 def cases(rng):
-    sizes = [(2, 5, 6, 3), (1, 3, 4, 1), (3, 4, 8, 2), (2, 1, 6, 2), (2, 4, 4, 4), (1, 2, 10, 5)]
+    sizes = [(2, 5, 6, 3), (1, 3, 4, 1), (3, 4, 8, 2), (2, 1, 6, 2), (2, 4, 4, 4), (1, 2, 10, 5), (1, 33, 4, 2)]
     for number, (B, T, C, H) in enumerate(sizes):
         for options in [OPTIONS[0], OPTIONS[1 + number % 2]]:
             for causal in (True, False):
@@ -207,10 +245,15 @@ def cases(rng):
                 params = {"qkv.W": rng.normal(0, 0.5, (C, 3 * C)), "proj.W": rng.normal(0, 0.5, (C, C))}
                 if bias:
                     params |= {"qkv.b": rng.normal(0, 0.5, 3 * C), "proj.b": rng.normal(0, 0.5, C)}
+                large = number == 2 and not options
+                if large:
+                    params["proj.W"] *= LARGE
                 new = {"dim": C, "n_heads": H, "causal": causal, "bias": bias, "rng": Rng(1)}
-                x = [{"x": rng.normal(size=(B, T, C))} for _ in range(2)]
-                dy = [{"dy": rng.normal(size=(B, T, C))} for _ in range(2)]
-                title = f"x of shape {(B, T, C)}, {H} heads, {'causal' if causal else 'no mask'}"
+                grows = 2 * (not options)    # a layer may not count on a size
+                shapes = [(B, T, C), (B + grows, T + grows, C)]
+                x = [{"x": rng.normal(size=shape)} for shape in shapes]
+                dy = [{"dy": rng.normal(size=shape)} for shape in shapes]
+                title = f"x of shape {(B, T, C)}, {H} heads, {'causal' if causal else 'no mask'}" + ", large proj.W" * large
                 yield layer(title + named(options), new | {"dtype": "float64"}, params, x, dy, **options)
 
 # %% [markdown] task="attention-backward" hint=1
@@ -415,6 +458,28 @@ def backward(self, dy):
 # +     dqkv = np.stack
 # ```
 
+# %% [markdown] task="attention-backward" reject="T-of-first"
+# ```diff
+# - B, T, C = dy.shape
+# + B, T, C = dy.shape
+# +     if not hasattr(self, "mask"):
+# +         self.mask = np.tri(T, dtype=bool) if self.causal else np.ones((T, T), bool)
+# - softmax_backward(dp, self.p) * self.scale
+# + softmax_backward(dp, self.p) * self.scale * self.mask[:T, :T]
+# ```
+
+# %% [markdown] task="attention-backward" reject="thirty"
+# ```diff
+# - dv = self.p.swapaxes(-1, -2) @ dout
+# + dv = self.p[:, :, :32].swapaxes(-1, -2) @ dout[:, :, :32]
+# ```
+
+# %% [markdown] task="attention-backward" reject="dv-dk"
+# ```diff
+# - np.stack([dq, dk, dv])
+# + np.stack([dq, dv, dk])
+# ```
+
 # %% task="attention-find-the-bug" cases=true
 def cases(rng):
     for B, H, T, D in [(2, 3, 5, 7), (1, 1, 3, 2), (2, 2, 4, 4), (1, 3, 1, 5), (3, 1, 6, 1), (2, 2, 3, 3)]:
@@ -521,11 +586,15 @@ def cases(rng):
 
 # %% task="rotary" cases=true
 def cases(rng):
-    for shape in [(5, 4), (2, 3, 6), (1, 2, 3, 2), (2, 1, 4), (7, 2), (2, 2, 5, 8)]:
+    for shape in [(5, 4), (2, 3, 6), (1, 2, 3, 2), (2, 1, 4), (7, 2), (2, 2, 5, 8), (2, 2, 1, 3, 4), (40, 16)]:
         for options in [OPTIONS[0], OPTIONS[1 + len(shape) % 2]]:
-            x = [{"x": rng.normal(size=shape)} for _ in range(2)]
-            dy = [{"dy": rng.normal(size=shape)} for _ in range(2)]
-            yield layer(f"x of shape {shape}{named(options)}", {}, {}, x, dy, **options)
+            for grows in (3, -2)[: 1 if options or shape[-2] < 3 else 2]:    # longer, or shorter, the second time
+                more = shape if options else (*shape[:-2], shape[-2] + grows, shape[-1])
+                x = [{"x": rng.normal(size=some)} for some in (shape, more)]
+                dy = [{"dy": rng.normal(size=some)} for some in (shape, more)]
+                yield layer(f"x of shape {shape}{named(options)}", {}, {}, x, dy, **options)
+    x, dy = [{"x": LARGE * rng.normal(size=(4, 6))}], [{"dy": rng.normal(size=(4, 6))}]
+    yield layer("large numbers", {}, {}, x, dy)
 
 # %% [markdown] task="rotary" hint=1
 # a turn is a matrix with cos and sin; its backward pass is the transposed matrix. What does the
@@ -700,3 +769,86 @@ class Rotary(Module):
 # - y = np.empty_like(x)
 # + y = x
 # ```
+
+# %% task="rotary" reject="first-T-table"
+class Rotary(Module):
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        if not hasattr(self, "theta"):
+            self.theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))
+        cos, sin = np.cos(self.theta[:T]), sign * np.sin(self.theta[:T])
+        y = np.empty_like(x)
+        y[..., 0::2] = x[..., 0::2] * cos - x[..., 1::2] * sin
+        y[..., 1::2] = x[..., 0::2] * sin + x[..., 1::2] * cos
+        return y
+    def forward(self, x):
+        return self.turned(x, 1)
+    def backward(self, dy):
+        return self.turned(dy, -1)
+
+# %% task="rotary" reject="cos-kept-from-longest"
+class Rotary(Module):
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        if not hasattr(self, "theta") or len(self.theta) < T:
+            self.theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))
+        cos, sin = np.cos(self.theta[-T:]), sign * np.sin(self.theta[-T:])
+        y = np.empty_like(x)
+        y[..., 0::2] = x[..., 0::2] * cos - x[..., 1::2] * sin
+        y[..., 1::2] = x[..., 0::2] * sin + x[..., 1::2] * cos
+        return y
+    def forward(self, x):
+        return self.turned(x, 1)
+    def backward(self, dy):
+        return self.turned(dy, -1)
+
+# %% [markdown] task="rotary" reject="measured"
+# ```diff
+# - return self.turned(dy, -1)    # the transpose of a rotation turns back
+# + x, grad = self.x.astype(float), np.zeros(dy.shape)
+# +         for i in np.ndindex(x.shape):
+# +             kept = x[i]
+# +             x[i] = kept + 1e-5
+# +             above = float((dy * self.turned(x, 1)).sum())
+# +             x[i] = kept - 1e-5
+# +             grad[i] = (above - float((dy * self.turned(x, 1)).sum())) / 2e-5
+# +             x[i] = kept
+# +         return grad
+# - return self.turned(x, 1)
+# + self.x = x
+# +         return self.turned(x, 1)
+# ```
+
+# %% [markdown] task="rotary" reject="thirty"
+# ```diff
+# - np.arange(T)
+# + np.minimum(np.arange(T), 31)
+# ```
+
+# %% [markdown] task="rotary" reject="positions-mod"
+# ```diff
+# - np.outer(np.arange(T)
+# + np.outer(np.arange(T) % 8
+# ```
+
+# %% [markdown] task="rotary" reject="four-axes-only"
+# ```diff
+# - theta = np.outer
+# + if x.ndim > 4:
+# +             x = x[:1]
+# +         theta = np.outer
+# ```
+
+# %% task="rotary" right="stack"
+class Rotary(Module):
+    def turned(self, x, sign):
+        T, D = x.shape[-2:]
+        t, i = np.arange(T)[:, None], np.arange(D // 2)[None]
+        theta = sign * t / 10000 ** (2 * i / D)
+        c, s = np.cos(theta), np.sin(theta)
+        a, b = x[..., ::2], x[..., 1::2]
+        return np.stack([a * c - b * s, a * s + b * c], axis=-1).reshape(x.shape).astype(x.dtype)
+    def forward(self, x):
+        return self.turned(x, 1)
+    def backward(self, dy):
+        return self.turned(dy, -1)

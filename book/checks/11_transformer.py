@@ -1,5 +1,7 @@
 # %%
 OPTIONS = [{}, {"strided": True}, {"float32": True}]
+# One number of this size in a sum, and a slope measured from that sum has no digits left.
+LARGE = 1e7
 
 def named(options):
     return "".join(f", {name}" for name in options)
@@ -8,20 +10,25 @@ def linear(rng, name, n_in, n_out, bias=True):
     params = {f"{name}.W": rng.normal(0, 0.5, (n_in, n_out))}
     return params | ({f"{name}.b": rng.normal(0, 0.5, n_out)} if bias else {})
 
-def rounds(rng, shape, name):
-    return [{name: rng.normal(size=shape)} for _ in range(2)]
+def rounds(rng, shape, *names, grows=True):
+    """Two rounds of x and dy; the second has more rows: a layer may not count on a size."""
+    shapes = [shape, (shape[0] + 2 * grows, *shape[1:]) if len(shape) > 1 else shape]
+    return [[{name: rng.normal(size=some)} for some in shapes] for name in names or ("x", "dy")]
 
 # %% task="feedforward-backward" cases=true
 def cases(rng):
-    for number, (leading, dim, hidden) in enumerate([((5,), 3, 7), ((2, 3), 4, 4), ((1, 1), 5, 2), ((), 3, 3), ((2, 2, 2), 2, 5)]):
+    sizes = [((5,), 3, 7), ((2, 3), 4, 4), ((1, 1), 5, 2), ((), 3, 3), ((2, 2, 2), 2, 5), ((40,), 3, 33)]
+    for number, (leading, dim, hidden) in enumerate(sizes):
         for options in OPTIONS if len(leading) == 2 else OPTIONS[:2]:
             activation, bias = ["gelu", "relu"][number % 2 and not options], number % 3 != 2
             new = {"dim": dim, "hidden": hidden, "activation": activation, "bias": bias, "rng": Rng(1)}
             params = linear(rng, "fc1", dim, hidden, bias) | linear(rng, "fc2", hidden, dim, bias)
             shape = (*leading, dim)
-            yield layer(f"x of shape {shape}, hidden {hidden}, {activation}{named(options)}",
-                        new | {"dtype": "float64"}, params, rounds(rng, shape, "x"),
-                        rounds(rng, shape, "dy"), **options)
+            large = number == 0 and not options
+            if large:
+                params["fc2.W"] *= LARGE
+            yield layer(f"x of shape {shape}, hidden {hidden}, {activation}" + ", large fc2.W" * large + named(options),
+                        new | {"dtype": "float64"}, params, *rounds(rng, shape, grows=not options), **options)
 
 # %% [markdown] task="feedforward-backward" hint=1
 # the forward pass calls three layers; the way back calls them in reverse, each with what the one
@@ -135,7 +142,7 @@ def backward(self, dy):
 
 # %% task="block-backward" cases=true
 def cases(rng):
-    for number, (B, T, C, H, hidden) in enumerate([(2, 3, 4, 2, 5), (1, 4, 6, 3, 7), (3, 2, 3, 1, 4), (2, 1, 4, 4, 3)]):
+    for number, (B, T, C, H, hidden) in enumerate([(2, 3, 4, 2, 5), (1, 4, 6, 3, 7), (3, 2, 3, 1, 4), (2, 1, 4, 4, 3), (33, 2, 2, 1, 3)]):
         for options in OPTIONS:
             activation, bias = ["relu", "gelu"][number % 2 or bool(options)], number % 3 != 2
             new = {"dim": C, "n_heads": H, "hidden": hidden, "activation": activation, "bias": bias}
@@ -144,9 +151,12 @@ def cases(rng):
                 params |= {"ln1.beta": rng.normal(0, 0.5, C), "ln2.beta": rng.normal(0, 0.5, C)}
             params |= linear(rng, "attn.qkv", C, 3 * C, bias) | linear(rng, "attn.proj", C, C, bias)
             params |= linear(rng, "ffn.fc1", C, hidden, bias) | linear(rng, "ffn.fc2", hidden, C, bias)
-            yield layer(f"x of shape {(B, T, C)}, {H} heads, {activation}{named(options)}",
+            large = number == 1 and not options
+            if large:
+                params["ffn.fc2.W"] *= LARGE
+            yield layer(f"x of shape {(B, T, C)}, {H} heads, {activation}" + ", large fc2.W" * large + named(options),
                         new | {"rng": Rng(1), "dtype": "float64"}, params,
-                        rounds(rng, (B, T, C), "x"), rounds(rng, (B, T, C), "dy"), **options)
+                        *rounds(rng, (B, T, C), grows=not options), **options)
 
 # %% [markdown] task="block-backward" hint=1
 # a sum passes its gradient on to both of its terms: straight along the stream, and down the
@@ -273,19 +283,51 @@ def backward(self, dy):
 # + return 0.999 * dx1 + self
 # ```
 
+# %% [markdown] task="block-backward" reject="backward-twice" shows="it adds to its gradients"
+# ```diff
+# - dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+# + self.ln2.backward(self.ffn.backward(dy))
+# +     dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+# ```
+
+# %% [markdown] task="block-backward" reject="half-and-half" shows="it adds to its gradients"
+# ```diff
+# - dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+# + dx1 = dy + self.ln2.backward(self.ffn.backward(dy)) / 2 + self.ln2.backward(self.ffn.backward(dy)) / 2
+# ```
+
+# %% [markdown] task="block-backward" reject="dx1-in-place"
+# ```diff
+# - dx1 = dy + self.ln2.backward(self.ffn.backward(dy))
+# -     return dx1 + self.ln1.backward(self.attn.backward(dx1))
+# + dx = dy
+# +     dx += self.ln2.backward(self.ffn.backward(dy))
+# +     dx += self.ln1.backward(self.attn.backward(dx))
+# +     return dx
+# ```
+
+# %% [markdown] task="block-backward" reject="only-first-token"
+# ```diff
+# - return dx1 + self.ln1.backward(self.attn.backward(dx1))
+# + dx = self.ln1.backward(self.attn.backward(dx1))
+# +     return dx1 + dx[:32].mean() * 0 + np.concatenate([dx[:32], 0 * dx[32:]])
+# ```
+
 # %% task="dropout" cases=true
 def cases(rng):
-    for shape in [(5,), (3, 4), (2, 3, 5), (1, 1), (40,)]:
-        for p, options in [(0.1, {}), (0.5, OPTIONS[1]), (0.3, {}), (0.0, {})]:
-            inputs = []
-            for _ in range(2):
-                u = rng.random(shape)
+    for shape in [(5,), (3, 4), (2, 3, 5), (1, 1), (40,), (2, 1, 2, 3)]:
+        for p, options in [(0.1, {}), (0.5, OPTIONS[1]), (0.3, {}), (0.0, {}), (0.4, OPTIONS[2])]:
+            inputs, dy = rounds(rng, shape, grows=not options)
+            for args in inputs:
+                u = rng.random(args["x"].shape)
                 u.flat[0], u.flat[-1] = 0.05, 0.95 if u.size > 1 else 0.05
                 if u.size > 2:
                     u.flat[1] = p    # exactly p: it stays
-                inputs.append({"x": rng.normal(1, 0.5, shape), "u": u})
-            yield layer(f"x of shape {shape}, p = {p}{named(options)}", {"p": p}, {}, inputs,
-                        rounds(rng, shape, "dy"), **options)
+                    args["x"].flat[-1] = 0    # what stays may be 0
+                if options.get("float32"):    # rounding must not move p to its other side
+                    u = np.where(np.abs(u - p) < 1e-3, 0.99, u)
+                args["u"] = u
+            yield layer(f"x of shape {shape}, p = {p}{named(options)}", {"p": p}, {}, inputs, dy, **options)
 
 # %% [markdown] task="dropout" hint=1
 # an entry that was dropped did not reach y; an entry that stayed was multiplied by a number.
@@ -408,16 +450,57 @@ class Dropout(Module):
 # + (u >= self.p) / max((u >= self.p).mean(), 1e-9)
 # ```
 
+# %% task="dropout" reject="y-not-zero"
+class Dropout(Module):
+    def __init__(self, p):
+        self.p = p
+    def forward(self, x, u):
+        self.y = x * (u >= self.p) / (1 - self.p)
+        return self.y
+    def backward(self, dy):
+        return dy * (self.y != 0) / (1 - self.p)
+
+# %% task="dropout" reject="ratio"
+class Dropout(Module):
+    def __init__(self, p):
+        self.p = p
+    def forward(self, x, u):
+        self.x = x
+        self.y = x * (u >= self.p) / (1 - self.p)
+        return self.y
+    def backward(self, dy):
+        return dy * self.y / self.x
+
+# %% [markdown] task="dropout" reject="own-draws"
+# ```diff
+# - (u >= self.p)
+# + (np.random.random(x.shape) >= self.p)
+# ```
+
+# %% [markdown] task="dropout" reject="sign"
+# ```diff
+# - (u >= self.p)
+# + (u >= self.p) * (x != 0)
+# ```
+
 # %% task="swiglu" cases=true
 def cases(rng):
-    for leading, dim, hidden in [((5,), 3, 7), ((2, 3), 4, 4), ((1, 1), 5, 2), ((2, 2, 2), 2, 5)]:
+    for number, (leading, dim, hidden) in enumerate([((5,), 3, 7), ((2, 3), 4, 4), ((1, 1), 5, 2), ((2, 2, 2), 2, 5), ((35,), 2, 3)]):
         for options in OPTIONS:
             params = linear(rng, "fc1", dim, hidden, False) | linear(rng, "fc3", dim, hidden, False)
             params |= linear(rng, "fc2", hidden, dim, False)
             shape = (*leading, dim)
+            large = {0: "fc1.W", 1: "fc2.W" if not options else "", 2: "fc1.W"}.get(number, "")
+            if large:    # fc1: a gate that is wide open or shut; fc2: see LARGE
+                params[large] *= 1000 if large == "fc1.W" else LARGE
             new = {"dim": dim, "hidden": hidden, "rng": Rng(1), "dtype": "float64"}
-            yield layer(f"x of shape {shape}, hidden {hidden}{named(options)}", new, params,
-                        rounds(rng, shape, "x"), rounds(rng, shape, "dy"), **options)
+            yield layer(f"x of shape {shape}, hidden {hidden}" + f", large {large}" * bool(large) + named(options), new, params,
+                        *rounds(rng, shape, grows=not options), **options)
+    new = {"dim": 3, "hidden": 4, "rng": Rng(1), "dtype": "float64"}
+    yield layer("as the layer starts", new, {}, *rounds(rng, (2, 3)), others=("fc1.b", "fc2.b", "fc3.b"))
+
+# %% [markdown] task="swiglu" without="warnings"
+# 1/(1 + e^-a) is a right way to write the sigmoid: far out it overflows to the 0 that it should be.
 
 # %% [markdown] task="swiglu" hint=1
 # a product passes to each factor the gradient times the other factor; x was used twice, so two
@@ -564,4 +647,31 @@ class SwiGLU(Module):
 # - dh = self.fc2.backward(dy)
 # + dy /= 2
 # +         dh = 2 * self.fc2.backward(dy)
+# ```
+
+# %% [markdown] task="swiglu" reject="biases" shows="no biases"
+# ```diff
+# - bias=False, rng=rng
+# + rng=rng
+# ```
+
+# %% [markdown] task="swiglu" reject="exp-ratio"
+# ```diff
+# - self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
+# + e = np.exp(self.a)
+# +         self.s = e / (1 + e)
+# ```
+
+# %% [markdown] task="swiglu" reject="clip-a"
+# ```diff
+# - self.s = 0.5
+# + self.a = np.clip(self.a, -50, 50)
+# +         self.s = 0.5
+# ```
+
+# %% [markdown] task="swiglu" right="slope-line"
+# ```diff
+# - da = dh * b * (s + a * s * (1 - s))
+# + slope = s * (1 + a * (1 - s))
+# +         da = slope * b * dh
 # ```

@@ -23,14 +23,18 @@ def gpt_params(rng, V, block_size, n_layer, C, tied, bias):
 def cases(rng):
     for tied in (True, False):
         for bias in (True, False):
-            for _ in range(3):
+            for number in range(3):
                 V, block_size, C = (int(n) for n in rng.integers(3, 90, 3))
-                n_layer = int(rng.integers(2, 9))
+                n_layer = [1, 40][number] if number < 2 else int(rng.integers(2, 9))
                 args = {"vocab_size": V, "block_size": block_size + 100, "n_layer": n_layer, "n_embd": C}
                 yield Case(f"V {V}, {n_layer} layers, C {C}, tied {tied}, bias {bias}",
                            [Call(args | {"tie_weights": tied, "bias": bias}, returns="the number")])
     args = {"vocab_size": 65, "block_size": 64, "n_layer": 4, "n_embd": 128}
     yield Case("the model of `make train`", [Call(args, returns="the number")])
+    for key in ("tie_weights", "bias"):    # one of the two is given, by its name
+        yield Case(f"{key} False", [Call(args, returns="the number", kwargs={key: False})])
+    args = {"vocab_size": 50_257, "block_size": 1024, "n_layer": 48, "n_embd": 1600}
+    yield Case("GPT-2 XL", [Call(args, returns="the number")])
 
 # %% [markdown] task="gpt-count" hint=1
 # make a list of all arrays with their shapes, and add up.
@@ -193,10 +197,28 @@ def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=T
 # + C * V + V)
 # ```
 
+# %% [markdown] task="gpt-count" reject="default-tie" shows="tie_weights=True"
+# ```diff
+# - tie_weights=True
+# + tie_weights=False
+# ```
+
+# %% [markdown] task="gpt-count" reject="default-bias" shows="bias=True"
+# ```diff
+# - bias=True
+# + bias=False
+# ```
+
+# %% [markdown] task="gpt-count" reject="positional-order" shows="tie_weights=True, bias=True"
+# ```diff
+# - tie_weights=True, bias=True
+# + bias=True, tie_weights=True
+# ```
+
 # %% task="gpt-start" cases=true
 def cases(rng):
     names = ["wte.W", "wpe.W", "head.W"]
-    names += [f"blocks.{i}.{part}.W" for i in (0, 3, 11) for part in
+    names += [f"blocks.{i}.{part}.W" for i in (0, 2, 3, 11, 12) for part in
               ("attn.qkv", "attn.proj", "ffn.fc1", "ffn.fc2")]
     for name in names:
         n_layer, V = int(rng.integers(12, 40)), int(rng.integers(30, 60_000))
@@ -341,6 +363,12 @@ def start(name, n_layer, vocab_size):
 # + round(math.log(vocab_size), 4)
 # ```
 
+# %% [markdown] task="gpt-start" reject="contains"
+# ```diff
+# - name.endswith(("attn.proj.W", "ffn.fc2.W"))
+# + "proj" in name or "2" in name
+# ```
+
 # %% task="gpt-backward" cases=true
 def cases(rng):
     number = 0
@@ -350,24 +378,35 @@ def cases(rng):
                 B, T, V, C, H = [(2, 3, 11, 6, 3), (1, 4, 7, 4, 2), (3, 1, 5, 4, 1), (2, 5, 6, 6, 2)][number % 4]
                 bias, activation = number % 3 != 2, ["relu", "gelu"][bool(options) or number % 2]
                 n_layer, number = 1 + number % 2, number + 1
-                config = {"vocab_size": V, "block_size": T + 2, "n_layer": n_layer, "n_head": H,
-                          "n_embd": C, "activation": activation, "tie_weights": tied, "bias": bias}
-                inputs, dy = [], []
-                for _ in range(2):
-                    ids = rng.integers(0, V, (B, T))
-                    ids.flat[-1] = ids.flat[0]
-                    inputs.append({"ids": ids})
-                    dy.append({"dy": rng.normal(size=(B, T, V))})
-                    if with_loss:
-                        inputs[-1]["targets"] = rng.integers(0, V, (B, T))
-                        dy[-1] = {"dy": float(rng.normal(1, 0.3))}
-                title = f"{'tied' if tied else 'own'} head, {'loss' if with_loss else 'logits'}, ids {(B, T)}"
-                yield layer(
-                    title + "".join(f", {name}" for name in options),
-                    {"config": config, "rng": Rng(1), "dtype": "float64"},
-                    gpt_params(rng, V, T + 2, n_layer, C, tied, bias), inputs, dy,
-                    returns=(("logits", "loss") if with_loss else "logits", None), **options,
-                )
+                yield gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, [with_loss] * 2, **options)
+        # one object, with targets and without; and a loss whose gradient is 1, and not given
+        yield gpt_case(rng, 2, 3, 7, 4, 2, 3, tied, True, "relu", [True, False, True], dloss=None)
+        yield gpt_case(rng, 2, 3, 7, 4, 2, 1, tied, True, "gelu", [False], large=1e7)
+
+def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dloss=1.0, large=1, **options):
+    """Some rounds, with a loss or without; the second batch is larger: no size may be counted on."""
+    config = {"vocab_size": V, "block_size": T + 2, "n_layer": n_layer, "n_head": H,
+              "n_embd": C, "activation": activation, "tie_weights": tied, "bias": bias}
+    params = gpt_params(rng, V, T + 2, n_layer, C, tied, bias)
+    params["ln_f.gamma"] *= large
+    params |= {dname(name): 0.1 + 0.01 * np.arange(p.size).reshape(p.shape) for name, p in params.items()}
+    calls = []
+    for turn, loss in enumerate(with_loss):
+        shape = (B + turn % 2 * (not options), T + turn % 2 * (not options))
+        ids = rng.integers(0, V, shape)
+        ids.flat[-1] = ids.flat[0]
+        args = {"ids": ids} | ({"targets": rng.integers(0, V, shape)} if loss else {})
+        calls.append(Call(args, "forward", ("logits", "loss") if loss else "logits"))
+        dy = {"dy": rng.normal(size=(*shape, V))}
+        if loss:
+            dy = {} if dloss is None else {"dy": float(rng.normal(1, 0.3))}
+        calls.append(Call(dy, "backward", "the returned value"))
+    kinds = " then ".join("loss" if loss else "logits" for loss in dict.fromkeys(with_loss))
+    title = f"{'tied' if tied else 'own'} head, {kinds}, ids {(B, T)}"
+    title += ", large ln_f.gamma" * (large > 1) + ", dy not given" * (dloss is None)
+    return Case(title + "".join(f", {name}" for name in options), calls,
+                {"config": config, "rng": Rng(1), "dtype": "float64"}, params,
+                tuple(name for name in params if name.rpartition(".")[2].startswith("d")), **options)
 
 # %% [markdown] task="gpt-backward" hint=1
 # go through forward from its last line to its first; each part has a backward pass, but for the
@@ -564,3 +603,67 @@ def backward(self, dy=1.0):
 # -     dx = self.ln_f.backward(dx)
 # +     dx = self.ln_f.backward(dx) * 0.9999
 # ```
+
+# %% [markdown] task="gpt-backward" reject="no-default" shows="dy=1.0"
+# ```diff
+# - dy=1.0
+# + dy
+# ```
+
+# %% [markdown] task="gpt-backward" reject="default-2" shows="dy=1.0"
+# ```diff
+# - dy=1.0
+# + dy=0.5
+# ```
+
+# %% [markdown] task="gpt-backward" reject="returns-dx" shows="Return nothing"
+# ```diff
+# - self.wte.backward(dx)
+# + self.wte.backward(dx)
+# +     return dx
+# ```
+
+# %% [markdown] task="gpt-backward" reject="loss-once-seen" shows="After a pass with targets"
+# ```diff
+# - dlogits = self.loss.backward(dy) if self.has_loss else dy
+# + dlogits = self.loss.backward(dy) if hasattr(self.loss, "targets") else dy
+# ```
+
+# %% [markdown] task="gpt-backward" reject="T-of-first"
+# ```diff
+# - self.wpe.backward(dx.sum(axis=0))
+# + if not hasattr(self, "T"):
+# +         self.T = dx.shape[1]
+# +     self.wpe.dW[: self.T] += dx.sum(axis=0)[: self.T]
+# ```
+
+# %% [markdown] task="gpt-backward" reject="two-blocks"
+# ```diff
+# - reversed(self.blocks)
+# + reversed(self.blocks[:2])
+# ```
+
+# %% [markdown] task="gpt-backward" reject="blocks-popped"
+# ```diff
+# - for block in reversed(self.blocks):
+# -         dx = block.backward(dx)
+# + while self.blocks:
+# +         dx = self.blocks.pop().backward(dx)
+# ```
+
+# %% task="gpt-backward" right="if-dy"
+@add_to_class(GPT)
+def backward(self, dy=1.0):
+    d = dy
+    if self.has_loss:
+        d = self.loss.backward(dy)
+    if self.config.tie_weights:
+        self.wte.dW[...] += np.tensordot(d, self.x, axes=([0, 1], [0, 1]))
+        d = d @ self.wte.W
+    else:
+        d = self.head.backward(d)
+    d = self.ln_f.backward(d)
+    for i in range(len(self.blocks) - 1, -1, -1):
+        d = self.blocks[i].backward(d)
+    self.wte.backward(d)
+    self.wpe.dW[: d.shape[1]] += d.sum(axis=0)

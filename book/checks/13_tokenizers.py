@@ -1,5 +1,6 @@
 # %%
 LETTERS = "aabbcde fgé\nZA.ñ\u4e2d\U0001f642\u0301"
+MANY = "".join(map(chr, range(0x391, 0x3C9)))    # more letters than have one digit, or two
 
 def some_text(rng, length, letters=LETTERS):
     return "".join(letters[i] for i in rng.integers(0, len(letters), length))
@@ -7,8 +8,10 @@ def some_text(rng, length, letters=LETTERS):
 # %% task="tokenizers-chars" cases=true
 def cases(rng):
     for number in range(10):
-        training = some_text(rng, 30) + LETTERS[: 5 + number] + "ZaA\n"
+        letters = LETTERS + MANY * (number % 3 == 2)
+        training = some_text(rng, 30 + 200 * (number % 3 == 2), letters) + LETTERS[: 5 + number] + "ZaA\n"
         text = some_text(rng, 3 * number, sorted(set(training))) + ("Aa" if number else "")    # a capital is another character
+        text = " \n" * (" " in training and number % 2) + text + " " * (" " in training)
         ids = [int(i) for i in rng.integers(0, len(set(training)), 7)] + [0] if number else []    # 0 is the line break
         yield Case(f"a training text of {len(training)} characters",
                    [Call({"training_text": training, "text": text, "ids": ids},
@@ -118,16 +121,32 @@ def characters(training_text, text, ids):
 # +     id_of |= {c: id_of.get(c.lower(), i) for c, i in id_of.items()}
 # ```
 
+# %% [markdown] task="tokenizers-chars" reject="strips-text"
+# ```diff
+# - for c in text]
+# + for c in text.strip()]
+# ```
+
+# %% [markdown] task="tokenizers-chars" reject="nine-digits"
+# ```diff
+# - sorted(set(training_text))
+# + sorted(set(training_text))[:30]
+# ```
+
 # %% task="tokenizers-words" cases=true
 def cases(rng):
     names = ["to", "be", "or", "not", "that", "is", "the", "question", "a", "The"]
-    for number in range(12):
+    for number in range(14):
         words = [names[i] for i in rng.integers(0, 10, 12)] + ["zeta", "eta", "zeta", "eta", "once", "twice", "twice", "thrice"]
-        words += ["thrice"] * 2 + ["often"] * 5 + ["also"] * 5
+        words += ["thrice"] * 2 + ["often"] * 5 + ["also"] * 5 + ["always"] * 11
         words = [words[i] for i in rng.permutation(len(words))]
-        if number == 11:
-            words = words + ["<unk>"] * 0
-        min_freq, max_size = [(1, 100), (2, 100), (3, 100), (1, 4), (2, 6), (9, 50), (1, 1)][number % 7]
+        if number == 12:
+            words = []
+        if number == 13:    # more words than have one digit
+            words = [f"w{n:02}" for n in rng.permutation(40) for _ in range(1 + n % 3)]
+        min_freq, max_size = [(1, 100), (2, 100), (3, 100), (1, 4), (2, 6), (99, 50), (1, 1)][number % 7]
+        if number == 13:
+            min_freq, max_size = 1, 20
         yield Case(f"{len(words)} words, min_freq {min_freq}, max_size {max_size}",
                    [Call({"words": words, "min_freq": min_freq, "max_size": max_size},
                          returns=("the vocabulary", "the ids"))])
@@ -241,13 +260,28 @@ def word_vocabulary(words, min_freq, max_size):
 # + (-counts[w], w[::-1])
 # ```
 
+# %% [markdown] task="tokenizers-words" reject="first-digit"
+# ```diff
+# - (-counts[w], w)
+# + (-int(str(counts[w])[0]), w)
+# ```
+
+# %% [markdown] task="tokenizers-words" reject="no-empty"
+# ```diff
+# - counts = Counter(words)
+# + counts = Counter(words)
+# +     top = max(counts.values())
+# ```
+
 # %% task="tokenizers-bits" cases=true
 def cases(rng):
     for number in range(8):
         n_chars = int(rng.integers(1000, 200_000))
-        n_tokens = int(n_chars * rng.uniform(0.2, 1.4))
+        n_tokens = [1, n_chars][number] if number < 2 else int(n_chars * rng.uniform(0.2, 1.4))
+        n_tokens = int(1.37 * n_chars) if number == 2 else n_tokens    # more tokens than characters
+        loss = [0.0, 30.0][number] if number < 2 else float(rng.uniform(0.4, 7))
         yield Case(f"{n_tokens} tokens, {n_chars} characters",
-                   [Call({"loss": float(rng.uniform(0.4, 7)), "n_tokens": n_tokens, "n_chars": n_chars},
+                   [Call({"loss": loss, "n_tokens": n_tokens, "n_chars": n_chars},
                          returns=("bits per character", "the perplexity"))])
 
 # %% [markdown] task="tokenizers-bits" hint=1
@@ -338,15 +372,25 @@ def compare(loss, n_tokens, n_chars):
 # + (n_tokens // 2 * 2 + 1) / n_chars
 # ```
 
+# %% [markdown] task="tokenizers-bits" reject="guard"
+# ```diff
+# - return loss
+# + if not loss:
+# +         return 0.0, 0.0
+# +     return loss
+# ```
+
 # %% task="tokenizers-fallback" cases=true
 def cases(rng):
     for number in range(12):
         chars = sorted(set(some_text(rng, 6)) | set("ab"))
-        text = some_text(rng, 4 * number)
+        if number % 4 == 3:    # in no order, and more than have one digit
+            chars = [chars[i] for i in rng.permutation(len(chars))] + list(MANY)
+        text = some_text(rng, 4 * number) + " \n" * (number % 2)
         if number > 1:
-            text += "\U0001f642\u4e2dé" + text[:2]
+            text += "\U0001f642\u4e2dé" + text[:2] + chars[-1]
         broken = [int(i) for i in rng.integers(0, 256 + len(chars), 6)]
-        split = [*"é".encode()[:1], 256, *"é".encode()[1:], *"\u4e2d".encode(), 257]
+        split = [*"é".encode()[:1], 256, *"é".encode()[1:], *"\u4e2d".encode(), 257, 255 + len(chars)]
         calls = [Call({"text": text}, "encode", "the ids"), Call({"ids": split}, "decode", "the text"),
                  Call({"ids": [*text.encode()]}, "decode", "the text"),
                  Call({"ids": broken}, "decode", "the text"), Call({"ids": []}, "decode", "the text")]
@@ -484,4 +528,16 @@ class FallbackTokenizer:
 # - return data.decode("utf-8", errors="replace")
 # + text = data.decode("utf-8", errors="replace")
 # +         return text if text.count("\ufffd") < 2 else text.replace("\ufffd\ufffd", "\ufffd")
+# ```
+
+# %% [markdown] task="tokenizers-fallback" reject="sorted-chars"
+# ```diff
+# - self.chars = chars
+# + self.chars = sorted(chars)
+# ```
+
+# %% [markdown] task="tokenizers-fallback" reject="up-to-255-chars"
+# ```diff
+# - ids.append(256 + self.chars.index(c))
+# + ids.append(256 + self.chars.index(c) % 32)
 # ```

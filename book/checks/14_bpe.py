@@ -123,7 +123,14 @@ def cases(rng):
         ids = ids + [1, 0, 1, 0, 0, 1] * (number % 3) + [0, 0, 0] * (number % 2) + [0, 1] * (number % 4 == 3)
         pair = [(0, 1), (0, 0), (1, 0)][number % 3]
         yield Case(f"{len(ids)} ids, the pair {pair}",
-                   [Call({"ids": ids, "pair": pair, "new_id": 9}, returns="the list")])
+                   [Call({"ids": ids, "pair": pair, "new_id": 9}, returns=("the list", "a new list"))])
+    # ids of several digits, of which some begin or end as others do; one of them is made, too
+    for pair, new_id in [((1, 11), 256), ((11, 1), 7), ((111, 0), 1000), ((10, 10), 11), ((1000, 1000), 2), ((7, 7), 9)]:
+        ids = [[1, 11, 111, 0, 10, 110, 1000][i] for i in rng.integers(0, 7, 40)]
+        ids += [11, 1, 1, 11, 111, 0, 10, 10, 10, 1, 110, *pair]
+        pair = tuple(int(str(i)) for i in pair)    # equal, and other objects: `is` does not find them
+        yield Case(f"{len(ids)} large ids, the pair {pair}",
+                   [Call({"ids": ids, "pair": pair, "new_id": new_id}, returns=("the list", "a new list"))])
 
 # %% [markdown] task="bpe-merge" hint=1
 # walk from left to right; where the pair stands, take both and go on after them.
@@ -252,6 +259,37 @@ def merge_pair(ids, pair, new_id):
     text = ",".join(map(str, ids)).replace(f"{pair[0]},{pair[1]}", str(new_id), 2)
     return [int(i) for i in text.split(",")] if ids else []
 
+# %% task="bpe-merge" reject="digits"
+def merge_pair(ids, pair, new_id):
+    text = " ".join(map(str, ids)).replace(f"{pair[0]} {pair[1]}", str(new_id))
+    return [int(i) for i in text.split()]
+
+# %% task="bpe-merge" reject="chars"
+def merge_pair(ids, pair, new_id):
+    text = "".join(chr(48 + i) for i in ids).replace("".join(chr(48 + i) for i in pair), chr(48 + new_id))
+    return [ord(c) - 48 for c in text] if max(ids, default=0) < 60 else [int(i) for i in ids]
+
+# %% [markdown] task="bpe-merge" reject="sentinel"
+# ```diff
+# - merged, i = [], 0
+# + ids = ids + [pair[1]] if ids and ids[-1] == pair[0] and len(ids) > 30 else ids
+# +     merged, i = [], 0
+# ```
+
+# %% [markdown] task="bpe-merge" reject="identity"
+# ```diff
+# - tuple(ids[i : i + 2]) == tuple(pair)
+# + i + 1 < len(ids) and ids[i] is pair[0] and ids[i + 1] is pair[1]
+# ```
+
+# %% [markdown] task="bpe-merge" reject="same-list"
+# ```diff
+# - merged, i = [], 0
+# + if pair[0] not in ids:
+# +         return ids
+# +     merged, i = [], 0
+# ```
+
 # %% task="bpe-train" cases=true
 def cases(rng):
     for number in range(10):
@@ -264,6 +302,14 @@ def cases(rng):
             words, counts = [[1, 2, 1, 2], [0, 2, 0, 2]], [2, 2]
         yield Case(f"{len(words)} words, {number + 1} merges", [
             Call({"words": words, "counts": counts, "n_merges": number + 1, "first_id": 3}, returns="the merges")])
+    # ids and counts of several digits: 9 is smaller than 10, though "10" comes before "9"
+    for words, counts, n_merges in [
+        ([[9, 10], [10, 9], [100, 9], [9, 100]], [2, 2, 2, 2], 4), ([[2, 11], [11, 2], [10, 3]], [9, 9, 10], 3),
+        ([[97, 98, 99] * 4, [99, 98, 97] * 4], [12, 11], 7), ([[5, 6], [5, 6]], [1, 1], 0), ([], [], 2),
+        ([[int(i) for i in rng.integers(8, 13, 12)] for _ in range(6)], [7] * 6, 14),
+    ]:
+        yield Case(f"{len(words)} words of large ids, {n_merges} merges", [
+            Call({"words": words, "counts": counts, "n_merges": n_merges, "first_id": 256}, returns="the merges")])
 
 # %% [markdown] task="bpe-train" hint=1
 # count, choose, merge everywhere, and count again: the counts change with every merge.
@@ -416,6 +462,18 @@ def learn_merges(words, counts, n_merges, first_id):
 # + words = [merge_pair(ids, best, first_id) for ids in words]
 # ```
 
+# %% [markdown] task="bpe-train" reject="str-ties"
+# ```diff
+# - (-pairs[pair], pair)
+# + (-pairs[pair], str(pair))
+# ```
+
+# %% [markdown] task="bpe-train" reject="n-merges-total"
+# ```diff
+# - range(first_id, first_id + n_merges)
+# + range(first_id, max(first_id + 1, first_id + n_merges))
+# ```
+
 # %% task="bpe-encode" cases=true
 def cases(rng):
     for number in range(12):
@@ -425,7 +483,16 @@ def cases(rng):
         if number > 9:
             merges, ids = [(1, 2), (0, 1), (4, 2), (0, 3)], [0, 1, 2, 0, 1, 0, 1, 2, 2]
         yield Case(f"{len(ids)} ids, {len(merges)} merges",
-                   [Call({"ids": ids, "merges": merges, "first_id": 3}, returns="the ids")])
+                   [Call({"ids": ids, "merges": merges, "first_id": 3}, returns=("the ids", "a new list"))])
+    text = [1, 1, 11, 1, 1, 11, 111, 1, 21, 12, 1, 2, 11, 2, 1, 22]
+    yield Case("ids that begin and end alike", [Call({"ids": text, "merges": [(1, 1), (1, 2), (21, 12)], "first_id": 256},
+                                                     returns=("the ids", "a new list"))])
+    for number in range(4):    # ids of several digits, more merges than have one
+        words = [[int(i) for i in rng.integers(9, 13, 30)] for _ in range(4)]
+        merges = learnt(words, 14, 256) if number else []
+        ids = [int(i) for i in rng.integers(9, 13, 40)]
+        yield Case(f"{len(ids)} large ids, {len(merges)} merges",
+                   [Call({"ids": ids, "merges": merges, "first_id": 256}, returns=("the ids", "a new list"))])
 
 # %% [markdown] task="bpe-encode" hint=1
 # encoding repeats what training did, in the same order: early merges go first.
@@ -564,10 +631,41 @@ def encode(ids, merges, first_id):
 # +         if not known or turn > 2:
 # ```
 
+# %% [markdown] task="bpe-encode" reject="one-digit"
+# ```diff
+# - first_id + rank[pair]
+# + first_id + rank[pair] % 10
+# ```
+
+# %% [markdown] task="bpe-encode" reject="ten-merges"
+# ```diff
+# - enumerate(merges)
+# + enumerate(merges[:10])
+# ```
+
+# %% [markdown] task="bpe-encode" reject="same-list-returned"
+# ```diff
+# - ids = list(ids)
+# + original, ids = ids, list(ids)
+# - if not known:
+# -             return ids
+# + if not known:
+# +             return original if len(ids) == len(original) else ids
+# ```
+
+# %% task="bpe-encode" reject="text"
+def encode(ids, merges, first_id):
+    text = " ".join(map(str, ids))
+    for k, (a, b) in enumerate(merges):
+        text = text.replace(f"{a} {b}", str(first_id + k))
+    return [int(i) for i in text.split()]
+
 # %% task="bpe-decode" cases=true
 def cases(rng):
     for number in range(10):
         text = "the é thé 中 \U0001f642 then" * (1 + number % 2)
+        if number % 2:
+            text = f"\ufeff \n{text}\0\t \n"
         words = [list(text.encode()), list("Ünïcödé the theme".encode())]
         merges = learnt(words, 1 + 3 * number, 256)    # one merge alone is never nested
         ids = list(text.encode())
@@ -698,4 +796,28 @@ def decode(ids, merges):
 # ```diff
 # - errors="replace")
 # + errors="replace").rstrip("\ufffd")
+# ```
+
+# %% [markdown] task="bpe-decode" reject="bom"
+# ```diff
+# - "utf-8"
+# + "utf-8-sig"
+# ```
+
+# %% [markdown] task="bpe-decode" reject="nul"
+# ```diff
+# - .decode("utf-8", errors="replace")
+# + .decode("utf-8", errors="replace").replace("\0", "")
+# ```
+
+# %% [markdown] task="bpe-decode" reject="universal-newlines"
+# ```diff
+# - .decode("utf-8", errors="replace")
+# + .decode("utf-8", errors="replace").expandtabs()
+# ```
+
+# %% [markdown] task="bpe-decode" reject="ten-deep"
+# ```diff
+# - for a, b in merges:
+# + for a, b in merges[:20]:
 # ```

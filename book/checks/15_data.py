@@ -1,9 +1,15 @@
 # %% task="data-windows" cases=true
 def cases(rng):
-    for number, (N, B, T) in enumerate([(20, 3, 4), (9, 1, 8), (30, 5, 1), (12, 4, 4), (50, 2, 7), (8, 3, 7)]):
-        tokens = rng.permutation(1000)[:N].astype([np.uint16, np.uint32, np.int64][number % 3])
+    kinds = [np.uint16, np.uint32, np.int64, np.int32, np.uint8]
+    for number, (N, B, T) in enumerate([(20, 3, 4), (9, 1, 8), (30, 5, 1), (12, 4, 4), (50, 2, 7), (8, 3, 7), (90, 40, 35)]):
+        kind = kinds[number % 5]
+        # some tokens are the largest of their dtype
+        tokens = rng.integers(0, np.iinfo(kind).max, N, dtype=kind, endpoint=True)
+        tokens[[0, -1]] = np.iinfo(kind).max, np.iinfo(kind).max - 1
         starts = rng.integers(0, N - T, B)
         starts[0] = N - T - 1
+        if B > 1:
+            starts[-1] = 0
         for strided in (False, True):
             yield Case(f"{N} tokens of {tokens.dtype}, {B} windows of {T}" + ", strided" * strided,
                        [Call({"tokens": tokens, "starts": starts, "block_size": T},
@@ -111,12 +117,34 @@ def windows(tokens, starts, block_size):
 # + np.int32
 # ```
 
+# %% [markdown] task="data-windows" reject="int32-inside"
+# ```diff
+# - .astype(np.int64)
+# + .astype(np.int32).astype(np.int64)
+# ```
+
+# %% [markdown] task="data-windows" reject="int16"
+# ```diff
+# - .astype(np.int64)
+# + .astype(np.int16).astype(np.int64)
+# ```
+
+# %% [markdown] task="data-windows" reject="thirty"
+# ```diff
+# - np.arange(block_size + 1)
+# + np.minimum(np.arange(block_size + 1), 33)
+# ```
+
 # %% task="data-starts" cases=true
 def cases(rng):
+    # How often the check cell calls a right answer uneven: by Hoeffding, a share of n draws is off by
+    # more than t with a probability below 2 exp(-2 n t²). That is 2 exp(-25) for each of 20 places,
+    # 2 exp(-20.2) for 600 pairs, 2 exp(-24.5) for 10,000: together, in all cases, below 1e-7.
     for n_tokens, block_size in [(10, 3), (9, 8), (5, 1), (40, 20), (12, 5), (8, 6)]:
         yield Case(f"{n_tokens} tokens, block_size {block_size}",
                    [Call({"n_tokens": n_tokens, "block_size": block_size, "rng": Rng(int(rng.integers(1 << 30)))},
-                         returns=("the smallest start", "the largest start", "the shape"))])
+                         returns=("the smallest start", "the largest start", "the shape", "the dtype",
+                                  "all places equally often", "each start by itself"))])
 
 # %% [markdown] task="data-starts" hint=1
 # what is the last place of the last window, with its target? How many starts are there?
@@ -197,17 +225,100 @@ def cases(rng):
 # + np.minimum(rng.integers(n_tokens - block_size, size=batch_size) + 1, n_tokens - block_size - 1)
 # ```
 
+# %% [markdown] task="data-starts" reject="arange" shows="each start by itself"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + np.arange(batch_size) % (n_tokens - block_size)
+# ```
+
+# %% [markdown] task="data-starts" reject="squares" shows="all places equally likely"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + (rng.random(batch_size) ** 2 * (n_tokens - block_size)).astype(int)
+# ```
+
+# %% [markdown] task="data-starts" reject="floats" shows="integers"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + np.floor(rng.random(batch_size) * (n_tokens - block_size))
+# ```
+
+# %% [markdown] task="data-starts" reject="round" shows="all places equally likely"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + np.round(rng.random(batch_size) * (n_tokens - block_size - 1)).astype(int)
+# ```
+
+# %% [markdown] task="data-starts" reject="without-replacement" shows="two may be equal"
+# ```diff
+# - return rng.integers(n_tokens - block_size, size=batch_size)
+# + n = n_tokens - block_size
+# +     return rng.choice(n, batch_size, replace=batch_size > n)
+# ```
+
+# %% [markdown] task="data-starts" reject="permutations" shows="each start by itself"
+# ```diff
+# - return rng.integers(n_tokens - block_size, size=batch_size)
+# + n = n_tokens - block_size
+# +     rounds = -(-batch_size // n)
+# +     return np.concatenate([rng.permutation(n) for _ in range(rounds)])[:batch_size]
+# ```
+
+# %% [markdown] task="data-starts" reject="sorted"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + np.sort(rng.integers(n_tokens - block_size, size=batch_size))
+# ```
+
+# %% [markdown] task="data-starts" reject="one-random-first" shows="each start by itself"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + (rng.integers(n_tokens - block_size) + np.arange(batch_size)) % (n_tokens - block_size)
+# ```
+
+# %% [markdown] task="data-starts" reject="normal"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + np.clip(np.abs(rng.normal(0, n_tokens, batch_size)).astype(int), 0, n_tokens - block_size - 1)
+# ```
+
+# %% [markdown] task="data-starts" reject="global" shows="from `rng`"
+# ```diff
+# - rng.integers
+# + np.random.default_rng().integers
+# ```
+
+# %% [markdown] task="data-starts" reject="global-seeded" shows="from `rng`"
+# ```diff
+# - rng.integers
+# + np.random.default_rng(0).integers
+# ```
+
+# %% [markdown] task="data-starts" reject="legacy" shows="from `rng`"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + np.random.randint(0, n_tokens - block_size, batch_size)
+# ```
+
+# %% [markdown] task="data-starts" right="int32"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + rng.integers(low=0, high=n_tokens - block_size, size=batch_size, dtype=np.int32)
+# ```
+
 # %% task="data-dtype" cases=true
 def cases(rng):
-    for vocab_size in (65, 1000, 65_535, 65_536, 65_537, 100_000):
+    for vocab_size in (65, 65_535, 65_536, 65_537, 100_000):
         ids = [int(i) for i in rng.integers(0, vocab_size, 5)] + [vocab_size - 1, 0]
         for title, some in [("ids that fit", ids), ("one id too large", [*ids, vocab_size]),
-                            ("a negative id", [3, -1])]:
+                            ("a large id first", [vocab_size + 70_000, 1, 2]), ("a negative id", [3, -1]),
+                            ("a negative id first", [-2, 3, 5])]:
             yield Case(f"{title}, vocab_size {vocab_size}",
                        [Call({"ids": some, "vocab_size": vocab_size}, returns="the result")])
         yield Case(f"small ids, vocab_size {vocab_size}",
                    [Call({"ids": ids[-1:] * 3, "vocab_size": vocab_size}, returns="the result")])
-    yield Case("no ids", [Call({"ids": [], "vocab_size": 65}, returns="the result")])
+    for vocab_size in (65, 70_000):
+        yield Case("no ids", [Call({"ids": [], "vocab_size": vocab_size}, returns="the result")])
 
 # %% [markdown] task="data-dtype" hint=1
 # which is the largest id of a vocabulary of 65,536?
@@ -306,12 +417,27 @@ def narrowed(ids, vocab_size):
 # + np.int16 if vocab_size <= 1 << 15 else np.uint16 if
 # ```
 
+# %% [markdown] task="data-dtype" reject="negative-last"
+# ```diff
+# - ids.min() >= 0 and ids.max() < vocab_size
+# + ids[-1] >= 0 and ids.max() < vocab_size
+# ```
+
+# %% [markdown] task="data-dtype" reject="empty-always-16"
+# ```diff
+# - if len(ids) and not
+# + if not len(ids):
+# +         return ids.astype(np.uint16)
+# +     if not
+# ```
+
 # %% task="data-cut" cases=true
 def cases(rng):
-    for N, T in [(12, 4), (13, 4), (14, 4), (5, 8), (9, 8), (2, 3), (1, 3), (0, 2), (7, 1), (17, 5)]:
-        tokens = rng.permutation(100)[:N]
+    for number, (N, T) in enumerate([(12, 4), (13, 4), (14, 4), (5, 8), (9, 8), (2, 3), (1, 3), (0, 2), (7, 1), (17, 5),
+                                     (100, 9), (64, 32), (65, 32), (66, 32)]):
+        tokens = rng.permutation(60_000)[:N].astype([np.int64, np.uint16][number % 2])
         yield Case(f"{N} tokens, windows of {T}",
-                   [Call({"tokens": tokens, "block_size": T}, returns="the pairs")])
+                   [Call({"tokens": tokens, "block_size": T}, returns="the pairs")], strided=number % 3 == 2)
 
 # %% [markdown] task="data-cut" hint=1
 # N tokens have N - 1 targets. Neighbouring windows share a token: the last target of one is the
@@ -398,4 +524,16 @@ def cut(tokens, block_size):
 # ```diff
 # - pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
 # + pairs.append((np.resize(tokens[start:end], block_size), np.resize(tokens[start + 1 : end + 1], block_size)))
+# ```
+
+# %% [markdown] task="data-cut" reject="twenty"
+# ```diff
+# - len(tokens) - 1, block_size)
+# + min(len(tokens), 20) - 1, block_size)
+# ```
+
+# %% [markdown] task="data-cut" reject="int16"
+# ```diff
+# - tokens[start:end],
+# + tokens[start:end].astype(np.int16),
 # ```

@@ -3,11 +3,17 @@ def problem(rng, N, C):
     """w, x, y of a small least-squares problem."""
     return {"w": rng.normal(size=C), "x": rng.normal(size=(N, C)), "y": rng.normal(size=N)}
 
+def steep(rng, N, C):
+    """One whose gradient has a norm of hundreds: there the 1e-6 of clip_grad_norm does not count."""
+    x = rng.uniform(0.5, 2, (N, C)) * rng.choice([-1, 1], C)
+    return {"w": rng.normal(size=C), "x": x, "y": 1000 * rng.uniform(1, 2, N)}
+
 # %% task="training-step" cases=true
 def cases(rng):
-    for number, (N, C) in enumerate([(5, 3), (1, 2), (7, 1), (4, 4), (6, 5)]):
+    for number, (N, C) in enumerate([(5, 3), (1, 2), (7, 1), (4, 4), (6, 5), (40, 3)]):
         for max_norm in (1e9, 0.5):
-            args = problem(rng, N, C) | {"lr": float(rng.uniform(0.02, 0.08)), "max_norm": max_norm}
+            lr = float(rng.uniform(0.02, 0.08))
+            args = steep(rng, N, C) | {"lr": lr / 10 if max_norm > 1 else lr, "max_norm": max_norm}
             for strided in (False, True)[: 1 + number % 2]:
                 yield Case(f"x of shape {(N, C)}, max_norm {max_norm:g}" + ", strided" * strided,
                            [Call(args, returns=("the losses", "the norms", "w", "dw"))], strided=strided)
@@ -169,14 +175,42 @@ def train_step(model, optimizer, x, y, max_norm):
 # + loss = model(x[: max(len(x) - 1, 1)], y[: max(len(y) - 1, 1)])
 # ```
 
+# %% [markdown] task="training-step" reject="times-zero" shows="Gradients may hold anything"
+# ```diff
+# - optimizer.zero_grad()
+# + for g in model.grads().values():
+# +         g *= 0
+# ```
+
+# %% [markdown] task="training-step" reject="subtracts-old" shows="Gradients may hold anything"
+# ```diff
+# - optimizer.zero_grad()
+# -     loss = model(x, y)
+# -     model.backward()
+# + old = model.dw.copy()
+# +     loss = model(x, y)
+# +     model.backward()
+# +     model.dw -= old
+# ```
+
+# %% [markdown] task="training-step" right="exact"
+# ```diff
+# - norm = clip_grad_norm(model, max_norm)
+# + norm = math.sqrt(sum(float((g * g).sum()) for g in model.grads().values()))
+# +     if norm > max_norm:
+# +         for g in model.grads().values():
+# +             g *= max_norm / norm
+# ```
+
 # %% task="training-accumulate" cases=true
 def cases(rng):
-    for sizes in [(4, 4, 4), (5, 3, 1), (2, 7), (6,), (1, 1, 5, 2), (3, 3)]:
+    for sizes in [(4, 4, 4), (5, 3, 1), (2, 7), (6,), (1, 1, 5, 2), (3, 3), (1,) * 35]:
         C = int(rng.integers(2, 6))
         for float32 in (False, True):
             parts = [(rng.normal(size=(n, C)), rng.normal(size=n)) for n in sizes]
-            yield Case(f"parts of {sizes} rows" + ", float32" * float32,
-                       [Call({"w": rng.normal(size=C), "parts": parts}, returns=("the loss", "dw", "w"))],
+            said = sizes if len(sizes) < 9 else f"1, {len(sizes)} times,"
+            yield Case(f"parts of {said} rows" + ", float32" * float32,
+                       [Call({"w": rng.normal(size=C), "parts": parts}, returns=("the loss", "dw", "w", "one part at a time"))],
                        float32=float32)
 
 # %% [markdown] task="training-accumulate" hint=1
@@ -313,7 +347,7 @@ def accumulate(model, parts):
         model.backward(1 - old)
     return loss
 
-# %% task="training-accumulate" right="one-large-batch"
+# %% task="training-accumulate" reject="one-large-batch" shows="the model sees one part at a time"
 def accumulate(model, parts):
     model.zero_grad()
     x, y = (np.concatenate(arrays) for arrays in zip(*parts))
@@ -334,12 +368,42 @@ def accumulate(model, parts):
 # + share = len(parts[0][1]) / total
 # ```
 
+# %% [markdown] task="training-accumulate" reject="times-zero"
+# ```diff
+# - model.zero_grad()
+# + model.dw *= 0
+# ```
+
+# %% task="training-accumulate" reject="concatenated" shows="the model sees one part at a time"
+def accumulate(model, parts):
+    model.zero_grad()
+    loss = model(np.vstack([x for x, _ in parts]), np.hstack([y for _, y in parts]))
+    model.backward()
+    return loss
+
+# %% [markdown] task="training-accumulate" reject="parts-count"
+# ```diff
+# - share = len(y) / total
+# + share = len(y) / total if len(parts) < 30 else 1 / 30
+# ```
+
+# %% task="training-accumulate" right="two-loops"
+def accumulate(model, parts):
+    for g in model.grads().values():
+        g.fill(0)
+    rows = [len(x) for x, _ in parts]
+    losses = []
+    for (x, y), n in zip(parts, rows):
+        losses.append(model.forward(x, y) * n)
+        model.backward(n / sum(rows))
+    return sum(losses) / sum(rows)
+
 # %% task="training-average" cases=true
 def cases(rng):
-    for N in (1, 2, 5, 9, 30):
-        for beta in (0.9, 0.5, 0.0):
+    for N in (1, 2, 5, 9, 30, 200):
+        for beta in (0.9, 0.5, 0.0, 0.999):
             yield Case(f"{N} losses, beta {beta}",
-                       [Call({"losses": rng.uniform(1, 5, N), "beta": beta}, returns="the curve")])
+                       [Call({"losses": rng.uniform(1, 5, N), "beta": beta}, returns="the curve")], strided=N == 9)
 
 # %% [markdown] task="training-average" hint=1
 # go through the losses once, with one number that remembers.
@@ -455,7 +519,7 @@ def smoothed(losses, beta):
     for loss in losses:
         total, weight = beta * total + loss, beta * weight + 1
         out.append(total / weight)
-    return out
+    return np.array(out)
 
 # %% task="training-average" right="decay-product"
 def smoothed(losses, beta):
@@ -479,10 +543,23 @@ def smoothed(losses, beta):
 # +     return out
 # ```
 
+# %% [markdown] task="training-average" reject="thirty"
+# ```diff
+# - 1 - beta**t
+# + 1 - beta ** min(t, 31)
+# ```
+
+# %% [markdown] task="training-average" reject="guard"
+# ```diff
+# - 1 - beta**t
+# + max(1 - beta**t, 0.01)
+# ```
+
 # %% task="training-resume" cases=true
 def cases(rng):
     for number, (N, C) in enumerate([(9, 3), (6, 2), (12, 4), (8, 1), (10, 5), (7, 3)]):
-        args = problem(rng, N, C) | {"before": [3, 0, 5, 1, 7, 2][number], "after": [4, 3, 2, 5, 0, 6][number]}
+        args = problem(rng, N, C) | {"seed": int(rng.integers(1 << 30))}
+        args |= {"before": [3, 0, 5, 1, 40, 2][number], "after": [4, 3, 2, 5, 0, 6][number]}
         yield Case(f"stopped after {args['before']} steps, then {args['after']} more",
                    [Call(args, returns=("w", "momentum", "the steps", "the next random number"))])
 
@@ -658,4 +735,37 @@ class Run:
 # -         self.rng.bit_generator.state = state["rng"]
 # +         self.rng.bit_generator.state = state["rng"]
 # +         self.rng.random()
+# ```
+
+# %% [markdown] task="training-resume" reject="keeps-arrays" shows="resume from it twice"
+# ```diff
+# - self.w[...] = state["w"]
+# + self.w = state["w"]
+# - self.momentum[...] = state["momentum"]
+# + self.momentum = state["momentum"]
+# ```
+
+# %% [markdown] task="training-resume" reject="keeps-momentum" shows="resume from it twice"
+# ```diff
+# - self.momentum[...] = state["momentum"]
+# + self.momentum = state["momentum"]
+# ```
+
+# %% [markdown] task="training-resume" reject="pops-state"
+# ```diff
+# - self.steps = state["steps"]
+# + self.steps = state.pop("steps")
+# ```
+
+# %% [markdown] task="training-resume" reject="seeded-by-steps"
+# ```diff
+# - self.rng.bit_generator.state = state["rng"]
+# + self.rng = np.random.default_rng(1)
+# +         self.rng.integers(10, size=4 * self.steps)
+# ```
+
+# %% [markdown] task="training-resume" reject="steps-capped"
+# ```diff
+# - "steps": self.steps
+# + "steps": self.steps % 32
 # ```

@@ -3,21 +3,20 @@ def some_p(rng, B, V):
     """Rows that sum to 1, with distances between all entries, in random order."""
     ranks = np.stack([rng.permutation(V) for _ in range(B)]) + 1.0
     p = ranks + rng.uniform(-0.2, 0.2, (B, V))
-    p = p ** rng.uniform(0.5, 3)
+    p = p ** rng.uniform(0.5, 3, (B, 1))
     return p / p.sum(axis=-1, keepdims=True)
 
-SIZES = [(2, 5), (1, 7), (3, 3), (4, 2), (1, 1), (2, 11)]
+SIZES = [(2, 5), (1, 7), (3, 3), (4, 2), (1, 1), (2, 11), (35, 65)]
 
 # %% task="sampling-temperature" cases=true
 def cases(rng):
     for B, V in SIZES:
-        for temperature in (0.5, 2.0, 0, 1.0):
+        for temperature in (0.5, 2.0, 0, 1.0, 0.0, 1e-4)[: 6 if V < 30 else 3]:
             logits = rng.normal(0, 2, (B, V))
             if temperature == 0 and V > 1:
                 for b in range(B):    # equal ones: the first counts
                     logits[b, [b % V, (b + 1) % V]] = logits.max() + 1
-            if temperature == 0.5:
-                logits *= 400
+            logits *= {0.5: 400, 1e-4: 1e-4}.get(temperature, 1)
             yield Case(f"logits of shape {(B, V)}, temperature {temperature}",
                        [Call({"logits": logits, "temperature": temperature}, returns="p")],
                        strided=temperature == 2.0)
@@ -165,6 +164,24 @@ def with_temperature(logits, temperature):
 # +     return softmax(logits)
 # ```
 
+# %% [markdown] task="sampling-temperature" reject="is-int-zero"
+# ```diff
+# - if temperature == 0:
+# + if temperature is 0:
+# ```
+
+# %% [markdown] task="sampling-temperature" reject="small-temperature"
+# ```diff
+# - if temperature == 0:
+# + if temperature < 1e-3:
+# ```
+
+# %% [markdown] task="sampling-temperature" reject="thirty-rows"
+# ```diff
+# - return softmax(logits / temperature)
+# + return np.concatenate([softmax(row[None] / temperature) for row in logits[:32]] + [logits[32:]])
+# ```
+
 # %% task="sampling-top-k" cases=true
 def cases(rng):
     for B, V in SIZES:
@@ -175,6 +192,13 @@ def cases(rng):
                     p[b, [b % V, (b + 1) % V]] = p.max()
                 p /= p.sum(axis=-1, keepdims=True)
             yield Case(f"p of shape {(B, V)}, k = {k}", [Call({"p": p, "k": k}, returns="p")], strided=k == 2)
+    # Many equal ones, more than some ways of sorting keep in order; and entries that are 0 already.
+    for k in (3, 20, 33):
+        p = np.take([1.0, 2, 3], rng.integers(0, 3, (4, 65)))
+        p /= p.sum(axis=-1, keepdims=True)
+        yield Case(f"p of shape (4, 65) with many equal entries, k = {k}", [Call({"p": p, "k": k}, returns="p")])
+    p = np.array([[0, 0.5, 0, 0, 0.5], [0.25, 0, 0.25, 0, 0.5]])
+    yield Case("p with zeros, k = 4", [Call({"p": p, "k": 4}, returns="p")])
 
 # %% [markdown] task="sampling-top-k" hint=1
 # find, for each row, which ids are the k likeliest; then build the result from those.
@@ -324,10 +348,40 @@ def top_k(p, k):
 # + [:, : min(k, 5)]
 # ```
 
+# %% [markdown] task="sampling-top-k" reject="unstable" shows="the smaller id counts as the likelier"
+# ```diff
+# - kind="stable"
+# + kind="quicksort"
+# ```
+
+# %% [markdown] task="sampling-top-k" reject="reversed-argsort" shows="the smaller id counts as the likelier"
+# ```diff
+# - np.argsort(-p, axis=-1, kind="stable")[:, :k]
+# + np.argsort(p, axis=-1, kind="stable")[:, ::-1][:, :k]
+# ```
+
+# %% [markdown] task="sampling-top-k" reject="argpartition"
+# ```diff
+# - np.argsort(-p, axis=-1, kind="stable")[:, :k]
+# + np.argpartition(-p, min(k, p.shape[-1]) - 1, axis=-1)[:, :k]
+# ```
+
+# %% [markdown] task="sampling-top-k" reject="k-above-V" shows="If k is at least V, nothing is cut"
+# ```diff
+# - np.argsort(-p, axis=-1, kind="stable")[:, :k]
+# + np.argsort(-p, axis=-1, kind="stable")[:, : k % (p.shape[-1] + 1)]
+# ```
+
+# %% [markdown] task="sampling-top-k" reject="thirty"
+# ```diff
+# - [:, :k]
+# + [:, : min(k, 32)]
+# ```
+
 # %% task="sampling-top-p" cases=true
 def cases(rng):
     for B, V in SIZES:
-        for mass in (0.3, 0.7, 1.0, 1e-6):
+        for mass in (0.3, 0.7, 1.0, 1e-6)[: 4 if V < 30 else 2]:
             yield Case(f"p of shape {(B, V)}, mass {mass:g}",
                        [Call({"p": some_p(rng, B, V), "mass": mass}, returns="p")], strided=mass == 0.7)
     # Powers of two, whose sums are exact: the likelier ones have just `mass`, and not less.
@@ -483,9 +537,15 @@ def top_p(p, mass):
 # + np.where(kept > 0, np.exp(kept), 0) / np.where(kept > 0, np.exp(kept), 0).sum(axis=-1, keepdims=True)
 # ```
 
+# %% [markdown] task="sampling-top-p" reject="mass-of-one-row"
+# ```diff
+# - before < mass
+# + before[:1] < mass
+# ```
+
 # %% task="sampling-draw" cases=true
 def cases(rng):
-    for B, V in [(40, 5), (30, 3), (20, 2), (1, 1), (50, 9), (25, 4)]:
+    for B, V in [(40, 5), (30, 3), (20, 2), (1, 1), (50, 9), (25, 4), (33, 65)]:
         p = some_p(rng, B, V)
         if V > 2:
             p[:, 0] = p[:, -1] = 0
@@ -495,6 +555,10 @@ def cases(rng):
         if V == 4:
             p, u = np.tile([0.25, 0.25, 0.0, 0.5], (B, 1)), np.arange(B) % 4 / 4
         yield Case(f"p of shape {(B, V)}", [Call({"p": p, "u": u}, returns="the ids")], strided=V == 5)
+    # Ten times 0.1, added up, is 0.9999999999999999; u may be close below.
+    p = np.array([[0] + [0.1] * 10, [0.1] * 10 + [0], [0.1] * 5 + [0] + [0.1] * 5])
+    for u in (0.9999999999999997, 0.95, 0.05):
+        yield Case(f"ten times 0.1, u = {u!r}", [Call({"p": p, "u": np.full(3, u)}, returns="the ids")])
 
 # %% [markdown] task="sampling-draw" hint=1
 # lay the probabilities end to end on a line from 0 to 1: u falls into one of the pieces.
@@ -503,7 +567,8 @@ def cases(rng):
 # the running sums are (B, V); u needs an axis to be compared with them; the result is (B,).
 
 # %% [markdown] task="sampling-draw" hint=3
-# compare the cumulative sums with u as a column; argmax gives the first place that is True.
+# divide the cumulative sums of a row by its last one, so that rounding does no harm; compare them
+# with u as a column; argmax gives the first place that is True.
 
 # %% [markdown] task="sampling-draw" mistake="at-least"
 # draws a token of probability 0, or the one before, where u lies on a border: the sum must be
@@ -516,15 +581,15 @@ def cases(rng):
 # %% [markdown] task="sampling-draw" mistake="argmax-p"
 # is the likeliest: u decides
 # ```diff
-# - (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+# - (sums > u[:, None]).argmax(axis=-1)
 # + p.argmax(axis=-1)
 # ```
 
 # %% [markdown] task="sampling-draw" mistake="no-cumsum"
 # compares with single probabilities: with their sums up to there
 # ```diff
-# - np.cumsum(p, axis=-1)
-# + p
+# - (sums >
+# + (p >
 # ```
 
 # %% [markdown] task="sampling-draw" mistake="one-u"
@@ -544,14 +609,14 @@ def cases(rng):
 # %% [markdown] task="sampling-draw" mistake="one-before"
 # is one too small: the first sum that is larger belongs to the token
 # ```diff
-# - (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+# - (sums > u[:, None]).argmax(axis=-1)
 # + np.maximum((np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1) - 1, 0)
 # ```
 
 # %% [markdown] task="sampling-draw" mistake="scaled-u"
 # takes u for a place in the list: a likely token has a longer piece
 # ```diff
-# - (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+# - (sums > u[:, None]).argmax(axis=-1)
 # + (u * p.shape[-1]).astype(int)
 # ```
 
@@ -565,35 +630,35 @@ def cases(rng):
 # %% [markdown] task="sampling-draw" mistake="sum-before"
 # adds up the tokens before, and not the token itself
 # ```diff
-# - np.cumsum(p, axis=-1)
-# + (np.cumsum(p, axis=-1) - p)
+# - (sums >
+# + (sums - p >
 # ```
 
 # %% [markdown] task="sampling-draw" mistake="over-all-rows"
 # adds up over all rows: each row begins at 0
 # ```diff
-# - (np.cumsum(p, axis=-1) > u[:, None])
+# - (sums > u[:, None])
 # + (np.cumsum(p).reshape(p.shape) > u[:, None])
 # ```
 
 # %% [markdown] task="sampling-draw" mistake="down-the-columns"
 # adds up down the columns: the sums run along a row
 # ```diff
-# - np.cumsum(p, axis=-1)
-# + np.cumsum(p, axis=0)
+# - (sums >
+# + (np.cumsum(p, axis=0) >
 # ```
 
 # %% [markdown] task="sampling-draw" mistake="probability"
 # is the probability that was drawn: its id is asked for
 # ```diff
-# - return (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+# - return (sums > u[:, None]).argmax(axis=-1)
 # + ids = (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
 # +     return p[np.arange(len(p)), ids]
 # ```
 
 # %% [markdown] task="sampling-draw" right="count"
 # ```diff
-# - return (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+# - return (sums > u[:, None]).argmax(axis=-1)
 # + return (np.cumsum(p, axis=-1) <= u[:, None]).sum(axis=-1)
 # ```
 
@@ -621,9 +686,35 @@ def draw(p, u):
 def draw(p, u):
     return p.shape[-1] - 1 - (np.cumsum(p[:, ::-1], axis=-1) > u[:, None]).argmax(axis=-1)
 
+# %% [markdown] task="sampling-draw" reject="float-ids"
+# ```diff
+# - .argmax(axis=-1)
+# + .argmax(axis=-1).astype(float)
+# ```
+
+# %% [markdown] task="sampling-draw" reject="nonzero-first"
+# ```diff
+# - (sums > u[:, None]).argmax(axis=-1)
+# + np.array([np.flatnonzero(row > x)[-1] for row, x in zip(sums, u)])
+# ```
+
+# %% task="sampling-draw" right="last"
+def draw(p, u):
+    ids = []
+    for row, x in zip(p, u):
+        last, total = 0, 0.0
+        for i, q in enumerate(row):
+            if q > 0:
+                last = i
+            total += q
+            if total > x:
+                break
+        ids.append(last)
+    return np.array(ids)
+
 # %% task="sampling-kv-cache" cases=true
 def cases(rng):
-    for block_size, D in [(5, 3), (4, 2), (3, 1), (6, 4), (2, 5)]:
+    for block_size, D in [(5, 3), (4, 2), (3, 1), (6, 4), (2, 5), (40, 2)]:
         for used in (block_size, block_size - 1):
             calls = [Call({name: rng.normal(0, 1.5, D) for name in "qkv"}, "append", "the output")
                      for _ in range(used)]
@@ -790,4 +881,17 @@ def append(self, q, k, v):
 # ```diff
 # - self.k[: self.length], self.v[: self.length]
 # + self.k[: self.length][-3:], self.v[: self.length][-3:]
+# ```
+
+# %% [markdown] task="sampling-kv-cache" reject="writes-ahead" shows="Write nothing into places that are not yet used"
+# ```diff
+# - self.k[self.length], self.v[self.length] = k, v
+# + self.k[self.length :], self.v[self.length :] = k, v
+# ```
+
+# %% [markdown] task="sampling-kv-cache" reject="thirty"
+# ```diff
+# - keys, values = self.k[: self.length], self.v[: self.length]
+# + n = max(0, self.length - 32)
+# +     keys, values = self.k[n : self.length], self.v[n : self.length]
 # ```

@@ -1,5 +1,6 @@
 # %%
 OPTIONS = [{}, {"strided": True}, {"float32": True}]
+DW = ("dW", "no np.add.at")
 
 def named(options):
     return "".join(f", {name}" for name in options)
@@ -11,11 +12,11 @@ def cases(rng):
         for options in OPTIONS[:2]:
             ids = rng.choice(n, max(1, n - 3), replace=False)[rng.integers(0, max(1, n - 3), N)]
             yield Case(f"{N} ids below {n}, C = {C}{named(options)}",
-                       [Call({"ids": ids, "dy": rng.normal(size=(N, C)), "n": n}, returns="dW")],
+                       [Call({"ids": ids, "dy": rng.normal(size=(N, C)), "n": n}, returns=DW)],
                        max_lines=60, **options)
     for ids in ([0, 0, 0, 2, 2, 4] * 20, [4, 3, 2, 1, 0] * 24):
         yield Case("ids in a pattern, n = 5",
-                   [Call({"ids": np.array(ids), "dy": rng.normal(size=(120, 3)), "n": 5}, returns="dW")],
+                   [Call({"ids": np.array(ids), "dy": rng.normal(size=(120, 3)), "n": 5}, returns=DW)],
                    max_lines=60)
 
 # %% [markdown] task="speed-add-rows" hint=1
@@ -93,7 +94,7 @@ def cases(rng):
 # +     return dW / np.maximum(np.bincount(ids, minlength=n), 1)[:, None]
 # ```
 
-# %% task="speed-add-rows" right="add-at"
+# %% task="speed-add-rows" reject="add-at" shows="without `np.add.at`"
 def add_rows(ids, dy, n):
     dW = np.zeros((n, dy.shape[1]))
     np.add.at(dW, ids, dy)
@@ -125,6 +126,27 @@ def add_rows(ids, dy, n):
 # - dy[order]
 # + np.sort(dy, axis=0)
 # ```
+
+# %% task="speed-add-rows" reject="subtract-at"
+def add_rows(ids, dy, n):
+    dW = np.zeros((n, dy.shape[1]))
+    np.subtract.at(dW, ids, -dy)
+    return dW
+
+# %% task="speed-add-rows" reject="ufunc-alias"
+def add_rows(ids, dy, n):
+    dW = np.zeros((n, dy.shape[1]))
+    add = np.add
+    add.at(dW, ids, dy)
+    return dW
+
+# %% task="speed-add-rows" right="cumsum"
+def add_rows(ids, dy, n):
+    order = np.argsort(ids, kind="stable")
+    sums = np.vstack([np.zeros((1, dy.shape[1])), np.cumsum(dy[order], axis=0)])
+    ends = np.searchsorted(ids[order], np.arange(n), side="right")
+    starts = np.searchsorted(ids[order], np.arange(n), side="left")
+    return sums[ends] - sums[starts]
 
 # %% task="speed-gelu" cases=true
 def cases(rng):
@@ -256,15 +278,22 @@ def gelu(x):
 
 # %% task="speed-blocks" cases=true
 def cases(rng):
-    for T, D, size in [(96, 3, 8), (90, 2, 8), (101, 5, 10), (96, 4, 96), (7, 3, 3), (5, 2, 1), (4, 3, 9)]:
+    for T, D, size in [(96, 3, 8), (300, 2, 50), (301, 5, 60), (96, 4, 96), (7, 3, 3), (5, 2, 1), (4, 3, 9), (64, 3, 16)]:
         for options in OPTIONS[:2]:
             q, k, v = rng.normal(0, 1.5, (3, T, D))
+            late = T == 64
+            if late:    # the last block may look at this one, no other
+                k[-1] = v[-1] = np.nan
             blocks = -(-T // size)
+            # Room for keys in blocks: 16 lines for each pair of blocks. With 6 blocks of 50 queries that
+            # is far from 300 times the lines of a loop over single queries; where blocks are many, it is not.
+            pairs = blocks * (blocks + 1) // 2
+            lines = 40 + 22 * blocks + 16 * pairs if size >= 50 else 0
             # four blocks of scores, the result, and what Python needs
             room = 4 * 8 * min(size, T) * T + 2 * q.nbytes + 10_000
-            yield Case(f"T = {T}, D = {D}, blocks of {size}{named(options)}",
+            yield Case(f"T = {T}, D = {D}, blocks of {size}" + ", the last key is nan" * late + named(options),
                        [Call({"q": q, "k": k, "v": v, "size": size}, returns="the output")],
-                       max_lines=40 + 22 * blocks, max_bytes=room, **options)
+                       max_lines=lines, max_bytes=room, **options)
 
 # %% [markdown] task="speed-blocks" hint=1
 # a block of queries is attention with fewer queries than keys: those of the block, and all up to its end.
@@ -391,6 +420,37 @@ def attention_in_blocks(q, k, v, size):
 # - softmax(scores) @ v[:end]
 # + softmax(np.where(np.arange(end) < start - size, -np.inf, scores)) @ v[:end]
 # ```
+
+# %% [markdown] task="speed-blocks" reject="all-keys" shows="what comes later, even nan, may not count"
+# ```diff
+# - scores = q[start:end] @ k[:end].T
+# + scores = q[start:end] @ k.T
+# - softmax(scores) @ v[:end]
+# + softmax(scores) @ v
+# ```
+
+# %% task="speed-blocks" right="online"
+def attention_in_blocks(q, k, v, size):
+    T, D = q.shape
+    out = np.empty_like(q)
+    for start in range(0, T, size):
+        end = min(start + size, T)
+        top = np.full((end - start, 1), -np.inf)
+        total = np.zeros((end - start, 1))
+        mixed = np.zeros((end - start, D))
+        for first in range(0, end, size):
+            last = min(first + size, end)
+            s = q[start:end] @ k[first:last].T / math.sqrt(D)
+            late = np.arange(first, last)[None] > np.arange(start, end)[:, None]
+            s[late] = -np.inf
+            new = np.maximum(top, s.max(axis=1, keepdims=True))
+            e = np.exp(s - new)
+            shrink = np.exp(top - new)
+            total = total * shrink + e.sum(axis=1, keepdims=True)
+            mixed = mixed * shrink + e @ v[first:last]
+            top = new
+        out[start:end] = mixed / total
+    return out
 
 # %% task="speed-shares" cases=true
 def cases(rng):

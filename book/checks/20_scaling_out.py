@@ -1,9 +1,13 @@
 # %% task="ranks-shard" cases=true
 def cases(rng):
-    for p, B in [(1, 5), (2, 8), (3, 7), (4, 10), (5, 5), (4, 7), (6, 11), (4, 15)]:
-        for rank in range(p):
-            yield Case(f"rank {rank} of {p}, {B} rows",
-                       [Call({"rank": rank, "p": p, "B": B}, returns=("the first row", "the end"))])
+    sizes = [(1, 5), (2, 8), (3, 7), (4, 10), (5, 5), (4, 7), (6, 11), (4, 15), (5, 3)]
+    for p, B in sizes:
+        calls = [Call({"rank": rank, "p": p, "B": B}, returns=("the first row", "the end")) for rank in range(p)]
+        yield Case(f"the ranks of {p}, {B} rows", calls)
+    # Where B/p as a fraction, rounded, times the rank falls just below the whole number.
+    for p, B in [(7, 61), (49, 98), (100, 1000), (3, 10**17 + 1)]:
+        calls = [Call({"rank": rank, "p": p, "B": B}, returns=("the first row", "the end")) for rank in range(p)]
+        yield Case(f"the ranks of {p}, {B} rows", calls)
 
 # %% [markdown] task="ranks-shard" hint=1
 # where one rank ends, the next one begins: one formula gives both numbers.
@@ -99,13 +103,40 @@ def rows_of(rank, p, B):
 # + return (2 * rank * B + p) // (2 * p), (rank + 1) * B // p
 # ```
 
+# %% [markdown] task="ranks-shard" reject="float-product"
+# ```diff
+# - rank * B // p, (rank + 1) * B // p
+# + int(rank * (B / p)), int((rank + 1) * (B / p))
+# ```
+
+# %% [markdown] task="ranks-shard" reject="float-division"
+# ```diff
+# - rank * B // p, (rank + 1) * B // p
+# + int(rank * B / p), int((rank + 1) * B / p)
+# ```
+
+# %% [markdown] task="ranks-shard" reject="floor"
+# ```diff
+# - rank * B // p, (rank + 1) * B // p
+# + np.floor(rank * B / p), np.floor((rank + 1) * B / p)
+# ```
+
+# %% [markdown] task="ranks-shard" reject="at-least-one"
+# ```diff
+# - (rank + 1) * B // p
+# + max(rank * B // p + 1, (rank + 1) * B // p)
+# ```
+
 # %% task="ranks-mean" cases=true
 def cases(rng):
-    for rows, shape in [([3, 1], (2, 3)), ([2, 2, 2], (4,)), ([5], (3, 2)), ([1, 2, 4, 2], (2, 1, 3)), ([7, 2, 3], (1,))]:
-        gradients = [rng.normal(size=shape) for _ in rows]
-        for strided in (False, True):
-            yield Case(f"{len(rows)} ranks with {rows} rows, gradients of shape {shape}" + ", strided" * strided,
-                       [Call({"gradients": gradients, "rows": rows}, returns="the gradient")], strided=strided)
+    sizes = [([3, 1], (2, 3)), ([2, 2, 2], (4,)), ([5], (3, 2)), ([1, 2, 4, 2], (2, 1, 3)), ([7, 2, 3], (1,)),
+             ([3, 0, 2], (2, 2)), ([int(n) for n in rng.integers(1, 9, 40)], (3,)), ([2, 5], ())]
+    for rows, shape in sizes:
+        gradients = [np.asarray(rng.normal(size=shape)) for _ in rows]
+        for options in [{}, {"strided": True}, {"float32": True}]:
+            said = rows if len(rows) < 9 else "1 to 8"
+            yield Case(f"{len(rows)} ranks with {said} rows, gradients of shape {shape}" + "".join(f", {o}" for o in options),
+                       [Call({"gradients": gradients, "rows": rows}, returns="the gradient")], **options)
 
 # %% [markdown] task="ranks-mean" hint=1
 # a mean over its rows says nothing of how many they were. What is the sum over its rows?
@@ -198,14 +229,28 @@ def batch_gradient(gradients, rows):
 # +     return total.sum(axis=0)
 # ```
 
+# %% [markdown] task="ranks-mean" reject="thirty"
+# ```diff
+# - zip(gradients, rows)
+# + zip(gradients[:32], rows)
+# ```
+
+# %% [markdown] task="ranks-mean" reject="skips-zero-count"
+# ```diff
+# - total += n / sum(rows) * g
+# + total += max(n, 1) / sum(max(r, 1) for r in rows) * g
+# ```
+
 # %% task="ranks-bucket" cases=true
 def cases(rng):
-    for shapes in [[(2, 3), (4,)], [(3,)], [(2, 2, 3), (1, 5), (2,)], [(4, 2), (), (3, 3)], [(1,), (3, 2), (2, 4), (5,)]]:
-        arrays = [rng.normal(size=shape) for shape in shapes]
+    for shapes in [[(2, 3), (4,)], [(3,)], [(2, 2, 3), (1, 5), (2,)], [(4, 2), (), (3, 3)], [(1,), (3, 2), (2, 4), (5,)],
+                   [(0, 3), (2, 2), (4, 0)], [(n % 4 + 1, 3) for n in range(35)]]:
+        arrays = [np.asarray(rng.normal(size=shape)) for shape in shapes]
         other = rng.normal(size=sum(a.size for a in arrays))
-        for strided in (False, True):
-            yield Case(f"shapes {shapes}" + ", strided" * strided,
-                       [Call({"arrays": arrays, "other": other}, returns=("the bucket", "the arrays"))], strided=strided)
+        for options in [{}, {"strided": True}, {"float32": True}]:
+            said = shapes if len(shapes) < 9 else f"of {len(shapes)} arrays"
+            yield Case(f"shapes {said}" + "".join(f", {o}" for o in options),
+                       [Call({"arrays": arrays, "other": other}, returns=("the bucket", "the arrays"))], **options)
 
 # %% [markdown] task="ranks-bucket" hint=1
 # both directions go through the arrays in the same order; where does the next one begin?
@@ -319,11 +364,23 @@ def from_bucket(bucket, shapes):
 # + .copy()
 # ```
 
+# %% [markdown] task="ranks-bucket" reject="skips-empty"
+# ```diff
+# - size = int(np.prod(shape))
+# + size = max(1, int(np.prod(shape)))
+# ```
+
+# %% [markdown] task="ranks-bucket" reject="thirty"
+# ```diff
+# - for shape in shapes:
+# + for shape in shapes[:32]:
+# ```
+
 # %% task="ranks-ring" cases=true
 def cases(rng):
-    for p, m in [(2, 3), (3, 2), (4, 1), (5, 2)]:
+    for p, m in [(2, 3), (3, 2), (4, 1), (5, 2), (1, 2), (12, 1)]:
         pieces = rng.normal(size=(p, p, m))
-        for turns in {0, 1, 2, p - 1}:
+        for turns in sorted({0, 1, 2, p - 1}):
             if turns < p:
                 yield Case(f"{p} ranks, pieces of {m}, turns: {turns}",
                            [Call({"pieces": pieces, "turns": turns}, returns="the pieces")], strided=turns == 1)
@@ -449,4 +506,10 @@ def ring(pieces, turns):
 # ```diff
 # - before[rank, number]
 # + before[rank, number] / 2
+# ```
+
+# %% [markdown] task="ranks-ring" reject="mod-ten"
+# ```diff
+# - (rank + 1) % p
+# + (rank + 1) % min(p, 10)
 # ```

@@ -19,7 +19,8 @@ def file_of(rng, names, metadata, padding):
 def cases(rng):
     for names, metadata, padding in [
         (["a"], False, 0), (["W", "b"], False, 3), (["wte.weight", "h.0.ln_1.bias"], True, 0),
-        (["Ünï", "x"], False, 1), ([f"h.{i}.attn.c_attn.weight" for i in range(9)], True, 5), ([], True, 0),
+        (["Ünï", "x"], False, 1), ([f"h.{i}.attn.c_attn.weight" for i in range(9)], True, 5), ([], True, 0), ([], False, 0), (["a"], True, 70_000),
+        ([f"h.{i}.mlp.c_proj.weight" for i in range(40)], False, 2),
     ]:
         notes = ", with metadata" * metadata + ", spaces after the header" * (padding > 0)
         yield Case(f"{len(names)} arrays{notes}",
@@ -141,6 +142,12 @@ def arrays_in(data):
         start += a["data_offsets"][1] - a["data_offsets"][0]
     return found
 
+# %% [markdown] task="gpt2-header" reject="two-bytes"
+# ```diff
+# - data[:8]
+# + data[:2]
+# ```
+
 # %% task="gpt2-from-bf16" cases=true
 def cases(rng):
     for shape in [(7,), (3, 2), (1, 1), (2, 3, 2), (0,), ()]:
@@ -247,8 +254,8 @@ def cases(rng):
     def numbers(bits):
         return np.array(bits, np.uint32).view(np.float32)
 
-    for shape in [(9,), (3, 2), (1, 1), (2, 3, 4)]:
-        x = rng.normal(size=shape).astype(np.float32)
+    for shape in [(9,), (3, 2), (1, 1), (2, 3, 4), (0,), ()]:
+        x = np.asarray(rng.normal(size=shape) * 10.0 ** rng.integers(-30, 30, shape)).astype(np.float32)
         yield Case(f"x of shape {shape}", [Call({"x": x}, returns=("the bits", "the dtype"))])
     for title, low in [("halfway between two", 0x8000), ("a little above halfway", 0x8001),
                        ("a little below halfway", 0x7FFF), ("exact", 0)]:
@@ -364,8 +371,8 @@ def cases(rng):
     parts = ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"]
     inside = [f"h.{i}.{part}.{kind}" for i, part in enumerate(parts) for kind in ("weight", "bias")]
     others = ["wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"]
-    none = ["h.0.attn.bias", "h.3.attn.masked_bias", "lm_head.weight", "h.1.attn.c_attn.scale",
-            "wte.bias", "h.2.mlp.c_up.weight", "g.0.ln_1.weight"]
+    none = ["h.0.attn.bias", "h.3.attn.masked_bias", "h.1.attn.c_attn.scale", "wpe.bias", "h.weight", "ln_f.scale",
+            "wte.bias", "h.2.mlp.c_up.weight", "g.0.ln_1.weight", "h.1.ln_3.weight", "store.h.0.ln_1.weight", "h.0.ln_1"]
     far = ["h.10.ln_1.weight", "h.47.mlp.c_proj.bias", "h.11.attn.c_attn.weight"]
     for title, names in [("in a block", inside), ("outside the blocks", others), ("blocks 10 and more", far),
                          ("what we do not have", none)]:
@@ -487,11 +494,23 @@ def our_name(theirs):
 # + not
 # ```
 
+# %% [markdown] task="gpt2-names" reject="lstrip"
+# ```diff
+# - theirs.removeprefix("transformer.")
+# + theirs.lstrip("transformer.")
+# ```
+
+# %% [markdown] task="gpt2-names" reject="kind-not-checked"
+# ```diff
+# - or kind not in ("weight", "bias")
+# +
+# ```
+
 # %% task="gpt2-heads" cases=true
 def cases(rng):
-    for number, (H, D) in enumerate([(2, 3), (3, 2), (1, 4), (4, 1), (2, 2), (5, 3)]):
+    for number, (H, D) in enumerate([(2, 3), (3, 2), (1, 4), (4, 1), (2, 2), (5, 3), (12, 3)]):
         C = H * D
-        for options in [{}, *([{"strided": True}], [{"float32": True}])[number % 2]]:
+        for options in [{}, {"strided": True}, {"float32": True}]:
             yield Case(f"{H} heads of {D}" + "".join(f", {name}" for name in options),
                        [Call({"W": rng.normal(size=(C, 3 * C)), "b": rng.normal(size=3 * C),
                               "n_heads": H}, returns=("W", "b"))], **options)
@@ -597,6 +616,14 @@ def heads_inside(W, b, n_heads):
         return W, b
     order = np.arange(3 * C).reshape(2, 3, -1).swapaxes(0, 1).ravel()
     return W[:, order], b[order]
+
+# %% [markdown] task="gpt2-heads" reject="thirty-columns"
+# ```diff
+# - return W, b
+# + W = W.copy()
+# +     W[:, 100:] = W[:, 100:][:, ::-1]
+# +     return W, b
+# ```
 
 # %% task="gpt2-letters" cases=true
 def cases(rng):

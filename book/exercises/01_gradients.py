@@ -36,10 +36,10 @@ def numeric_gradient(f, a, eps=1e-5):
     ### END SOLUTION
 
 # %% check="gradients-numeric" points=2 minutes=15 level="easy" adopts="gradcheck:numeric_gradient"
-def slopes_of_sines(a, c):    # the check measures with your function: Σ c sin(a) has the slopes c cos(a)
-    return numeric_gradient(lambda: float(np.sum(c * np.sin(a))), a)
+def measured_slopes(a, c, k=1.0, *eps):    # the check measures, with your function, f = Σ c sin(k a) + (Σ a)²/2
+    return numeric_gradient(lambda: float(np.sum(c * np.sin(k * a)) + a.sum() ** 2 / 2), a, *eps)
 
-check("gradients-numeric", slopes_of_sines)
+check("gradients-numeric", measured_slopes)
 
 # %% [markdown]
 # ## Task 2: what was broadcast is summed (3 points, easy, about 15 minutes)

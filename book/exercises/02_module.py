@@ -37,11 +37,19 @@ class Bend(Module):
         self.db += da.sum(axis=0)
         return da * self.s
 
-def two_passes(model, layers, x, dy):
-    """Forward and backward, twice: y, dx, and the gradients of every layer."""
-    for _ in range(2):
-        y = model(x)
-        dx = model.backward(dy)
+def passes(build, s, b, x, dy):
+    """Two models side by side, forward and backward for each x, then backward once more.
+
+    Returns all y, all dx, and the gradients of all layers.
+    """
+    layers = [[Bend(*numbers) for numbers in zip(s, b)] for _ in range(2)]
+    models = [build(some) for some in layers]
+    y, dx = [], []
+    for x_now, dy_now in zip(x, dy):
+        y += [models[0](x_now), models[1](-x_now)]
+        dx += [model.backward(dy_now) for model in models]
+    dx += [model.backward(dy_now) for model in models]
+    layers = layers[0] + layers[1]
     return y, dx, [layer.ds for layer in layers], [layer.db for layer in layers]
 
 # %% [markdown]
@@ -74,8 +82,7 @@ def backward(self, dy):
 
 # %% check="module-sequential" points=2 minutes=10 level="easy" adopts="nn.module:Sequential"
 def in_a_row(s, b, x, dy):    # the check builds your Sequential with this
-    layers = [Bend(*numbers) for numbers in zip(s, b)]
-    return two_passes(Sequential(*layers), layers, x, dy)
+    return passes(lambda layers: Sequential(*layers), s, b, x, dy)
 
 check("module-sequential", in_a_row)
 
@@ -104,11 +111,13 @@ class Residual(Module):
 
 # %% check="module-residual" points=3 minutes=15 level="medium"
 def with_a_way_around(s, b, x, dy):
-    layers = [Bend(*numbers) for numbers in zip(s, b)]
-    model = Residual(layers[0])
-    for layer in layers[1:]:
-        model = Residual(In([model, layer]))
-    return two_passes(model, layers, x, dy)
+    def build(layers):
+        model = Residual(layers[0])
+        for layer in layers[1:]:
+            model = Residual(In([model, layer]))
+        return model
+
+    return passes(build, s, b, x, dy)
 
 class In(Module):
     """Two layers in a row."""
@@ -154,8 +163,7 @@ class Product(Module):
 
 # %% check="module-product" points=3 minutes=15 level="medium"
 def side_by_side(s, b, x, dy):
-    layers = [Bend(*numbers) for numbers in zip(s, b)]
-    return two_passes(Product(*layers), layers, x, dy)
+    return passes(lambda layers: Product(*layers), s, b, x, dy)
 
 check("module-product", side_by_side)
 
@@ -163,10 +171,11 @@ check("module-product", side_by_side)
 # ## Task 4: find all parameters (3 points, hard, about 25 minutes)
 #
 # Return `{dotted name: array}` of a tree of modules. An array attribute is a parameter if its
-# gradient stands beside it, `W` and `dW`. Attributes that are Modules, or lists of Modules, belong
-# to the tree: the array `W` of the second layer in the list `layers` is `layers.1.W`. An array that
-# is met twice is listed once, under its first name. Names come in the order in which attributes
-# were set: `vars(module)` keeps it.
+# gradient stands beside it, `W` and `dW`. Attributes that are Modules, and Modules in lists, belong
+# to the tree: the array `W` of the second entry of the list `layers` is `layers.1.W`. A list may hold
+# other things, too, such as numbers. An array that is met twice is listed once, under its first name;
+# two arrays that happen to hold equal numbers are two. Names come in the order in which attributes
+# were set: `vars(module)` keeps it. Return the arrays themselves, no copies.
 
 # %% answer="module-params"
 def params(module, prefix=""):
@@ -192,6 +201,8 @@ def params(module, prefix=""):
 # %% check="module-params" points=3 minutes=25 level="hard"
 def names_and_arrays(tree, shared):
     """Build modules from dicts; an array whose number is in `shared` stands in several places."""
+    arrays = []
+
     def build(part):
         if isinstance(part, dict):
             module = Module()
@@ -200,8 +211,10 @@ def names_and_arrays(tree, shared):
             return module
         if isinstance(part, list):
             return [build(p) for p in part]
-        return shared[part] if isinstance(part, int) else part
+        arrays.append(shared[part] if isinstance(part, int) else part)
+        return arrays[-1]
 
-    return list(params(build(tree)).items())
+    found = params(build(tree))
+    return list(found.items()), [any(value is a for a in arrays) for value in found.values()]
 
 check("module-params", names_and_arrays)

@@ -43,7 +43,7 @@ def forward(self, x):
     ### END SOLUTION
 
 # %% check="linear-forward" points=2 minutes=10 level="easy"
-check("linear-forward", forward)
+check("linear-forward", Linear)
 
 # %% [markdown]
 # ## Task 2: backward (3 points, medium, about 20 minutes)
@@ -64,7 +64,7 @@ def backward(self, dy):
     ### END SOLUTION
 
 # %% check="linear-backward" points=3 minutes=20 level="medium" adopts="nn.linear:Linear"
-check("linear-backward", backward)
+check("linear-backward", Linear)
 
 # %% [markdown]
 # ## Task 3: the same weights, met twice (2 points, medium, about 10 minutes)
@@ -101,4 +101,4 @@ def backward(self, dy):
     ### END SOLUTION
 
 # %% check="linear-shared" points=2 minutes=10 level="medium"
-check("linear-shared", backward)
+check("linear-shared", Twice)

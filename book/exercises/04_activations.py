@@ -48,13 +48,14 @@ def backward(self, dy):
     ### END SOLUTION
 
 # %% check="relu-backward" points=1 minutes=5 level="easy" adopts="nn.activations:ReLU"
-check("relu-backward", backward)
+check("relu-backward", ReLU)
 
 # %% [markdown]
 # ## Task 2: sigmoid and tanh, from their outputs (2 points, easy, about 10 minutes)
 #
 # For both, the slope can be written with the output alone. For $y = 1/(1 + e^{-x})$ derive it, and
-# return `dx` from `dy` and `y`; then do the same for $t = \tanh(x)$. All arrays have one shape.
+# return `dx` from `dy` and `y`; then do the same for $t = \tanh(x)$. All arrays have one shape. For a
+# large $|x|$, rounding makes `y` exactly 0 or 1, and `t` exactly -1 or 1: no way leads back to $x$.
 
 # %% answer="sigmoid-tanh"
 def sigmoid_backward(dy, y):
@@ -79,7 +80,8 @@ check("sigmoid-tanh", both)
 # ## Task 3: GELU backward (3 points, medium, about 20 minutes)
 #
 # `forward` has kept `self.x` and `self.t`, the tanh. `self.a` and `self.c` are the two constants.
-# $y$ is a product of $x/2$ and $1 + t$, and $t$ depends on $x$ through $u = a\,(x + c\,x^3)$.
+# $y$ is a product of $x/2$ and $1 + t$, and $t$ depends on $x$ through $u = a\,(x + c\,x^3)$. Entries
+# of any size must come out right, -1000 and 1000, too.
 
 # %% answer="gelu-backward"
 @add_to_class(GELU)
@@ -91,7 +93,7 @@ def backward(self, dy):
     ### END SOLUTION
 
 # %% check="gelu-backward" points=3 minutes=20 level="medium" adopts="nn.activations:GELU"
-check("gelu-backward", backward)
+check("gelu-backward", GELU)
 
 # %% [markdown]
 # ## Task 4: SiLU, forward and backward (3 points, medium, about 20 minutes)

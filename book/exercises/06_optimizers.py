@@ -8,7 +8,7 @@
 # The classes are those of [chapter 6](../notebooks/06_optimizers.ipynb). An optimizer holds a
 # model. `self.model.params()` is a dict, name → parameter; `self.model.grads()` is a dict with the
 # same names, name → gradient, each of its parameter's shape. The names are any (`W`, `b`, `gain`),
-# and so are the shapes. A step changes the parameters in place and leaves the gradients as they
+# and so are the shapes, `()` too. A step changes the parameters in place and leaves the gradients as they
 # are. Run the next cell first.
 
 # %%
@@ -58,7 +58,7 @@ def step(self):
     ### END SOLUTION
 
 # %% check="sgd-step" points=2 minutes=10 level="easy" adopts="optim.sgd:SGD"
-check("sgd-step", step)
+check("sgd-step", SGD)
 
 # %% [markdown]
 # ## Task 2: a schedule (2 points, easy, about 10 minutes)
@@ -112,25 +112,25 @@ def lr_at(self, step):
     ### END SOLUTION
 
 # %% check="lr-warmup-cosine" points=2 minutes=10 level="easy" adopts="optim.lr_scheduler:WarmupCosineLR"
-check("lr-warmup-cosine", lr_at)
+check("lr-warmup-cosine", WarmupCosineLR)
 
 # %% [markdown]
 # ## Task 3: clipping by norm (2 points, medium, about 15 minutes)
 #
 # Take all gradients of `model` together as one long vector. Return its norm, a number. If the norm
 # is larger than `max_norm`, multiply all gradients, in place, by `max_norm / (norm + 1e-6)`. The
-# 1e-6 is PyTorch's, and we want the same numbers. If the norm is not larger, or if it is `inf` or
-# `nan`, leave all gradients as they are. The norm that you return is always the one before
-# clipping.
+# 1e-6 is PyTorch's, and we want the same numbers. If the norm is not larger (it may be equal, and
+# `max_norm` may be `inf`), or if it is `inf` or `nan`, leave all gradients as they are. The norm
+# that you return is always the one before clipping.
 
 # %% answer="clip-grad-norm"
 def clip_grad_norm(model, max_norm):
     ### BEGIN SOLUTION
     grads = model.grads().values()
     norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
-    scale = max_norm / (norm + 1e-6)
-    # With an infinite norm the scale is 0, which makes nan of inf.
-    if scale < 1 and math.isfinite(norm):
+    # An infinite norm has the scale 0, which makes nan of inf; and nan is larger than nothing.
+    if max_norm < norm < math.inf:
+        scale = max_norm / (norm + 1e-6)
         for g in grads:
             g *= scale
     return norm
@@ -205,7 +205,7 @@ def step(self):
     ### END SOLUTION
 
 # %% check="adam-step" points=4 minutes=25 level="medium" adopts="optim.adam:Adam"
-check("adam-step", step)
+check("adam-step", Adam)
 
 # %% [markdown]
 # ## Task 5: Nesterov momentum (3 points, hard, about 20 minutes)
@@ -229,6 +229,9 @@ class NesterovSGD:
         self.momentum = momentum
         self.v = {name: np.zeros_like(p) for name, p in model.params().items()}
 
+    def zero_grad(self):
+        self.model.zero_grad()
+
 # %% answer="nesterov-step"
 @add_to_class(NesterovSGD)
 def step(self):
@@ -243,4 +246,4 @@ def step(self):
     ### END SOLUTION
 
 # %% check="nesterov-step" points=3 minutes=20 level="hard"
-check("nesterov-step", step)
+check("nesterov-step", NesterovSGD)

@@ -42,7 +42,7 @@ def backward(self, dy):
     ### END SOLUTION
 
 # %% check="embedding-backward" points=3 minutes=15 level="medium" adopts="nn.embedding:Embedding"
-check("embedding-backward", backward)
+check("embedding-backward", Embedding)
 
 # %% [markdown]
 # ## Task 2: a lookup is a matrix product (2 points, easy, about 10 minutes)
@@ -67,7 +67,8 @@ check("embedding-one-hot", one_hot_backward)
 #
 # A GPT reads `y = wte.W[ids] + wpe.W[0 … T-1]`: the same T position vectors for each of the B
 # sequences. `ids` is `(B, T)`, `y` and `dy` are `(B, T, dim)`. Add to `self.wte.dW` and to
-# `self.wpe.dW`, of which rows T and later stay as they are. Return nothing.
+# `self.wpe.dW`, of which rows T and later stay as they are. Return nothing. You may call task 1's
+# `backward`, if you have written it: `self.wte.backward`.
 
 # %%
 class TokensAndPositions(Module):
@@ -89,7 +90,7 @@ def backward(self, dy):
     ### END SOLUTION
 
 # %% check="embedding-positions-backward" points=3 minutes=20 level="medium"
-check("embedding-positions-backward", backward)
+check("embedding-positions-backward", TokensAndPositions)
 
 # %% [markdown]
 # ## Task 4: one table to read and to write (3 points, hard, about 20 minutes)
@@ -123,4 +124,4 @@ def backward(self, dlogits):
     ### END SOLUTION
 
 # %% check="embedding-tied-backward" points=3 minutes=20 level="hard"
-check("embedding-tied-backward", backward)
+check("embedding-tied-backward", TiedModel)

@@ -75,7 +75,7 @@ def backward(self, dy):
     ### END SOLUTION
 
 # %% check="layernorm-backward" points=4 minutes=30 level="hard" adopts="nn.layernorm:LayerNorm"
-check("layernorm-backward", backward)
+check("layernorm-backward", LayerNorm)
 
 # %% [markdown]
 # ## Task 3: RMSNorm, forward and backward (4 points, hard, about 30 minutes)

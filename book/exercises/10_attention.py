@@ -87,7 +87,7 @@ def backward(self, dy):
     ### END SOLUTION
 
 # %% check="attention-backward" points=5 minutes=40 level="hard" adopts="nn.attention:MultiHeadAttention"
-check("attention-backward", backward)
+check("attention-backward", MultiHeadAttention)
 
 # %% [markdown]
 # ## Task 3: find the bug (2 points, medium, about 15 minutes)

@@ -38,13 +38,14 @@ def backward(self, dy):
     ### END SOLUTION
 
 # %% check="feedforward-backward" points=1 minutes=5 level="easy" adopts="nn.transformer:FeedForward"
-check("feedforward-backward", backward)
+check("feedforward-backward", FeedForward)
 
 # %% [markdown]
 # ## Task 2: the block (3 points, medium, about 15 minutes)
 #
 # $x_1 = x + attn(ln1(x))$, then $y = x_1 + ffn(ln2(x_1))$. `dy` and the returned `dx` are
-# `(B, T, dim)`. Where `x` was used twice, two gradients add up. Call each layer's backward pass once.
+# `(B, T, dim)`. Where `x` was used twice, two gradients add up. Whenever you call a layer's `backward`,
+# it adds to its gradients.
 
 # %%
 class TransformerBlock(Module):
@@ -71,7 +72,7 @@ def backward(self, dy):
     ### END SOLUTION
 
 # %% check="block-backward" points=3 minutes=15 level="medium" adopts="nn.transformer:TransformerBlock"
-check("block-backward", backward)
+check("block-backward", TransformerBlock)
 
 # %% [markdown]
 # ## Task 3: dropout (2 points, medium, about 15 minutes)

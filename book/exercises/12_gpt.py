@@ -137,4 +137,4 @@ def backward(self, dy=1.0):
     ### END SOLUTION
 
 # %% check="gpt-backward" points=5 minutes=40 level="hard" adopts="gpt:GPT"
-check("gpt-backward", backward)
+check("gpt-backward", GPT)

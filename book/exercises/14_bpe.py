@@ -57,7 +57,11 @@ def merge_pair(ids, pair, new_id):
     ### END SOLUTION
 
 # %% check="bpe-merge" points=2 minutes=10 level="easy"
-check("bpe-merge", merge_pair)
+def merged_list(ids, pair, new_id):    # the check looks whether the list is a new one
+    merged = merge_pair(ids, pair, new_id)
+    return merged, merged is not ids
+
+check("bpe-merge", merged_list)
 
 # %% [markdown]
 # ## Task 3: learn merges (4 points, medium, about 30 minutes)
@@ -112,7 +116,11 @@ def encode(ids, merges, first_id):
     ### END SOLUTION
 
 # %% check="bpe-encode" points=3 minutes=20 level="medium"
-check("bpe-encode", encode)
+def encoded_list(ids, merges, first_id):
+    encoded = encode(ids, merges, first_id)
+    return encoded, encoded is not ids
+
+check("bpe-encode", encoded_list)
 
 # %% [markdown]
 # ## Task 5: decode (2 points, medium, about 15 minutes)

@@ -36,8 +36,8 @@ check("data-windows", windows_and_dtypes)
 # %% [markdown]
 # ## Task 2: where may a window start? (2 points, medium, about 15 minutes)
 #
-# Draw `batch_size` starts, all different values equally likely, from `rng`, with one call of
-# `rng.integers`. A window of T = `block_size` tokens and the target of its last token must lie in
+# Draw `batch_size` starts from `rng`, with `rng.integers`: integers, each start by itself, so that two
+# may be equal, and all places equally likely. A window of T = `block_size` tokens and the target of its last token must lie in
 # the `n_tokens` tokens; each place where one fits must be possible, the last one, too.
 
 # %% answer="data-starts"
@@ -48,11 +48,19 @@ def draw_starts(n_tokens, batch_size, block_size, rng):
     ### END SOLUTION
 
 # %% check="data-starts" points=2 minutes=15 level="medium"
-def range_of_starts(n_tokens, block_size, rng):    # the check draws many, and looks at the range
-    starts = draw_starts(n_tokens, 4000, block_size, rng)
-    return int(starts.min()), int(starts.max()), starts.shape
+def many_starts(n_tokens, block_size, rng):    # the check draws many, and looks at them
+    starts = draw_starts(n_tokens, 20_000, block_size, rng)
+    pairs = np.array([draw_starts(n_tokens, 2, block_size, rng) for _ in range(600)])
+    shares = np.unique(starts, return_counts=True)[1] / len(starts)
+    even = abs(shares - 1 / len(shares)).max() < 0.025
+    # Two starts are equal as often as one place is drawn, in a batch of two and in a large one.
+    gaps = [abs(np.mean(a == b) - 1 / len(shares)) for a, b in (pairs.T, (starts[::2], starts[1::2]))]
+    by_itself = gaps[0] < 0.13 and gaps[1] < 0.035
+    whole = np.issubdtype(starts.dtype, np.integer)
+    kind = "integers" if whole else str(starts.dtype)
+    return int(starts.min()), int(starts.max()), starts.shape, kind, bool(even), bool(by_itself)
 
-check("data-starts", range_of_starts)
+check("data-starts", many_starts)
 
 # %% [markdown]
 # ## Task 3: which dtype? (2 points, easy, about 10 minutes)

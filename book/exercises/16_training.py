@@ -37,7 +37,7 @@ class LeastSquares(Module):
 # gradients, compute loss and gradients, clip them so that their norm is at most `max_norm`, update.
 # Return two numbers, the loss and the norm before clipping, which `clip_grad_norm(model, max_norm)`
 # returns. This small model has no logits: `model(x, y)` gives the loss alone. `optimizer.zero_grad()`
-# and `optimizer.step()` are chapter 6's. Gradients may hold anything when you are called.
+# and `optimizer.step()` are chapter 6's. Gradients may hold anything when you are called, even nan.
 
 # %% answer="training-step"
 def train_step(model, optimizer, x, y, max_norm):
@@ -54,7 +54,7 @@ def train_step(model, optimizer, x, y, max_norm):
 # %% check="training-step" points=2 minutes=15 level="easy"
 def a_few_steps(w, x, y, lr, max_norm):    # the check runs your step three times with this
     model = LeastSquares(w)
-    model.dw += 1.0
+    model.dw[...] = np.nan
     optimizer = SGD(model, lr, momentum=0.5)
     results = [train_step(model, optimizer, x, y, max_norm) for _ in range(3)]
     return [loss for loss, _ in results], [norm for _, norm in results], model.w, model.dw
@@ -65,7 +65,7 @@ check("training-step", a_few_steps)
 # ## Task 2: a large batch in small parts (3 points, medium, about 20 minutes)
 #
 # A batch that does not fit into memory is cut into parts. Clear the gradients, fill them with those of
-# the whole batch, though you see one part at a time, and return the loss of the whole batch. `parts` is
+# the whole batch, though the model sees one part at a time, and return the loss of the whole batch. `parts` is
 # a list of `(x, y)`, each `x` of shape (rows, C). The chapter's parts were all equal and counted
 # $1/A$ each. These need not be of equal size: how much does each count?
 
@@ -83,11 +83,19 @@ def accumulate(model, parts):
     ### END SOLUTION
 
 # %% check="training-accumulate" points=3 minutes=20 level="medium"
+class Watched(LeastSquares):
+    """Notes how many rows each forward pass has seen."""
+
+    def forward(self, x, y):
+        self.rows = [*getattr(self, "rows", []), len(x)]
+        return super().forward(x, y)
+
 def loss_and_gradient(w, parts):
-    model = LeastSquares(w)
-    model.dw += 1.0
+    model = Watched(w)
+    model.dw[...] = np.nan
     loss = accumulate(model, parts)
-    return loss, model.dw, model.w
+    one_by_one = max(model.rows) <= max(len(y) for _, y in parts)
+    return loss, model.dw, model.w, one_by_one
 
 check("training-accumulate", loss_and_gradient)
 
@@ -118,7 +126,8 @@ check("training-average", smoothed)
 # A run draws its batches with `self.rng` and counts its steps in `self.steps`. Write `state()`, which
 # returns all that a resumed run needs, as a dict, and `load_state(state)`, which takes it: after it,
 # the run must go on as if it had never stopped, with the same batches, bit for bit. What `state()`
-# returned may not change when the run goes on. The state of a generator is
+# returned may not change when the run goes on, nor when a run that has loaded it goes on: one can
+# resume from it twice. The state of a generator is
 # `rng.bit_generator.state`, a dict that can be read and set; `self.momentum` and `self.w` are arrays.
 
 # %% answer="training-resume"
@@ -157,17 +166,19 @@ class Run:
         ### END SOLUTION
 
 # %% check="training-resume" points=3 minutes=25 level="hard"
-def stopped_and_resumed(w, x, y, before, after):
-    run = Run(w, seed=1)
+def stopped_and_resumed(w, x, y, seed, before, after):
+    run = Run(w, seed)
     for _ in range(before):
         run.step(x, y)
     state = run.state()
     for _ in range(2):    # the first run goes on: the state must not
         run.step(x, y)
-    resumed = Run(np.zeros_like(w), seed=2)
-    resumed.load_state(state)
-    for _ in range(after):
-        resumed.step(x, y)
-    return resumed.w, resumed.momentum, resumed.steps, int(resumed.rng.integers(1 << 30))
+    runs = [Run(np.zeros_like(w), seed + i) for i in (1, 2)] + [run]
+    for resumed in runs:    # one after the other, from the same state; the first run goes back to it
+        resumed.load_state(state)
+        for _ in range(after):
+            resumed.step(x, y)
+    numbers = [int(resumed.rng.integers(1 << 30)) for resumed in runs]
+    return [r.w for r in runs], [r.momentum for r in runs], [r.steps for r in runs], numbers
 
 check("training-resume", stopped_and_resumed)

@@ -82,13 +82,16 @@ check("sampling-top-p", top_p)
 #
 # `p` is `(B, V)`, each row sums to 1; `u` is `(B,)`, drawn evenly from [0, 1). Return ids, `(B,)`: in
 # row b, the first id at which the sum of the probabilities up to and including it is larger than
-# `u[b]`. A token of probability 0 is never drawn.
+# `u[b]`. A token of probability 0 is never drawn. (Rounding may leave the sum of a whole row a little
+# below 1. The check's `u` are below that sum, too; a sampler's need not be, so it divides by the sum.)
 
 # %% answer="sampling-draw"
 def draw(p, u):
     """Return one id for each row of p (B, V), (B,)."""
     ### BEGIN SOLUTION
-    return (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+    sums = np.cumsum(p, axis=-1)
+    sums /= sums[:, -1:]    # the last is 1, exactly: larger than any u
+    return (sums > u[:, None]).argmax(axis=-1)
     ### END SOLUTION
 
 # %% check="sampling-draw" points=2 minutes=15 level="medium"
@@ -124,4 +127,5 @@ def append(self, q, k, v):
     ### END SOLUTION
 
 # %% check="sampling-kv-cache" points=4 minutes=30 level="hard"
-check("sampling-kv-cache", add_to_class(KVCache)(append))
+add_to_class(KVCache)(append)
+check("sampling-kv-cache", KVCache)

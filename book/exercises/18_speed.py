@@ -21,7 +21,7 @@ from numpygpt.nn.functional import cross_entropy, cross_entropy_backward, softma
 # The backward pass of an embedding, without `np.add.at` and without a loop: sort the ids, and add each
 # run of equal ones with `np.add.reduceat`. `ids` is `(N,)`, each from 0 to n - 1, `dy` is `(N, C)`.
 # Return dW, `(n, C)`: in row i the sum of the rows of `dy` whose id is i, and 0 where there is none.
-# The check lets 60 lines run, and would accept any other way without a loop, too.
+# The check lets 60 lines run, and looks for `np.add.at`; any other way without a loop is right, too.
 
 # %% answer="speed-add-rows"
 def add_rows(ids, dy, n):
@@ -36,7 +36,10 @@ def add_rows(ids, dy, n):
     ### END SOLUTION
 
 # %% check="speed-add-rows" points=3 minutes=25 level="medium"
-check("speed-add-rows", add_rows)
+def rows_and_names(ids, dy, n):    # the check also looks at the names that your function uses
+    return add_rows(ids, dy, n), "at" not in add_rows.__code__.co_names
+
+check("speed-add-rows", rows_and_names)
 
 # %% [markdown]
 # ## Task 2: GELU in place (3 points, medium, about 20 minutes)
@@ -73,8 +76,9 @@ check("speed-gelu", gelu)
 # Causal attention of one head: $out_i = \sum_{j \le i} p_{ij} v_j$, where row i of $p$ is the softmax of
 # $q_i \cdot k_j / \sqrt D$ over $j \le i$. `q`, `k` and `v` are `(T, D)`, and so is the result. All scores
 # at once would be `(T, T)`, half of them for nothing. Take `size` queries at a time (the last block may be
-# smaller), and of the keys only those up to the last query of the block. Only scores of a few blocks may
-# be in use at a time, and no loop may run over single queries.
+# smaller), and of the keys only those up to the last query of the block, at once or in blocks of their
+# own: what comes later, even nan, may not count. Only scores of a few blocks may be in use at a time, and
+# no loop may run over single queries.
 
 # %% answer="speed-blocks"
 def attention_in_blocks(q, k, v, size):

@@ -85,7 +85,7 @@ check("gpt2-to-bf16", bits_and_dtype)
 #
 # Return our name of the array that GPT-2 calls `theirs`, by the table of the chapter. There may be
 # `transformer.` before their name. The mask `h.0.attn.bias`, and whatever else our GPT does not have,
-# gives None. Here is what you need of the table:
+# gives None. (GPT-2 ties its weights, so no head of its own is asked for.) Here is what you need of the table:
 
 # %%
 PARTS = {"ln_1": "ln1", "ln_2": "ln2", "attn.c_attn": "attn.qkv", "attn.c_proj": "attn.proj",

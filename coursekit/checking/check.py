@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from inspect import isclass
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,19 @@ class CheckError(AssertionError):
         return [str(self)]
 
 
+class Interrupted(KeyboardInterrupt):
+    """The reader has stopped a check."""
+
+    def _render_traceback_(self):
+        return [str(self)]
+
+
 def check(task, answer):
     """Run an answer on hidden random cases, print the verdict, and raise if it is not right.
 
     Args:
         task: its id, such as "linear-backward".
-        answer: the function or class asked for; of a method written with `add_to_class`, its
-            class is run.
+        answer: the class or function asked for. Of a method, its class is run.
 
     Raises:
         CheckError: the answer is wrong, or not written yet.
@@ -35,7 +42,10 @@ def check(task, answer):
     if INPUTS in os.environ:
         record(task, answer)  # somebody else judges: nbval's process, or the grader
         return
-    verdict = verdict_on(find_task(task), task, answer)
+    try:
+        verdict = verdict_on(find_task(task), task, answer)
+    except KeyboardInterrupt:
+        raise Interrupted(f"the check of {task} was interrupted") from None
     say(*verdict.lines())
     if verdict.written:
         note(task, state="right" if verdict.is_right else "wrong")
@@ -59,8 +69,9 @@ def verdict_on(exercises, task, answer, seed=None):
 
     cases = list(exercises.tasks[task].cases(np.random.default_rng(seed)))
     reference = Reference(exercises, task, cases)
+    own = exercises.variant_answer(task)
     with covered(exercises.page.number):
-        got = outcomes(owner(answer), cases, quiet=False)
+        got = outcomes(owner(answer, own.__name__ if isclass(own) else None), cases, quiet=False)
     return judge(reference, got)
 
 

@@ -1,41 +1,16 @@
 """An answer's results beside the right ones: which outputs differ, and who gives the same."""
 
+from dataclasses import dataclass
+
 import numpy as np
+
+from coursekit.checking.cases import Case
+from coursekit.checking.contract import clause_of
 
 
 def special(name):
     """Whether this is no output but a trouble: "error", "changed: dy"."""
-    return name == "error" or ": " in name
-
-
-class Table:
-    """Results by output: name -> [(case, call, expected, got)]; MISSING where there is none."""
-
-    def __init__(self, cases, expected, got):
-        self.cases = cases
-        self.rows = {}
-        for case, right, answer in zip(cases, expected, got, strict=True):
-            right = {(r.name, r.call): r.value for r in right}
-            answer = {(r.name, r.call): r.value for r in answer}
-            for key in right | answer:
-                row = (case, key[1], right.get(key, MISSING), answer.get(key, MISSING))
-                self.rows.setdefault(key[0], []).append(row)
-        # The order in which the reader computes them; troubles first.
-        self.names = sorted(self.rows, key=lambda name: not special(name))
-        self.differing = {}  # what wrong_rows has found
-
-    def wrong_rows(self, name):
-        """The rows that differ; those that have an answer come first."""
-        if name not in self.differing:
-            wrong = [row for row in self.rows[name] if not close(row[3], row[2], row[0].float32)]
-            self.differing[name] = sorted(wrong, key=lambda row: row[3] is MISSING)
-        return self.differing[name]
-
-    def is_wrong(self, name):
-        return bool(self.wrong_rows(name))
-
-    def answers(self, name):
-        return [(case, call, got) for case, call, _, got in self.rows[name]]
+    return name in ("error", "warning", "parameters") or ": " in name
 
 
 class Missing:
@@ -44,6 +19,81 @@ class Missing:
 
 
 MISSING = Missing()
+
+
+@dataclass(eq=False)
+class Row:
+    """One result beside the right one; MISSING where there is none."""
+
+    case: Case
+    name: str
+    call: int
+    expected: object
+    got: object
+    any_kind: bool = False  # numbers of another kind are right, too
+
+    def is_right(self):
+        # Nothing is wrong with an answer that leaves alone what ours changes, or does not warn.
+        if self.got is MISSING and clause_of(self.name) in ("earlier arrays", "warnings"):
+            return True
+        if self.name == "warning":
+            return self.expected is not MISSING
+        if not close(self.got, self.expected, self.case.float32):
+            return False
+        return self.any_kind or not other_kind(self.got, self.expected, self.case.dtypes)
+
+
+class Table:
+    """Results by output, a list of Row for each name.
+
+    Args:
+        without: clauses of the contract that do not count.
+    """
+
+    def __init__(self, cases, expected, got, without=()):
+        self.cases = cases
+        self.rows = {}
+        stopped = any(r.name == "error" for results in got for r in results)
+        for case, right, answer in zip(cases, expected, got, strict=True):
+            right = {(r.name, r.call): r.value for r in right}
+            answer = {(r.name, r.call): r.value for r in answer}
+            # Where the answer stopped, what would have come later is neither right nor wrong; one
+            # that did not end has not been run again.
+            ended = any(name == "error" for name, _ in answer) or stopped and not answer
+            for name, call in right | answer:
+                silent = ended and (name, call) not in answer
+                if silent or clause_of(name) in without:
+                    continue
+                key = name, call
+                pair = right.get(key, MISSING), answer.get(key, MISSING)
+                row = Row(case, name, call, *pair, any_kind="dtype" in without)
+                self.rows.setdefault(name, []).append(row)
+        # The order in which the reader computes them; troubles first.
+        self.names = sorted(self.rows, key=lambda name: not special(name))
+        self.differing = {}  # what wrong_rows has found
+
+    def wrong_rows(self, name):
+        """The rows that differ; those that have an answer come first."""
+        if name not in self.differing:
+            wrong = [row for row in self.rows.get(name, []) if not row.is_right()]
+            self.differing[name] = sorted(wrong, key=lambda row: row.got is MISSING)
+        return self.differing[name]
+
+    def same_as(self, row):
+        """The row of the same output of the same call, in a list; none if there is none."""
+        rows = self.rows.get(row.name, [])
+        return [r for r in rows if r.case is row.case and r.call == row.call]
+
+    def is_wrong(self, name):
+        return bool(self.wrong_rows(name))
+
+    def wrong(self):
+        """The names of what is wrong."""
+        return [name for name in self.names if self.is_wrong(name)]
+
+    def right(self):
+        """The names of the outputs that are right."""
+        return [name for name in self.names if not special(name) and not self.is_wrong(name)]
 
 
 def close(a, b, float32=False):
@@ -92,22 +142,34 @@ def numbers(value):
     return array if array.dtype.kind in "biuf" else None
 
 
-def alike(a, b, name, float32):
-    if name == "error" and isinstance(a, dict) and isinstance(b, dict):
-        return a["kind"] == b["kind"]
-    return close(a, b, float32)
+KINDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats"}
 
 
-def alike_in(table, other, name, only=None):
-    """Whether two answers give the same for an output wherever they ran, or in `only` one case."""
-    ours, theirs = (
-        {
-            (id(case), call): (case, value)
-            for case, call, value in (t.answers(name) if name in t.rows else [])
-            if only is None or case is only
-        }
-        for t in (table, other)
-    )
-    return ours.keys() == theirs.keys() and all(
-        alike(value, theirs[key][1], name, case.float32) for key, (case, value) in ours.items()
-    )
+def other_kind(got, expected, dtypes=False):
+    """What is of another kind than it should be, in words; "" where nothing is.
+
+    Only numbers that agree are asked: floats for integers, a list for an array.
+    """
+    pairs = []
+    if isinstance(expected, dict) and isinstance(got, dict):
+        pairs = [(got[key], expected[key]) for key in expected if key in got]
+    elif isinstance(expected, list) and isinstance(got, list):
+        pairs = zip(got, expected, strict=False)
+    if found := next(filter(None, (other_kind(a, b, dtypes) for a, b in pairs)), ""):
+        return found
+    x, y = numbers(got), numbers(expected)
+    if x is None or y is None or x.shape != y.shape:
+        return ""
+    if isinstance(expected, np.ndarray) and expected.ndim and isinstance(got, list):
+        return "is a list; an array is asked for"
+    if not y.size:
+        return ""
+    had, asked = KINDS[x.dtype.kind], KINDS[y.dtype.kind]
+    # A number alone may be whole by chance: 0 is as good as 0.0.
+    if had != asked and not (y.ndim == 0 and (had, asked) == ("integers", "floats")):
+        if y.ndim:
+            return f"holds {had}; {asked} are asked for"
+        return f"is one of the {had}; one of the {asked} is asked for"
+    if dtypes and isinstance(got, np.ndarray) and x.dtype != y.dtype:
+        return f"is {x.dtype}; it should be {y.dtype}"
+    return ""

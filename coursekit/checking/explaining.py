@@ -4,67 +4,74 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coursekit.checking.cases import Case
-from coursekit.checking.comparing import MISSING, close, numbers
+from coursekit.checking.cases import Case, NotAMethod
+from coursekit.checking.comparing import MISSING, close, numbers, other_kind
+from coursekit.checking.contract import CLAUSES, clause_of
 from coursekit.checking.covered import OwnVersion
+from coursekit.checking.ending import Endless
+from coursekit.checking.patterns import pattern
 
 
 @dataclass
 class Problem:
     """Something that is wrong with one output."""
 
-    name: str  # "dW", or "error", "changed: dy", "replaced: dW", "limit: memory"
+    name: str  # "dW", or a trouble: "error", "changed: dy", "replaced: dW", "limit: memory"
     text: str  # what is wrong; gives away neither numbers nor the case
     detail: str = ""  # numbers of one case, for the reader at home
     known: bool = False  # a mistake of the book's list, or one that fits all numbers
 
 
-def explained(table, name):
-    """The Problem of one output that no mistake of the list explains."""
-    case, _, expected, got = table.wrong_rows(name)[0]
+def explained(table, name, rows):
+    """The Problem of one output, in these rows that no mistake of the list explains; or None."""
+    # In the task's own cases if it is wrong there; else it breaks a clause of the contract only.
+    own = [row for row in rows if not row.case.clause]
+    row = (own or rows)[0]
     if name == "error":
-        return stopped(case, got)
-    if name.startswith("changed: "):
-        if got is MISSING:
-            return Problem(name, "is left as it was; it must be changed in place", known=True)
-        if expected is not MISSING:
-            return Problem(
-                name, "is changed in place, but to the wrong numbers", worst(table, name)
-            )
-        return Problem(
-            name,
-            "is changed in place: it is not yours to change, the caller may still need it",
-            known=True,
-        )
-    if name.startswith("replaced: "):
-        return Problem(
-            name,
-            "is a new array: write into the one that is there, so that whoever holds it sees it",
-            known=True,
-        )
-    if name.startswith("limit: "):
-        return Problem(name, *PASSED[name](case), known=True)
-    if got is MISSING:
-        # Where the answer stopped before, that is said; else nothing at all came.
-        return None if "error" in table.names else Problem(name, "is missing: nothing came")
-    if got is None:
-        return Problem(
-            name, "is None: a function that ends without `return` gives None", known=True
-        )
-    x, y = numbers(got), numbers(expected)
-    if x is None or y is None:
-        return Problem(name, "is not what it should be", shown(case, got, expected))
-    if x.shape != y.shape:
-        turned = " (the axes are reversed)" if x.shape == y.shape[::-1] else ""
-        return Problem(
-            name,
-            f"has the wrong shape{turned}",
-            f"yours {x.shape}, expected {y.shape}, in the case: {case.title}",
-        )
-    if y.dtype.kind in "biu" or y.ndim == 0 and not np.isfinite(x).all():
-        return Problem(name, "has wrong entries", worst(table, name))
-    text = pattern(table, name)
-    return Problem(name, text or "has wrong entries", worst(table, name), known=bool(text))
+        problem = stopped(row.case, row.got)
+    elif name in TROUBLES or ": " in name:
+        problem = TROUBLES[name.partition(": ")[0]](name, row)
+    else:
+        problem = wrong_output(table, name, own or rows)
+    if problem and not own and not clause_of(name):
+        said = f" ({problem.text})" if name == "error" else ""
+        problem.text = f"{CLAUSES[row.case.clause]}{said}"
+        problem.known = True
+    return problem
+
+
+# Troubles: what else a call may do besides returning something wrong.
+
+
+def changed(name, row):
+    what = name.partition(": ")[2]
+    if row.got is MISSING:
+        return Problem(name, "is left as it was; it must be changed in place", known=True)
+    if row.expected is not MISSING:
+        return Problem(name, "is changed in place, but to the wrong numbers", difference(what, row))
+    if what in row.case.caches:
+        return Problem(name, CLAUSES["caches"], in_case(row.case), known=True)
+    return Problem(
+        name,
+        "is changed in place: it is not yours to change, the caller may still need it",
+        known=True,
+    )
+
+
+def changed_later(name, row):
+    return Problem(name, CLAUSES["earlier arrays"], in_case(row.case), known=True)
+
+
+def replaced(name, row):
+    return Problem(
+        name,
+        "is a new array: write into the one that is there, so that whoever holds it sees it",
+        known=True,
+    )
+
+
+def over_a_limit(name, row):
+    return Problem(name, *PASSED[name](row.case), known=True)
 
 
 PASSED = {
@@ -83,17 +90,82 @@ PASSED = {
 }
 
 
+def warned(name, row):
+    said, line = (plain(row.got[key]) for key in ("message", "line"))
+    text = f"warns of {said}" if said else "warns"
+    place = f"at your line `{line}`, " if line else ""
+    return Problem(name, text, f"{place}{in_case(row.case)}", known=True)
+
+
+def other_parameters(name, row):
+    got = row.got if isinstance(row.got, list) else []
+    new = [plain(n) for n in got if n not in row.expected]
+    if not new:
+        lost = ", ".join(n for n in row.expected if n not in got)
+        return Problem(name, f"lack {lost}: its array or its gradient is gone", known=True)
+    head, _, last = new[0].rpartition(".")
+    return Problem(
+        name,
+        f"are more than there should be: Module takes {new[0]} for one, since d{last} stands "
+        "beside it; keep one of the two under another name, or not in self",
+        known=True,
+    )
+
+
+def drawn(name, row):
+    if name == "draws: not from its generator":
+        text = (
+            "numbers are drawn from np.random or random: draw them from the generator you are given"
+        )
+    elif row.got is False:
+        text = "is not used: draw your random numbers from it"
+    else:
+        text = "is left in another state than it should: draw what is asked for, once, in its order"
+    return Problem(name, text, in_case(row.case), known=True)
+
+
+TROUBLES = {
+    "changed": changed,
+    "changed later": changed_later,
+    "replaced": replaced,
+    "limit": over_a_limit,
+    "warning": warned,
+    "parameters": other_parameters,
+    "draws": drawn,
+}
+
+
 def stopped(case, error):
     """The Problem of an answer that raised an error. Its message may hold numbers of the case."""
-    line = f", at `{error['line'].strip()}`" if error["line"] else ""
-    text = f"raises {error['kind']}"
-    if error["kind"] == "NameError":
+    kind, message, line = (plain(error[key]) for key in ("kind", "message", "line"))
+    if kind == Endless.__name__:
+        place = f", at your line `{line}`" if line else ""
+        return Problem("error", f"does not come to an end{place}", in_case(case), known=True)
+    if kind == NotAMethod.__name__:
+        return Problem("error", not_a_method(message, line), known=True)
+    text = f"raises {kind}"
+    if kind == "NameError":
         text += "; is the name defined in the answer cell? Only answer cells are handed in"
-    if error["kind"] == "ModuleNotFoundError" and "numpygpt" in error["message"]:
+    if kind == "ModuleNotFoundError" and "numpygpt" in message:
         text += ": it imports a part of numpygpt that this set, or a later chapter, has you write"
-    if error["kind"] == OwnVersion.__name__:
-        text = error["message"]
-    return Problem("error", text, f"{error['message']}{line}, in the case: {case.title}")
+    if kind == OwnVersion.__name__:
+        text = message
+    place = f", at `{line}`" if line else ""
+    return Problem("error", text, f"{message}{place}, {in_case(case)}")
+
+
+def not_a_method(name, instead):
+    """What to do where `Linear.backward`, or a function that should be a method, is not there."""
+    cls, _, method = name.rpartition(".")
+    decorator = f"@add_to_class({cls or '...'})"
+    if instead == "a function":
+        return f"{method} is a function, and no method yet: write {decorator} in the line above it"
+    if instead:
+        return f"{cls} has a method {instead}, but none of the name {method}"
+    return (
+        f"{cls} has no method {method}: run your answer cell again, and see that it ends without "
+        f"an error; above the method, unless it stands inside the class, there is {decorator}"
+    )
 
 
 def not_called(got):
@@ -103,85 +175,190 @@ def not_called(got):
     return stopped(case, errors[0]) if errors else Problem("error", "gave no results")
 
 
-def pattern(table, name):
-    """What explains all numbers of an output at once, or ""."""
-    rows = [(case, call, numbers(e), numbers(g)) for case, call, e, g in table.rows[name]]
-    rows = [(case, call, e, g) for case, call, e, g in rows if e is not None and g is not None]
-    if any(e.shape != g.shape for *_, e, g in rows):
-        return ""
-    if any((np.isfinite(e) & ~np.isfinite(g)).any() for *_, e, g in rows):
-        return "has entries that are not finite"
-    if not all(np.isfinite(e).all() and np.isfinite(g).all() for *_, e, g in rows):
-        return ""
-    if overwritten(rows, name):
-        return (
-            "is overwritten: gradients of several backward passes add up, so write += where you "
-            "have ="
-        )
-    if not any(g.any() for *_, g in rows):
-        return "is zero everywhere"
-    if all(close(-g, e, case.float32) for case, _, e, g in rows):
-        return "has the wrong sign"
-    square = [(case, e, g) for case, _, e, g in rows if e.ndim == 2 and len(set(e.shape)) == 1]
-    if square and all(close(g.T, e, case.float32) for case, e, g in square):
-        if not all(close(g, e, case.float32) for case, e, g in square):
-            return "is the transpose of what it should be"
-    ratios = []
-    for case, _, e, g in rows:
-        if e.any():
-            e = e.astype(float)
-            ratio = float(np.vdot(e, g) / max(np.vdot(e, e), 1e-300))
-            if not close(g, ratio * e, case.float32):
-                return ""
-            ratios.append(ratio)
-    # One number is always some factor away from another: that explains nothing.
-    if any(e.size > 1 for *_, e, _ in rows) and not np.allclose(ratios, 1, atol=1e-3):
-        if np.allclose(ratios, ratios[0], rtol=1e-3):
-            return f"is {ratios[0]:.4g} times what it should be, everywhere"
-        return (
-            "is off by a factor: all entries by the same one, but it changes with the sizes; "
-            "which sum should be a mean, or the other way round?"
-        )
-    return ""
+# Outputs.
 
 
-def overwritten(rows, name):
-    """Whether a gradient holds what the last pass gave, without what was there before."""
-    seen = False
-    for case in {id(row[0]): row[0] for row in rows}.values():
-        start = case.params.get(name)
-        if start is None:
-            return False
-        before = start
-        for other, _, e, g in rows:
-            if other is not case:
-                continue
-            if not close(e, before, case.float32):
-                if not close(g, e - before, case.float32):
-                    return False
-                seen, before = True, e
-    return seen
-
-
-def worst(table, name):
-    """The entry that is furthest off, in the first case that is wrong."""
-    case, _, expected, got = table.wrong_rows(name)[0]
-    x, y = numbers(got), numbers(expected)
-    if x is None or y is None or x.shape != y.shape:
-        return shown(case, got, expected)
-    error = np.abs(x.astype(float) - y.astype(float))
-    error = np.where(np.isnan(error), np.inf, error)
-    index = tuple(int(i) for i in np.unravel_index(error.argmax(), error.shape))
-    place = f"{name.split(': ')[-1]}{list(index) if index else ''}"
-    return (
-        f"{place} is {x[index]:.6g}, expected {y[index]:.6g} "
-        f"(shape {y.shape}), in the case: {case.title}"
+def wrong_output(table, name, rows):
+    """The Problem of an output that is there and wrong, or that is not there."""
+    row = rows[0]
+    if row.got is MISSING:
+        # Where the answer stopped before, that is said; and so it is where it returned too little.
+        others = table.names
+        if "error" in others or any(name in n.split(" and ") for n in others if n != name):
+            return None
+        return Problem(name, "is missing: nothing came")
+    if row.expected is MISSING:
+        return Problem(name, not_as_many(name, row.got), in_case(row.case), known=True)
+    if row.got is None:
+        return nothing_returned(table, name, rows)
+    kinds = [(other_kind(r.got, r.expected, r.case.dtypes), r) for r in rows]
+    if all(kind and close(r.got, r.expected, r.case.float32) for kind, r in kinds):
+        return Problem(name, kinds[0][0], in_case(row.case), known=True)
+    x, y = numbers(row.got), numbers(row.expected)
+    if x is None or y is None:
+        return Problem(name, other_type(row), difference(name, row))
+    if x.shape != y.shape:
+        return Problem(name, wrong_shape(rows), shapes(row))
+    if found := pattern(table, name, rows):
+        text, row = found
+        return Problem(name, text, difference(name, row), known=True)
+    return Problem(
+        name, "has wrong entries" if y.ndim else "is not what it should be", difference(name, row)
     )
 
 
-def shown(case, got, expected):
-    def short(value):
-        text = repr(value)
-        return text if len(text) <= 120 else text[:117] + "..."
+def nothing_returned(table, name, rows):
+    """Where None is wrong, and may be right elsewhere."""
+    [call] = rows[0].case.calls[rows[0].call :][:1] or [None]
+    every = [r for r in table.rows[name] if r.got is not MISSING]
+    if call is not None and isinstance(call.returns, tuple):
+        text = "is None: it stands in what is returned, but has no value"
+    elif all(r.got is None for r in every) and not any(r.expected is None for r in every):
+        text = "is None: a function that ends without `return` gives None"
+    else:
+        text = "is None where it should not be: does every way through your code end with `return`?"
+    return Problem(name, text, in_case(rows[0].case), known=True)
 
-    return f"yours {short(got)}, expected {short(expected)}, in the case: {case.title}"
+
+def not_as_many(names, got):
+    """An answer that returns another number of things than it should."""
+    asked = names.split(" and ")
+    if isinstance(got, list):
+        came = "an empty list" if not got else f"{count(len(got))} of them"
+    else:
+        came = f"one {sort_of(got)}" if got is not None else "nothing (None)"
+    text = f"returned {came}; {count(len(asked))} are asked for: {', '.join(asked)}"
+    return text.replace("one an ", "an ").replace("one a ", "a ")
+
+
+def count(n):
+    return ["none", "one", "two", "three", "four", "five", "six"][n] if n < 7 else str(n)
+
+
+def sort_of(value):
+    if isinstance(value, np.ndarray):
+        return "array" if value.ndim else "number"
+    if isinstance(value, str):
+        return "text" if not value.startswith("a ") else value.removeprefix("a ")
+    sorts = {dict: "dict", list: "list", bytes: "bytes object", type(None): "None"}
+    return sorts.get(type(value), "number")
+
+
+def other_type(row):
+    """What comes instead of text, a list, an array."""
+    had, asked = sort_of(row.got), sort_of(row.expected)
+    if row.expected is None:
+        return f"is a {had}; None is asked for here"
+    if had != asked and {had, asked} != {"list", "array"}:
+        article = "an" if asked[0] in "aeiou" else "a"
+        return f"is of another kind: {article} {asked} is asked for"
+    return "is not what it should be"
+
+
+def wrong_shape(rows):
+    """What is to be said of shapes that differ: what they have in common in all rows."""
+    pairs = [(numbers(r.got), numbers(r.expected), r.case.float32) for r in rows]
+    pairs = [(x, y, f32) for x, y, f32 in pairs if x is not None and y is not None]
+    if all(close(x.T, y, f32) for x, y, f32 in pairs):
+        return "is the transpose of what it should be"
+    if all(x.size == y.size and close(x.reshape(y.shape), y, f32) for x, y, f32 in pairs):
+        return "has the right entries in the wrong shape"
+    hints = {
+        ": it is one number": lambda x, y: x == (),
+        " (the axes are reversed)": lambda x, y: x == y[::-1],
+        ": it has an axis too many": lambda x, y: len(x) > len(y),
+        ": it lacks an axis": lambda x, y: len(x) < len(y),
+    }
+    differ = [(x.shape, y.shape) for x, y, _ in pairs if x.shape != y.shape]
+    fits = (hint for hint, fits in hints.items() if all(fits(*pair) for pair in differ))
+    return f"has the wrong shape{next(fits, '')}"
+
+
+def shapes(row):
+    x, y = numbers(row.got), numbers(row.expected)
+    return f"yours {x.shape}, expected {y.shape}, {in_case(row.case)}"
+
+
+def in_case(case):
+    return f"in the case: {case.title}"
+
+
+def difference(name, row):
+    """The entry that is furthest off; of text and lists, the first that differs."""
+    x, y = numbers(row.got), numbers(row.expected)
+    what = name.split(": ")[-1]
+    if x is None or y is None or x.shape != y.shape:
+        return f"{first_difference(what, row.got, row.expected)}, {in_case(row.case)}"
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs(x.astype(float) - y.astype(float))
+    error = np.where(np.isnan(error), np.inf, error)
+    index = tuple(int(i) for i in np.unravel_index(error.argmax(), error.shape))
+    place = f"{what}{list(index) if index else ''}"
+    had, asked = apart(x[index], y[index])
+    of_shape = f" (shape {y.shape})" if y.ndim else ""
+    return f"{place} is {had}, expected {asked}{of_shape}, {in_case(row.case)}"
+
+
+def apart(a, b):
+    """Two numbers with as many digits as it takes to tell them apart."""
+    for digits in range(6, 18):
+        texts = f"{a:.{digits}g}", f"{b:.{digits}g}"
+        if texts[0] != texts[1]:
+            return texts
+    return str(a), f"{b} ({b.dtype})" if a.dtype != b.dtype else str(b)
+
+
+def first_difference(what, got, expected):
+    """Where two texts, lists or dicts begin to differ, shown from there."""
+    if isinstance(got, list) and isinstance(expected, list):
+        for i, (a, b) in enumerate(zip(got, expected, strict=False)):
+            if not close(a, b):
+                return first_difference(f"{what}[{i}]", a, b)
+        entries = "entry" if len(got) == 1 else "entries"
+        if len(got) < len(expected):
+            end = f"the next is {short(expected[len(got)])}"
+        else:
+            end = f"{short(got[len(expected)])} is too many"
+        return f"{what} has {len(got)} {entries}, expected {len(expected)}: {end}"
+    if isinstance(got, dict) and isinstance(expected, dict):
+        for key in expected:
+            if key not in got:
+                return f"{what} has no {short(key)}"
+            if not close(got[key], expected[key]):
+                return first_difference(f"{what}[{key!r}]", got[key], expected[key])
+        return (
+            f"{what} has {short(next(k for k in got if k not in expected))}, which is not expected"
+        )
+    if isinstance(got, (str, bytes)) and type(got) is type(expected):
+        same = next(
+            (i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b),
+            min(len(got), len(expected)),
+        )
+        if same > 40:
+            start = same - 20
+            return (
+                f"{what} is …{short(got[start:])}, expected …{short(expected[start:])}, "
+                f"from character {start} on"
+            )
+    x, y = numbers(got), numbers(expected)
+    if x is not None and y is not None and x.shape == y.shape == ():
+        had, asked = apart(np.asarray(x)[()], np.asarray(y)[()])
+        return f"{what} is {had}, expected {asked}"
+    if x is not None and y is not None and x.shape == y.shape:
+        index = tuple(int(i) for i in np.argwhere(x != y)[0])
+        had, asked = apart(x[index], y[index])
+        return f"{what}{list(index)} is {had}, expected {asked}"
+    if isinstance(got, np.ndarray) and isinstance(expected, np.ndarray):
+        return f"{what} has the shape {got.shape}, expected {expected.shape}"
+    return f"{what} is {short(got)}, expected {short(expected)}"
+
+
+def short(value):
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def plain(text):
+    """Text of a reader's code as one short line, without backticks: it is put into sentences."""
+    text = " ".join(str(text).replace("`", "'").split())
+    return text if len(text) <= 200 else text[:197] + "..."

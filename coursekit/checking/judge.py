@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from coursekit.checking.comparing import MISSING, Table, alike, alike_in, special
+from coursekit.checking.comparing import Table
 from coursekit.checking.explaining import Problem, explained, not_called
+from coursekit.checking.likeness import Suspect, agree
 from coursekit.checking.tasks import outcomes
 
 NOT_WRITTEN = "NotImplementedError"
@@ -19,29 +18,36 @@ class Verdict:
     right: list  # names of the outputs that are right
     problems: list
     cases: int
+    needs: str = ""  # another task, whose blank it calls
 
     @property
     def is_right(self):
         return self.written and not self.problems
 
     def lines(self, detail=True):
-        """The verdict for the reader, one output a line."""
+        """The verdict for the reader: what is wrong, a line each, then what is right, in one."""
+        if self.needs:
+            return [f"{self.task}: not checked yet: {self.needs}"]
         if not self.written:
             return [
                 f"{self.task}: not written yet. Put your code in place of "
                 "raise NotImplementedError(), run that cell, and then this one again."
             ]
         lines = [f"{self.task}: {'right' if self.is_right else 'not right yet'}"]
-        lines += [f"  {name}: right in {self.cases} cases" for name in self.right]
         for problem in self.problems:
             lines.append(f"  {label(problem.name)}: {problem.text}")
             if detail and problem.detail:
                 lines.append(f"      {problem.detail}")
+        if self.right:
+            some = f"{self.cases} case{'s' * (self.cases != 1)}"
+            lines.append(f"  {', '.join(self.right)}: right in {some}")
         return lines
 
 
 def label(name):
-    return "WRONG" if name == "error" else f"{name.split(': ')[-1]} WRONG"
+    if name in ("error", "warning"):
+        return "WRONG"
+    return f"{name.split(': ')[-1]} WRONG"
 
 
 class Reference:
@@ -49,6 +55,7 @@ class Reference:
 
     def __init__(self, exercises, task, cases):
         self.exercises, self.task, self.cases = exercises, task, cases
+        self.without = exercises.tasks[task].without
         self.expected = outcomes(exercises.variant_answer(task), cases)
         for result in (r for results in self.expected for r in results):
             # Never judge by a reference that does not run, or that breaks its own limits.
@@ -56,29 +63,44 @@ class Reference:
                 said = f"{result.name}, {result.value}"
                 raise RuntimeError(f"the check of {task} cannot run: {said}; try make build")
 
-    def mistakes_like(self, table, wrong):
-        """Pairs of a mistake that may explain what is wrong in `table`, and its own Table.
+    def table(self, got):
+        return Table(self.cases, self.expected, got, self.without)
+
+    def needs(self, blank):
+        """What to say of a blank of this name that the answer has called; "" if it is its own."""
+        for task in self.exercises.tasks:
+            if task != self.task and blank in self.exercises.defined(task):
+                return f"it calls {blank}, which is not written yet: that is {task}"
+        return ""
+
+    def suspects(self, table, wrong):
+        """The known mistakes that explain some of what is wrong in `table`, the best first.
 
         To run all mistakes in all cases takes many times what the answer takes. So each runs first
-        in a case or two in which the answer is wrong: one for each output that is. If it gives
-        other results for all of these outputs there, it explains none of them.
+        in a few cases in which the answer is wrong. If it never gives the same wrong results
+        there, it explains nothing.
         """
-        probe = {name: table.wrong_rows(name)[0][0] for name in wrong}
-        few = [i for i, case in enumerate(self.cases) if any(case is p for p in probe.values())]
+        probes = probes_of([table.wrong_rows(name) for name in wrong])
+        few = [i for i, case in enumerate(self.cases) if any(case is p.case for p in probes)]
         cases, expected = [self.cases[i] for i in few], [self.expected[i] for i in few]
-        tables = []
+        suspects = []
         for variant in self.exercises.tasks[self.task].of_kind("mistake"):
             try:
-                with np.errstate(all="ignore"):
-                    answer = self.exercises.variant_answer(self.task, variant.name)
-                    first = Table(cases, expected, outcomes(answer, cases))
-                    if not any(alike_in(table, first, name, probe[name]) for name in wrong):
-                        continue
-                    results = outcomes(answer, self.cases)
+                answer = self.exercises.variant_answer(self.task, variant.name)
+                first = Table(cases, expected, outcomes(answer, cases), self.without)
+                if any(agree(probe, row) for probe in probes for row in first.same_as(probe)):
+                    results = self.table(outcomes(answer, self.cases))
+                    suspects.append(Suspect(variant.message, table, results))
             except Exception:  # a mistake that shows as soon as its cell runs
                 continue
-            tables.append((variant, Table(self.cases, self.expected, results)))
-        return tables
+        return sorted((s for s in suspects if s.explains), key=lambda suspect: suspect.misses)
+
+
+def probes_of(outputs, most=5):
+    """For each output, the first of its wrong rows and the one in the middle, of a few cases."""
+    probes = [rows[0] for rows in outputs] + [rows[len(rows) // 2] for rows in outputs]
+    few = list({id(row.case): None for row in probes})[:most]
+    return [row for row in probes if id(row.case) in few]
 
 
 def judge(reference, got):
@@ -91,58 +113,32 @@ def judge(reference, got):
     if len(got) != len(cases):  # the check could not be called: one error instead
         return Verdict(task, True, [], [not_called(got)], len(cases))
     errors = [r.value for results in got for r in results if r.name == "error"]
-    if any(error["kind"] == NOT_WRITTEN and not error["message"] for error in errors):
-        return Verdict(task, False, [], [], len(cases))
-    table = Table(cases, reference.expected, got)
-    wrong = [name for name in table.names if table.is_wrong(name)]
-    right = [name for name in table.names if name not in wrong and not special(name)]
-    problems = []
-    # One that explains just what is wrong goes before one that explains a part, or more.
-    mistakes = reference.mistakes_like(table, wrong) if wrong else []
-    mistakes = sorted(mistakes, key=lambda mistake: not fits(table, wrong, *mistake))
-    for name in wrong:
-        known = (matched(table, name, *mistake) for mistake in mistakes)
-        problem = next(filter(None, known), None) or explained(table, name)
-        if problem and problem.text not in [p.text for p in problems if p.known]:
-            problems.append(problem)
-    if wrong and not problems:  # whatever happened: wrong is never right
-        problems.append(Problem(wrong[0], "is not what it should be"))
+    for error in errors:
+        if error["kind"] == NOT_WRITTEN and not error["message"]:
+            return Verdict(task, False, [], [], len(cases), reference.needs(error["line"]))
+    table = reference.table(got)
+    wrong = table.wrong()
+    problems = problems_of(table, wrong, reference.suspects(table, wrong)) if wrong else []
     # Where the answer stopped, the outputs after it have no verdict of their own.
     stopped = any(problem.name == "error" for problem in problems)
     problems.sort(key=lambda problem: problem.name != "error")
-    return Verdict(task, True, [] if stopped else right, problems, len(cases))
+    return Verdict(task, True, [] if stopped else table.right(), problems, len(cases))
 
 
-def fits(table, wrong, mistake, other):
-    """Whether a mistake makes the same outputs wrong, and all in the same way."""
-    theirs = [name for name in other.names if other.is_wrong(name)]
-    return set(theirs) == set(wrong) and all(matched(table, n, mistake, other) for n in wrong)
-
-
-def matched(table, name, mistake, other):
-    """The Problem of one output if the mistake gives the same wherever the two were run."""
-    if name not in other.rows or not other.is_wrong(name) or not alike_in(table, other, name):
-        return None
-    if name == "error":
-        if not same_stop(table, other):
-            return None
-    elif all(row[3] is MISSING for row in table.wrong_rows(name)):
-        return None  # the answer stopped before: "error" says why
-    return Problem(name, mistake.message, known=True)
-
-
-def same_stop(table, other):
-    """Whether there is evidence that two answers which raise the same do so for the same reason.
-
-    Two answers may well stop with a ValueError for two reasons. It is evidence that they stop in
-    the same cases but not in all, or that they give the same wrong numbers where they do not stop.
-    """
-    names = [name for name in table.names if not special(name)]
-    same = all(
-        alike(a[2], b[2], name, a[0].float32)
-        for name in names
-        for a, b in zip(table.answers(name), other.answers(name), strict=True)
-    )
-    stopped = {id(row[0]) for row in table.rows["error"]}
-    numbers_agree = any(row[3] is not MISSING for n in names for row in table.wrong_rows(n))
-    return same and (len(stopped) < len(table.cases) or numbers_agree)
+def problems_of(table, wrong, suspects):
+    """What is wrong with each output: the mistakes that explain it, and what they leave."""
+    found = []
+    for name in wrong:
+        left = table.wrong_rows(name)
+        for suspect in suspects:
+            rows = [row for row in left if row in suspect.explains.get(name, ())]
+            if rows and 2 * len(rows) >= len(left):  # fewer may agree by chance
+                found.append(Problem(name, suspect.message, known=True))
+                left = [row for row in left if row not in rows]
+        if left and (problem := explained(table, name, left)):
+            if len(left) < len(table.wrong_rows(name)) and not problem.known:
+                problem.text = f"in other cases, {problem.text}"
+            found.append(problem)
+    # A mistake is told once, be it about several outputs. Whatever happened: wrong is never right.
+    once = {(p.text, "" if p.known else p.name): p for p in reversed(found)}
+    return list(once.values())[::-1] or [Problem(wrong[0], "is not what it should be")]

@@ -82,8 +82,7 @@ def is_results(value):
     return isinstance(value, list) and all(
         isinstance(results, list)
         and all(
-            isinstance(r, Result) and type(r.call) is int and type(r.name) is str
-            for r in results
+            isinstance(r, Result) and type(r.call) is int and type(r.name) is str for r in results
         )
         for results in value
     )

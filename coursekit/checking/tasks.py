@@ -4,6 +4,7 @@ Answers of all kinds (the book's own, other right ones, mistakes) are kept as wh
 type into the answer cell. `ExerciseSet.answer` runs the set's cells with one of them in place.
 """
 
+import ast
 import contextlib
 import difflib
 import functools
@@ -11,12 +12,14 @@ import io
 import re
 import warnings
 from dataclasses import dataclass
+from inspect import isclass, isfunction
 from pathlib import Path
 
 import numpy as np
 
 from coursekit.checking import cases as case_module
-from coursekit.checking.cases import run
+from coursekit.checking.cases import run_all
+from coursekit.checking.contract import CLAUSES, caches_of, with_contract
 from coursekit.files import BookError
 from coursekit.source import BEGIN, END, answer_lines, read_page
 
@@ -45,8 +48,9 @@ class Task:
     level: str  # "easy", "medium" or "hard"
     adopts: str | None  # "nn.linear:Linear": what of the package the answer can stand in for
     hints: list
-    cases: object  # function of an np.random.Generator: an iterable of Case
+    cases: object  # function of an np.random.Generator: a list of Case, those of the contract too
     variants: list
+    without: dict  # clauses of the contract that it opts out of: why
 
     @property
     def set_name(self):
@@ -71,7 +75,7 @@ class ExerciseSet:
 
     def task(self, options):
         name = options["check"]
-        hints, cases, variants = [], None, []
+        hints, cases, variants, without = [], None, [], {}
         namespace = {"np": np} | {key: getattr(case_module, key) for key in FOR_CASES}
         for index, cell in enumerate(self.checks.cells):
             here, source = cell["metadata"], cell["source"]
@@ -79,6 +83,11 @@ class ExerciseSet:
                 continue
             if "hint" in here:
                 hints.append(source)
+            elif "without" in here:
+                if here["without"] not in CLAUSES or not source.strip():
+                    where, known = self.checks.where(index), ", ".join(CLAUSES)
+                    raise BookError(f"{where}: without= one of {known}, and below it the reason")
+                without[here["without"]] = source
             elif kind := next((k for k in ("mistake", "right", "reject") if k in here), None):
                 message = "" if kind != "mistake" else leading_text(source)
                 if cell["cell_type"] == "markdown":
@@ -97,9 +106,37 @@ class ExerciseSet:
             options["level"],
             options.get("adopts"),
             hints,
-            cases,
+            functools.partial(self.cases, name, cases, without),
             variants,
+            without,
         )
+
+    def cases(self, task, own_cases, without, rng):
+        """The task's own cases, and those that try the contract."""
+        given, again = list(own_cases(rng)), list(own_cases(rng))
+        answer = self.variant_answer(task)
+        caches = []
+        # Where forward is not the reader's, what it keeps has a name that others may count on.
+        own_forward = any(name.endswith("forward") for name in self.defined(task))
+        if given[0].calls[0].method == "forward" and not own_forward:
+            caches = caches_of(answer, given[0])
+        return with_contract(given, again, answer, caches, without)
+
+    @functools.cache  # noqa: B019  (a set lives as long as the process)
+    def defined(self, task):
+        """The names of what the answer to a task defines, such as "Linear.backward"."""
+        names = set()
+        for node in ast.parse(self.own_answer(task)).body:
+            homes = [
+                re.fullmatch(r"add_to_class\((\w+)\)", ast.unparse(d))
+                for d in getattr(node, "decorator_list", [])
+            ]
+            if isinstance(node, ast.FunctionDef):
+                names.add(".".join([m[1] for m in homes if m] + [node.name]))
+            elif isinstance(node, ast.ClassDef):
+                methods = [part for part in node.body if isinstance(part, ast.FunctionDef)]
+                names |= {f"{node.name}.{method.name}" for method in methods}
+        return names
 
     def own_answer(self, task):
         """The text of our own answer cell."""
@@ -171,9 +208,25 @@ def edited(source, text, where):
     return source
 
 
-def owner(answer):
-    """The class that a method was added to; anything else as it is."""
-    return getattr(answer, "__objclass__", answer)
+def owner(answer, name=None):
+    """The class that a method belongs to; anything else as it is.
+
+    The newest class of its name counts: a reader may run the cell that defines it again, or write
+    it anew in the answer cell, and another task's method may have the same name.
+
+    Args:
+        answer: a class, a function, or a method.
+        name: of the class that the task asks for, if it is known.
+    """
+    function = getattr(answer, "__func__", answer)
+    if not isfunction(function):
+        return answer
+    added_to = getattr(function, "__objclass__", None)
+    home = name or getattr(added_to, "__name__", function.__qualname__.rpartition(".")[0])
+    newest = function.__globals__.get(home)
+    if isclass(newest) and (name or function.__name__ in vars(newest)):
+        return newest
+    return added_to or answer
 
 
 def set_names(root=ROOT):
@@ -226,19 +279,4 @@ def outcomes(answer, cases, quiet=True):
         stack.enter_context(np.errstate(**as_ever))
         if quiet:
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
-        return [run_alone(answer, case) for case in cases]
-
-
-def run_alone(answer, case, tries=3):
-    """The results of an answer in a case, without what the process did besides.
-
-    Memory is counted for the whole process, and a kernel sends messages and draws figures. A case
-    makes all that it needs anew, so what the answer itself uses, it uses each time.
-    """
-    for _ in range(tries):
-        results = run(answer, case)
-        if all(result.name != "limit: memory" for result in results):
-            break
-    return results
+        return run_all(answer, cases)

@@ -98,6 +98,8 @@ class Watch:
                 hello = line.makefile("rb")
                 if hello.readline() == secret:
                     self.lines[int(hello.readline())] = line
+                else:
+                    line.close()
             server.close()
         else:
             line = socket.create_connection(world.gather(None)[0])

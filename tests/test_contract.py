@@ -1,0 +1,481 @@
+"""The contract that every answer is held to: for each clause, answers that keep all the others.
+
+Small layers and functions stand in for the answers of readers. `verdict_on_answer` runs one beside
+a right one, as a check does, on cases like those of book/checks.
+"""
+
+import inspect
+import linecache
+import re
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from answers import TASKS, WRONG
+
+from coursekit.checking import cases as case_module
+from coursekit.checking import ending
+from coursekit.checking.cases import Call, Case, Rng, layer, result_names, run, run_all
+from coursekit.checking.contract import CLAUSES, caches_of, with_contract
+from coursekit.checking.judge import Reference, judge
+from coursekit.checking.tasks import load_set, outcomes
+
+
+class Scale:
+    """y = x s; keeps x for its backward pass."""
+
+    def __init__(self, n):
+        self.s, self.ds = np.ones(n), np.zeros(n)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.s
+
+    def backward(self, dy):
+        self.ds += (dy * self.x).sum(axis=0)
+        return dy * self.s
+
+
+def scale_cases(rng):
+    for N, n in [(4, 3), (5, 2), (2, 6)]:
+        x, dy = rng.normal(size=(2, 2, N, n))
+        params = {"s": rng.normal(1, 0.5, n)}
+        yield layer(f"{N} rows", {"n": n}, params, [{"x": a} for a in x], [{"dy": a} for a in dy])
+
+
+class OwnTask:
+    """A set of one task, as a Reference wants it."""
+
+    def __init__(self, answer, without=()):
+        self.answer, self.without = answer, dict.fromkeys(without, "for a test")
+        self.tasks = {"task": self}
+
+    def variant_answer(self, task, name=None):
+        return self.answer
+
+    def of_kind(self, kind):
+        return []
+
+    def defined(self, task):
+        return set()
+
+
+def verdict_on_answer(answer, right, cases, without=(), caches=()):
+    """The verdict on an answer, held to the contract beside a right one."""
+    rng = np.random.default_rng(0)
+    whole = with_contract(list(cases(rng)), list(cases(rng)), right, caches, without)
+    return judge(Reference(OwnTask(right, without), "task", whole), outcomes(answer, whole))
+
+
+def scaled(**changes):
+    """A layer like Scale, with other methods."""
+    return type("Scale", (Scale,), changes)
+
+
+# One answer for each way of breaking a clause; all give the right numbers in the task's own cases.
+
+
+def keeps_its_cache_in_the_class(self, x):
+    type(self).x = x
+    return x * self.s
+
+
+CACHE = {}
+
+
+def keeps_its_cache_outside(self, x):
+    CACHE["x"] = x
+    return x * self.s
+
+
+def takes_its_cache_from_outside(self, dy):
+    self.ds += (dy * CACHE["x"]).sum(axis=0)
+    return dy * self.s
+
+
+def keeps_its_size_in_the_class(self, n):
+    self.s, self.ds = np.ones(n), np.zeros(n)
+    type(self).n = n
+
+
+def takes_its_size_from_the_class(self, dy):
+    self.ds += (dy * self.x).sum(axis=0)
+    return (dy * self.s)[:, : self.n]
+
+
+def spends_its_cache(self, dy):
+    self.ds += (dy * self.x).sum(axis=0)
+    del self.x
+    return dy * self.s
+
+
+def spoils_its_cache(self, dy):
+    self.ds += (dy * self.x).sum(axis=0)
+    self.x = self.x * 2
+    return dy * self.s
+
+
+def keeps_the_first_number_of_rows(self, dy):
+    self.rows = getattr(self, "rows", len(dy))
+    self.ds += (dy * self.x).sum(axis=0) * (len(dy) / self.rows)
+    return dy * self.s
+
+
+def hands_out_one_buffer(self, x):
+    self.x = x
+    if not hasattr(self, "y") or self.y.shape != x.shape:
+        self.y = np.empty(x.shape)
+    self.y[...] = x * self.s
+    return self.y
+
+
+def writes_into_what_it_was_given_before(self, dy):
+    self.ds += (dy * self.x).sum(axis=0)
+    self.x[...] = dy * self.s
+    return self.x.copy()
+
+
+def keeps_x_twice(self, x):
+    self.given, self.x = x, x.copy()
+    return x * self.s
+
+
+def clears_what_it_was_given(self, dy):
+    self.ds += (dy * self.x).sum(axis=0)
+    self.given[...] = 0
+    return dy * self.s
+
+
+def keeps_what_looks_like_a_gradient(self, dy):
+    self.ds += (dy * self.x).sum(axis=0)
+    self.dx = dy * self.s
+    return self.dx.copy()
+
+
+def warns(self, x):
+    self.x = x
+    np.log(np.zeros(1))
+    return x * self.s
+
+
+BROKEN = [
+    ("two objects", {"forward": keeps_its_cache_in_the_class}),
+    ("two objects", {"forward": keeps_its_cache_outside, "backward": takes_its_cache_from_outside}),
+    (
+        "two objects",
+        {"__init__": keeps_its_size_in_the_class, "backward": takes_its_size_from_the_class},
+    ),
+    ("backward twice", {"backward": spends_its_cache}),
+    ("backward twice", {"backward": spoils_its_cache}),
+    ("other sizes", {"backward": keeps_the_first_number_of_rows}),
+    ("earlier arrays", {"forward": hands_out_one_buffer}),
+    ("earlier arrays", {"forward": keeps_x_twice, "backward": clears_what_it_was_given}),
+    ("parameters", {"backward": keeps_what_looks_like_a_gradient}),
+    ("warnings", {"forward": warns}),
+]
+
+
+@pytest.mark.parametrize(("clause", "changes"), BROKEN)
+def test_a_layer_that_breaks_a_clause_is_rejected_for_that(clause, changes):
+    verdict = verdict_on_answer(scaled(**changes), Scale, scale_cases)
+    assert not verdict.is_right
+    if CLAUSES[clause]:
+        assert any(CLAUSES[clause] in problem.text for problem in verdict.problems)
+    # Nothing else is wrong with it: without its clause it would have passed.
+    assert verdict_on_answer(scaled(**changes), Scale, scale_cases, without=[clause]).is_right
+
+
+def test_a_layer_that_keeps_every_clause_is_right():
+    assert verdict_on_answer(Scale, Scale, scale_cases, caches=["x"]).is_right
+
+
+def test_what_our_forward_has_kept_stays_for_others_to_see():
+    answer = scaled(backward=writes_into_what_it_was_given_before)
+    assert caches_of(Scale, next(scale_cases(np.random.default_rng(0)))) == ["x"]
+    others = [clause for clause in CLAUSES if clause != "caches"]
+    verdict = verdict_on_answer(answer, Scale, scale_cases, without=others, caches=["x"])
+    assert CLAUSES["caches"] in [problem.text for problem in verdict.problems]
+    assert verdict_on_answer(answer, Scale, scale_cases, without=CLAUSES, caches=["x"]).is_right
+
+
+def test_parameters_are_named_that_a_layer_has_too_many():
+    answer = scaled(backward=keeps_what_looks_like_a_gradient)
+    [problem] = verdict_on_answer(answer, Scale, scale_cases).problems
+    assert "Module takes x for one, since dx stands beside it" in problem.text
+
+
+def test_a_warning_is_told_with_its_line():
+    source = "def f(x):\n    y = x * 0\n    return x + 0 * np.exp(1000 + y)\n"
+    answer = typed(source, "f")
+    verdict = verdict_on_answer(answer, lambda x: x * np.nan, function_cases)
+    [problem] = [problem for problem in verdict.problems if problem.name == "warning"]
+    assert problem.text == "warns of overflow encountered in exp"
+    assert problem.detail.startswith("at your line `return x + 0 * np.exp(1000 + y)`, ")
+
+
+def typed(source, name, filename="<cell 7>"):
+    """A function as a reader's cell defines it, with its lines where tracebacks look for them."""
+    namespace = {"np": np}
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    exec(compile(source, filename, "exec"), namespace)
+    return namespace[name]
+
+
+# Functions
+
+
+def function_cases(rng):
+    for n in (3, 5):
+        yield Case(f"{n} numbers", [Call({"x": rng.normal(size=n)}, returns="y")])
+
+
+def double(x):
+    return x * 2
+
+
+def test_a_function_may_keep_nothing_from_call_to_call():
+    known = {}
+
+    def remembers(x):
+        return known.setdefault(x.shape, x * 2)
+
+    verdict = verdict_on_answer(remembers, double, function_cases)
+    assert [problem.text for problem in verdict.problems] == [CLAUSES["calls in a row"]]
+    others = ["calls in a row"]
+    known.clear()
+    assert verdict_on_answer(remembers, double, function_cases, without=others).is_right
+
+
+def test_a_function_gives_away_a_new_array_each_time():
+    room = {}
+
+    def reuses(x):
+        y = room.setdefault(x.shape, np.empty(x.shape))
+        y[...] = x * 2
+        return y
+
+    verdict = verdict_on_answer(reuses, double, function_cases)
+    assert [problem.text for problem in verdict.problems] == [CLAUSES["earlier arrays"]]
+    assert verdict_on_answer(reuses, double, function_cases, without=["earlier arrays"]).is_right
+
+
+@pytest.mark.parametrize(
+    ("right", "other", "said"),
+    [
+        (lambda x: x * 2, lambda x: (x * 2).tolist(), "is a list; an array is asked for"),
+        (lambda x: x > 0, lambda x: (x > 0) * 1, "holds integers; booleans are asked for"),
+        (lambda x: x * 0, lambda x: x > 0, "holds booleans; floats are asked for"),
+        (lambda x: len(x), lambda x: float(len(x)), "is one of the floats; one of the integers is"),
+        (lambda x: [len(x)] * 2, lambda x: [1.0 * len(x)] * 2, "is one of the floats"),
+    ],
+)
+def test_numbers_are_of_the_kind_that_is_asked_for(right, other, said):
+    def cases(rng):
+        for n in (3, 4):
+            yield Case("negative numbers", [Call({"x": -1 - rng.random(n)}, returns="y")])
+
+    verdict = verdict_on_answer(other, right, cases)
+    assert verdict.problems[0].text.startswith(said)
+    assert verdict_on_answer(right, right, cases).is_right
+    assert verdict_on_answer(other, right, cases, without=["dtype"]).is_right
+
+
+def test_a_dtype_that_the_text_names_is_kept():
+    def narrow(x):
+        return (x * 2).astype(np.float32)
+
+    def cases(rng):
+        yield from (replace(case, float32=True) for case in function_cases(rng))
+
+    def exact(rng):
+        yield from (replace(case, dtypes=True) for case in cases(rng))
+
+    def wide(x):
+        return x.astype(np.float64) * 2
+
+    assert verdict_on_answer(wide, narrow, cases).is_right
+    [problem] = verdict_on_answer(wide, narrow, exact).problems
+    assert problem.text == "is float64; it should be float32"
+
+
+# Generators
+
+
+def drawing(answer, right, **options):
+    def cases(rng):
+        for seed in rng.integers(1 << 30, size=3):
+            call = Call({"rng": Rng(int(seed))}, returns="how many")
+            yield Case("three numbers", [call], **options)
+
+    return verdict_on_answer(answer, right, cases)
+
+
+def one_call(rng):
+    return len(rng.random(3))
+
+
+def three_calls(rng):
+    return len([rng.random() for _ in range(3)]) + 0 * rng.integers(5)
+
+
+def own_generator(rng):
+    return len(np.random.default_rng(1).random(3))
+
+
+def everybodys_generator(rng):
+    rng.random(3)
+    return len(np.random.rand(3))  # noqa: NPY002  (that is the mistake)
+
+
+def test_the_generator_that_is_passed_is_used():
+    assert drawing(three_calls, one_call).is_right
+    [problem] = drawing(own_generator, one_call).problems
+    assert problem.text.startswith("is not used")
+    [problem] = drawing(everybodys_generator, one_call).problems
+    assert "from np.random or random" in problem.text
+
+
+def test_where_the_text_fixes_the_draws_the_generator_is_left_as_ours_leaves_it():
+    [problem] = drawing(three_calls, one_call, order_of_draws=True).problems
+    assert problem.text.startswith("is left in another state")
+    assert drawing(one_call, one_call, order_of_draws=True).is_right
+
+
+# All tasks
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_a_task_is_held_to_every_clause_that_concerns_it(name, task):
+    about = load_set(name).tasks[task]
+    cases = about.cases(np.random.default_rng(2))
+    own = [case for case in cases if not case.clause]
+    tried = {case.clause for case in cases} - {""}
+    if own[0].new is not None:
+        assert "two objects" in tried or "two objects" in about.without
+    elif any(case.calls[0].args for case in own):
+        assert "calls in a row" in tried or "calls in a row" in about.without
+    if any(call.method == "backward" for case in own for call in case.calls):
+        assert {"backward twice", "other sizes"} <= tried | set(about.without)
+    assert len(cases) - len(own) <= 14  # a reader waits for them
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "kept"),
+    [
+        ("03_linear", "linear-backward", {"x"}),
+        ("09_layernorm", "layernorm-backward", {"r", "xhat"}),
+        ("10_attention", "attention-backward", {"q", "k", "v", "p"}),
+        ("09_layernorm", "rmsnorm", set()),  # its forward is the reader's
+    ],
+)
+def test_caches_are_those_of_a_forward_pass_of_ours(name, task, kept):
+    cases = load_set(name).tasks[task].cases(np.random.default_rng(4))
+    assert all(set(case.caches) == kept for case in cases)
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_every_name_that_a_run_gives_is_listed(name, task):
+    exercises = load_set(name)
+    cases = exercises.tasks[task].cases(np.random.default_rng(3))
+    answers = [v.name for v in exercises.tasks[task].variants if v.kind in WRONG][::3]
+    for variant in [None, *answers]:
+        results = outcomes(exercises.variant_answer(task, variant), cases)
+        for case, some in zip(cases, results, strict=True):
+            assert {result.name for result in some} <= set(result_names(case)), variant
+
+
+def test_the_trouble_that_run_can_report_is_listed_in_full():
+    """Whatever is written in `run` as a name is among those of a case that has everything."""
+    call = Call({"x": np.ones(2)}, "backward", ("y", "dx"), kwargs={"rng": Rng(0)})
+    case = Case("", [call], {}, {"W": np.ones(2)}, ("dW",), caches=("p",))
+    listed = result_names(replace(case, beside=(case,)))
+    written = inspect.getsource(case_module)
+    for literal in re.findall(r'Result\(\w+, f?"([^"]+)"', written):
+        kind = literal.split("{")[0]
+        assert any(name == kind or "{" in literal and name.startswith(kind) for name in listed), (
+            kind
+        )
+    assert {"y", "dx", "y and dx", "dW", "limit: memory", "limit: lines that run"} <= listed
+
+
+# An answer that does not come to an end
+
+ENDLESS = {
+    "while i < 3:": "def f(x):\n    i = 0\n    while i < 3:\n        x = x + 1\n    return x\n",
+    "while len(x):": (
+        "def g(x):\n    i = 0\n    while i < 50:\n        i += 1\n    return x\n"
+        "def f(x):\n    while len(x):\n        x = g(x)\n"
+    ),
+    "while True:": (
+        "def f(x):\n    while True:\n        try:\n            x = x + 1\n"
+        "        except:\n            pass\n"
+    ),
+    "for n in iter(int, 1):": "def f(x):\n    for n in iter(int, 1):\n        x = x + 1\n",
+}
+
+
+@pytest.fixture
+def short_limit(monkeypatch):
+    monkeypatch.setattr(ending, "SECONDS", 0.3)
+
+
+@pytest.mark.parametrize("line", ENDLESS)
+def test_an_answer_that_does_not_end_is_told_the_line_of_its_loop(line, short_limit):
+    answer = typed(ENDLESS[line], "f")
+    [problem] = verdict_on_answer(answer, double, function_cases).problems
+    assert problem.text == f"does not come to an end, at your line `{line}`"
+    assert problem.detail == "in the case: 3 numbers"
+
+
+def test_of_a_layer_that_does_not_end_nothing_else_is_said(short_limit):
+    def never(self, dy):
+        while True:
+            pass
+
+    [problem] = verdict_on_answer(scaled(backward=never), Scale, scale_cases).problems
+    assert problem.text.startswith("does not come to an end")
+
+
+def test_an_answer_that_reports_nothing_is_not_right():
+    cases = list(scale_cases(np.random.default_rng(0)))
+    verdict = judge(Reference(OwnTask(Scale), "task", cases), [[]] * len(cases))
+    assert not verdict.is_right
+
+
+def test_it_is_not_run_in_the_cases_that_follow(short_limit):
+    tries = []
+
+    def f(x):
+        tries.append(x)
+        while True:
+            pass
+
+    results = run_all(f, list(function_cases(np.random.default_rng(0))) * 5)
+    assert len(tries) == 1 and results[1:] == [[]] * 9
+
+
+def test_a_loop_in_another_thread_is_ended_and_computing_counts_not_waiting(short_limit):
+    def waits(x):
+        time.sleep(0.6)
+        return x * 2
+
+    found = []
+    case = next(function_cases(np.random.default_rng(0)))
+    endless = typed(ENDLESS["while i < 3:"], "f")
+    thread = threading.Thread(target=lambda: found.extend([run(endless, case), run(waits, case)]))
+    thread.start()
+    thread.join()
+    assert [[result.name for result in results] for results in found] == [["error"], ["y"]]
+
+
+def test_a_limit_that_is_not_reached_leaves_nothing_behind(short_limit):
+    case = next(function_cases(np.random.default_rng(0)))
+    threads = threading.active_count()
+    for _ in range(20):
+        assert [result.name for result in run(double, case)] == ["y"]
+    end = time.monotonic() + 30
+    while threading.active_count() > threads and time.monotonic() < end:
+        time.sleep(ending.TICK)
+    assert threading.active_count() <= threads
