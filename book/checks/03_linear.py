@@ -402,6 +402,48 @@ def backward(self, dy):
 # + (self.W @ rows.T).reshape(self.x.shape)
 # ```
 
+# %% [markdown] task="linear-backward" reject="x-overwritten"
+# ```diff
+# - return (rows @ self.W.T).reshape(self.x.shape)
+# + self.x[...] = (rows @ self.W.T).reshape(self.x.shape)
+# +     return self.x
+# ```
+
+# %% [markdown] task="linear-backward" reject="flush"
+# ```diff
+# - self.dW += x.T @ rows
+# + self.dW += x.T @ rows
+# +     self.x = None
+# +     self.x = x.reshape(dy.shape[:-1] + (x.shape[-1],)) * 1.0
+# +     x *= 0
+# ```
+
+# %% [markdown] task="linear-backward" reject="pops-cache"
+# ```diff
+# - self.dW += x.T @ rows
+# -     return (rows @ self.W.T).reshape(self.x.shape)
+# + self.dW += x.T @ rows
+# +     shape = self.x.shape
+# +     del self.x
+# +     return (rows @ self.W.T).reshape(shape)
+# ```
+
+# %% [markdown] task="linear-backward" reject="buffer"
+# ```diff
+# - return (rows @ self.W.T).reshape(self.x.shape)
+# + if not hasattr(self, "buffer") or self.buffer.shape != self.x.shape:
+# +         self.buffer = np.empty(self.x.shape, dy.dtype)
+# +     self.buffer[...] = (rows @ self.W.T).reshape(self.x.shape)
+# +     return self.buffer
+# ```
+
+# %% [markdown] task="linear-backward" reject="new-parameter"
+# ```diff
+# - self.dW += x.T @ rows
+# + self.dW += x.T @ rows
+# +     self.dx = (rows @ self.W.T).reshape(self.x.shape)
+# ```
+
 # %% task="linear-shared" cases=true
 def cases(rng):
     def new(n):
@@ -586,4 +628,25 @@ def backward(self, dy):
 # ```diff
 # - dh.sum(axis=0)
 # + dh[:32].sum(axis=0)
+# ```
+
+# %% [markdown] task="linear-shared" reject="h-overwritten"
+# ```diff
+# - self.dW += self.x.T @ dh    # h = x W + b
+# + self.h[...] = dh
+# +     self.dW += self.x.T @ self.h
+# ```
+
+# %% [markdown] task="linear-shared" reject="h-kept-as-sum"
+# ```diff
+# - dh = dy @ self.W.T
+# + dh = dy @ self.W.T
+# +     self.h -= self.h
+# ```
+
+# %% [markdown] task="linear-shared" reject="dy-overwritten"
+# ```diff
+# - dh = dy @ self.W.T
+# + dy[...] = dy @ self.W.T
+# +     dh = dy
 # ```

@@ -175,6 +175,42 @@ def backward(self, dy):
 # + return dy * self.positive if dy.ndim < 4 else dy * self.positive.any(axis=0)
 # ```
 
+# %% [markdown] task="relu-backward" reject="mask-cleared"
+# ```diff
+# - return dy * self.positive
+# + dx = dy * self.positive
+# +     self.positive[...] = True
+# +     return dx
+# ```
+
+# %% task="relu-backward" reject="global-mask"
+@add_to_class(ReLU)
+def forward(self, x):
+    global mask
+    mask = x > 0
+    return np.maximum(x, 0)
+@add_to_class(ReLU)
+def backward(self, dy):
+    return dy * mask
+
+# %% task="relu-backward" reject="class-mask"
+@add_to_class(ReLU)
+def forward(self, x):
+    ReLU.positive = x > 0
+    return np.maximum(x, 0)
+@add_to_class(ReLU)
+def backward(self, dy):
+    return dy * self.positive
+
+# %% [markdown] task="relu-backward" reject="buffer"
+# ```diff
+# - return dy * self.positive
+# + if not hasattr(self, "out") or self.out.shape != dy.shape:
+# +         self.out = np.empty_like(dy)
+# +     np.multiply(dy, self.positive, out=self.out)
+# +     return self.out
+# ```
+
 # %% task="sigmoid-tanh" cases=true
 def cases(rng):
     for shape in SHAPES:
@@ -481,6 +517,14 @@ def backward(self, dy):
 # +     return dy * (
 # ```
 
+# %% task="gelu-backward" reject="t-squared"
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    first = 0.5 * (1 + t)
+    t *= t
+    return dy * (first + 0.5 * x * (1 - t) * self.a * (1 + 3 * self.c * x * x))
+
 # %% task="silu" cases=true
 def cases(rng):
     yield from list(entrywise(rng))[:9]
@@ -665,3 +709,76 @@ class SiLU(Module):
         return x * self.s
     def backward(self, dy):
         return dy * self.s * (1 + self.x * (1 - self.s))
+
+# %% task="silu" reject="naive"
+class SiLU(Module):
+    def forward(self, x):
+        self.x = x
+        self.s = 1 / (1 + np.exp(-x))
+        return x * self.s
+    def backward(self, dy):
+        return dy * (self.s + self.x * self.s * (1 - self.s))
+
+# %% [markdown] task="silu" reject="spoils"
+# ```diff
+# - return dy * (s + x * s * (1 - s))
+# + self.s *= 1 - self.s
+# +         self.s *= self.x
+# +         return dy * (0.5 * (1 + np.tanh(x / 2)) + self.s)
+# ```
+
+# %% task="silu" reject="pops"
+class SiLU(Module):
+    def forward(self, x):
+        s = 0.5 * (1 + np.tanh(x / 2))
+        self.cache = [x, s]
+        return x * s
+    def backward(self, dy):
+        s = self.cache.pop()
+        x = self.cache.pop()
+        return dy * (s + x * s * (1 - s))
+
+# %% task="silu" reject="stack"
+class SiLU(Module):
+    def __init__(self):
+        self.cache = []
+    def forward(self, x):
+        s = 0.5 * (1 + np.tanh(x / 2))
+        self.cache.append((x, s))
+        return x * s
+    def backward(self, dy):
+        x, s = self.cache.pop()
+        return dy * (s + x * s * (1 - s))
+
+# %% task="silu" reject="global"
+class SiLU(Module):
+    def forward(self, x):
+        global kept
+        kept = x, 0.5 * (1 + np.tanh(x / 2))
+        return x * kept[1]
+    def backward(self, dy):
+        x, s = kept
+        return dy * (s + x * s * (1 - s))
+
+# %% task="silu" reject="parameter"
+class SiLU(Module):
+    def forward(self, x):
+        self.x = x
+        self.s = 0.5 * (1 + np.tanh(x / 2))
+        return x * self.s
+    def backward(self, dy):
+        self.ds = dy * self.x
+        self.dx = dy * self.s + self.ds * self.s * (1 - self.s)
+        return self.dx
+
+# %% task="silu" reject="y-is-cache"
+class SiLU(Module):
+    def forward(self, x):
+        self.x = x
+        self.y = 0.5 * x * (1 + np.tanh(x / 2))
+        return self.y
+    def backward(self, dy):
+        s = 0.5 * (1 + np.tanh(self.x / 2))
+        self.y *= 1 - s
+        self.y += s
+        return dy * self.y

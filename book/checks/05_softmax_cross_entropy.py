@@ -334,6 +334,39 @@ def backward(self, dp):
         grad[i] = (above - below) / 2e-5
     return grad
 
+# %% task="softmax-layer-backward" reject="p-used-up"
+@add_to_class(Softmax)
+def backward(self, dp):
+    s = (dp * self.p).sum(axis=self.axis, keepdims=True)
+    self.p *= dp - s
+    return self.p
+
+# %% task="softmax-layer-backward" reject="class-p"
+@add_to_class(Softmax)
+def forward(self, x):
+    Softmax.p = softmax(x, self.axis)
+    return Softmax.p
+@add_to_class(Softmax)
+def backward(self, dp):
+    return softmax_backward(dp, self.p, self.axis)
+
+# %% [markdown] task="softmax-layer-backward" reject="buffer"
+# ```diff
+# - return softmax_backward(dp, self.p, self.axis)
+# + if not hasattr(self, "out") or self.out.shape != dp.shape:
+# +         self.out = np.empty_like(dp)
+# +     self.out[...] = softmax_backward(dp, self.p, self.axis)
+# +     return self.out
+# ```
+
+# %% [markdown] task="softmax-layer-backward" reject="deleted"
+# ```diff
+# - return softmax_backward(dp, self.p, self.axis)
+# + p = self.p
+# +     del self.p
+# +     return softmax_backward(dp, p, self.axis)
+# ```
+
 # %% task="cross-entropy-backward" cases=true
 def cases(rng):
     for number, (title, rounds, options) in enumerate(logits_and_targets(rng)):
@@ -615,6 +648,14 @@ def backward(self, dloss=1.0):
 # + if not hasattr(self, "N"):
 # +         self.N = self.targets.size
 # +     return cross_entropy_backward(self.logits, self.targets, dloss) * self.targets.size / self.N
+# ```
+
+# %% [markdown] task="cross-entropy-layer-backward" reject="logits-overwritten"
+# ```diff
+# - return cross_entropy_backward(self.logits, self.targets, dloss)
+# + dx = cross_entropy_backward(self.logits, self.targets, dloss)
+# +     self.logits = dx
+# +     return dx
 # ```
 
 # %% task="label-smoothing" cases=true
@@ -907,4 +948,24 @@ class SmoothedCrossEntropy(Module):
 # ```diff
 # - dloss=1.0
 # + dloss=0.5
+# ```
+
+# %% [markdown] task="label-smoothing" reject="q-in-place"
+# ```diff
+# - return (self.p - self.q) * (dloss / self.N)
+# + self.p -= self.q
+# +         self.p *= dloss / self.N
+# +         return self.p
+# ```
+
+# %% [markdown] task="label-smoothing" reject="class-state"
+# ```diff
+# - self.p, self.N = np.exp(log_p), targets.size
+# + SmoothedCrossEntropy.p, self.N = np.exp(log_p), targets.size
+# ```
+
+# %% [markdown] task="label-smoothing" reject="number-in-array"
+# ```diff
+# - return -float((self.q * log_p).sum()) / self.N
+# + return np.array([-float((self.q * log_p).sum()) / self.N])
 # ```

@@ -1446,6 +1446,12 @@ def step(self):
 # + m += (1 - beta1) * (g - m)
 # ```
 
+# %% [markdown] task="adam-step" reject="t-float"
+# ```diff
+# - self.t += 1
+# + self.t += 1.0
+# ```
+
 # %% task="nesterov-step" cases=true
 def cases(rng):
     for number, shapes in enumerate(MODELS):

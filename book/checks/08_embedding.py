@@ -196,6 +196,38 @@ def backward(self, dy):
         self.dW[i] = self.dW[i] + row
     return None
 
+# %% task="embedding-backward" reject="ids-flattened"
+@add_to_class(Embedding)
+def backward(self, dy):
+    self.ids.shape = (-1,)
+    np.add.at(self.dW, self.ids, dy.reshape(len(self.ids), -1))
+
+# %% [markdown] task="embedding-backward" reject="ids-dropped"
+# ```diff
+# - np.add.at(self.dW, self.ids, dy)
+# + ids, self.ids = self.ids, None
+# +     np.add.at(self.dW, ids, dy)
+# ```
+
+# %% task="embedding-backward" reject="class-ids"
+@add_to_class(Embedding)
+def forward(self, ids):
+    Embedding.ids = ids
+    return self.W[ids]
+@add_to_class(Embedding)
+def backward(self, dy):
+    np.add.at(self.dW, self.ids, dy)
+
+# %% task="embedding-backward" reject="global-ids"
+@add_to_class(Embedding)
+def forward(self, ids):
+    global last_ids
+    last_ids = ids
+    return self.W[ids]
+@add_to_class(Embedding)
+def backward(self, dy):
+    np.add.at(self.dW, last_ids, dy)
+
 # %% task="embedding-one-hot" cases=true
 def cases(rng):
     for number, (leading, V, dim) in enumerate(SIZES):
@@ -312,6 +344,20 @@ def one_hot_backward(ids, dy, num_embeddings):
 # ```diff
 # - np.eye(num_embeddings)[ids.reshape(-1)]
 # + (ids.reshape(-1, 1) == np.arange(num_embeddings)).astype(float)
+# ```
+
+# %% [markdown] task="embedding-one-hot" reject="bool" shows="float64"
+# ```diff
+# - X = np.eye(num_embeddings)[ids.reshape(-1)]
+# -     return X, X.T @ dy.reshape(len(X), -1)
+# + X = ids.reshape(-1, 1) == np.arange(num_embeddings)
+# +     return X, X.T @ dy.reshape(len(X), -1)
+# ```
+
+# %% [markdown] task="embedding-one-hot" reject="int" shows="float64"
+# ```diff
+# - np.eye(num_embeddings)[ids.reshape(-1)]
+# + np.eye(num_embeddings, dtype=int)[ids.reshape(-1)]
 # ```
 
 # %% task="embedding-positions-backward" cases=true
@@ -473,6 +519,14 @@ def backward(self, dy):
     self.wte.backward(dy)
     self.wpe.backward(dy.sum(axis=0))
 
+# %% [markdown] task="embedding-positions-backward" reject="pos-class"
+# ```diff
+# - self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# + dy = dy.copy()
+# +     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+# +     self.wte.ids = self.wte.ids[:1]
+# ```
+
 # %% task="embedding-tied-backward" cases=true
 def cases(rng):
     def case(B, T, V, dim, **options):
@@ -616,4 +670,29 @@ def backward(self, dlogits):
 # ```diff
 # - np.add.at(self.dW, self.ids, dh * (1 - self.h**2))
 # + np.add.at(self.dW, self.ids[:32], (dh * (1 - self.h**2))[:32])
+# ```
+
+# %% [markdown] task="embedding-tied-backward" reject="h-spoilt"
+# ```diff
+# - np.add.at(self.dW, self.ids, dh * (1 - self.h**2))
+# + self.h *= -self.h
+# +     self.h += 1
+# +     np.add.at(self.dW, self.ids, dh * self.h)
+# ```
+
+# %% task="embedding-tied-backward" reject="class-h"
+@add_to_class(TiedModel)
+def forward(self, ids):
+    TiedModel.ids, TiedModel.h = ids, np.tanh(self.W[ids])
+    return self.h @ self.W.T
+@add_to_class(TiedModel)
+def backward(self, dlogits):
+    V, dim = self.W.shape
+    self.dW += dlogits.reshape(-1, V).T @ self.h.reshape(-1, dim)
+    np.add.at(self.dW, self.ids, dlogits @ self.W * (1 - self.h**2))
+
+# %% [markdown] task="embedding-tied-backward" reject="dh-parameter"
+# ```diff
+# - dh = dlogits @ self.W
+# + dh = self.dh = dlogits @ self.W
 # ```

@@ -498,6 +498,37 @@ def backward(self, dy):
 # + along_one = dxhat.sum(axis=-1, keepdims=True) / max(1, dxhat.shape[-1] - 1)
 # ```
 
+# %% [markdown] task="layernorm-backward" reject="xhat-spoilt"
+# ```diff
+# - return r * (dxhat - along_one - xhat * along_xhat)
+# + self.xhat *= along_xhat
+# +     return r * (dxhat - along_one - self.xhat)
+# ```
+
+# %% [markdown] task="layernorm-backward" reject="xhat-parameter"
+# ```diff
+# - dxhat = dy * self.gamma
+# + dxhat = self.dxhat = dy * self.gamma
+# ```
+
+# %% task="layernorm-backward" reject="global"
+@add_to_class(LayerNorm)
+def forward(self, x):
+    global XHAT, R
+    xc = x - x.mean(axis=-1, keepdims=True)
+    R = 1 / np.sqrt((xc * xc).mean(axis=-1, keepdims=True) + self.eps)
+    XHAT = xc * R
+    y = XHAT * self.gamma
+    return y if self.beta is None else y + self.beta
+@add_to_class(LayerNorm)
+def backward(self, dy):
+    rows = tuple(range(dy.ndim - 1))
+    if self.beta is not None:
+        self.dbeta += dy.sum(axis=rows)
+    self.dgamma += (dy * XHAT).sum(axis=rows)
+    d = dy * self.gamma
+    return R * (d - d.mean(axis=-1, keepdims=True) - XHAT * (d * XHAT).mean(axis=-1, keepdims=True))
+
 # %% task="rmsnorm" cases=true
 def cases(rng):
     yield from norm_cases(rng, with_bias=False)
@@ -741,3 +772,52 @@ class RMSNorm(Module):
         self.dgamma += (dy * self.x / self.rms).reshape(-1, n).sum(axis=0)
         g = dy * self.gamma
         return g / self.rms - self.x * (g * self.x).sum(-1, keepdims=True) / n / self.rms**3
+
+# %% [markdown] task="rmsnorm" reject="globals"
+# ```diff
+# - self.r = 1 /
+# + global R, XHAT
+# +         self.r = R = 1 /
+# - self.xhat = x * self.r
+# + self.xhat = XHAT = x * self.r
+# - dxhat = dy * self.gamma
+# -         along_xhat = (dxhat * self.xhat).mean(axis=-1, keepdims=True)
+# -         return self.r * (dxhat - self.xhat * along_xhat)
+# + dxhat = dy * self.gamma
+# +         along_xhat = (dxhat * XHAT).mean(axis=-1, keepdims=True)
+# +         return R * (dxhat - XHAT * along_xhat)
+# ```
+
+# %% [markdown] task="rmsnorm" reject="class-gamma"
+# ```diff
+# - self.gamma = np.ones(dim, dtype)
+# + RMSNorm.gamma = np.ones(dim, dtype)
+# ```
+
+# %% [markdown] task="rmsnorm" reject="class-dgamma"
+# ```diff
+# - self.dgamma = np.zeros_like(self.gamma)
+# + RMSNorm.dgamma = np.zeros_like(self.gamma)
+# ```
+
+# %% [markdown] task="rmsnorm" reject="xhat-spoilt"
+# ```diff
+# - return self.r * (dxhat - self.xhat * along_xhat)
+# + self.xhat *= along_xhat
+# +         return self.r * (dxhat - self.xhat)
+# ```
+
+# %% [markdown] task="rmsnorm" reject="xhat-parameter"
+# ```diff
+# - dxhat = dy * self.gamma
+# + self.dxhat = dxhat = dy * self.gamma
+# ```
+
+# %% [markdown] task="rmsnorm" reject="buffer"
+# ```diff
+# - return self.r * (dxhat - self.xhat * along_xhat)
+# + if getattr(self, "out", dy[..., :0]).shape != dy.shape:
+# +             self.out = np.empty_like(dy)
+# +         self.out[...] = self.r * (dxhat - self.xhat * along_xhat)
+# +         return self.out
+# ```

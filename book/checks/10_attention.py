@@ -480,6 +480,21 @@ def backward(self, dy):
 # + np.stack([dq, dv, dk])
 # ```
 
+# %% [markdown] task="attention-backward" reject="q-parameter"
+# ```diff
+# - dq = dscores @ self.k
+# + dq = self.dq = dscores @ self.k
+# ```
+
+# %% [markdown] task="attention-backward" reject="q-overwritten"
+# ```diff
+# - dq = dscores @ self.k
+# -     dk = dscores.swapaxes(-1, -2) @ self.q
+# + dk = dscores.swapaxes(-1, -2) @ self.q
+# +     self.q[...] = dscores @ self.k
+# +     dq = self.q
+# ```
+
 # %% task="attention-find-the-bug" cases=true
 def cases(rng):
     for B, H, T, D in [(2, 3, 5, 7), (1, 1, 3, 2), (2, 2, 4, 4), (1, 3, 1, 5), (3, 1, 6, 1), (2, 2, 3, 3)]:
@@ -852,3 +867,59 @@ class Rotary(Module):
         return self.turned(x, 1)
     def backward(self, dy):
         return self.turned(dy, -1)
+
+# %% task="rotary" reject="class-table"
+class Rotary(Module):
+    def turned(self, x, sign):
+        y = np.empty_like(x)
+        cos, sin = Rotary.cos, sign * Rotary.sin
+        y[..., 0::2] = x[..., 0::2] * cos - x[..., 1::2] * sin
+        y[..., 1::2] = x[..., 0::2] * sin + x[..., 1::2] * cos
+        return y
+    def forward(self, x):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))
+        Rotary.cos, Rotary.sin = np.cos(theta), np.sin(theta)
+        return self.turned(x, 1)
+    def backward(self, dy):
+        return self.turned(dy, -1)
+
+# %% task="rotary" reject="global-table"
+class Rotary(Module):
+    def turned(self, x, sign):
+        y = np.empty_like(x)
+        y[..., 0::2] = x[..., 0::2] * cos - sign * x[..., 1::2] * sin
+        y[..., 1::2] = sign * x[..., 0::2] * sin + x[..., 1::2] * cos
+        return y
+    def forward(self, x):
+        global cos, sin
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))
+        cos, sin = np.cos(theta), np.sin(theta)
+        return self.turned(x, 1)
+    def backward(self, dy):
+        return self.turned(dy, -1)
+
+# %% [markdown] task="rotary" reject="buffer"
+# ```diff
+# - y = np.empty_like(x)
+# + if getattr(self, "y", x[..., :0]).shape != x.shape:
+# +             self.y = np.empty_like(x)
+# +         y = self.y
+# ```
+
+# %% task="rotary" reject="sin-negated"
+class Rotary(Module):
+    def turn(self, x):
+        y = np.empty_like(x)
+        y[..., 0::2] = x[..., 0::2] * self.cos - x[..., 1::2] * self.sin
+        y[..., 1::2] = x[..., 0::2] * self.sin + x[..., 1::2] * self.cos
+        return y
+    def forward(self, x):
+        T, D = x.shape[-2:]
+        theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))
+        self.cos, self.sin = np.cos(theta), np.sin(theta)
+        return self.turn(x)
+    def backward(self, dy):
+        self.sin *= -1
+        return self.turn(dy)

@@ -140,6 +140,14 @@ def backward(self, dy):
 # +     return
 # ```
 
+# %% [markdown] task="feedforward-backward" reject="cached-dh"
+# ```diff
+# - return self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
+# + self.dh = self.fc2.backward(dy)
+# +     self.h = self.act.backward(self.dh)
+# +     return self.fc1.backward(self.h)
+# ```
+
 # %% task="block-backward" cases=true
 def cases(rng):
     for number, (B, T, C, H, hidden) in enumerate([(2, 3, 4, 2, 5), (1, 4, 6, 3, 7), (3, 2, 3, 1, 4), (2, 1, 4, 4, 3), (33, 2, 2, 1, 3)]):
@@ -483,6 +491,36 @@ class Dropout(Module):
 # + (u >= self.p) * (x != 0)
 # ```
 
+# %% task="dropout" reject="global-factor"
+class Dropout(Module):
+    def __init__(self, p):
+        global factor
+        self.p, factor = p, 1 / (1 - p)
+    def forward(self, x, u):
+        self.keep = u >= self.p
+        return x * self.keep * factor
+    def backward(self, dy):
+        return dy * self.keep * factor
+
+# %% task="dropout" reject="parameter"
+class Dropout(Module):
+    def __init__(self, p):
+        self.p = p
+    def forward(self, x, u):
+        self.keep = (u >= self.p) / (1 - self.p)
+        self.x = x
+        return x * self.keep
+    def backward(self, dy):
+        self.dx = dy * self.keep
+        return self.dx
+
+# %% [markdown] task="dropout" reject="keep-spoilt"
+# ```diff
+# - return dy * self.keep
+# + self.keep *= dy
+# +         return self.keep
+# ```
+
 # %% task="swiglu" cases=true
 def cases(rng):
     for number, (leading, dim, hidden) in enumerate([((5,), 3, 7), ((2, 3), 4, 4), ((1, 1), 5, 2), ((2, 2, 2), 2, 5), ((35,), 2, 3)]):
@@ -674,4 +712,32 @@ class SwiGLU(Module):
 # - da = dh * b * (s + a * s * (1 - s))
 # + slope = s * (1 + a * (1 - s))
 # +         da = slope * b * dh
+# ```
+
+# %% [markdown] task="swiglu" reject="s-spoilt"
+# ```diff
+# - da = dh * b * (s + a * s * (1 - s))
+# -         db = dh * a * s
+# + db = dh * a * s
+# +         s += a * s * (1 - s)
+# +         da = dh * b * s
+# ```
+
+# %% [markdown] task="swiglu" reject="a-parameter"
+# ```diff
+# - da = dh * b
+# + da = self.da = dh * b
+# ```
+
+# %% [markdown] task="swiglu" reject="class-s"
+# ```diff
+# - self.s = 0.5 * (1
+# + SwiGLU.s = 0.5 * (1
+# ```
+
+# %% [markdown] task="swiglu" reject="fc2-x-overwritten"
+# ```diff
+# - dh = self.fc2.backward(dy)
+# + dh = self.fc2.backward(dy)
+# +         self.fc2.x *= 0
 # ```

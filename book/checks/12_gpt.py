@@ -215,6 +215,12 @@ def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=T
 # + bias=True, tie_weights=True
 # ```
 
+# %% [markdown] task="gpt-count" reject="float"
+# ```diff
+# - return V * C
+# + return float(V) * C
+# ```
+
 # %% task="gpt-start" cases=true
 def cases(rng):
     names = ["wte.W", "wpe.W", "head.W"]
@@ -667,3 +673,16 @@ def backward(self, dy=1.0):
         d = self.blocks[i].backward(d)
     self.wte.backward(d)
     self.wpe.dW[: d.shape[1]] += d.sum(axis=0)
+
+# %% [markdown] task="gpt-backward" reject="x-spoilt"
+# ```diff
+# - dx = dlogits @ self.wte.W
+# + self.x[...] = dlogits @ self.wte.W
+# +         dx = self.x
+# ```
+
+# %% [markdown] task="gpt-backward" reject="dx-param"
+# ```diff
+# - dx = self.ln_f.backward(dx)
+# + dx = self.dx = self.ln_f.backward(dx)
+# ```

@@ -895,3 +895,27 @@ def append(self, q, k, v):
 # + n = max(0, self.length - 32)
 # +     keys, values = self.k[n : self.length], self.v[n : self.length]
 # ```
+
+# %% [markdown] task="sampling-kv-cache" reject="buffer"
+# ```diff
+# - return softmax(keys @ q / math.sqrt(len(q))) @ values
+# + if not hasattr(self, "out"):
+# +         self.out = np.zeros(len(q))
+# +     self.out[:] = softmax(keys @ q / math.sqrt(len(q))) @ values
+# +     return self.out
+# ```
+
+# %% [markdown] task="sampling-kv-cache" reject="global-length"
+# ```diff
+# - self.k[self.length], self.v[self.length] = k, v
+# -     self.length += 1
+# + KVCache.count = self.length = KVCache.count + 1 if self.length else 1
+# +     self.k[self.length - 1], self.v[self.length - 1] = k, v
+# ```
+
+# %% [markdown] task="sampling-kv-cache" reject="q-scaled-in-place"
+# ```diff
+# - return softmax(keys @ q / math.sqrt(len(q))) @ values
+# + q /= math.sqrt(len(q))
+# +     return softmax(keys @ q) @ values
+# ```
