@@ -26,19 +26,7 @@ from coursekit.__main__ import main
 from coursekit.checking import check as checking
 from coursekit.checking import check_notebook, kernel, progress, wire
 from coursekit.checking import checked as checked_module
-from coursekit.checking.cases import (
-    Call,
-    Case,
-    Model,
-    Result,
-    Rng,
-    described,
-    frozen,
-    layer,
-    named,
-    reader_wrote,
-    run,
-)
+from coursekit.checking.cases import Call, Case, Model, Result, Rng, layer
 from coursekit.checking.check import CheckError, verdict_on
 from coursekit.checking.checked import Checked, Finding
 from coursekit.checking.comparing import Table, close
@@ -47,7 +35,10 @@ from coursekit.checking.definitions import only_definitions, reaches_others
 from coursekit.checking.judge import problems_of
 from coursekit.checking.kernel import tried_again
 from coursekit.checking.record import INPUTS, OUTPUTS, ask
+from coursekit.checking.running import named, run
 from coursekit.checking.tasks import find_task, load_set, outcomes
+from coursekit.checking.values import frozen
+from coursekit.checking.whose import described, reader_wrote
 from coursekit.files import BookError
 
 SET, TASK = "03_linear", "linear-backward"

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from coursekit.checking import wire
-from coursekit.checking.cases import Case, Result, result_names, run
+from coursekit.checking.cases import Case, Result, result_names
 from coursekit.checking.record import Frames, frames
+from coursekit.checking.running import run
 from coursekit.checking.tasks import load_set, set_names
 
 

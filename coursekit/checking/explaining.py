@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coursekit.checking.cases import Case, NotAMethod
+from coursekit.checking.cases import Case
 from coursekit.checking.comparing import MISSING, close, numbers, other_kind
 from coursekit.checking.contract import CLAUSES, clause_of
 from coursekit.checking.covered import OwnVersion
 from coursekit.checking.ending import Endless
 from coursekit.checking.patterns import pattern
+from coursekit.checking.running import NotAMethod
 
 
 @dataclass

@@ -15,8 +15,8 @@ from unittest import mock
 import numpy as np
 
 import coursekit
-from coursekit.checking.cases import described
 from coursekit.checking.definitions import python
+from coursekit.checking.whose import described
 from coursekit.source import answer_lines
 
 # Cell magics whose text is not Python.

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from coursekit.checking import cases as case_module
-from coursekit.checking.cases import run_all
 from coursekit.checking.contract import CLAUSES, caches_of, with_contract
+from coursekit.checking.running import run_all
 from coursekit.files import BookError
 from coursekit.source import BEGIN, END, answer_lines, read_page
 

@@ -30,9 +30,10 @@ def main(job):
 
 def run_cells(cells, pipe):
     """Run the cells as a notebook does, each even if one before it failed."""
-    from coursekit.checking.cases import Result, described
+    from coursekit.checking.cases import Result
     from coursekit.checking.meter import guard
     from coursekit.checking.record import send
+    from coursekit.checking.whose import described
     from coursekit.grading.shell import new_shell
 
     shell = new_shell()
