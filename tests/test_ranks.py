@@ -117,10 +117,11 @@ def test_a_rank_that_is_lost_is_named_once_and_ends_the_others(watches, capsys):
     assert line.endswith(") was lost; there is no checkpoint yet") and " on " in line
 
 
-def test_when_rank_0_is_lost_rank_1_says_so_and_rank_2_says_nothing(watches, capsys):
-    office, found = watches(3)
+@pytest.mark.parametrize("size", [2, 3])
+def test_when_rank_0_is_lost_rank_1_says_so_and_no_other(watches, capsys, size):
+    office, found = watches(size)
     cut(found[0])
-    assert office.all_ended(3)
+    assert office.all_ended(size)
     [line] = [line for line in told(capsys) if "rank 0" in line]  # and what rank 0 says itself
     assert line.startswith("numpygpt train: rank 0 (process ")
 
@@ -153,12 +154,20 @@ def test_ranks_that_are_done_may_go(watches, capsys):
     assert office.ends == {} and told(capsys) == []
 
 
-def test_a_rank_whose_rank_0_is_gone_while_it_complains_still_ends(watches, capsys):
-    office, found = watches(2)
-    found[1].lines[0].shutdown(socket.SHUT_WR)  # what it says no longer goes out
-    threading.Thread(target=found[1].fail, args=("train.bin is missing", 3), daemon=True).start()
-    assert office.all_ended(2)
-    assert office.ends[1] in (2, 3)  # as rank 0 or its own complaint is the first to end it
+def test_a_complaint_that_nobody_hears_ends_its_rank_all_the_same(monkeypatch, capsys):
+    monkeypatch.setattr(ranks.os, "_exit", lambda code: boom(Ended(code)))
+    monkeypatch.setattr(ranks.time, "sleep", lambda seconds: None)
+    watch = lone_watch(1, socket.socket())  # a line that leads nowhere
+    with pytest.raises(Ended) as end:
+        watch.fail("train.bin is missing", 3)
+    assert end.value.code == 3 and told(capsys) == ["numpygpt train: train.bin is missing"]
+    hang_up([watch])
+
+
+def lone_watch(rank, line):
+    watch = object.__new__(Watch)
+    watch.rank, watch.lines, watch.ending = rank, {0: line}, threading.Lock()
+    return watch
 
 
 def test_a_stranger_takes_no_ranks_place(monkeypatch):
@@ -331,8 +340,7 @@ def test_alone_there_is_one_rank_and_silence_says_nothing(capsys):
 def test_a_complaint_is_one_line_of_json():
     """What rank 0 reads with readline must end where the complaint does."""
     line, other = socket.socketpair()
-    watch = object.__new__(Watch)
-    watch.rank, watch.lines = 1, {0: line}
+    watch = lone_watch(1, line)
     threading.Thread(target=watch.fail, args=("two\nlines", 4), daemon=True).start()
     said = other.makefile("rb").readline()
     assert json.loads(said) == {"message": "two\nlines", "code": 4}

@@ -89,7 +89,7 @@ def cases(rng):
 # +         a[...] = kept
 # ```
 
-# %% [markdown] task="gradients-numeric" mistake="first-axis"
+# %% [markdown] task="gradients-numeric" mistake="first-axis" shows="of any shape"
 # goes along the first axis only
 # ```diff
 # - for index in np.ndindex(a.shape):
@@ -143,7 +143,7 @@ def numeric_gradient(f, a, eps=1e-5):
 # + 2 * eps
 # ```
 
-# %% [markdown] task="gradients-numeric" mistake="copy"
+# %% [markdown] task="gradients-numeric" mistake="copy" shows="change one entry of `a` in place"
 # is zero: f reads `a` itself, and what is moved here is something else, such as a copy
 # ```diff
 # - kept = a[index]
@@ -203,7 +203,7 @@ def numeric_gradient(f, a, eps=1e-5):
         a[i] = kept
     return grad / 2 / eps
 
-# %% task="gradients-numeric" reject="nearly-back"
+# %% task="gradients-numeric" reject="nearly-back" shows="put it back, exactly as it was"
 def numeric_gradient(f, a, eps=1e-5):
     grad = np.zeros_like(a)
     for index in np.ndindex(a.shape):

@@ -37,7 +37,7 @@ def cases(rng):
 # go through the layers from last to first, hand each the gradient so far, and keep what it
 # returns.
 
-# %% [markdown] task="module-sequential" mistake="in-order"
+# %% [markdown] task="module-sequential" mistake="in-order" shows="runs the layers in order"
 # goes through the layers from first to last: the way back is the other way
 # ```diff
 # - reversed(self.layers)
@@ -157,6 +157,15 @@ def backward(self, dy):
         dy = layer.backward(dy)
     return dy
 
+# %% task="module-sequential" reject="none-if-empty" shows="A Sequential without layers returns what it got"
+@add_to_class(Sequential)
+def backward(self, dy):
+    if not self.layers:
+        return None
+    for layer in reversed(self.layers):
+        dy = layer.backward(dy)
+    return dy
+
 # %% task="module-residual" cases=true
 def cases(rng):
     yield from stacks(rng, [1, 2, 3, 4])
@@ -171,7 +180,7 @@ def cases(rng):
 # forward: x plus what the layer makes of it. Backward: dy plus what the layer's backward pass
 # makes of it.
 
-# %% [markdown] task="module-residual" mistake="no-way-around"
+# %% [markdown] task="module-residual" mistake="no-way-around" shows="`x` is used twice"
 # lacks the straight way: x is a term of y
 # ```diff
 # - return dy + self.layer
@@ -249,7 +258,7 @@ def cases(rng):
 # + return sum([self.layer.backward(dy), dy])
 # ```
 
-# %% [markdown] task="module-residual" reject="dy-in-place"
+# %% [markdown] task="module-residual" reject="dy-in-place" shows="`dy` must not be changed"
 # ```diff
 # - return dy + self.layer.backward(dy)
 # + dy += self.layer.backward(dy)
@@ -448,7 +457,7 @@ class Product(Module):
 # + others = self.results[1 - i] if i < 2 else self.results[0]
 # ```
 
-# %% [markdown] task="module-product" reject="divides" shows="so do not divide"
+# %% [markdown] task="module-product" reject="divides" shows="A result may be 0 somewhere, so do not divide"
 # ```diff
 # - self.results = [layer(x) for layer in self.layers]
 # -         return np.prod(self.results, axis=0)
@@ -598,7 +607,7 @@ def cases(rng):
 # + found[name]
 # ```
 
-# %% [markdown] task="module-params" mistake="shared-twice"
+# %% [markdown] task="module-params" mistake="shared-twice" shows="An array that is met twice is listed once"
 # lists an array that stands in two places twice
 # ```diff
 # - if not any(value is other for other in once.values()):
@@ -698,7 +707,7 @@ def params(module, prefix=""):
 # + for i, part in enumerate(value[:2]):
 # ```
 
-# %% [markdown] task="module-params" reject="equal-are-same" shows="An array that is met twice"
+# %% [markdown] task="module-params" reject="equal-are-same" shows="two arrays that happen to hold equal numbers are two"
 # ```diff
 # - any(value is other for other in once.values())
 # + any(np.array_equal(value, other) for other in once.values())
@@ -710,7 +719,7 @@ def params(module, prefix=""):
 # + for i, part in enumerate(value[:10]):
 # ```
 
-# %% [markdown] task="module-params" reject="own-first" shows="in the order in which attributes"
+# %% [markdown] task="module-params" reject="own-first" shows="Names come in the order in which attributes were set"
 # ```diff
 # - for name, value in vars(module).items():
 # + for name, value in sorted(vars(module).items(), key=lambda item: not isinstance(item[1], np.ndarray)):
@@ -722,7 +731,7 @@ def params(module, prefix=""):
 # + if f"d{name}" in vars(module):
 # ```
 
-# %% [markdown] task="module-params" reject="first-entry-decides"
+# %% [markdown] task="module-params" reject="first-entry-decides" shows="A list may hold other things, too"
 # ```diff
 # - elif isinstance(value, list):
 # + elif isinstance(value, list) and value and isinstance(value[0], Module):
@@ -756,3 +765,9 @@ def params(module, prefix="", found={}):
                 if isinstance(part, Module):
                     params(part, f"{prefix}{name}.{i}.", found)
     return dict(found)
+
+# %% [markdown] task="module-params" reject="copies" shows="Return the arrays themselves, no copies"
+# ```diff
+# - found[prefix + name] = value
+# + found[prefix + name] = value.copy()
+# ```

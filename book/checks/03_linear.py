@@ -82,7 +82,7 @@ def forward(self, x):
     y = x @ self.W.T.reshape(self.W.shape)
     return y if self.b is None else y + self.b
 
-# %% task="linear-forward" mistake="flattened"
+# %% task="linear-forward" mistake="flattened" shows="`x` may have any number of axes"
 # y has lost the leading axes of x: (B, T, n_in) becomes (B, T, n_out), not (B·T, n_out)
 @add_to_class(Linear)
 def forward(self, x):
@@ -90,7 +90,7 @@ def forward(self, x):
     y = x.reshape(-1, x.shape[-1]) @ self.W
     return y if self.b is None else y + self.b
 
-# %% task="linear-forward" mistake="bias-required"
+# %% task="linear-forward" mistake="bias-required" shows="`self.b` is `None` for a layer without bias"
 # a layer without bias has self.b = None: add b only if it is there
 @add_to_class(Linear)
 def forward(self, x):
@@ -332,7 +332,7 @@ def backward(self, dy):
         np.add(self.db, dy.sum(axis=tuple(range(dy.ndim - 1))), out=self.db)
     return np.dot(dy, self.W.T)
 
-# %% [markdown] task="linear-backward" reject="new-array"
+# %% [markdown] task="linear-backward" reject="new-array" shows="to `self.db`, in place"
 # ```diff
 # -         self.db += rows.sum(axis=0)
 # -     self.dW += x.T @ rows
@@ -533,7 +533,7 @@ def backward(self, dy):
     self.db += dy.sum(axis=0) + dh.sum(axis=0)
     return dh @ self.W.T
 
-# %% task="linear-shared" mistake="overwritten"
+# %% task="linear-shared" mistake="overwritten" shows="add to `self.dW` and `self.db` in place"
 # the second += has become an =: what the other use of the weights gave is lost
 @add_to_class(Twice)
 def backward(self, dy):

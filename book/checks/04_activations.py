@@ -285,7 +285,7 @@ def both(dy, y, dt, t):
 def both(dy, y, dt, t):
     return dy * (y - y**2), dt - dt * t**2
 
-# %% task="sigmoid-tanh" reject="through-x" shows="no way leads back"
+# %% task="sigmoid-tanh" reject="through-x" shows="rounding makes `y` exactly 0 or 1, and `t` exactly -1 or 1: no way leads back"
 def both(dy, y, dt, t):
     x, z = np.log(y / (1 - y)), np.arctanh(t)
     return dy * np.exp(-x) / (1 + np.exp(-x)) ** 2, dt / np.cosh(z) ** 2
@@ -495,7 +495,7 @@ def backward(self, dy):
     x, h = self.x.astype(float), 1e-5
     return dy * (f(x + h) - f(x - h)) / (2 * h)
 
-# %% [markdown] task="gelu-backward" reject="exp-tanh"
+# %% [markdown] task="gelu-backward" reject="exp-tanh" shows="Entries of any size must come out right"
 # ```diff
 # - x, t = self.x, self.t
 # + x = self.x
@@ -693,7 +693,7 @@ class SiLU(Module):
         s = self.y / self.x
         return dy * (s + self.y * (1 - s))
 
-# %% [markdown] task="silu" reject="clip-500"
+# %% [markdown] task="silu" reject="clip-500" shows="Scores of -1000 and of 1000 must come out right"
 # ```diff
 # - self.s = 0.5 * (1 + np.tanh(x / 2))
 # + x = self.x = np.clip(x, -500, 500)
@@ -710,7 +710,7 @@ class SiLU(Module):
     def backward(self, dy):
         return dy * self.s * (1 + self.x * (1 - self.s))
 
-# %% task="silu" reject="naive"
+# %% task="silu" reject="naive" shows="without a warning of an overflow"
 class SiLU(Module):
     def forward(self, x):
         self.x = x
@@ -719,7 +719,7 @@ class SiLU(Module):
     def backward(self, dy):
         return dy * (self.s + self.x * self.s * (1 - self.s))
 
-# %% [markdown] task="silu" reject="spoils"
+# %% [markdown] task="silu" reject="spoils" shows="`backward` may not change what `forward` has kept"
 # ```diff
 # - return dy * (s + x * s * (1 - s))
 # + self.s *= 1 - self.s
@@ -727,7 +727,7 @@ class SiLU(Module):
 # +         return dy * (0.5 * (1 + np.tanh(x / 2)) + self.s)
 # ```
 
-# %% task="silu" reject="pops"
+# %% task="silu" reject="pops" shows="it may be called twice"
 class SiLU(Module):
     def forward(self, x):
         s = 0.5 * (1 + np.tanh(x / 2))

@@ -156,7 +156,7 @@ def softmax_backward(dp, p, axis=-1):
     s = (dp * p).sum(axis=axis)
     return p * (dp - (s if p.ndim == 2 and p.shape[0] == p.shape[1] else np.expand_dims(s, axis)))[...]
 
-# %% task="softmax-backward" reject="jacobian-by-rows" shows="not even that of one row"
+# %% task="softmax-backward" reject="jacobian-by-rows" shows="not even that of one row: the check does not leave memory for it"
 def softmax_backward(dp, p, axis=-1):
     dx = np.zeros_like(p)
     P, D, X = (np.moveaxis(a, axis, -1) for a in (p, dp, dx))
@@ -232,7 +232,7 @@ def cases(rng):
 # %% [markdown] task="softmax-layer-backward" hint=3
 # return what your softmax_backward gives for dp, self.p and self.axis.
 
-# %% [markdown] task="softmax-layer-backward" mistake="axis-forgotten"
+# %% [markdown] task="softmax-layer-backward" mistake="axis-forgotten" shows="which need not be the last"
 # it is for the last axis: pass self.axis on
 # ```diff
 # -     return softmax_backward(dp, self.p, self.axis)
@@ -293,7 +293,7 @@ def cases(rng):
 def backward(self, dp):
     return self.p * (dp - np.sum(dp * self.p, axis=self.axis, keepdims=True))
 
-# %% task="softmax-layer-backward" right="keywords"
+# %% task="softmax-layer-backward" right="keywords" shows="You may use your `softmax_backward`"
 @add_to_class(Softmax)
 def backward(self, dp):
     return softmax_backward(dp=dp, p=self.p, axis=self.axis)
@@ -425,7 +425,7 @@ def cross_entropy_backward(logits, targets, dloss=1.0):
 def cross_entropy_backward(logits, targets, dloss=1.0):
     return (logits - np.eye(logits.shape[-1])[targets]) * dloss / targets.size
 
-# %% task="cross-entropy-backward" mistake="overflow"
+# %% task="cross-entropy-backward" mistake="overflow" shows="Logits of 1000 must come out right"
 # it is nan for huge logits: exp(1000) overflows, so the largest must be subtracted first
 def cross_entropy_backward(logits, targets, dloss=1.0):
     e = np.exp(logits)
@@ -532,6 +532,12 @@ def cross_entropy_backward(logits, targets, dloss=1.0):
 def cross_entropy_backward(logits, targets, dloss=1.0):
     hot = np.arange(logits.shape[-1]) == targets[..., None]
     return (np.exp(log_softmax(logits)) - hot) * dloss / np.prod(targets.shape)
+
+# %% [markdown] task="cross-entropy-backward" reject="default-2" shows="dloss=1.0"
+# ```diff
+# - dloss=1.0
+# + dloss=2.0
+# ```
 
 # %% task="cross-entropy-layer-backward" cases=true
 def cases(rng):

@@ -156,7 +156,7 @@ def step(self):
 # +         p += self.lr * v
 # ```
 
-# %% [markdown] task="sgd-step" mistake="not-in-place"
+# %% [markdown] task="sgd-step" mistake="not-in-place" shows="Parameters change in place"
 # it never moves: change every parameter in place; `p = p - ...` makes a new array that nobody else
 # sees
 # ```diff
@@ -214,14 +214,14 @@ def step(self):
 # +         setattr(self.model, name, p - self.lr * v)
 # ```
 
-# %% [markdown] task="sgd-step" reject="clears-the-gradient"
+# %% [markdown] task="sgd-step" reject="clears-the-gradient" shows="gradients stay as they are"
 # ```diff
 # -         p -= self.lr * v
 # +         p -= self.lr * v
 # +     self.zero_grad()
 # ```
 
-# %% [markdown] task="sgd-step" reject="first-rate"
+# %% [markdown] task="sgd-step" reject="first-rate" shows="A schedule may change `self.lr` between two steps"
 # ```diff
 # - def step(self):
 # + def step(self):
@@ -544,7 +544,7 @@ def lr_at(self, step):
         lr = self.min_lr
     return lr
 
-# %% [markdown] task="lr-warmup-cosine" mistake="one-more-of-warmup"
+# %% [markdown] task="lr-warmup-cosine" mistake="one-more-of-warmup" shows="`warmup_steps` may be 0"
 # update warmup_steps still counts as warm-up, and goes above base_lr: the cosine begins there
 # ```diff
 # -     """Return the rate of update number `step`, counted from 0."""
@@ -755,7 +755,7 @@ def clip_grad_norm(model, max_norm):
             g *= max_norm / (norm + 1e-6)
     return norm
 
-# %% task="clip-grad-norm" reject="not-in-place"
+# %% task="clip-grad-norm" reject="not-in-place" shows="multiply all gradients, in place"
 def clip_grad_norm(model, max_norm):
     grads = model.grads().values()
     norm = math.sqrt(sum(float((g**2).sum()) for g in grads))
@@ -764,7 +764,7 @@ def clip_grad_norm(model, max_norm):
             g = g * max_norm / (norm + 1e-6)
     return norm
 
-# %% [markdown] task="clip-grad-norm" mistake="inf-times-zero"
+# %% [markdown] task="clip-grad-norm" mistake="inf-times-zero" shows="leave all gradients as they are"
 # an infinite or nan norm reaches the factor: no factor mends such a gradient, so leave it as it is
 # ```diff
 # -     norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
@@ -877,13 +877,13 @@ def clip_grad_norm(model, max_norm):
             g[...] = k * (max_norm / (norm + 1e-6))
     return norm
 
-# %% [markdown] task="clip-grad-norm" reject="at-least" shows="If the norm is not larger"
+# %% [markdown] task="clip-grad-norm" reject="at-least" shows="If the norm is not larger (it may be equal"
 # ```diff
 # - if max_norm < norm < math.inf:
 # + if max_norm <= norm < math.inf:
 # ```
 
-# %% [markdown] task="clip-grad-norm" reject="scale-below-one" shows="If the norm is not larger"
+# %% [markdown] task="clip-grad-norm" reject="scale-below-one" shows="If the norm is not larger (it may be equal"
 # ```diff
 # - if max_norm < norm < math.inf:
 # -         scale = max_norm / (norm + 1e-6)
@@ -910,6 +910,17 @@ def clip_grad_norm(model, max_norm):
 # +         for g in grads:
 # +             g[...] = g * (max_norm / (norm + 1e-6))
 # +     return norm
+# ```
+
+# %% [markdown] task="clip-grad-norm" reject="infinite-max" shows="`max_norm` may be `inf`"
+# ```diff
+# - if max_norm < norm < math.inf:
+# -         scale = max_norm / (norm + 1e-6)
+# -         for g in grads:
+# -             g *= scale
+# + if math.isfinite(norm):
+# +         for g in grads:
+# +             g *= min(1.0, (max_norm - 1e-6 * max_norm / (norm + 1e-6)) / max(norm, 1e-12)) if norm > max_norm else max_norm / max_norm
 # ```
 
 # %% task="adam-step" cases=true
@@ -1059,7 +1070,7 @@ def step(self):
 # +         v_hat = v
 # ```
 
-# %% [markdown] task="adam-step" mistake="corrected-in-place"
+# %% [markdown] task="adam-step" mistake="corrected-in-place" shows="hold `m` and `v` themselves, not `m̂` and `v̂`"
 # it holds the corrected mean: keep m and v as they are, and put m̂ and v̂ into new arrays
 # ```diff
 # -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
@@ -1287,7 +1298,7 @@ def step(self):
 # +         p = p - self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
 # ```
 
-# %% [markdown] task="adam-step" mistake="not-kept"
+# %% [markdown] task="adam-step" mistake="not-kept" shows="so they must be right after the step"
 # it stays as it was: write the new m and v into self.m[name] and self.v[name], for every parameter
 # ```diff
 # -         m *= beta1
@@ -1618,7 +1629,7 @@ def step(self):
         p -= self.lr * g
         p -= self.lr * self.momentum * v
 
-# %% [markdown] task="nesterov-step" reject="fixed-momentum"
+# %% [markdown] task="nesterov-step" reject="fixed-momentum" shows="without momentum the step is that of plain SGD"
 # ```diff
 # -         u = self.momentum * v + g    # one further update; v itself stays
 # -         p -= self.lr * u

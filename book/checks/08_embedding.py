@@ -513,7 +513,7 @@ def backward(self, dy):
 # +     self.wpe.dW = self.wpe.dW + dW
 # ```
 
-# %% task="embedding-positions-backward" right="own-backwards"
+# %% task="embedding-positions-backward" right="own-backwards" shows="You may call task 1's `backward`"
 @add_to_class(TokensAndPositions)
 def backward(self, dy):
     self.wte.backward(dy)

@@ -373,7 +373,7 @@ def cases(rng):
 # + rows = 0
 # ```
 
-# %% [markdown] task="layernorm-backward" mistake="two-axes"
+# %% [markdown] task="layernorm-backward" mistake="two-axes" shows="which may have any number of leading axes"
 # it sums over axes 0 and 1, as if x always had three: it has any number of leading axes, or none
 # ```diff
 # - rows = tuple(range(dy.ndim - 1))
@@ -387,7 +387,7 @@ def cases(rng):
 # + rows = -1
 # ```
 
-# %% task="layernorm-backward" right="long-way"
+# %% task="layernorm-backward" right="long-way" shows="The long way and the closed form are equally right"
 @add_to_class(LayerNorm)
 def backward(self, dy):
     dim, rows = dy.shape[-1], tuple(range(dy.ndim - 1))
@@ -696,13 +696,13 @@ class RMSNorm(Module):
 # + + 1e-5)
 # ```
 
-# %% [markdown] task="rmsnorm" reject="zeros" shows="starts"
+# %% [markdown] task="rmsnorm" reject="zeros"
 # ```diff
 # - np.ones(dim, dtype)
 # + np.zeros(dim, dtype)
 # ```
 
-# %% [markdown] task="rmsnorm" reject="default-eps"
+# %% [markdown] task="rmsnorm" reject="default-eps" shows="eps=1e-5"
 # ```diff
 # - eps=1e-5
 # + eps=1e-6

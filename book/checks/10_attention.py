@@ -545,7 +545,7 @@ def cases(rng):
 # + dk = dscores.swapaxes(-1, -2) @ q / scale
 # ```
 
-# %% [markdown] task="attention-find-the-bug" mistake="dq-broken"
+# %% [markdown] task="attention-find-the-bug" mistake="dq-broken" shows="One line of the backward pass is wrong, and one only"
 # it was right before: only one line is wrong
 # ```diff
 # - dq = dscores @ k
@@ -739,7 +739,7 @@ class Rotary(Module):
     def backward(self, dy):
         return self.flat(self.pairs(dy) * self.turn(dy).conj())
 
-# %% task="rotary" right="matrices"
+# %% task="rotary" right="matrices" shows="What both have in common may go into `turned(x, sign)`; if you do without it, leave it as it is"
 class Rotary(Module):
     def matrix(self, T, D):
         R = np.zeros((T, D, D))

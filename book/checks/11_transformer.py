@@ -178,7 +178,7 @@ def cases(rng):
 # dx₁ is dy plus what ln2 gives for what ffn gives for dy; dx is dx₁ plus what ln1 gives for what
 # attn gives for dx₁.
 
-# %% [markdown] task="block-backward" mistake="no-first-residual"
+# %% [markdown] task="block-backward" mistake="no-first-residual" shows="Where `x` was used twice, two gradients add up"
 # it has lost the straight path around attention: x is a term of x₁
 # ```diff
 # - return dx1 + self.ln1
@@ -353,7 +353,7 @@ def cases(rng):
 # + return dy * (self.keep > 0)
 # ```
 
-# %% [markdown] task="dropout" mistake="no-scale"
+# %% [markdown] task="dropout" mistake="no-scale" shows="so that the mean stays as it is"
 # it lacks the factor 1/(1 - p): the mean would shrink
 # ```diff
 # -  / (1 - self.p)
@@ -388,7 +388,7 @@ def cases(rng):
 # + return dy.copy()
 # ```
 
-# %% [markdown] task="dropout" mistake="strictly"
+# %% [markdown] task="dropout" mistake="strictly" shows="an entry stays if its `u` is at least `p`"
 # it drops an entry whose u is exactly p: it stays if u is at least p
 # ```diff
 # - (u >= self.p)
@@ -519,6 +519,12 @@ class Dropout(Module):
 # - return dy * self.keep
 # + self.keep *= dy
 # +         return self.keep
+# ```
+
+# %% [markdown] task="dropout" reject="p-zero-cut" shows="With `p = 0`, nothing happens"
+# ```diff
+# - self.keep = (u >= self.p) / (1 - self.p)
+# + self.keep = (u >= self.p) / (1 - self.p) if self.p else np.zeros_like(u)
 # ```
 
 # %% task="swiglu" cases=true

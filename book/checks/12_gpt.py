@@ -54,7 +54,7 @@ def cases(rng):
 # +
 # ```
 
-# %% [markdown] task="gpt-count" mistake="tied-counted"
+# %% [markdown] task="gpt-count" mistake="tied-counted" shows=["it is the token table and adds nothing", "shared ones counted once"]
 # a tied head is counted: it is the token table, whose numbers are there already
 # ```diff
 # - (0 if tie_weights else C * V)
@@ -103,7 +103,7 @@ def cases(rng):
 # + C * 3 * C
 # ```
 
-# %% [markdown] task="gpt-count" mistake="beta-always"
+# %% [markdown] task="gpt-count" mistake="beta-always" shows="without, LayerNorms keep their γ alone"
 # a LayerNorm without bias has gains only
 # ```diff
 # - norm = C + C * bias
@@ -151,7 +151,7 @@ def cases(rng):
 # + 12 * C * C
 # ```
 
-# %% [markdown] task="gpt-count" mistake="head-bias"
+# %% [markdown] task="gpt-count" mistake="head-bias" shows="a C × V matrix that never has a bias"
 # the head has no bias
 # ```diff
 # - C * V)
@@ -558,7 +558,7 @@ def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dlo
 # + if False:
 # ```
 
-# %% [markdown] task="gpt-backward" mistake="always-tied"
+# %% [markdown] task="gpt-backward" mistake="always-tied" shows="with tied weights it is None"
 # a head of its own is skipped: where self.head is there, its backward pass does the work
 # ```diff
 # - if self.head is None:

@@ -28,7 +28,7 @@ def cases(rng):
 # sort the set of characters; number them; look up each character of text; join the characters of
 # ids.
 
-# %% [markdown] task="tokenizers-chars" mistake="first-seen"
+# %% [markdown] task="tokenizers-chars" mistake="first-seen" shows="in the order of their code points"
 # is in the order in which characters appear: sort them
 # ```diff
 # - sorted(set(training_text))
@@ -170,14 +170,14 @@ def cases(rng):
 # + [*kept[: max_size - 1], "<unk>"]
 # ```
 
-# %% [markdown] task="tokenizers-words" mistake="one-too-many"
+# %% [markdown] task="tokenizers-words" mistake="one-too-many" shows="at most `max_size` entries"
 # has one entry too many: <unk> counts
 # ```diff
 # - ["<unk>", *kept][:max_size]
 # + ["<unk>", *kept[:max_size]]
 # ```
 
-# %% [markdown] task="tokenizers-words" mistake="more-than"
+# %% [markdown] task="tokenizers-words" mistake="more-than" shows="the words that occur at least `min_freq` times"
 # leaves out words that occur exactly min_freq times: at least that often is enough
 # ```diff
 # - >= min_freq

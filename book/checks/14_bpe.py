@@ -81,7 +81,7 @@ def by_hand():
 def by_hand():
     return [("a", "b"), ("ab", "ab"), ("ab", "c")], "abab abc abc c"
 
-# %% task="bpe-by-hand" mistake="overlap-merged"
+# %% task="bpe-by-hand" mistake="overlap-merged" shows="which has the pair `aa` twice"
 # merges a pair that occurs once: after the second merge, count anew
 def by_hand():
     return [("a", "b"), ("ab", "ab"), ("abab", "ab")], ["ababab", "c", "ab", "c", "c"]
@@ -142,7 +142,7 @@ def cases(rng):
 # with a place i: if ids[i] and ids[i + 1] are the pair, append new_id and move on by two, else
 # append ids[i] and move on by one. Mind the last id.
 
-# %% [markdown] task="bpe-merge" mistake="overlapping"
+# %% [markdown] task="bpe-merge" mistake="overlapping" shows="occurs twice, but only the first can be merged"
 # uses an id twice: in 0 0 0, the middle one belongs to the first pair
 # ```diff
 # - i += 2
@@ -245,7 +245,7 @@ def merge_pair(ids, pair, new_id):
         i += 1
     return ids
 
-# %% task="bpe-merge" reject="changes-ids"
+# %% task="bpe-merge" reject="changes-ids" shows="`ids` stays as it is"
 def merge_pair(ids, pair, new_id):
     i = 0
     while i < len(ids) - 1:
@@ -282,7 +282,7 @@ def merge_pair(ids, pair, new_id):
 # + i + 1 < len(ids) and ids[i] is pair[0] and ids[i + 1] is pair[1]
 # ```
 
-# %% [markdown] task="bpe-merge" reject="same-list"
+# %% [markdown] task="bpe-merge" reject="same-list" shows="Return a new list"
 # ```diff
 # - merged, i = [], 0
 # + if pair[0] not in ids:
@@ -359,7 +359,7 @@ def cases(rng):
 # + (-pairs[pair], pair[::-1])
 # ```
 
-# %% [markdown] task="bpe-train" mistake="never-stops"
+# %% [markdown] task="bpe-train" mistake="never-stops" shows="stop when no pair occurs twice"
 # goes on with pairs that occur once: a merge that saves nothing is not learnt
 # ```diff
 # - max(pairs.values()) < 2
@@ -411,7 +411,7 @@ def cases(rng):
 # -         words = [merge_pair(ids, best, new_id) for ids in words]
 # ```
 
-# %% task="bpe-train" right="sorted"
+# %% task="bpe-train" right="sorted" shows="You may use your `merge_pair`"
 def learn_merges(words, counts, n_merges, first_id):
     words, merges = [list(w) for w in words], []
     while len(merges) < n_merges:
@@ -450,7 +450,7 @@ def learn_merges(words, counts, n_merges, first_id):
     rest = [merge_pair(ids, best, first_id) for ids in words]
     return [best] + learn_merges(rest, counts, n_merges - 1, first_id + 1)
 
-# %% [markdown] task="bpe-train" reject="words-changed"
+# %% [markdown] task="bpe-train" reject="words-changed" shows="`words` stays as it is"
 # ```diff
 # -         words = [merge_pair(ids, best, new_id) for ids in words]
 # +         words[:] = [merge_pair(ids, best, new_id) for ids in words]
@@ -468,10 +468,16 @@ def learn_merges(words, counts, n_merges, first_id):
 # + (-pairs[pair], str(pair))
 # ```
 
-# %% [markdown] task="bpe-train" reject="n-merges-total"
+# %% [markdown] task="bpe-train" reject="n-merges-total" shows="Learn at most `n_merges` merges"
 # ```diff
 # - range(first_id, first_id + n_merges)
 # + range(first_id, max(first_id + 1, first_id + n_merges))
+# ```
+
+# %% [markdown] task="bpe-train" reject="rising" shows="in the order learnt"
+# ```diff
+# - return merges
+# + return sorted(merges)
 # ```
 
 # %% task="bpe-encode" cases=true
@@ -504,14 +510,14 @@ def cases(rng):
 # while some pair of neighbours has a rank: take the one of the lowest rank, and merge it wherever
 # it stands.
 
-# %% [markdown] task="bpe-encode" mistake="leftmost"
+# %% [markdown] task="bpe-encode" mistake="leftmost" shows="and not the leftmost one"
 # merges the leftmost pair that is known: the one learnt first goes first, wherever it stands
 # ```diff
 # - min(known, key=rank.get)
 # + known[0]
 # ```
 
-# %% [markdown] task="bpe-encode" mistake="learnt-last"
+# %% [markdown] task="bpe-encode" mistake="learnt-last" shows="a list of pairs in the order learnt"
 # merges the pair that was learnt last
 # ```diff
 # - min(known, key=rank.get)
@@ -593,7 +599,7 @@ def encode(ids, merges, first_id):
 # + first_id)
 # ```
 
-# %% task="bpe-encode" right="in-order"
+# %% task="bpe-encode" right="in-order" shows="You may use your `merge_pair`"
 def encode(ids, merges, first_id):
     ids = list(ids)
     for k, pair in enumerate(merges):
@@ -643,7 +649,7 @@ def encode(ids, merges, first_id):
 # + enumerate(merges[:10])
 # ```
 
-# %% [markdown] task="bpe-encode" reject="same-list-returned"
+# %% [markdown] task="bpe-encode" reject="same-list-returned" shows="Return the new list"
 # ```diff
 # - ids = list(ids)
 # + original, ids = ids, list(ids)
@@ -659,6 +665,17 @@ def encode(ids, merges, first_id):
     for k, (a, b) in enumerate(merges):
         text = text.replace(f"{a} {b}", str(first_id + k))
     return [int(i) for i in text.split()]
+
+# %% [markdown] task="bpe-encode" reject="changes-ids" shows="`ids` stays as it is"
+# ```diff
+# - ids = list(ids)
+# + ids.append(0)
+# +     ids.pop()
+# +     ids.sort(key=lambda i: 0)
+# +     ids[:] = list(ids)
+# +     if len(ids) > 25:
+# +         ids[:] = merge_pair(ids, merges[0], first_id) if merges else ids
+# ```
 
 # %% task="bpe-decode" cases=true
 def cases(rng):
@@ -686,7 +703,7 @@ def cases(rng):
 # %% [markdown] task="bpe-decode" hint=3
 # extend the list merge by merge; join the bytes of all ids; decode once, with errors="replace".
 
-# %% [markdown] task="bpe-decode" mistake="token-by-token"
+# %% [markdown] task="bpe-decode" mistake="token-by-token" shows="A token may end in the middle of a character, so join bytes first and decode once"
 # decodes token by token: a token may end in the middle of a character
 # ```diff
 # - b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace")

@@ -69,7 +69,7 @@ def cases(rng):
 # + (starts[:, None] + np.arange(block_size + 1)).astype(np.int64)
 # ```
 
-# %% [markdown] task="data-windows" mistake="own-dtype"
+# %% [markdown] task="data-windows" mistake="own-dtype" shows="y (B, T), int64"
 # are those of the tokens: int64 is asked for
 # ```diff
 # - .astype(np.int64)
@@ -111,7 +111,7 @@ def windows(tokens, starts, block_size):
 # +     return both[:, :-1], y
 # ```
 
-# %% [markdown] task="data-windows" reject="int32"
+# %% [markdown] task="data-windows" reject="int32" shows="Both are int64, whatever the dtype of `tokens`"
 # ```diff
 # - np.int64
 # + np.int32
@@ -156,14 +156,14 @@ def cases(rng):
 # %% [markdown] task="data-starts" hint=3
 # starts run from 0 to n_tokens - block_size - 1; rng.integers(high) leaves high itself out.
 
-# %% [markdown] task="data-starts" mistake="one-too-far"
+# %% [markdown] task="data-starts" mistake="one-too-far" shows="must lie in the `n_tokens` tokens"
 # is one too large: the target of its last token lies outside
 # ```diff
 # - n_tokens - block_size,
 # + n_tokens - block_size + 1,
 # ```
 
-# %% [markdown] task="data-starts" mistake="last-left-out"
+# %% [markdown] task="data-starts" mistake="last-left-out" shows="each place where one fits must be possible, the last one, too"
 # is one too small: the last place where a window fits is never drawn
 # ```diff
 # - n_tokens - block_size,
@@ -351,14 +351,14 @@ def cases(rng):
 # + if not len(ids) or ids.max() < 1 << 16
 # ```
 
-# %% [markdown] task="data-dtype" mistake="no-check"
+# %% [markdown] task="data-dtype" mistake="no-check" shows="or None if one is not in the vocabulary"
 # has wrapped around: check the range before you narrow
 # ```diff
 # -     if len(ids) and not (ids.min() >= 0 and ids.max() < vocab_size):
 # -         return None
 # ```
 
-# %% [markdown] task="data-dtype" mistake="negative-missed"
+# %% [markdown] task="data-dtype" mistake="negative-missed" shows="If an id is negative, or is not below `vocab_size`, return None"
 # lets a negative id through
 # ```diff
 # - ids.min() >= 0 and
@@ -372,7 +372,7 @@ def cases(rng):
 # + ids.max() <= vocab_size
 # ```
 
-# %% [markdown] task="data-dtype" mistake="always-32"
+# %% [markdown] task="data-dtype" mistake="always-32" shows="as an array of `uint16` if every id of a vocabulary of `vocab_size` fits into it, else of `uint32`"
 # is uint32 always: a file of characters would be twice as large
 # ```diff
 # - np.uint16 if vocab_size <= 1 << 16 else np.uint32
@@ -411,7 +411,7 @@ def narrowed(ids, vocab_size):
 # +         ids = ids.clip(0, vocab_size - 1)
 # ```
 
-# %% [markdown] task="data-dtype" reject="signed"
+# %% [markdown] task="data-dtype" reject="signed" shows="Return ids as uint16 or uint32"
 # ```diff
 # - np.uint16 if
 # + np.int16 if vocab_size <= 1 << 15 else np.uint16 if
@@ -449,14 +449,14 @@ def cases(rng):
 # %% [markdown] task="data-cut" hint=3
 # step through range(0, N - 1, T); x ends at most at N - 1, and y is the slice one later.
 
-# %% [markdown] task="data-cut" mistake="drops-rest"
+# %% [markdown] task="data-cut" mistake="drops-rest" shows="leaves out nothing"
 # leaves out the last, shorter window
 # ```diff
 # - range(0, len(tokens) - 1, block_size)
 # + range(0, len(tokens) - block_size, block_size)
 # ```
 
-# %% [markdown] task="data-cut" mistake="target-lost"
+# %% [markdown] task="data-cut" mistake="target-lost" shows="is the target of exactly one position"
 # loses the target at the end of each window: the next window's first token is this one's last
 # target
 # ```diff
@@ -464,7 +464,7 @@ def cases(rng):
 # + tokens[start : end - 1], tokens[start + 1 : end]
 # ```
 
-# %% [markdown] task="data-cut" mistake="overlapping"
+# %% [markdown] task="data-cut" mistake="overlapping" shows="windows do not overlap"
 # has windows that overlap: each target is to be counted once
 # ```diff
 # - range(0, len(tokens) - 1, block_size)
@@ -520,7 +520,7 @@ def cut(tokens, block_size):
         start += block_size
     return pairs
 
-# %% [markdown] task="data-cut" reject="padded"
+# %% [markdown] task="data-cut" reject="padded" shows="The last one may be shorter"
 # ```diff
 # - pairs.append((tokens[start:end], tokens[start + 1 : end + 1]))
 # + pairs.append((np.resize(tokens[start:end], block_size), np.resize(tokens[start + 1 : end + 1], block_size)))

@@ -50,7 +50,7 @@ def cases(rng):
 # +     norm = clip_grad_norm(model, max_norm)
 # ```
 
-# %% [markdown] task="training-step" mistake="not-clipped"
+# %% [markdown] task="training-step" mistake="not-clipped" shows="clip them so that their norm is at most `max_norm`"
 # is not clipped
 # ```diff
 # - norm = clip_grad_norm(model, max_norm)
@@ -231,7 +231,7 @@ def cases(rng):
 # + share = 1.0
 # ```
 
-# %% [markdown] task="training-accumulate" mistake="equal-shares"
+# %% [markdown] task="training-accumulate" mistake="equal-shares" shows="These need not be of equal size"
 # gives every part the same weight: a part of one row counts less than a part of five
 # ```diff
 # - share = len(y) / total
@@ -580,7 +580,7 @@ def cases(rng):
 # -         self.momentum[...] = state["momentum"]
 # ```
 
-# %% [markdown] task="training-resume" mistake="no-rng"
+# %% [markdown] task="training-resume" mistake="no-rng" shows="the run must go on as if it had never stopped"
 # goes on with other batches: the generator has a state, too
 # ```diff
 # -         self.rng.bit_generator.state = state["rng"]
@@ -592,7 +592,7 @@ def cases(rng):
 # -         self.steps = state["steps"]
 # ```
 
-# %% [markdown] task="training-resume" mistake="views"
+# %% [markdown] task="training-resume" mistake="views" shows="What `state()` returned may not change when the run goes on"
 # has changed with the run that went on: keep copies
 # ```diff
 # - "w": self.w.copy()

@@ -335,7 +335,7 @@ def top_k(p, k):
     kept /= kept.sum(axis=-1, keepdims=True)
     return kept
 
-# %% [markdown] task="sampling-top-k" reject="p-changed"
+# %% [markdown] task="sampling-top-k" reject="p-changed" shows="`p` itself stays as it is"
 # ```diff
 # - kept = np.zeros_like(p)
 # + p[p < np.sort(p, axis=-1)[:, ::-1][:, min(k, p.shape[-1]) - 1][:, None]] = 0
@@ -400,14 +400,14 @@ def cases(rng):
 # sort in falling order; cumulative sum minus the entry itself is the mass before it; keep where
 # that is less than `mass`; put the rest back where it came from; divide by the row's sum.
 
-# %% [markdown] task="sampling-top-p" mistake="including-itself"
+# %% [markdown] task="sampling-top-p" mistake="including-itself" shows="a token stays if all that are likelier than it have less"
 # leaves out the token that reaches the mass: what counts is the mass of the likelier ones
 # ```diff
 # - np.cumsum(ranked, axis=-1) - ranked
 # + np.cumsum(ranked, axis=-1)
 # ```
 
-# %% [markdown] task="sampling-top-p" mistake="sum-at-most-mass"
+# %% [markdown] task="sampling-top-p" mistake="sum-at-most-mass" shows="So the likeliest always stays"
 # keeps tokens while the sum is at most the mass: the one that reaches it stays, too, and the
 # likeliest always
 # ```diff
@@ -541,6 +541,13 @@ def top_p(p, mass):
 # ```diff
 # - before < mass
 # + before[:1] < mass
+# ```
+
+# %% [markdown] task="sampling-top-p" reject="p-sorted" shows="`p` itself stays as it is"
+# ```diff
+# - kept = np.zeros_like(p)
+# + p.sort(axis=-1)
+# +     kept = np.zeros_like(p)
 # ```
 
 # %% task="sampling-draw" cases=true
@@ -678,7 +685,7 @@ def draw(p, u):
         ids.append(i)
     return np.array(ids)
 
-# %% task="sampling-draw" reject="searchsorted-left"
+# %% task="sampling-draw" reject="searchsorted-left" shows="A token of probability 0 is never drawn"
 def draw(p, u):
     return np.array([np.searchsorted(np.cumsum(row), x) for row, x in zip(p, u)])
 
@@ -733,7 +740,7 @@ def cases(rng):
 # write k and v at place self.length; count it; the output is the softmax of the used keys times q
 # over root D, times the used values.
 
-# %% [markdown] task="sampling-kv-cache" mistake="without-itself"
+# %% [markdown] task="sampling-kv-cache" mistake="without-itself" shows="The first token has only itself to look at"
 # does not look at the new token itself: keep its key and value first
 # ```diff
 # - keys, values = self.k[: self.length], self.v[: self.length]

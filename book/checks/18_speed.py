@@ -30,7 +30,7 @@ def cases(rng):
 # sort; find the starts with np.diff and np.flatnonzero; let np.add.reduceat add the sorted rows of dy
 # from start to start; write the sums into zeros, at the rows that the ids at the starts name.
 
-# %% [markdown] task="speed-add-rows" mistake="loop"
+# %% [markdown] task="speed-add-rows" mistake="loop" shows="and without a loop"
 # add row after row in Python: sort, and let reduceat add whole runs
 # ```diff
 # -     order = np.argsort(ids, kind="stable")
@@ -104,7 +104,7 @@ def add_rows(ids, dy, n):
 def add_rows(ids, dy, n):
     return (np.arange(n)[:, None] == ids) @ dy
 
-# %% task="speed-add-rows" right="bincount"
+# %% task="speed-add-rows" right="bincount" shows="any other way without a loop is right"
 def add_rows(ids, dy, n):
     columns = [np.bincount(ids, weights=column, minlength=n) for column in dy.T]
     return np.stack(columns, axis=1)
@@ -168,7 +168,7 @@ def cases(rng):
 # square x into u; multiply by a times c, add a, multiply by x; tanh from u into u; add one, multiply by
 # x and by one half.
 
-# %% [markdown] task="speed-gelu" mistake="in-x"
+# %% [markdown] task="speed-gelu" mistake="in-x" shows="`x` must stay as it is"
 # uses x for its own arrays: the first step must make a new one
 # ```diff
 # -     u = x * x
@@ -176,7 +176,7 @@ def cases(rng):
 # +     u *= x
 # ```
 
-# %% task="speed-gelu" mistake="as-written"
+# %% task="speed-gelu" mistake="as-written" shows=["At no time may your code have more than two arrays", "with at most two new arrays at a time"]
 # is too much: as the equation stands, each sign makes a new array; write into your own with *= and out=
 def gelu(x):
     return 0.5 * x * (1 + np.tanh(a * (x + c * x * x * x)))
@@ -261,7 +261,7 @@ def gelu(x):
     y *= 0.5
     return y
 
-# %% [markdown] task="speed-gelu" reject="float64-on-the-way"
+# %% [markdown] task="speed-gelu" reject="float64-on-the-way" shows="In float32, too"
 # ```diff
 # - u = x * x
 # + u = (x * np.float64(1)) * x
@@ -307,7 +307,7 @@ def cases(rng):
 # queries with the keys before the end, scaled; minus infinity above the moved diagonal; softmax; times
 # the values before the end.
 
-# %% task="speed-blocks" mistake="all-at-once"
+# %% task="speed-blocks" mistake="all-at-once" shows="Only scores of a few blocks may be in use at a time"
 # is too much: all scores are in use at a time, those of the future, too
 def attention_in_blocks(q, k, v, size):
     scores = q @ k.T / math.sqrt(q.shape[1])
@@ -351,7 +351,7 @@ def attention_in_blocks(q, k, v, size):
 # + softmax(scores) @ v[start:end]
 # ```
 
-# %% [markdown] task="speed-blocks" mistake="last-block-lost"
+# %% [markdown] task="speed-blocks" mistake="last-block-lost" shows="the last block may be smaller"
 # lacks the last block where T is no multiple of the size
 # ```diff
 # - np.empty_like(q)
@@ -404,7 +404,7 @@ def attention_in_blocks(q, k, v, size):
         out[rows] = softmax(np.where(future, -np.inf, scores)) @ v[:end]
     return out
 
-# %% task="speed-blocks" reject="query-by-query"
+# %% task="speed-blocks" reject="query-by-query" shows="no loop may run over single queries"
 def attention_in_blocks(q, k, v, size):
     out = np.empty_like(q)
     for i in range(len(q)):
@@ -421,7 +421,7 @@ def attention_in_blocks(q, k, v, size):
 # + softmax(np.where(np.arange(end) < start - size, -np.inf, scores)) @ v[:end]
 # ```
 
-# %% [markdown] task="speed-blocks" reject="all-keys" shows="what comes later, even nan, may not count"
+# %% [markdown] task="speed-blocks" reject="all-keys" shows=["of the keys only those up to the last query of the block", "what comes later, even nan, may not count"]
 # ```diff
 # - scores = q[start:end] @ k[:end].T
 # + scores = q[start:end] @ k.T
@@ -476,7 +476,7 @@ def cases(rng):
 # %% [markdown] task="speed-shares" hint=3
 # for each pair of neighbouring edges: loss and gradient of these rows, both times the share, added up.
 
-# %% [markdown] task="speed-shares" mistake="mean-of-means"
+# %% [markdown] task="speed-shares" mistake="mean-of-means" shows="the pieces may differ in size"
 # gives each piece the same weight: a piece counts by its number of rows
 # ```diff
 # - (stop - start) / len(x)
@@ -536,7 +536,7 @@ def cases(rng):
 # + zip(edges[1:-1], edges[2:])
 # ```
 
-# %% [markdown] task="speed-shares" mistake="whole"
+# %% [markdown] task="speed-shares" mistake="whole" shows="the check does not leave memory for the logits of all"
 # is too much: the logits of all rows are in use at a time
 # ```diff
 # -     loss, dW = 0.0, np.zeros_like(W)
@@ -575,7 +575,7 @@ def in_shares(W, x, y, edges):
 # + (stop - start) / stop
 # ```
 
-# %% [markdown] task="speed-shares" reject="one-row-early"
+# %% [markdown] task="speed-shares" reject="one-row-early" shows="up to, but without, `edges[i + 1]`"
 # ```diff
 # - x[start:stop], y[start:stop])
 # + x[start:stop - 1] if stop - start > 1 else x[start:stop], y[start:stop - 1] if stop - start > 1 else y[start:stop])

@@ -47,7 +47,7 @@ def cases(rng):
 # + return -(-rank * B // p), -(-(rank + 1) * B // p)
 # ```
 
-# %% [markdown] task="ranks-shard" mistake="end-included"
+# %% [markdown] task="ranks-shard" mistake="end-included" shows="the last one not included"
 # is the last row itself: the end is one further
 # ```diff
 # - (rank + 1) * B // p
@@ -196,7 +196,7 @@ def cases(rng):
 # + total =
 # ```
 
-# %% [markdown] task="ranks-mean" mistake="in-place"
+# %% [markdown] task="ranks-mean" mistake="in-place" shows="The given arrays must stay as they are"
 # the given gradients are scaled in place: work on a new array
 # ```diff
 # - total += n / sum(rows) * g
@@ -453,7 +453,7 @@ def cases(rng):
 # +     for turn in range(turns):
 # ```
 
-# %% [markdown] task="ranks-ring" mistake="in-place"
+# %% [markdown] task="ranks-ring" mistake="in-place" shows="a new array"
 # the given pieces are changed: work on a copy
 # ```diff
 # - len(pieces), pieces.copy()

@@ -190,14 +190,14 @@ def cases(rng):
 # + (bits << np.uint16(16)).astype(np.uint32)
 # ```
 
-# %% [markdown] task="gpt2-from-bf16" mistake="float16"
+# %% [markdown] task="gpt2-from-bf16" mistake="float16" shows="Return the float32 numbers"
 # has the bits read as F16, which has 5 bits of exponent where BF16 has 8
 # ```diff
 # - (bits.astype(np.uint32) << 16).view(np.float32)
 # + np.ascontiguousarray(bits).view(np.float16).astype(np.float32).reshape(bits.shape)
 # ```
 
-# %% [markdown] task="gpt2-from-bf16" mistake="float64"
+# %% [markdown] task="gpt2-from-bf16" mistake="float64" shows="Return those numbers, float32"
 # is float64, and float32 is asked for
 # ```diff
 # - .view(np.float32)
@@ -360,7 +360,7 @@ def to_bf16(x):
 # + np.where(x < 0, 0x7FFF, 0x7FFF + last).astype(np.uint32)
 # ```
 
-# %% [markdown] task="gpt2-to-bf16" reject="uint32"
+# %% [markdown] task="gpt2-to-bf16" reject="uint32" shows="Return the uint16 bits"
 # ```diff
 # - .astype(np.uint16)
 # +
@@ -391,7 +391,7 @@ def cases(rng):
 # weight is gamma and bias is beta where the part is a norm, else W and b; None for a part that is not in
 # PARTS. In h.0.attn.bias the part is attn.
 
-# %% [markdown] task="gpt2-names" mistake="prefix-stays"
+# %% [markdown] task="gpt2-names" mistake="prefix-stays" shows="There may be `transformer.` before their name"
 # is None for names with transformer. before them
 # ```diff
 # -     theirs = theirs.removeprefix("transformer.")
@@ -426,7 +426,7 @@ def cases(rng):
 # + PARTS['attn.c_proj' if part.endswith('c_proj') else part]
 # ```
 
-# %% task="gpt2-names" mistake="mask"
+# %% task="gpt2-names" mistake="mask" shows="whatever else our GPT does not have, gives None"
 # takes the mask for a parameter, or fails to see what we do not have
 def our_name(theirs):
     theirs = theirs.removeprefix("transformer.")

@@ -43,7 +43,8 @@ class SGD:
 # Do one step for every parameter `p` with its gradient `g`: first `v ← momentum · v + g`, then
 # `p ← p - lr · v`. Here `v` is `self.v[name]`, of the shape of `p`. It must hold the new value
 # afterwards, for the next step and for `state`. The settings are `self.lr` and `self.momentum`. A
-# schedule may change `self.lr` between two steps. `step` returns nothing.
+# schedule may change `self.lr` between two steps. Parameters change in place; gradients stay as they
+# are. `step` returns nothing.
 
 # %% answer="sgd-step"
 @add_to_class(SGD)
