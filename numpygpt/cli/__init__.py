@@ -1,69 +1,29 @@
 """The command line: datagen, train, sample, export, plot, test. Written by hand."""
 
-import argparse
-import os
+import signal
 import sys
-
-from numpygpt.cli import datagen, export, plot, sample, test, train
-from numpygpt.cli.errors import MISTAKES, message_of
-
-COMMANDS = {
-    "datagen": datagen,
-    "train": train,
-    "sample": sample,
-    "export": export,
-    "plot": plot,
-    "test": test,
-}
+import threading
 
 
 def main(argv=None):
     """Run the program and return its exit code: 0, 2 for a user's mistake, 130 when interrupted."""
-    # A terminal that cannot show a character must not end a training run.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    args = parse(sys.argv[1:] if argv is None else argv)
+    before = signal.getsignal(signal.SIGINT)
+    # In a thread, or where Ctrl-C is ignored or somebody else's, we leave it alone.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    ours = in_main_thread and before is signal.default_int_handler
+    if ours:
+        # NumPy takes a moment to load. Until then there is nothing to tidy up: just end.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        code = args.run(args) or 0
-        sys.stdout.flush()  # here, where an error is still ours to report, not at the exit
-        return code
-    except BrokenPipeError:
-        # Whoever read our output has seen enough, as in `numpygpt sample | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # 128 + SIGPIPE, what other programs end with
+        from numpygpt.cli.program import run
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+    try:
+        code = run(argv)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
-    except MISTAKES as error:
-        print(f"numpygpt {args.command}: {message_of(error)}", file=sys.stderr)
-        return 2
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def parse(argv):
-    # --min-freq and --min_freq are one option; values stay as they are.
-    argv = ["--" + dashes_to_underscores(a[2:]) if a.startswith("--") else a for a in argv]
-    parser = Parser(prog="numpygpt", description="A GPT in NumPy.", allow_abbrev=False)
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="command", parser_class=Parser
-    )
-    for name, command in COMMANDS.items():
-        sub = commands.add_parser(
-            name, help=command.ABOUT, description=command.ABOUT, allow_abbrev=False
-        )
-        command.add_options(sub)
-        sub.set_defaults(run=command.run)
-    args, unknown = parser.parse_known_args(argv)
-    if unknown:  # parse_args would point to the help of the program, not of the command
-        commands.choices[args.command].error(f"unrecognized arguments: {' '.join(unknown)}")
-    return args
-
-
-def dashes_to_underscores(option):
-    name, equals, value = option.partition("=")
-    return name.replace("-", "_") + equals + value
+        code = 130
+    if ours and argv is None:  # we are the program itself, and all that is left is to end
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return code
