@@ -11,9 +11,11 @@ import pytest
 
 from coursekit.checking import wire
 from coursekit.checking.cases import Case, Result, result_names
+from coursekit.checking.judge import Reference
 from coursekit.checking.record import Frames, frames
 from coursekit.checking.running import run
 from coursekit.checking.tasks import load_set, set_names
+from coursekit.grading.judging import judged
 
 
 def test_results_survive_the_way_out():
@@ -120,6 +122,14 @@ def test_every_name_that_a_right_or_wrong_answer_gives_is_one_that_is_asked_for(
                     assert names <= result_names(case), variant.name
 
 
+@pytest.mark.parametrize("name", set_names())
+def test_the_judge_takes_all_that_a_right_answer_gives(name):
+    exercises = load_set(name)
+    for task in exercises.tasks.values():
+        reference = Reference(exercises, task.id, list(task.cases(np.random.default_rng(0))))
+        assert judged(reference, wire.dumps(reference.expected))[0], task.id
+
+
 def judging(data):
     """What a judge says of bytes, and its peak of memory in MB: in a process of its own."""
     code = (
@@ -151,7 +161,7 @@ def results(number):
 
 HEAVY = {
     "invented names": wire.dumps(results(16_000)),
-    "a result twice": wire.dumps([[Result(0, "dx", 1), Result(0, "dx", 1)]] + results(0)[1:]),
+    "a result a thousand times": wire.dumps([[Result(0, "dx", 1)] * 1000] + results(0)[1:]),
     "a call that is none": wire.dumps([[Result(99, "dx", 1)]] + results(0)[1:]),
     "twenty megabytes": wire.dumps([[Result(0, "dx", np.zeros(2_500_000))]] + results(0)[1:]),
     "a long text": wire.dumps([[Result(0, "dx", "x" * 15_000_000)]] + results(0)[1:]),

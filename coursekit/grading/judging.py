@@ -140,7 +140,7 @@ def judged(reference, data):
 
 
 def asked_for(results, cases):
-    """Whether these are results as `run` gives them: of these cases, no name invented or twice."""
+    """Whether these are results as `run` gives them: of these cases and calls, no name invented."""
     from coursekit.checking.cases import result_names
     from coursekit.checking.record import is_results
 
@@ -150,9 +150,10 @@ def asked_for(results, cases):
         return [[r.name for r in of_case] for of_case in results] == [["error"]]
     for case, of_case in zip(cases, results, strict=True):
         known = result_names(case)
-        keys = {(r.name, r.call) for r in of_case}
-        calls = range(max(1, len(case.calls)))
-        if len(keys) < len(of_case) or not all(n in known and c in calls for n, c in keys):
+        calls = range(max(1, sum(len(each.calls) for each in (case, *case.beside))))
+        if len(of_case) > len(known) * len(calls):
+            return False
+        if not all(r.name in known and r.call in calls for r in of_case):
             return False
     return True
 
