@@ -24,7 +24,17 @@ from coursekit import add_to_class, check, hint, status
 from coursekit.__main__ import main
 from coursekit.checking import check_notebook, kernel, progress, wire
 from coursekit.checking import checked as checked_module
-from coursekit.checking.cases import Call, Case, Model, Rng, described, layer, reader_wrote, run
+from coursekit.checking.cases import (
+    Call,
+    Case,
+    Model,
+    Rng,
+    described,
+    layer,
+    library_folders,
+    reader_wrote,
+    run,
+)
 from coursekit.checking.check import CheckError, verdict_on
 from coursekit.checking.checked import Checked, Finding
 from coursekit.checking.comparing import close
