@@ -38,7 +38,7 @@ from coursekit.checking.record import INPUTS, OUTPUTS, ask
 from coursekit.checking.running import named, run
 from coursekit.checking.tasks import find_task, load_set, outcomes
 from coursekit.checking.values import frozen
-from coursekit.checking.whose import described, reader_wrote
+from coursekit.checking.whose import described, library_folders, reader_wrote
 from coursekit.files import BookError
 
 SET, TASK = "03_linear", "linear-backward"
@@ -484,6 +484,13 @@ def test_what_lies_in_a_library_no_reader_wrote(file, readers):
     assert reader_wrote(file) is readers
 
 
+@pytest.mark.parametrize("library", [np, numpygpt, check_notebook, IPython, ipykernel])
+def test_a_library_of_ours_is_known_wherever_it_is_installed(library):
+    inside = os.path.realpath(library.__file__)
+    folders = [folder for folder in library_folders() if inside.startswith(folder)]
+    assert any(Path(folder).name == library.__name__.partition(".")[0] for folder in folders)
+
+
 def test_memory_in_use_at_a_time_is_counted():
     x = np.ones(20_000)
     in_turn = "def f(x):\n    for _ in range(5):\n        y = x + 1\n        del y"
@@ -881,7 +888,10 @@ def test_an_answer_that_ends_the_kernel_costs_no_other_and_is_not_called_wrong(
 def test_a_kernel_that_does_not_start_is_one_line_and_the_next_set_is_checked(
     error, readers_files, capsys, monkeypatch
 ):
+    starts = []
+
     def start(**kwargs):
+        starts.append(kwargs)
         raise error
 
     monkeypatch.setattr(nbval_kernel, "start_new_kernel", start)
@@ -894,6 +904,12 @@ def test_a_kernel_that_does_not_start_is_one_line_and_the_next_set_is_checked(
     assert first.startswith(f"{SET}.ipynb: not judged: no kernel could be started (")
     assert second.startswith("09_layernorm.ipynb: not judged: ")
     assert progress.load(TASK) == {}
+    assert len(starts) == 2
+    with Checked(load_set(SET), readers_files / f"{SET}.ipynb", timeout=1) as checked:
+        for task in load_set(SET).tasks:
+            with pytest.raises(BookError):
+                checked.finding(task)
+    assert len(starts) == 3  # not one for each cell
 
 
 def test_an_endless_loop_is_stopped_with_its_line_and_the_others_go_on(tmp_path):
@@ -950,9 +966,16 @@ class Recorded:
 
 USERS = """
 import warnings
+from nbval import kernel
 
 def pytest_configure(config):
     config.option.cov_source = ["numpygpt"]  # as pytest-cov does
+
+def start_new_kernel(*args, start=kernel.start_new_kernel, **kwargs):
+    warnings.warn("as Jupyter does with each new Python", DeprecationWarning)
+    return start(*args, **kwargs)
+
+kernel.start_new_kernel = start_new_kernel
 
 def pytest_collection_modifyitems(items):
     items.reverse()  # as a plugin that shuffles
@@ -970,7 +993,7 @@ def test_no_setting_of_the_readers_reaches_a_verdict(tmp_path, monkeypatch):
     for name, value in {
         "IPYTHONDIR": tmp_path / "ipython",
         "PYTHONSTARTUP": tmp_path / "startup.py",
-        "PYTHONPATH": tmp_path,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(REPOSITORY)]),
         "PYTHONWARNINGS": "error",
         "PYTHONIOENCODING": "cp1252",
         "MPLBACKEND": "no such backend",

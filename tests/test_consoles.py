@@ -142,11 +142,27 @@ def test_a_mistake_in_the_book_is_told(console, tmp_path):
     assert b"01_one, cell 1, line 2: '(' was never closed: ? = (1" in done.stdout
 
 
+FULL = """
+import sys
+from coursekit import __main__ as program
+
+program.run_status = lambda options: print("a line, kept in a buffer") or 0
+sys.exit(program.main(["status"]))
+"""
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device here")
-def test_output_that_cannot_be_written_is_one_line():
-    command = [sys.executable, "-m", "coursekit", "status"]
+@pytest.mark.parametrize("program", [["-m", "coursekit", "status"], ["-c", FULL]])
+def test_output_that_cannot_be_written_is_one_line(program):
+    variables = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=REPOSITORY)
+        done = subprocess.run(
+            [sys.executable, *program],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=REPOSITORY,
+            env=variables,
+        )
     assert (done.returncode, done.stderr) == (2, b"No space left on device\n")
 
 

@@ -201,31 +201,27 @@ print(character_ranges("abcx"))
 print(OTHER[:3], OTHER[3:6], OTHER[6:9], "and so on")
 
 # %% [markdown]
-# Unicode grows, and each Python knows it as of another year: 3.11 has version 14, of 2021. A text must
-# not be cut differently by the next Python, so we name what has become a letter or a number since
-# then, up to version 18, of 2026. (Other programs draw the line elsewhere; today's tiktoken knows
-# version 16.)
+# Each Python has the Unicode of its year, 3.11 that of 2021. So that all cut alike, a folded cell names
+# what letters and numbers have come since.
 
-# %% tags=["export"]
-def listed(ranges):
-    """Return ranges of hexadecimal numbers, as below, as a part of a regular expression."""
-    return "".join("-".join(chr(int(n, 16)) for n in r.split("-")) for r in ranges.split())
+# %% tags=["export"] jupyter={"source_hidden": true}
+def ranges(text):
+    """Return ranges of hexadecimal numbers as a part of a regular expression."""
+    return "".join("-".join(chr(int(n, 16)) for n in r.split("-")) for r in text.split())
 
-# What Unicode 15 to 18 added.
-NEW_LETTERS = listed("""
-558 58B-58C 88F C5C CDC 1C89-1C8A 208F 209D-209F A7CB-A7CF A7D2 A7D4 A7DA-A7DD A7E2 A7F1
-AB6C-AB6D 105C0-105F3 107BB-107BF 10940-10959 10D4A-10D65 10D6F-10D85 10EC2-10EC7 10ED9-10EEE
-1123F-11240 11380-11389 1138B 1138E 11390-113B5 113B7 113D1 113D3 11B0A 11BC0-11BE0 11DB0-11DDB
-11DF1 11F02 11F04-11F10 11F12-11F33 1342F 13441-13446 13460-143FA 16100-1611D 16D40-16D6C
-16EA0-16EB8 16EBB-16ED3 16FF2-16FF3 187F8-187FF 18CD6-18CDA 18CFF 18D09-18D20 18D80-18DF2
-18E00-19191 191A0-191D2 1B123-1B128 1B132 1B155 1B168 1D6A6 1DF1F-1DF81 1DF90-1DF96 1DFCD-1DFFF
-1E030-1E06D 1E4D0-1E4EB 1E5D0-1E5ED 1E5F0 1E6C0-1E6DE 1E6E0-1E6E2 1E6E4-1E6E5 1E6E7-1E6ED
-1E6F0-1E6F4 1E6FE-1E6FF 2B739-2B73F 2B81E 2CEA2-2CEAD 2EBF0-2EE5D 31350-33479 3D000-3FC3F
-""")
-NEW_NUMBERS = listed("""
-10D40-10D49 116D0-116E3 11BF0-11BF9 11DE0-11DE9 11F50-11F59 1246F 12475-1247F 12550-12686
-16130-16139 16D70-16D79 16FF4-16FF6 1CCF0-1CCF9 1D2C0-1D2D3 1E4F0-1E4F9 1E5F1-1E5FA
-""")
+# What Unicode 15 to 18 added. Other programs draw the line elsewhere: tiktoken 0.14 has Unicode 16.
+NEW_LETTERS = ranges("""558 58B-58C 88F C5C CDC 1C89-1C8A 208F 209D-209F A7CB-A7CF A7D2 A7D4
+A7DA-A7DD A7E2 A7F1 AB6C-AB6D 105C0-105F3 107BB-107BF 10940-10959 10D4A-10D65 10D6F-10D85
+10EC2-10EC7 10ED9-10EEE 1123F-11240 11380-11389 1138B 1138E 11390-113B5 113B7 113D1 113D3 11B0A
+11BC0-11BE0 11DB0-11DDB 11DF1 11F02 11F04-11F10 11F12-11F33 1342F 13441-13446 13460-143FA
+16100-1611D 16D40-16D6C 16EA0-16EB8 16EBB-16ED3 16FF2-16FF3 187F8-187FF 18CD6-18CDA 18CFF
+18D09-18D20 18D80-18DF2 18E00-19191 191A0-191D2 1B123-1B128 1B132 1B155 1B168 1D6A6 1DF1F-1DF81
+1DF90-1DF96 1DFCD-1DFFF 1E030-1E06D 1E4D0-1E4EB 1E5D0-1E5ED 1E5F0 1E6C0-1E6DE 1E6E0-1E6E2
+1E6E4-1E6E5 1E6E7-1E6ED 1E6F0-1E6F4 1E6FE-1E6FF 2B739-2B73F 2B81E 2CEA2-2CEAD 2EBF0-2EE5D
+31350-33479 3D000-3FC3F""")
+NEW_NUMBERS = ranges("""10D40-10D49 116D0-116E3 11BF0-11BF9 11DE0-11DE9 11F50-11F59 1246F
+12475-1247F 12550-12686 16130-16139 16D70-16D79 16FF4-16FF6 1CCF0-1CCF9 1D2C0-1D2D3 1E4F0-1E4F9
+1E5F1-1E5FA""")
 OTHER += NEW_NUMBERS
 
 # %% [markdown]
@@ -285,9 +281,8 @@ def to_ids(piece):
     return list(piece.encode("utf-8", "surrogateescape").translate(ID_OF_BYTE))
 
 # %% [markdown]
-# Other surrogates have no bytes at all. Some programs write a character such as 🙂 as a pair of
-# surrogates; where a text is cut between the two, half of one is left. We could drop it or put a
-# question mark in its place, and lose what was there without a word. We name it instead.
+# Other surrogates have no bytes at all. Some programs write 🙂 as a pair of them; where a text is cut
+# between the two, half a character is left. Rather than lose it without a word, we name it.
 
 # %% tags=["export"]
 def check_characters(text):
@@ -646,8 +641,8 @@ def encode(self, text, allowed_special=()):
             the others are encoded like any other text, so that no user's text can forge them.
 
     Raises:
-        ValueError: `allowed_special` names a token that is not special, or `text` holds half of a
-            surrogate pair.
+        ValueError: `allowed_special` names a token that is not special, or `text` holds half of
+            a surrogate pair.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
@@ -766,7 +761,7 @@ from coursekit.figures import show, subplots, token_row
 def tokens_after(k, line):
     younger = BPETokenizer(tokenizer.merges[:k])
     ids = younger.encode(line.encode("utf-8", "replace"))    # half a character becomes ?
-    return [younger.decode_bytes([i]).decode("utf-8", "surrogateescape") for i in ids]
+    return [younger.bytes_of[i].decode("utf-8", "surrogateescape") for i in ids]
 
 # %% tags=["widget"]
 def draw_tokens(steps, line):
@@ -785,8 +780,8 @@ figure = draw_tokens([0, 16, 64, 256, 1024], "Now is the winter of our disconten
 
 # %% [markdown]
 # Type a line of your own and pull the merges up. Which words become whole? What happens to a language
-# that is not English? A byte that is no character by itself is shown as two slanted digits, in
-# hexadecimal: without merges, é is *c3 a9*. (In a running notebook you see the controls here.)
+# that is not English? A byte that is no character is shown in hexadecimal, slanted: without merges, é is
+# *c3 a9*. (In a running notebook you see the controls here.)
 
 # %% tags=["skip-execution", "widget"]
 from coursekit.widgets import IntSlider, Text, interactive

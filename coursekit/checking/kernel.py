@@ -73,7 +73,6 @@ class Kernel(nbval.kernel.RunningKernel):
         asked = [part for part in reply.get("payload", []) if part.get("source") == "ask_exit"]
         if asked and not asked[0].get("keepkernel"):
             self.end()  # quit() does so itself a moment later: cells may still run till then
-            ran.why = "ended"
         return ran
 
     def end(self):

@@ -122,8 +122,8 @@ class BPETokenizer(Tokenizer):
                 the others are encoded like any other text, so that no user's text can forge them.
 
         Raises:
-            ValueError: `allowed_special` names a token that is not special, or `text` holds half of a
-                surrogate pair.
+            ValueError: `allowed_special` names a token that is not special, or `text` holds half of
+                a surrogate pair.
         """
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
