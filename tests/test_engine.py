@@ -70,6 +70,26 @@ def test_every_sequence_is_in_one_piece():
             assert all((p.stop - p.start) * T <= max(piece_tokens, T) for p in pieces)
 
 
+def test_there_are_no_more_pieces_than_the_memory_asks_for():
+    for threads, piece_tokens, pieces in ((3, 2 * T, 6), (3, 4 * T, 3), (1, 12 * T, 1), (2, 1, 12)):
+        assert len(ThreadedEngine(make(), threads, piece_tokens).pieces(12, T)) == pieces
+
+
+def test_without_a_number_there_are_as_many_threads_as_blas_has():
+    blas = BLASThreads()
+    with blas.limited(2):
+        assert ThreadedEngine(make()).threads == len(ThreadedEngine(make()).models) == 2
+    assert ThreadedEngine(make()).threads == blas.get()
+
+
+def test_a_blas_that_does_not_tell_its_threads_has_one():
+    blas, before = BLASThreads(), BLASThreads().get()
+    blas.name = None
+    with blas.limited(before + 1):
+        assert blas.get() == 1
+        assert BLASThreads().get() == before
+
+
 def test_a_twin_shares_parameters_and_nothing_else():
     model = make()
     model(*batch())

@@ -17,10 +17,10 @@ def clip_grad_norm(model, max_norm):
     """
     grads = model.grads().values()
     norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
-    # The 1e-6 is PyTorch's, so that both give the same numbers.
-    scale = max_norm / (norm + 1e-6)
-    # With an infinite norm the scale is 0, which makes nan of inf.
-    if scale < 1 and math.isfinite(norm):
+    # An infinite norm has the scale 0, which makes nan of inf; and nan is larger than nothing.
+    if max_norm < norm < math.inf:
+        # The 1e-6 is PyTorch's, so that both give the same numbers.
+        scale = max_norm / (norm + 1e-6)
         for g in grads:
             g *= scale
     return norm
