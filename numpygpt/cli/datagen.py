@@ -53,15 +53,18 @@ def write_data(path, folder, kind, **options):
 
     No text is too long: it is read part by part, once to learn and twice to encode.
     """
-    with TextFile(path, anywhere=kind == "char") as text, Lock(folder):
+    with TextFile(path, anywhere=kind == "char") as text:
         try:
-            tokenizer, length, learnt = learn(text, kind, options)
-            cut = round(length * 0.9)  # through the text, as in numpygpt.data.prepare
-            train = up_to(watched(text, "encoding"), cut)
-            val = beyond(watched(text, "encoding"), cut)
-            n_train, n_val = write_folder(folder, tokenizer, {"train": train, "val": val})
+            with Lock(folder):
+                tokenizer, length, learnt = learn(text, kind, options)
+                cut = round(length * 0.9)  # through the text, as in numpygpt.data.prepare
+                train = up_to(watched(text, "encoding"), cut)
+                val = beyond(watched(text, "encoding"), cut)
+                n_train, n_val = write_folder(folder, tokenizer, {"train": train, "val": val})
         except ValueError as error:
             raise UsageError(f"{path}: {error}") from None
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be written ({error.strerror or error})") from None
     part = "" if learnt == length else f", the vocabulary learnt from {learnt:,} of them"
     print(
         f"{folder}: {tokenizer.vocab_size} tokens in the vocabulary, {n_train:,} to train on, "

@@ -25,8 +25,8 @@ def digest_of_data(tokenizer, digests):
 def write_folder(folder, tokenizer, texts):
     """Write the tokens of `texts`, {"train": parts, "val": parts}, and the tokenizer.
 
-    All is written beside what is there, and takes its place only when it is whole. Meanwhile there
-    is no tokenizer.json: whoever finds it finds files of one text.
+    All is written beside what is there, and takes its place only when it is whole. Until the last
+    file has come there is no tokenizer.json: nobody can read the old one with new tokens.
 
     Returns:
         The number of tokens of each.
@@ -46,18 +46,17 @@ def write_folder(folder, tokenizer, texts):
         digest = digest_of_data(tokenizer, [about[name]["sha256"] for name in PARTS])
         content = json.dumps(tokenizer.to_json() | {"sha256": digest}, ensure_ascii=False)
         (new / "tokenizer.json").write_text(content, encoding="utf-8")
+        os.replace(new / "train.bin", folder / "train.bin")  # where this fails nothing is lost yet
         (folder / "tokenizer.json").unlink(missing_ok=True)
-        for name in [*(f"{n}.{end}" for n in PARTS for end in ("bin", "json")), "tokenizer.json"]:
+        for name in ("train.json", "val.bin", "val.json", "tokenizer.json"):
             os.replace(new / name, folder / name)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written ({error.strerror or error})") from None
     finally:
         with contextlib.suppress(OSError):
             shutil.rmtree(new)
     return [about[name]["length"] for name in PARTS]
 
 
-def open_folder(folder):
+def open_data(folder):
     """Return (tokenizer, train tokens, val tokens, digest of all three)."""
     if not folder.is_dir():
         raise UsageError(

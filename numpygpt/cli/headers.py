@@ -55,7 +55,7 @@ def read_header(path):
 
 
 def header_of(file):
-    """Return (dtype, shape) of an open .npy file."""
+    """Return (dtype, shape) of an open file of one array."""
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
         raise ValueError(f"an array is of version {version}")

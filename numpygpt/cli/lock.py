@@ -9,6 +9,7 @@ from numpygpt.cli.errors import UsageError
 try:
     import fcntl
 except ImportError:  # Windows
+    fcntl = None
     import msvcrt
 
 
@@ -19,19 +20,19 @@ class Lock:
 
     Raises:
         UsageError: another process holds it.
+        OSError: we cannot write there.
     """
 
     def __init__(self, folder):
-        folder = Path(os.path.realpath(folder))  # where a link leads to
-        self.made = [p for p in (folder, *folder.parents) if not p.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "numpygpt.lock"
-        self.file = open(self.path, "a+b")
+        real = Path(os.path.realpath(folder))  # where a link leads to
+        self.folder, self.path = folder, real / "numpygpt.lock"
+        self.made = [p for p in (real, *real.parents) if not p.exists()]
+        real.mkdir(parents=True, exist_ok=True)
         for _ in range(10):
+            self.file = open(self.path, "a+b")
             if not self.take() or self.is_there():
                 break
             self.file.close()  # its owner has just removed it
-            self.file = open(self.path, "a+b")
         self.file.truncate(0)
         self.file.write(b"process %d" % os.getpid())
         self.file.flush()
@@ -39,20 +40,19 @@ class Lock:
     def take(self):
         """Lock the open file, without waiting; return whether this disk knows locks."""
         try:
-            if os.name == "nt":
+            if fcntl is None:
                 os.lseek(self.file.fileno(), 1 << 30, os.SEEK_SET)  # far behind what others read
                 msvcrt.locking(self.file.fileno(), msvcrt.LK_NBLCK, 1)
             else:
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if os.name != "nt" and not isinstance(error, BlockingIOError):
+            if fcntl and not isinstance(error, BlockingIOError):
                 return False
             self.file.seek(0)
             owner = self.file.read(30).decode("ascii", "replace") or "another process"
             self.file.close()
             raise UsageError(
-                f"{owner} of numpygpt writes in {self.path.parent}: wait for it, or name another "
-                "folder"
+                f"{owner} of numpygpt writes in {self.folder}: wait for it, or name another folder"
             ) from None
         return True
 
@@ -67,7 +67,7 @@ class Lock:
         if self.file.closed:
             return
         with contextlib.suppress(OSError):
-            if os.name == "nt":  # where an open file cannot be removed
+            if fcntl is None:  # there an open file cannot be removed
                 self.file.close()
             if self.file.closed or self.is_there():
                 self.path.unlink()

@@ -94,8 +94,12 @@ def claim(out_dir, fresh):
     Returns:
         The lock: nobody else writes there until it is released.
     """
-    lock = Lock(out_dir)
-    if not (fresh and checkpoint_path(out_dir).exists()):
+    path = checkpoint_path(out_dir)
+    try:
+        lock = Lock(out_dir)
+    except OSError as error:
+        raise cannot_write(path, error, path) from None
+    if not (fresh and path.exists()):
         return lock
     try:
         return set_aside(out_dir, lock)

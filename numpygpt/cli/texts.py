@@ -49,10 +49,8 @@ class TextFile:
         self.file.seek(0)
         rest = ""
         for text in self.decoded():
-            text = (rest + text).replace("\r\n", "\n")
+            text = rest + text
             cut = len(text) if self.anywhere else end_of_word(text)
-            if text.endswith("\r"):
-                cut = min(cut, len(text) - 1)
             if cut:
                 yield text[:cut]
             rest = text[cut:]
@@ -60,8 +58,9 @@ class TextFile:
             yield rest
 
     def decoded(self):
-        """Yield the text of the file as it stands there, some bytes at a time."""
-        decoder, done = codecs.getincrementaldecoder("utf-8")(), 0
+        """Yield the text of some bytes at a time, wherever that cuts it."""
+        decoder, done, held = codecs.getincrementaldecoder("utf-8")(), 0, ""
+        begun = False
         while True:
             content = self.file.read(PART)
             start = done - len(decoder.getstate()[0])  # of the character that was cut in two
@@ -71,7 +70,12 @@ class TextFile:
                 raise UsageError(
                     f"{self.path} is not UTF-8 text (byte {start + error.start})"
                 ) from None
-            yield text.removeprefix("\ufeff") if done == 0 else text
+            if text and not begun:
+                text, begun = text.removeprefix("\ufeff"), True
+            # A return at the end may be the first half of a line break.
+            text = held + text
+            held = "\r" if content and text.endswith("\r") else ""
+            yield text.removesuffix(held).replace("\r\n", "\n")
             if not content:
                 return
             done += len(content)

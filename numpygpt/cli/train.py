@@ -2,43 +2,32 @@
 
 import argparse
 import contextlib
-import signal
 from pathlib import Path
 
 import numpy as np
 
-from numpygpt.checkpoint import CheckpointError, load_checkpoint
+from numpygpt.checkpoint import load_checkpoint
 from numpygpt.cli import engines
 from numpygpt.cli.datagen import DEFAULT_DATA, DEFAULT_TEXT, write_data
-from numpygpt.cli.errors import UsageError
-from numpygpt.cli.folders import check_lengths, open_folder
+from numpygpt.cli.folders import check_lengths, open_data
 from numpygpt.cli.options import MODEL_DEFAULTS, add_fields, configure, positive
-from numpygpt.cli.progress import Progress
-from numpygpt.cli.ranks import Alone, Silent, on_every_rank, refuse_to_be_many
+from numpygpt.cli.ranks import Alone, on_every_rank, refuse_to_be_many
 from numpygpt.cli.runs import (
     DEFAULT_OUT,
-    cannot_write,
     check_finite,
     check_there,
     checkpoint_path,
     claim,
-    keep_bad_lines,
     read_checkpoint,
     save_run,
 )
 from numpygpt.cli.sample import default_prompt, sample_text
+from numpygpt.cli.steps import check_same_data, resume, run_steps
 from numpygpt.distributed import DistributedTrainer
 from numpygpt.gpt import GPT, GPTConfig
-from numpygpt.metrics import MetricsLog
 from numpygpt.training import TrainConfig, Trainer
 
 ABOUT = "Train a GPT."
-# Ctrl-C, a request to end, a terminal that was closed: not every system has each of them.
-ENDINGS = [
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-    if hasattr(signal, name)
-]
 
 
 def add_options(parser):
@@ -91,7 +80,7 @@ def train_locked(args, world, locks):
     if speaks and data_dir == DEFAULT_DATA and not (data_dir / "tokenizer.json").exists():
         write_data(DEFAULT_TEXT, DEFAULT_DATA, "char")
     world.gather("the data are there")
-    tokenizer, train_tokens, val_tokens, digest = open_folder(data_dir)
+    tokenizer, train_tokens, val_tokens, digest = open_data(data_dir)
     model_config, train_config = configure(args, meta, tokenizer.vocab_size)
     check_lengths(data_dir, (train_tokens, val_tokens), model_config.block_size)
     model = GPT(model_config, rng=np.random.default_rng([train_config.seed, 0]))
@@ -144,68 +133,3 @@ def train_locked(args, world, locks):
         print(f"---- sample {n} ----\n{text}")
         if stopped:
             raise KeyboardInterrupt
-
-
-def check_same_data(data_dir, tokenizer, digest, meta):
-    """Raise UsageError unless the data are those that the checkpoint was trained on."""
-    if meta.get("tokenizer") != tokenizer.to_json():
-        raise UsageError(f"{data_dir} has another vocabulary than the checkpoint was trained on")
-    # Checkpoints of earlier versions have no digest of their data.
-    if meta.get("data", digest) != digest:
-        raise UsageError(
-            f"{data_dir} holds another text than the checkpoint was trained on: name the one that "
-            "it was with --data_dir, or start a run of its own with --out_dir"
-        )
-
-
-def resume(trainer, path, arrays, meta):
-    try:
-        trainer.load_state(arrays, meta)
-        if not 0 <= trainer.optimizer.t <= trainer.step_count:
-            raise CheckpointError(f"its optimizer has done {trainer.optimizer.t} steps")
-    except CheckpointError as error:
-        raise UsageError(f"{path}: {error}") from None
-
-
-def run_steps(trainer, metrics_path, save, world):
-    """Train to the end, logging and saving; return True if Ctrl-C or a termination stopped it."""
-    stop = []
-    if world.rank:
-        log = progress = Silent()
-    else:
-        keep_bad_lines(metrics_path)
-        log = MetricsLog(metrics_path, trainer.step_count)
-        progress = Progress(trainer.step_count, trainer.config.max_iters)
-
-    def finish_the_step(number, _):
-        # Between two steps all is whole, in the middle of one it is not. Who asks twice cannot
-        # wait: the checkpoint of the last evaluation stays as it is.
-        if stop and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.append(True)
-
-    # nohup lets a run go on when its terminal is closed: there SIGHUP is ignored, and stays so.
-    endings = [s for s in ENDINGS if s.name != "SIGHUP" or signal.getsignal(s) != signal.SIG_IGN]
-    handlers = {s: signal.signal(s, finish_the_step) for s in endings}
-    try:
-        for record in trainer.run():
-            try:
-                log.write(record)
-            except OSError as error:
-                checkpoint = checkpoint_path(metrics_path.parent)
-                raise cannot_write(metrics_path, error, checkpoint) from None
-            # The signal may reach one rank in this step, and another one in the next.
-            stopped = any(world.gather(bool(stop)))
-            if "val_loss" in record or stopped:
-                save()
-            # A terminal that was closed shows nothing any more.
-            with contextlib.suppress(OSError) if stopped else contextlib.nullcontext():
-                progress.show(record)
-            if stopped:
-                return trainer.step_count < trainer.config.max_iters
-    finally:
-        progress.close()
-        log.close()
-        for s, handler in handlers.items():
-            signal.signal(s, handler)
-    return False
