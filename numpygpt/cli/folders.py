@@ -1,7 +1,4 @@
-"""A folder of data: written whole or not at all, read only if its files belong together.
-
-Written by hand.
-"""
+"""A folder of data, written by hand: whole or not at all, and read if its files belong together."""
 
 import contextlib
 import hashlib
