@@ -108,8 +108,8 @@ def parsed(arguments):
 
 def whole(text):
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+    if not 1 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError("must be 1 or more, and a million at most")
     return number
 
 
@@ -176,6 +176,10 @@ def run_adopt(options):
 
 
 def run_grade(options):
+    # `python -m` looks for modules in the folder it was started in first, and students name theirs.
+    here, ours = Path.cwd(), Path(__file__).resolve().parents[1]
+    if here != ours:
+        sys.path[:] = [path for path in sys.path if path and Path(path).resolve() != here]
     from coursekit.grading.grade import grade
 
     return grade(options)

@@ -99,6 +99,11 @@ TYPED = {
     "the solution's marks kept": "### BEGIN SOLUTION\n" + ANSWER + "### END SOLUTION\n",
     "a try of my own": ANSWER + "layer = Linear(2, 3, rng=np.random.default_rng(0))\n",
     "numpy again": "import numpy as np, numpy\n" + ANSWER,
+    "a thread in the method": ANSWER.replace(
+        "    rows",
+        "    import threading\n    t = threading.Thread(target=print)\n    t.start()\n    t.join()\n    rows",
+        1,
+    ),
     "an error after it": ANSWER + "1 / 0\n",
     "a file of home after it": ANSWER + "open('notes.txt')\n",
     "input after it": ANSWER + "input('go on? ')\n",

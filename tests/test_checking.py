@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 import types
@@ -1265,3 +1266,33 @@ def test_add_to_class_tells_check_the_class():
         return dy
 
     assert backward.__objclass__ is Layer
+
+
+def test_an_answer_may_use_threads_while_its_lines_are_counted():
+    def add_rows(x):
+        found = []
+        thread = threading.Thread(target=lambda: found.append(x.sum(axis=0)))
+        thread.start()
+        thread.join()
+        return found[0]
+
+    [results] = outcomes(add_rows, [Case("", [Call({"x": np.ones((3, 2))})], max_lines=20)])
+    assert [result.name for result in results] == ["the result"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sys.settrace(None)",
+        "sys.setprofile(None)",
+        "tracemalloc.stop()",
+        "tracemalloc.reset_peak()",
+        "tracemalloc.clear_traces()",
+    ],
+)
+def test_an_answer_that_changes_the_counters_has_no_count(line):
+    namespace = {"sys": sys, "tracemalloc": tracemalloc}
+    exec(f"def answer(x):\n    {line}\n    return x + 1", namespace)
+    case = Case("", [Call({"x": np.ones(3)})], max_lines=20, max_bytes=100_000)
+    [results] = outcomes(namespace["answer"], [case])
+    assert "limit: the counters" in [result.name for result in results]

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from unittest import mock
 
 import hostile_submissions as hostile
 import psutil
@@ -347,6 +348,19 @@ def test_a_judge_that_dies_is_no_mark(submissions, tmp_path, monkeypatch):
     assert [marks(out)[name]["points"] for name in ("ann", "ben")] == ["7", "4"]
 
 
+def test_what_cannot_be_read_is_no_mark_that_is_kept(submissions, tmp_path):
+    """First without a notebook, which is a 0; then with one that nobody can open."""
+    out, notebook = tmp_path / "out", submissions / "ann" / f"{SET}.ipynb"
+    command = ["grade", str(submissions), "--assignment", "3", "--no-nbval", "--out", str(out)]
+    kept = notebook.read_bytes()
+    notebook.unlink()
+    assert main(command) == 0 and marks(out)["ann"]["points"] == "0"
+    notebook.write_bytes(kept)
+    with mock.patch("coursekit.grading.submission.read_bytes", side_effect=OSError(13, "No")):
+        assert main(command) == 1
+    assert marks(out)["ann"]["points"] == ""
+
+
 def test_other_limits_and_again_grade_again(submissions, tmp_path, capsys):
     out = tmp_path / "out"
     command = ["grade", str(submissions), "--assignment", "3", "--no-nbval", "--out", str(out)]
@@ -396,6 +410,8 @@ MISTAKES = {
         "holds marks of another assignment",
     ),
     "damaged": (["submissions", "--assignment", "3", "--out", "torn"], "is damaged"),
+    "a list": (["submissions", "--assignment", "3", "--out", "a list"], "is damaged"),
+    "remarks that are none": (["submissions", "--assignment", "3", "--out", "odd"], "delete it"),
     "no seed": (["submissions", "--assignment", "3", "--out", "no seed"], "is damaged"),
     "out is a file": (["submissions", "--assignment", "3", "--out", "a file"], "a file"),
     "out below a file": (["submissions", "--assignment", "3", "--out", "a file/o"], "a file"),
@@ -425,6 +441,8 @@ def test_an_instructors_mistake_gets_one_line(submissions, tmp_path, monkeypatch
     (tmp_path / "torn" / "grading.json").write_text("{")
     (tmp_path / "no seed").mkdir()
     (tmp_path / "no seed" / "grading.json").write_text('{"seed": "x"}')
+    (tmp_path / "a list").mkdir()
+    (tmp_path / "a list" / "grading.json").write_text("[]")
     (tmp_path / "a file").write_text("")
     spoil(tmp_path, "foreign", '["mine"]')
     spoil(

@@ -187,6 +187,36 @@ def test_in_the_sandbox_what_is_masked_is_empty(tmp_path, monkeypatch):
     )
 
 
+def test_a_link_below_a_python_leads_to_no_copy_without_a_mask(tmp_path):
+    """As lib64 does, which is lib."""
+    tree(tmp_path, "lib/site-packages/numpygpt/nn/linear.py")
+    (tmp_path / "lib64").symlink_to("lib")
+    (tmp_path / "python").symlink_to(".")  # the prefix itself behind a link
+    paths = [str(tmp_path / name) for name in ("lib", "lib64", "python/lib")]
+    folders, _ = hidden.masked(paths, [tmp_path / "lib/site-packages"])
+    assert str(tmp_path / "lib/site-packages/numpygpt") in folders
+    assert str(tmp_path / "python/lib/site-packages") in folders
+    assert not any("lib64" in folder for folder in folders)
+
+
+def test_a_students_folder_is_no_module_of_the_graders(tmp_path):
+    """`cd submissions; python -m coursekit grade .` with a student named tqdm, or numpy."""
+    for name in ("tqdm", "numpy", "psutil"):
+        type_in("03_linear", tmp_path / "class" / name / "03_linear.ipynb")
+        (tmp_path / "class" / name / "__init__.py").write_text(f"open('{tmp_path}/ran', 'w')")
+    done = subprocess.run(
+        [
+            *[sys.executable, "-m", "coursekit", "grade", ".", "--assignment", "3"],
+            *["--out", "../out", "--no-nbval"],
+        ],
+        cwd=tmp_path / "class",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "ran").exists() and "3 with all" in done.stdout
+
+
 # How time is counted
 
 

@@ -11,7 +11,7 @@ from coursekit.exporter import source_of
 from coursekit.files import BookError
 from coursekit.source import exercise_cells
 
-LARGEST = 64 << 20  # bytes; the largest set has a thousandth of it, the rest may be pictures
+LARGEST = 32 << 20  # bytes; the largest set has a thousandth of it, the rest may be pictures
 LONGEST = 200_000  # characters of an answer
 MOST = 1_000_000  # brackets and commas: of a few megabytes of them Python would make gigabytes
 
@@ -120,12 +120,11 @@ def own_parts(parts, task):
     one before it, that holds comments only, or that is still as it was handed out, says nothing.
     """
     blank = blank_answer(task).strip()
-    kept = []
+    kept = {}  # in their order
     for part in parts:
-        same = part.strip() in [other.strip() for other in kept]
-        if not same and part.strip() != blank and has_code(part):
-            kept.append(part)
-    return kept or parts[:1]
+        if part.strip() != blank and has_code(part):
+            kept.setdefault(part.strip(), part)
+    return list(kept.values()) or parts[:1]
 
 
 def has_code(source):

@@ -6,6 +6,7 @@ import tracemalloc
 
 TOUCHED = "limit: the counters"
 NAMES = ("limit: lines that run", "limit: memory", TOUCHED)
+BEGINNING = threading.Thread._bootstrap_inner.__code__
 TRACING = ("sys.settrace", "sys.setprofile", "sys.monitoring.register_callback")
 
 
@@ -71,14 +72,14 @@ class Meter:
 
 def guard():
     """Notice who changes the counters while a Meter counts; done once in a process."""
-    if not hasattr(tracemalloc.stop, "__wrapped__"):
+    if tracemalloc.stop.__name__ != noticed.__name__:
         import _tracemalloc
 
         for name in ("stop", "start", "reset_peak", "clear_traces"):
             replacement = noticed(getattr(tracemalloc, name))
             for module in (tracemalloc, _tracemalloc):
                 setattr(module, name, replacement)
-        sys.addaudithook(lambda event, _: touch() if event in TRACING else None)
+        sys.addaudithook(heard)
 
 
 def noticed(function):
@@ -86,8 +87,14 @@ def noticed(function):
         touch()
         return function(*args)
 
-    call.__wrapped__ = function
+    call.__name__ = noticed.__name__
     return call
+
+
+def heard(event, _):
+    # A thread that begins takes over the trace that we have set for it.
+    if event in TRACING and sys._getframe(1).f_code is not BEGINNING:
+        touch()
 
 
 def touch():

@@ -53,7 +53,8 @@ def grade(options):
         submission = read_submission(folder, exercises)
         old = results.load(out, submission.key, exercises)
         same = old and old.digest == submission.digest and old.limits == limits
-        if same and not submission.problem and folder.name not in again:
+        is_there = not submission.problem and not submission.trouble
+        if same and is_there and folder.name not in again:
             done[submission.key] = old
         submissions.append(submission)
     waiting = [submission for submission in submissions if submission.key not in done]
@@ -163,7 +164,9 @@ class Grader:
             else:
                 found, endings, left = self.compute(submission, slot)
                 result.seconds = self.seconds - left
-                is_sure = left > 0 and ENDINGS["time"] not in endings.values()
+                # Somebody else may have killed it: the machine, short of memory, or a person.
+                unsure = {ENDINGS["time"], ENDINGS[None]}
+                is_sure = left > 0 and not unsure & set(endings.values())
                 if not is_sure and not alone:
                     return result, False
                 remarks = submission.answers.remarks.items()

@@ -28,10 +28,11 @@ def masked(paths, private):
             only that Python can be read, and the folder itself is not there.
     """
     folders, files = set(), set()
-    places = {os.path.realpath(path) for path in paths}
+    places = [path for path in paths if not os.path.islink(path)]
     for folder in map(os.path.realpath, private):
-        if any(is_below(folder, place) for place in places):
-            folders.add(folder)
+        for place in places:
+            if is_below(folder, real := os.path.realpath(place)):
+                folders.add(place + folder[len(real) :])
     names = set(set_names())
     for place in places:
         for folder, inside, names_here in os.walk(place):

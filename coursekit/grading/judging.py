@@ -50,7 +50,11 @@ class Judge:
             stderr=self.errors,
             env=os.environ
             | dict.fromkeys(one_thread, "1")
-            | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUTF8": "1"},
+            | {
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+                "PYTHONUTF8": "1",
+                "PYTHONSAFEPATH": "1",
+            },
             start_new_session=True,  # Ctrl-C is the grader's; it ends us
         )
         about = self.process.stdout.readline()

@@ -11,7 +11,7 @@ from coursekit.checking.answers import task_checked
 from coursekit.grading.names import inert
 
 KERNEL = "enclosed"
-LINE = re.compile(rb"^CELL (\d+) (passed|failed|skipped) ?(.*)$", re.M)
+LINE = re.compile(rb"^CELL (\d{1,4}) (passed|failed|skipped) ?(.*)$", re.M)
 REPORTER = """
 import json
 import pytest
@@ -65,7 +65,7 @@ def read_report(outcome, cells):
 def reason(text):
     try:
         said = re.sub(r"\x1b\[[0-9;]*m", "", json.loads(text))
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):  # a student may print such a line, too
         return "failed"
     errors = re.findall(r"^(\w*(?:Error|Exception|Interrupt|Exit)\b.*)$", said, re.M)
     return errors[-1] if errors else "failed"

@@ -54,7 +54,7 @@ def remembered_seed(out, exercises, seed):
             old = known.pop("seed")
             if type(old) is not int or old < 0:
                 raise ValueError
-        except (ValueError, KeyError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise BookError(f"{path} is damaged: choose another --out") from None
         if known != about:
             page = exercises.page.path
@@ -104,6 +104,7 @@ def is_whole(result, key, exercises):
         result.key == key
         and all(type(text) is str for text in (result.student, result.digest, result.problem))
         and all(type(found) is list for found in (result.remarks, result.nbval))
+        and all(type(line) is str for line in [*result.remarks, *result.nbval])
         and {task: mark.out_of for task, mark in result.marks.items()} == tasks
         and all(mark.points in (0, mark.out_of) for mark in result.marks.values())
         and all(type(line) is str for mark in result.marks.values() for line in mark.lines)

@@ -26,6 +26,7 @@ OUTPUT = 16 << 20  # bytes that one run may send; ours send half of one
 FRAMES = 1000  # that one run may send
 SPACE = 64 << 20  # bytes in each of /tmp and /dev/shm
 PROCESSES = 96  # and threads, at once; a kernel has about 20 threads
+USERS = 900
 START = 60  # seconds in which a sandbox must be ready
 FIRST_UID = 64000  # the grader run as root: each sandbox gets a user of its own
 GIB = 1 << 30
@@ -88,7 +89,8 @@ class Sandbox:
         if self.bwrap:  # outside, the user's other processes count, too
             resources["RLIMIT_NPROC"] = PROCESSES
         root = self.bwrap and os.getuid() == 0
-        uid = FIRST_UID + slot if root else None
+        # Another grader of root's, at the same time, takes others: processes count by user.
+        uid = FIRST_UID + (7 * os.getpid() + slot) % USERS if root else None
         return {"resources": resources, "uid": uid, "enclosed": bool(self.bwrap)}
 
     def command(self, job):
@@ -243,6 +245,8 @@ def mounts(private):
     paths = hidden.readable()
     folders, files = hidden.masked(paths, private)
     what = {path: ["--ro-bind-try", path] for path in paths}
+    # A link leads to what is bound, and masked, under its own name.
+    what |= {path: ["--symlink", os.readlink(path)] for path in paths if os.path.islink(path)}
     what |= {path: ["--perms", "0555", "--size", "4096", "--tmpfs"] for path in folders}
     what |= {path: ["--ro-bind", "/dev/null"] for path in files}
     options = []
