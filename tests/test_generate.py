@@ -185,7 +185,7 @@ def test_probabilities_that_are_none_are_told_and_not_drawn(row):
 def test_the_stream_has_no_end_and_is_what_generate_takes_from():
     gpt, ids = model(), np.array([[1, 2, 3], [4, 5, 6]])
     taken = list(islice(stream(gpt, ids, top_k=4, rng=np.random.default_rng(5)), 20))
-    assert all(new.shape == (2, 1) for new in taken)
+    assert len(taken) == 20 and all(new.shape == (2, 1) for new in taken)
     out = generate(gpt, ids, 20, top_k=4, rng=np.random.default_rng(5))
     np.testing.assert_array_equal(out, np.concatenate([ids, *taken], axis=1))
     np.testing.assert_array_equal(generate(gpt, ids, 0, rng=np.random.default_rng(5)), ids)

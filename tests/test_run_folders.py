@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from numpygpt.checkpoint import load_checkpoint, save_checkpoint
-from numpygpt.cli import folders, lock, main, sample
+from numpygpt.cli import folders, lock, main, sample, steps
 from numpygpt.cli.errors import UsageError, message_of
 from numpygpt.cli.folders import open_data
 from numpygpt.cli.lock import Lock
@@ -23,6 +23,7 @@ from numpygpt.cli.runs import keep_last, kept_checkpoints
 from numpygpt.generate import stream
 from numpygpt.metrics import read_metrics
 from numpygpt.tokenizers import BPETokenizer
+from numpygpt.training import Trainer
 
 TEXT = "".join(f"First Citizen:\nI count {i}, and so do you, my lord.\n\n" for i in range(60))
 OTHER = TEXT.replace("count", "tnuoc")  # as long, of the same letters
@@ -195,7 +196,7 @@ def test_windows_locks_a_byte_of_the_file_and_closes_it_before_it_is_removed(tmp
 
 
 def test_a_disk_that_is_read_only_is_named_before_the_work(folder, capsys, monkeypatch):
-    def denied(path, mode):
+    def denied(path, *_, **__):
         raise OSError(30, "Read-only file system", str(path))
 
     monkeypatch.setattr(lock, "open", denied, raising=False)  # root may write everywhere
@@ -218,8 +219,8 @@ def test_a_folder_that_cannot_be_made_is_named_before_the_work(folder, capsys, m
 def test_a_link_stays_a_link_and_the_disk_that_it_names_keeps_both_runs(folder, capsys):
     Path("scratch").mkdir()
     Path("link").symlink_to("scratch/run", target_is_directory=True)  # not there yet
-    for steps in (2, 3, 4):
-        assert train("--out_dir", "link", "--max_iters", steps) == 0
+    for number in (2, 3, 4):
+        assert train("--out_dir", "link", "--max_iters", number) == 0
     assert "the run that was in link is now in" in capsys.readouterr().out
     assert Path("link").is_symlink() and step_of("link") == step_of("scratch/run") == 4
     assert (step_of("scratch/run.1"), step_of("scratch/run.2")) == (2, 3)
@@ -319,7 +320,7 @@ def test_a_full_disk_leaves_the_old_data_or_none_that_can_be_read(
     assert code == (0 if failing > 9 else 2)
     if code:
         assert err == "numpygpt datagen: d cannot be written (No space left on device)\n"
-        assert "unfinished" not in contents("d") and "numpygpt.lock" not in contents("d")
+        assert not any(name.startswith("numpygpt.") for name in contents("d"))
     if failing <= 5:  # until then all is written beside the old files
         assert contents("d") == before
     elif code:  # what is there is no data
@@ -398,6 +399,36 @@ def test_a_bad_line_costs_that_line_and_is_kept_aside(folder, capsys, bad):
     assert f"{path}: 1 lines of it hold no record, and are now in {path}.bad" in out
 
 
+@pytest.mark.parametrize("line", ['{"step": 1}', '{"step": 1, "grad_norm": 0, "lr": "x"}'])
+def test_records_without_what_is_drawn_are_drawn_without_it(folder, capsys, line):
+    Path("o").mkdir()
+    Path("o/metrics.jsonl").write_text(line + "\n")
+    assert run("plot", "--out_dir", "o") == 0
+    assert Path("o/training_curves.png").read_bytes().startswith(b"\x89PNG")
+    Path("o/metrics.jsonl").write_text("[1]\n")
+    assert "holds no steps yet" in mistake(capsys, "plot", "--out_dir", "o")
+
+
+@pytest.mark.parametrize("command", ["datagen", "export", "plot"])
+def test_a_full_disk_is_named_with_what_it_has_no_room_for(folder, capsys, monkeypatch, command):
+    assert train("--out_dir", "o", "--max_iters", 1) == 0
+    argv, target = {
+        "datagen": (["t.txt", "--output_dir", "d"], "d"),
+        "export": (["g", "--out_dir", "o"], "g"),
+        "plot": (["--out_dir", "o"], Path("o/training_curves.png")),
+    }[command]
+    before = {name: contents(name) for name in ("d", "o")}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, full)
+    line = mistake(capsys, command, *argv)
+    assert line == f"numpygpt {command}: {target} cannot be written (No space left on device)\n"
+    assert {name: contents(name) for name in ("d", "o")} == before and not Path("g").exists()
+
+
 def test_a_line_that_a_crash_cut_short_is_nothing_to_keep(folder, capsys):
     assert train("--out_dir", "o", "--max_iters", 3) == 0
     with open("o/metrics.jsonl", "a") as file:
@@ -423,6 +454,43 @@ def test_a_terminal_that_is_closed_ends_the_run_with_its_last_step_saved(folder)
     assert process.wait(timeout=60) in (2, 130)
     assert step_of("o") == read_metrics("o/metrics.jsonl")[-1]["step"] > 0
     assert "numpygpt.lock" not in names("o")
+
+
+def in_step(monkeypatch, number, do):
+    """Let something happen in the n-th step of a run."""
+    step = Trainer.step
+
+    def watched(trainer):
+        if trainer.step_count + 1 == number:
+            do()
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, "step", watched)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGTERM])
+def test_only_who_presses_ctrl_c_twice_cannot_wait(folder, capsys, monkeypatch, sign):
+    before = signal.getsignal(sign)
+    in_step(monkeypatch, 3, lambda: (signal.raise_signal(sign), signal.raise_signal(sign)))
+    assert train("--out_dir", "o", "--max_iters", 9) == 130
+    out, err = capsys.readouterr()
+    assert step_of("o") == 3 and "stopped after step 3;" in out and err == ""
+    assert signal.getsignal(sign) is before
+    in_step(monkeypatch, 5, lambda: (signal.raise_signal(sign), signal.raise_signal(signal.SIGINT)))
+    assert run("train", "--out_dir", "o", "--resume") == 130
+    assert step_of("o") == 3 and capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_bar_that_cannot_be_shown_ends_the_run_with_its_step_saved(folder, capsys, monkeypatch):
+    """A terminal is gone before its SIGHUP comes."""
+
+    def show(self, record):
+        if record["step"] == 3:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(steps.Progress, "show", show)
+    assert train("--out_dir", "o", "--max_iters", 9) == 130
+    assert step_of("o") == 4 and len(read_metrics("o/metrics.jsonl")) == 4
 
 
 def test_a_hangup_is_an_interrupt_and_under_nohup_it_is_nothing(folder):
@@ -503,6 +571,13 @@ def test_ctrl_c_while_the_modules_load_says_nothing(folder, n):
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
+def test_ctrl_c_that_is_ignored_is_ignored_while_the_modules_load(folder):
+    command = [sys.executable, "-c", INTERRUPTING, "20", "plot", "--out_dir", "none"]
+    ignore = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    done = subprocess.run(command, capture_output=True, text=True, **ignore)
+    assert done.returncode == 2 and "does not exist: train first" in done.stderr
+
+
 def test_main_leaves_ctrl_c_to_whoever_had_it(folder):
     def ours(*_):
         pass
@@ -525,6 +600,24 @@ def test_a_run_whose_output_nobody_reads_any_more_saves_its_last_step(folder):
     assert process.wait(timeout=60) == 141 and process.stderr.read() == ""
     process.stderr.close()
     assert step_of("o") == read_metrics("o/metrics.jsonl")[-1]["step"] > 0
+
+
+def test_merges_that_double_their_tokens_are_refused_before_they_are_made(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setattr(folders, "MOST_BYTES", 10_000)  # sixty merges make 2^60
+    assert run("datagen", "t.txt", "--output_dir", "d", "--tokenizer_type", "bpe") == 0
+    assert train("--out_dir", "o", "--max_iters", 1) == 0
+    doubling = [[0, 0]] + [[255 + n, 255 + n] for n in range(1, 14)]
+    path = Path("o/checkpoint.npz")
+    arrays, meta = load_checkpoint(path)
+    save_checkpoint(path, arrays, meta | {"tokenizer": meta["tokenizer"] | {"merges": doubling}})
+    line = mistake(capsys, "sample", "--out_dir", "o")
+    assert "no run has such a value of 'tokenizer'" in line
+    content = json.loads(Path("d/tokenizer.json").read_text())
+    Path("d/tokenizer.json").write_text(json.dumps(content | {"merges": doubling}))
+    line = mistake(capsys, "train", *TINY, "--data_dir", "d")
+    assert "tokenizer.json: its merges make tokens longer than any text" in line
 
 
 # ---- numbers that are none, and too large ones ----

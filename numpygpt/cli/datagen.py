@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from numpygpt.cli.errors import UsageError
+from numpygpt.cli.errors import UsageError, writing
 from numpygpt.cli.folders import write_folder
 from numpygpt.cli.lock import Lock
 from numpygpt.cli.progress import watched
@@ -55,7 +55,7 @@ def write_data(path, folder, kind, **options):
     """
     with TextFile(path, anywhere=kind == "char") as text:
         try:
-            with Lock(folder):
+            with writing(folder), Lock(folder):
                 tokenizer, length, learnt = learn(text, kind, options)
                 cut = round(length * 0.9)  # through the text, as in numpygpt.data.prepare
                 train = up_to(watched(text, "encoding"), cut)
@@ -63,8 +63,6 @@ def write_data(path, folder, kind, **options):
                 n_train, n_val = write_folder(folder, tokenizer, {"train": train, "val": val})
         except ValueError as error:
             raise UsageError(f"{path}: {error}") from None
-        except OSError as error:
-            raise UsageError(f"{folder} cannot be written ({error.strerror or error})") from None
     part = "" if learnt == length else f", the vocabulary learnt from {learnt:,} of them"
     print(
         f"{folder}: {tokenizer.vocab_size} tokens in the vocabulary, {n_train:,} to train on, "

@@ -1,5 +1,7 @@
 """What the commands raise for a user's mistake, and how it is told. Written by hand."""
 
+import contextlib
+
 from numpygpt.checkpoint import CheckpointError
 from numpygpt.data import DataError
 from numpygpt.distributed import DistributedError
@@ -13,6 +15,15 @@ class UsageError(Exception):
 # OSError: a disk that is full, a folder that is not ours. RecursionError: JSON nested without end.
 MISTAKES = (UsageError, DataError, CheckpointError, DistributedError, DivergedError)
 MISTAKES += (OSError, MemoryError, RecursionError)
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Name what could not be written: the error of a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror or error})") from None
 
 
 def message_of(error):

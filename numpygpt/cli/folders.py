@@ -28,7 +28,7 @@ def write_folder(folder, tokenizer, texts):
     Returns:
         The number of tokens of each.
     """
-    new = folder / "unfinished"
+    new = folder / "numpygpt.unfinished"
     try:
         shutil.rmtree(new, ignore_errors=True)  # of a run that was killed
         new.mkdir()

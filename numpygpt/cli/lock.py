@@ -13,6 +13,11 @@ except ImportError:  # Windows
     import msvcrt
 
 
+def create(path, flags):
+    """Open a file as `open` does, and make it where there is none; what is in it stays."""
+    return os.open(path, flags | os.O_CREAT, 0o666)
+
+
 class Lock:
     """The file `numpygpt.lock` in a folder, held until `release`, or until the process ends.
 
@@ -29,12 +34,12 @@ class Lock:
         self.made = [p for p in (real, *real.parents) if not p.exists()]
         real.mkdir(parents=True, exist_ok=True)
         for _ in range(10):
-            self.file = open(self.path, "a+b")
+            self.file = open(self.path, "r+b", opener=create)
             if not self.take() or self.is_there():
                 break
             self.file.close()  # its owner has just removed it
-        self.file.truncate(0)
-        self.file.write(b"process %d" % os.getpid())
+        self.file.seek(0)
+        self.file.write(b"process %-12d" % os.getpid())
         self.file.flush()
 
     def take(self):
@@ -49,7 +54,7 @@ class Lock:
             if fcntl and not isinstance(error, BlockingIOError):
                 return False
             self.file.seek(0)
-            owner = self.file.read(30).decode("ascii", "replace") or "another process"
+            owner = self.file.read(20).decode("ascii", "replace").strip() or "another process"
             self.file.close()
             raise UsageError(
                 f"{owner} of numpygpt writes in {self.folder}: wait for it, or name another folder"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from numpygpt.cli.errors import UsageError
+from numpygpt.cli.errors import UsageError, writing
 from numpygpt.cli.runs import DEFAULT_OUT
 from numpygpt.data import write_beside
 from numpygpt.metrics import read_metrics
@@ -51,7 +51,8 @@ def run(args):
     for axes in (loss, norm, rate):
         axes.grid(alpha=0.3)
     target = args.out_dir / "training_curves.png"
-    write_beside(target, lambda beside: figure.savefig(beside, format="png", dpi=120))
+    with writing(target):
+        write_beside(target, lambda beside: figure.savefig(beside, format="png", dpi=120))
     plt.close(figure)
     print(target)
 
