@@ -77,7 +77,7 @@ def watched(submissions, out, *options):
     while thread.is_alive():
         thread.join(0.2)
         for process in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.Error, OSError, AttributeError):
+            with contextlib.suppress(psutil.Error, OSError, AttributeError, TypeError):
                 if "coursekit" in " ".join(process.cmdline()[:3]) and "bwrap" != process.name():
                     if "runner" in " ".join(process.cmdline()):
                         continue
