@@ -83,8 +83,9 @@ class Trainer:
         )
         self.rng = np.random.default_rng([config.seed, 1])  # not that of evaluate()
         self.loader = self.batches(train_tokens, self.rng)
-        # Is this text long enough for a window? The first evaluation may be hours away.
-        self.batches(val_tokens, self.rng)
+        self.batches(
+            val_tokens, self.rng
+        )  # is it long enough? The first evaluation may be hours off
 
     def batches(self, tokens, rng):
         """Return the loader of batches of `tokens`, to train on or to evaluate with."""
