@@ -24,8 +24,10 @@ class Twice(Module):
         return self.second(self.y)
 
     def backward(self, dy):
+        # One cache, two calls: each finds what it saw, however often backward is called.
+        self.second.x = self.y
         dy = self.second.backward(dy)
-        self.first.x = self.x  # one cache, two calls: put back what the first one saw
+        self.first.x = self.x
         return self.first.backward(dy)
 
 
