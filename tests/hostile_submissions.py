@@ -113,7 +113,8 @@ IN_THE_ANSWER = {
     "check replaced": WRONG
     + "import coursekit\ncoursekit.check = check = lambda *a: print('right')",
     "send replaced": WRONG + "import coursekit.checking.record as r\nr.send = lambda *a: None",
-    "run replaced": WRONG + "import coursekit.checking.record as r\nr.outcomes = lambda *a, **k: []",
+    "run replaced": WRONG
+    + "import coursekit.checking.record as r\nr.outcomes = lambda *a, **k: []",
     "assert and numpy replaced": WRONG + "import builtins\nbuiltins.all = lambda *a: True\n"
     "np.allclose = np.array_equal = lambda *a, **k: True\nnp.abs = lambda x: 0 * x",
     "pytest replaced": WRONG
