@@ -456,6 +456,7 @@ def test_it_is_not_run_in_the_cases_that_follow(short_limit):
     results = run_all(f, list(function_cases(np.random.default_rng(0))) * 5)
     assert len(tries) == 1 and results[1:] == [[]] * 9
 
+
 def test_a_loop_is_named_though_its_frame_is_between_two_lines():
     source = "def f():\n    while True:\n        pass\n"
     linecache.cache["<between>"] = len(source), None, source.splitlines(True), "<between>"
