@@ -3,7 +3,7 @@
 # constraints.txt changes. PYTHON=/path/to/python3 chooses the Python.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train lab test build check-build test-peers test-browser mutants bench clean FORCE
+.PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup mutants bench clean FORCE
 
 ARGS =
 PORT = 8888
@@ -32,6 +32,7 @@ help:
 	@echo 'make check-build  prove that the built files are those of book/'
 	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
 	@echo 'make test-browser open the book in JupyterLab and a Chromium that is installed here'
+	@echo 'make test-cgroup  try the grader with control groups, in a Linux of its own'
 	@echo 'make mutants      change answers by rule, and see that each is noticed'
 	@echo 'make bench        measure our speed beside theirs, on an idle machine'
 	@echo 'make clean        remove .venv and the caches; your work and out/ stay'
@@ -44,7 +45,7 @@ train: .venv/.installed
 	$(PY) -m numpygpt train $(ARGS)
 
 lab: .venv/.installed
-	$(PY) -m jupyterlab --port=$(PORT) --LabApp.default_url=/lab/tree/notebooks/00_welcome.ipynb $(ARGS)
+	$(PY) -m coursekit.lab --port=$(PORT) $(ARGS)
 
 build: .venv/.installed
 	$(PY) -m coursekit build $(ARGS)
@@ -64,6 +65,9 @@ test-peers: .venv/.installed-peers
 
 test-browser: .venv/.installed-browser
 	$(RUN_TESTS) tests/browser $(ARGS)
+
+test-cgroup: .venv/.installed
+	tests/cgroup/run
 
 mutants: .venv/.installed
 	$(PY) tests/mutants $(ARGS)

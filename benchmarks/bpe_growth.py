@@ -1,5 +1,7 @@
 """How time and memory of our BPE grow with the text: `python benchmarks/bpe_growth.py`, minutes.
 
+    python benchmarks/bpe_growth.py datagen     # the command, for each tokenizer, to 300 MB
+
 Trains (vocabulary 1000) and encodes texts of 0.1 to 50 million characters, each in a process of its
 own, so that the peak of its memory is known; the text is a part of that. Times are those of the
 processor. "repeated" is our Shakespeare again and again; in "mixed", three words in ten have their
@@ -12,23 +14,26 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from io import StringIO
 from pathlib import Path
 
 from measure import peak_memory
 
+from numpygpt.cli import main as numpygpt
 from numpygpt.tokenizers import BPETokenizer
 
 HERE = Path(__file__).parent
 TEXT = (HERE.parent / "data/shakespeare.txt").read_text(encoding="utf-8")
 SIZES = [0.1, 0.3, 1, 3, 10, 30, 50]  # million characters
+LONG = [3, 30, 100, 300]  # for the command
 
 
-def text_of(kind, characters):
+def text_of(kind, characters, seed=0):
     if kind == "repeated":
         return (TEXT * (characters // len(TEXT) + 1))[:characters]
-    rng = random.Random(0)
+    rng = random.Random(seed)
     words, parts, length = re.findall(r"\S+\s+", TEXT[:1_000_000]), StringIO(), 0
     while length < characters:
         word, chance = rng.choice(words), rng.random()
@@ -53,6 +58,34 @@ def measure(kind, characters):
     return {**result, "tokens": len(ids), "cached_pieces": len(tokenizer.cache)}
 
 
+def write_text(path, characters):
+    """Write the mixed text, a new million characters at a time, since memory is measured."""
+    with open(path, "w", encoding="utf-8") as file:
+        for part in range(round(characters / 1e6)):
+            file.write(text_of("mixed", 1_000_000, seed=part))
+
+
+def measure_datagen():
+    for size in LONG:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "text.txt")
+            write_text(path, size * 1e6)
+            for kind in ("char", "word", "bpe"):
+                command = [sys.executable, __file__, "datagen", kind, path]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                told, peak = done.stdout.splitlines()
+                print(f"{path.stat().st_size / 1e6:4.0f} MB {peak}\n    {told[len(folder) :]}")
+
+
+def datagen(kind, path):
+    """Run the command on the text and print the time and the memory that it took."""
+    start = time.process_time()
+    options = ["--output_dir", Path(path).parent / kind, "--tokenizer_type", kind]
+    assert numpygpt(["datagen", path, *map(str, options)]) == 0
+    seconds = time.process_time() - start
+    print(f"{kind:4}: {seconds:4.0f} s, peak memory {peak_memory() / 1e6:4.0f} MB")
+
+
 def draw(rows, path):
     from coursekit.figures import BLUE, ORANGE, subplots
 
@@ -71,6 +104,9 @@ def draw(rows, path):
 
 
 def main():
+    if sys.argv[1:2] == ["datagen"]:
+        datagen(*sys.argv[2:]) if sys.argv[2:] else measure_datagen()
+        return
     if len(sys.argv) == 3:
         print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
         return

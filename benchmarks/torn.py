@@ -1,10 +1,12 @@
-"""Is a checkpoint ever torn? Kills a run that saves after every step, 100 times, at random moments.
+"""Is a file ever torn? Kills runs and datagens, 100 times each, at random moments.
 
     python benchmarks/torn.py             # 100 times: some minutes
     python benchmarks/torn.py --times 5
 
-After each kill -9 the checkpoint must load, its digest must agree, and the run must go on from it.
-At the end one more step must go through.
+The run saves after every step. After each kill -9 the checkpoint must load, its digest must agree,
+and the run must go on from it: the lock that was held stops nobody. At the end one more step must
+go through. Each datagen replaces the data of one text by those of another: after a kill they are of
+one of the two, or say that they are none.
 """
 
 import argparse
@@ -18,6 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt.checkpoint import digest_of, load_checkpoint
+from numpygpt.cli.errors import UsageError
+from numpygpt.cli.folders import open_data
 
 TEXT = "".join(f"First Citizen:\nI count {i}, and so do you, my lord.\n\n" for i in range(120))
 # A checkpoint after every step: most kills hit one in the middle of being written.
@@ -57,6 +61,35 @@ def killed(times, folder, rng):
     return steps, under_way
 
 
+def datagens_killed(times, folder, rng):
+    """Kill datagens that take turns with two texts; return how often the data were none."""
+    texts = {f"{name}.txt": TEXT.replace("count", name) * 20 for name in ("count", "tnuoc")}
+    for name, text in texts.items():
+        Path(folder, name).write_text(text, encoding="utf-8")
+    argv, unfinished = ["--output_dir", "mix", "--tokenizer_type", "word"], 0
+    for number in range(times):
+        process = numpygpt("datagen", list(texts)[number % 2], *argv, folder=folder)
+        if number == 0:
+            process.wait()  # so that there are data
+        time.sleep(rng.uniform(0.15, 0.5))  # it begins after a fifth of a second
+        process.kill()
+        process.communicate()
+        try:
+            tokenizer, train, val, _ = open_data(Path(folder, "mix"))
+        except (UsageError, ValueError):
+            unfinished += 1
+        else:
+            words = [word for word in ("count", "tnuoc") if word in tokenizer.words]
+            assert len(words) == 1, f"datagen {number + 1}: a mixture"
+            # Counted once in each of the lines, whichever part they are in.
+            found = sum((part == tokenizer.id_of[words[0]]).sum() for part in (train, val))
+            assert found == 20 * 120, f"datagen {number + 1}: a mixture"
+    last = numpygpt("datagen", list(texts)[0], *argv, folder=folder)
+    assert last.wait() == 0, last.stderr.read()
+    assert open_data(Path(folder, "mix"))
+    return unfinished
+
+
 def main(times):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "text.txt").write_text(TEXT, encoding="utf-8")
@@ -68,10 +101,12 @@ def main(times):
         assert last.wait() == 0, last.stderr.read()
         files = sorted(p.name for p in Path(folder, "out").glob("*.npz*"))
         digest = digest_of(load_checkpoint(Path(folder, "out/checkpoint.npz"))[0])
+        unfinished = datagens_killed(times, folder, np.random.default_rng(1))
     print(
         f"yes killed {times} times, {under_way} of them while a checkpoint was being written: "
         f"{steps[-1]} steps done, no checkpoint torn; {len(files)} files, digest {digest[:8]}"
     )
+    print(f"yes killed {times} datagens: no data of two texts, {unfinished} times none to be read")
     return 0
 
 

@@ -3,28 +3,43 @@
 import argparse
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from coursekit.files import BookError
+from coursekit.files import BookError, failed
 
 
 def main(arguments=None):
     """Run the command line; return its exit code."""
-    options = parsed(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a console that lacks a sign ends nothing
     try:
+        options = parsed(arguments)
         code = options.run(options)
         sys.stdout.flush()  # here, where an error is still ours to report, not at the exit
         return code
     except BrokenPipeError:  # whoever read our output has seen enough: `status | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print_nothing_more()
         return 141  # 128 + SIGPIPE
     except BookError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:  # a disk that is full or read-only, a folder that is not ours
+        if error.filename is None:  # our output's own
+            print_nothing_more()
+        print(failed(error), file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("stopped; what was finished is kept", file=sys.stderr)
         return 130
+
+
+def print_nothing_more():
+    """Let what could not be printed go nowhere, or Python tries it again at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parsed(arguments):
@@ -64,9 +79,23 @@ def parsed(arguments):
     grade.add_argument("submissions", type=Path, help="a folder with a folder for each student")
     grade.add_argument("--assignment", required=True, help="the set, such as 09")
     grade.add_argument("--out", type=Path, required=True, help="where the marks and pages go")
+    grade.add_argument(
+        "--again",
+        action="append",
+        metavar="NAME",
+        help='grade this student again, or "all"; may be given several times',
+    )
+    grade.add_argument(
+        "--doctor",
+        nargs=0,
+        action=Doctor,
+        help="say what this machine offers to keep students' code apart, and what to do",
+    )
     grade.add_argument("-j", "--jobs", type=whole, help="students at once (default: the cores)")
-    grade.add_argument("--seed", type=int, help="of the hidden cases (default: drawn, and kept)")
-    grade.add_argument("--timeout", type=whole, default=60, help="seconds a student (default: 60)")
+    grade.add_argument("--seed", type=seed, help="of the hidden cases (default: drawn, and kept)")
+    grade.add_argument(
+        "--timeout", type=whole, default=60, help="seconds of work a student (default: 60)"
+    )
     grade.add_argument("--memory", type=whole, default=2, help="GiB a student (default: 2)")
     grade.add_argument("--no-nbval", action="store_true", help="marks only, without nbval's report")
     grade.add_argument(
@@ -79,9 +108,25 @@ def parsed(arguments):
 
 def whole(text):
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+    if not 1 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError("must be 1 or more, and a million at most")
     return number
+
+
+def seed(text):
+    number = int(text)
+    if not 0 <= number < 1 << 63:
+        raise argparse.ArgumentTypeError("must be 0 or more, and below 2**63")
+    return number
+
+
+class Doctor(argparse.Action):
+    """Like --help: needs none of the other arguments."""
+
+    def __call__(self, parser, *_):
+        from coursekit.grading.doctor import doctor
+
+        parser.exit(doctor())
 
 
 def run_build(options):
@@ -120,6 +165,7 @@ def run_reset(options):
 def run_adopt(options):
     from coursekit.checking.adopt import adopt
 
+    os.environ.setdefault("MPLBACKEND", "agg")  # an answer may show figures: here, nowhere
     adopt()
     if not options.numpygpt:
         return 0
@@ -130,6 +176,10 @@ def run_adopt(options):
 
 
 def run_grade(options):
+    # `python -m` looks for modules in the folder it was started in first, and students name theirs.
+    here, ours = Path.cwd(), Path(__file__).resolve().parents[1]
+    if here != ours:
+        sys.path[:] = [path for path in sys.path if path and Path(path).resolve() != here]
     from coursekit.grading.grade import grade
 
     return grade(options)

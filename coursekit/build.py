@@ -20,6 +20,7 @@ from coursekit.files import BookError, keep_old, read, write
 from coursekit.source import chapter_cells, code_of, exercise_cells, read_page
 
 FOLDERS = ("notebooks", "exercises", "solutions")
+CHANGED = "changed since it was built"
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {
@@ -203,7 +204,7 @@ def why_stale(root, target):
         return f"{target.path}: missing"
     old = load(text)
     if old is None:
-        return f"{target.path}: changed since it was built"
+        return f"{target.path}: {CHANGED}"
     notebook = with_outputs(target, old)
     if notebook is None:
         return f"{target.path}: the code of {target.page.path}, or what it imports, has changed"
@@ -243,7 +244,8 @@ def build(root, names=(), check=False, force=False, jobs=None, say=print):
         say: called with each line of the report.
 
     Returns:
-        The exit code: 0, or 1 if something is stale, or 2 if the book has a mistake.
+        The exit code: 0; 1 if something is (or, after a build, is still) not as it should be;
+        2 if the book has a mistake.
     """
     root = Path(root).resolve()
     if not Path(root, "book", "chapters").is_dir():
@@ -293,7 +295,8 @@ def check_all(book, targets, errors, force, jobs, say, everything):
     if errors:
         return 2
     if problems:
-        say(f"{count(len(problems), 'file')} not up to date: make build mends it")
+        kept = ", and keeps a copy of what was changed" * any(CHANGED in p for p in problems)
+        say(f"{count(len(problems), 'file')} not up to date: make build mends it{kept}")
         return 1
     say(f"up to date: {count(len(targets), 'notebook')}, {count(len(book.modules), 'module')}")
     return 0
@@ -317,17 +320,18 @@ def build_all(book, targets, errors, force, jobs, say, everything):
             written += replace(book.root / target.path, notebook, say)
     for target, notebook in run(book, stale, jobs, errors, say):
         written += replace(book.root / target.path, notebook, say)
-    if everything:
-        for path in orphans(book):
-            if path.endswith(".ipynb") and load(read(book.root / path)) is not None:
-                os.remove(book.root / path)
-                say(f"removed {path}: nothing in book/ makes it")
-            else:
-                say(f"{path}: nothing in book/ makes it; remove it if you do not need it")
+    left = 0
+    for path in list(orphans(book)) if everything else []:
+        if path.endswith(".ipynb") and load(read(book.root / path)) is not None:
+            os.remove(book.root / path)
+            say(f"removed {path}: nothing in book/ makes it")
+        else:
+            left += 1
+            say(f"{path}: nothing in book/ makes it; remove it if you do not need it")
     for line in errors:
         say(line)
     say(f"built: {count(written, 'file')} written, the rest was up to date")
-    return 2 if errors else 0
+    return 2 if errors else min(left, 1)  # what --check calls wrong is not done
 
 
 def replace(path, notebook, say):
@@ -336,7 +340,7 @@ def replace(path, notebook, say):
     if old == text:
         return 0
     if old is not None and load(old) is None:
-        say(f"{path.name} was changed since it was built: kept as {keep_old(path).name}")
+        say(f"{path.name} was {CHANGED}: kept as {keep_old(path).name}")
     write(path, text)
     return 1
 

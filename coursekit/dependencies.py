@@ -24,11 +24,15 @@ def module_texts(root, exported=None):
     for package in (Path(root, "numpygpt"), Path(__file__).parent):
         for path in sorted(package.rglob("*.py")):
             name = path.relative_to(package.parent).as_posix()
-            texts[dotted(name)] = text = path.read_text("utf-8")
+            if name.removeprefix("numpygpt/") in (exported or {}):
+                continue  # about to be written: what is wrong with the file is no matter
             try:
+                texts[dotted(name)] = text = path.read_text("utf-8")
                 parsed(text)
             except SyntaxError as error:
                 raise BookError(f"{name}:{error.lineno}: {error.msg}") from None
+            except ValueError as error:
+                raise BookError(f"{name}: {error}") from None
     for module, text in (exported or {}).items():
         texts[dotted(f"numpygpt/{module}")] = text
     return texts

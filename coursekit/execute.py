@@ -1,7 +1,6 @@
 """Running notebooks: a fresh kernel for each, several at a time, and only clean outputs kept."""
 
 import asyncio
-import os
 import re
 import sys
 import tempfile
@@ -9,9 +8,11 @@ import time
 from pathlib import Path
 from subprocess import DEVNULL
 
+from coursekit.environment import environment
 from coursekit.figures import PICTURE
-from coursekit.files import BookError
+from coursekit.files import BookError, failed
 
+ONE_THREAD = dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1")
 TIMEOUT = 300  # seconds for one cell
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{8,}\b", re.IGNORECASE)
@@ -36,6 +37,8 @@ async def execute_all(notebooks, root, jobs, finished):
                 problem = None
             except BookError as error:
                 problem = error
+            except OSError as error:
+                problem = BookError(f"{page.path}: could not be run: {failed(error)}")
             finished(number, time.perf_counter() - start, problem)
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -78,7 +81,7 @@ async def execute(page, notebook, root, folder, scratch):
     try:
         await manager.start_kernel(
             cwd=str(folder),
-            env=environment(root, saved, scratch),
+            env=environment(scratch, root) | ONE_THREAD | {"COURSEKIT_NOTEBOOK": str(saved)},
             extra_arguments=["--HistoryManager.hist_file=:memory:"],
             stdout=DEVNULL,
             stderr=DEVNULL,
@@ -110,22 +113,6 @@ async def execute(page, notebook, root, folder, scratch):
             client.kc.stop_channels()
         if manager.has_kernel:
             await manager.shutdown_kernel(now=True)
-
-
-def environment(root, saved, scratch):
-    """The kernel's environment: nothing that depends on the user's own settings."""
-    environment = dict(os.environ)
-    path = [str(root), str(Path(__file__).parents[1]), environment.get("PYTHONPATH")]
-    environment |= dict.fromkeys(
-        ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1"
-    )
-    return environment | {
-        "COURSEKIT_NOTEBOOK": str(saved),
-        "IPYTHONDIR": str(scratch),
-        "MATPLOTLIBRC": os.devnull,
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "PYTHONPATH": os.pathsep.join(part for part in path if part),
-    }
 
 
 def failure(page, index, cell, error):

@@ -310,6 +310,7 @@ def ruff(folder, command, *options):
         cwd=folder,
         capture_output=True,
         encoding="utf-8",
+        errors="replace",
     )
     if done.returncode != 0:
         reason = (done.stderr.strip() or "no message").splitlines()[-1]

@@ -5,6 +5,8 @@ import html
 import io
 import warnings
 
+from coursekit.glyphs import glyph
+
 # Okabe and Ito's palette (2008): told apart by readers with any form of colour blindness.
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 YELLOW, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#999999"
@@ -20,7 +22,10 @@ PICTURE = r"data:image/png;base64,[A-Za-z0-9+/=]+"
 
 
 def subplots(rows=1, cols=1, size=None, margins=None, **kwargs):
-    """Return matplotlib's (figure, axes) in the book's style.
+    """Return matplotlib's (figure, axes) in the book's style; `show` shows the figure.
+
+    Without pyplot, which puts all figures into one list, to be shown when a cell or a message to a
+    widget has run: JupyterLab sends messages in two threads, and figures came out half drawn.
 
     Args:
         size: (width, height) in inches.
@@ -29,9 +34,11 @@ def subplots(rows=1, cols=1, size=None, margins=None, **kwargs):
         kwargs: as for matplotlib's subplots.
     """
     from cycler import cycler
-    from matplotlib import pyplot as plt
+    from matplotlib import rcParams
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    plt.rcParams.update(
+    rcParams.update(
         {
             "axes.prop_cycle": cycler(color=PALETTE),
             "axes.spines.top": False,
@@ -45,28 +52,42 @@ def subplots(rows=1, cols=1, size=None, margins=None, **kwargs):
         }
     )
     size = size or (3.6 * cols + 0.4, 3.0 * rows)
-    if margins is None:
-        return plt.subplots(rows, cols, figsize=size, layout="constrained", **kwargs)
-    return plt.subplots(rows, cols, figsize=size, gridspec_kw=margins, **kwargs)
+    figure = Figure(figsize=size, layout="constrained" if margins is None else None)
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, cols, gridspec_kw=margins, **kwargs)
 
 
-def token_row(axes, y, tokens, known=None):
-    """Draw tokens as boxes in row `y`, a letter to each unit of x, neighbours in other colours.
+def token_row(axes, y, tokens, known=None, room=76):
+    """Draw tokens as boxes in row `y`, neighbours in other colours; return the width of the row.
+
+    A letter takes one unit of x; a wide one takes more, and so does a number in place of a letter
+    that no font has, which is slanted.
 
     Args:
         tokens: their texts, in order; None draws a gap of one letter.
         known: a boolean a token; unknown ones are drawn grey. None: all are known.
+        room: the width at which a row ends, with … in place of what is left.
     """
     x = 0
     for number, token in enumerate(tokens):
         color = [SKY, YELLOW, GREEN][number % 3]
         if known is not None and not known[number]:
             color = GREY
-        if token is not None:
-            axes.barh(y, len(token), left=x, height=0.8, color=color, alpha=0.6, edgecolor="white")
-        for letter in (token or " ").replace("\n", "⏎"):
-            axes.text(x + 0.5, y, letter, ha="center", va="center", family="monospace")
-            x += 1
+        start, full = x, False
+        for letter in " " if token is None else token:
+            text, font, width = glyph(letter)
+            if full := x + width > room:
+                break
+            look = {"family": font, "style": "italic" if len(text) > 1 else "normal"}
+            axes.text(x + width / 2, y, text, ha="center", va="center", **look)
+            x += width
+        if token is not None and x > start:
+            width = x - start
+            axes.barh(y, width, left=start, height=0.8, color=color, alpha=0.6, edgecolor="white")
+        if full:
+            axes.text(x + 0.5, y, "…", ha="center", va="center", family="monospace")
+            return x + 1
+    return x
 
 
 def box(axes, x, y, text, width=1.6, height=0.5, color=SKY):
@@ -92,19 +113,18 @@ def arrow(axes, *corners, label="", side="left"):
 def show(figure, alt):
     """Display a figure with its alt text, one or two sentences that say what it shows."""
     from IPython.display import display
-    from matplotlib import pyplot as plt
     from matplotlib.image import imsave
 
     if not alt.strip():
         raise ValueError("a figure needs alt text: one or two sentences that say what it shows")
     png = io.BytesIO()
     with warnings.catch_warnings():
-        # A reader may type any script into a widget; what the font lacks is drawn as an empty box.
+        # Where a reader has put other text into a plot, what the font lacks is an empty box.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.canvas.draw()  # savefig would draw all of it once more: a widget would feel it
     imsave(png, figure.canvas.buffer_rgba(), format="png", dpi=100)
-    plt.close(figure)
     source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
+    alt = alt.encode("utf-8", "backslashreplace").decode()  # no message can hold half a character
     # As HTML: JupyterLab gives a bare PNG no alt text, whatever its metadata say.
     image = f'<img alt="{html.escape(alt)}" src="{source}">'
     display({"text/html": image, "text/plain": alt}, raw=True)

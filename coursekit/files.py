@@ -1,6 +1,7 @@
-"""Writing files so that none is ever half-written or lost; the one kind of error we raise."""
+"""Files, of which none is ever half-written or lost; what we print; the one error that we raise."""
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -13,16 +14,19 @@ class BookError(Exception):
 
 
 def write(path, text):
-    """Write `text` to `path` as UTF-8, all of it or nothing."""
+    """Write `text`, a string or bytes, to `path`: all of it or nothing."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    data = text if isinstance(text, bytes) else text.encode("utf-8")
+    temporary = path.with_name(f".{path.name[:20]}.{os.getpid()}")  # no longer than the name may be
     try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:  # names the file that was to be written, not the one beside it
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def read(path):
@@ -38,5 +42,17 @@ def keep_old(path):
     number = 1
     while (old := path.with_name(f"{path.name}.old{number}")).exists():
         number += 1
-    write(old, read(path))
+    write(old, path.read_bytes())
     return old
+
+
+def failed(error):
+    """One line for an OSError: which file, and what is wrong with it."""
+    what = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {what}" if error.filename else what
+
+
+def say(*lines):
+    """Print lines. "?" stands for what the console's code page cannot show."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print("\n".join(lines).encode(encoding, "replace").decode(encoding, "replace"))

@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from coursekit.files import BookError, keep_old, read, write
+from coursekit.files import BookError, keep_old, read, say, write
 
 
 def add_to_class(cls):
@@ -68,7 +68,7 @@ def export(name):
     except (ValueError, KeyError, TypeError):
         raise BookError(f"{path.name} is damaged: it is not a notebook") from None
     if cell := changed_since_saved(cells, history()):
-        print(
+        say(
             f"{name}: nothing exported: {cell} as saved is not what ran here last; "
             "save the notebook (Ctrl+S), run that cell, and then this one again"
         )
@@ -81,17 +81,17 @@ def export(name):
         old = read(target)
         shown = f"numpygpt/{module}: {text.count(chr(10))} lines"
         if old == text:
-            print(f"{shown}, the package already holds just this")
+            say(f"{shown}, the package already holds just this")
         elif "COURSEKIT_NOTEBOOK" in os.environ:
             # The build has exported every module before it runs a notebook.
             raise BookError(f"{shown}, but the package holds something else")
         elif old is None:
             write(target, text)
-            print(f"{shown}, written")
+            say(f"{shown}, written")
         else:
             kept = keep_old(target).relative_to(root).as_posix()
             write(target, text)
-            print(
+            say(
                 f"{shown}, written; the old file is kept as {kept}; "
                 "make build brings the book's own back"
             )

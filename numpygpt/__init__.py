@@ -1,7 +1,9 @@
 """numpygpt: a GPT in NumPy, every gradient by hand. This file is written by hand."""
 
-# Imported at once, not lazily: the module and its function share a name, and the function must win.
-from numpygpt.gradcheck import gradcheck
+import sys
+from importlib import import_module
+from types import ModuleType
+
 from numpygpt.lazy import lazy_names
 
 __version__ = "0.1.0"
@@ -9,3 +11,18 @@ __version__ = "0.1.0"
 HOMES = {"GPT": "gpt", "GPTConfig": "gpt", "from_pretrained": "pretrained"}
 __all__ = ["GPT", "GPTConfig", "from_pretrained", "gradcheck"]
 __getattr__, __dir__ = lazy_names(__name__, HOMES)
+
+
+class Package(ModuleType):
+    """This package, of which `gradcheck` is the function, and not the module of that name."""
+
+    @property
+    def gradcheck(self):
+        return import_module("numpygpt.gradcheck").gradcheck
+
+    @gradcheck.setter
+    def gradcheck(self, module):
+        pass  # to load the module sets it as its package's attribute
+
+
+sys.modules[__name__].__class__ = Package

@@ -16,14 +16,6 @@ class DataError(ValueError):
     """A data file that is missing, damaged, or does not fit; the message says how to mend it."""
 
 
-def sha256(array):
-    """Return the SHA-256 of an array's bytes, taken piece by piece: it may exceed the memory."""
-    digest = hashlib.sha256()
-    for start in range(0, len(array), 1 << 20):
-        digest.update(np.ascontiguousarray(array[start : start + (1 << 20)]))
-    return digest.hexdigest()
-
-
 def write_beside(path, write):
     """Call write(temporary path), then rename it to `path`: the old file or the new, no half."""
     beside = path.with_name(path.name + ".tmp")
@@ -34,28 +26,39 @@ def write_beside(path, write):
         beside.unlink(missing_ok=True)
 
 
-def write_tokens(path, ids, vocab_size):
-    """Write ids as a flat binary file and its description as JSON beside it.
+def write_tokens(path, parts, vocab_size):
+    """Write token ids as a flat binary file and its description as JSON beside it.
 
     Args:
         path: such as data/shakespeare_char/train.bin; the description goes to train.json.
-        ids: (N,) integers in [0, vocab_size).
+        parts: lists of integers in [0, vocab_size); together they may exceed the memory.
         vocab_size: kept in the description; two bytes a token up to 65,536, beyond it four.
+
+    Returns:
+        The description.
 
     Raises:
         DataError: an id is not in the vocabulary.
     """
-    path = Path(path)
+    path, digest = Path(path), hashlib.sha256()
     dtype = "<u2" if vocab_size <= 1 << 16 else "<u4"
-    ids = np.asarray(ids)
-    # Narrowing wraps in silence: 70,000 would become 4,464.
-    if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:
-        raise DataError(f"ids {ids.min()} to {ids.max()} do not fit vocab_size={vocab_size}")
-    tokens = ids.astype(dtype)
-    about = {"dtype": dtype, "length": len(tokens), "vocab_size": vocab_size}
-    about = json.dumps(about | {"sha256": sha256(tokens)})
-    write_beside(path, tokens.tofile)
-    write_beside(path.with_suffix(".json"), lambda p: p.write_text(about, encoding="utf-8"))
+    about = {"dtype": dtype, "length": 0, "vocab_size": vocab_size}
+
+    def write(beside):
+        with open(beside, "wb") as file:
+            for ids in map(np.asarray, parts):
+                # Narrowing wraps in silence: 70,000 would become 4,464.
+                if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:
+                    raise DataError(f"ids {ids.min()} to {ids.max()} do not fit {vocab_size=}")
+                tokens = ids.astype(dtype)
+                file.write(tokens)
+                digest.update(tokens)
+                about["length"] += len(tokens)
+
+    write_beside(path, write)
+    about["sha256"] = digest.hexdigest()
+    write_beside(path.with_suffix(".json"), lambda p: p.write_text(json.dumps(about), "utf-8"))
+    return about
 
 
 def read_tokens(path):
@@ -68,20 +71,23 @@ def read_tokens(path):
     again = "make it again with numpygpt datagen"
     try:
         about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        dtype, length, vocab_size, digest = (
-            about[k] for k in ("dtype", "length", "vocab_size", "sha256")
+        dtype, *expected, vocab_size = (
+            about[k] for k in ("dtype", "length", "sha256", "vocab_size")
         )
-        if dtype not in ("<u2", "<u4"):
-            raise ValueError(f"dtype {dtype!r}")
+        if dtype not in ("<u2", "<u4") or not isinstance(vocab_size, int):
+            raise ValueError(f"dtype {dtype!r}, vocab_size {vocab_size!r}")
         tokens = np.memmap(path, dtype, mode="r")
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is missing: make it with numpygpt datagen") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} or its .json is damaged ({error}): {again}") from None
     # Read in pieces: pages of the array that were touched would count as our memory, all of them.
+    digest, largest = hashlib.sha256(), 0
     with open(path, "rb") as file:
-        intact = hashlib.file_digest(file, "sha256").hexdigest() == digest
-    if len(tokens) != length or not intact:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+            largest = max(largest, np.frombuffer(piece, dtype).max())
+    if expected != [len(tokens), digest.hexdigest()] or largest >= vocab_size:
         raise DataError(f"{path} is not the file that its .json describes: {again}")
     return tokens, vocab_size
 
@@ -102,8 +108,9 @@ def prepare(text, tokenizer, folder, val_fraction=0.1):
     if not all(parts.values()):
         raise DataError("the text is too short to split into training and validation parts")
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").unlink(missing_ok=True)  # until all files fit together again
     for name, ids in parts.items():
-        write_tokens(folder / f"{name}.bin", ids, tokenizer.vocab_size)
+        write_tokens(folder / f"{name}.bin", [ids], tokenizer.vocab_size)
     tokenizer.save(folder / "tokenizer.json")
     return len(parts["train"]), len(parts["val"])
 
@@ -124,7 +131,7 @@ def load_tokenizer(path):
         return tokenizer_from_json(json.loads(Path(path).read_text(encoding="utf-8")), path)
     except FileNotFoundError:
         raise DataError(f"{path} is missing: make it with numpygpt datagen") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: nested without end
         raise DataError(f"{path} is not a tokenizer ({error}): {again}") from None
 
 

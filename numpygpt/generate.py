@@ -1,5 +1,7 @@
 """Sampling: temperature, top-k, top-p and the KV cache. Derived in chapter 17."""
 
+from itertools import islice
+
 import numpy as np
 
 from numpygpt.nn.functional import softmax
@@ -31,7 +33,7 @@ def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
             Source: Holtzman et al., The Curious Case of Neural Text Degeneration, 2019.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: an argument is out of range, or a logit is no number.
     """
     if not temperature >= 0:  # this form refuses NaN, too
         raise ValueError(f"temperature={temperature} must not be negative")
@@ -39,10 +41,15 @@ def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
         raise ValueError(f"top_k={top_k} must be at least 1")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p={top_p} must be more than 0 and at most 1")
+    if not (logits < np.inf).all():
+        raise ValueError("a logit is NaN or infinite: the weights of the model are lost")
     if temperature == 0:
         likeliest = logits.argmax(axis=-1)[:, None]
         return (np.arange(logits.shape[-1]) == likeliest).astype(np.float64)
-    p = softmax(logits.astype(np.float64) / temperature)
+    z = logits.astype(np.float64)
+    z -= z.max(axis=-1, keepdims=True)
+    with np.errstate(over="ignore"):  # -inf is right: the token is never drawn
+        p = softmax(z / temperature)
     return p if top_k is top_p is None else keep_likeliest(p, top_k, top_p)
 
 
@@ -50,6 +57,8 @@ def draw(probs, rng):
     """Return one id for each row of probs (B, V), by inverting the cumulative distribution."""
     u = rng.random((len(probs), 1))
     cumulative = np.cumsum(probs, axis=-1)
+    if not (cumulative[:, -1] > 0).all():  # refuses NaN, too
+        raise ValueError("a row of probabilities holds zeros alone, or NaN")
     # Rounding can leave the last sum at 0.9999...: scale u, so that it always falls below it.
     return (cumulative > u * cumulative[:, -1:]).argmax(axis=-1)
 
@@ -113,8 +122,8 @@ class KVCache:
         return attn.proj(out.swapaxes(1, 2).reshape(B, n, C))
 
 
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, rng):
-    """Return ids (B, T) continued by max_new_tokens sampled tokens, (B, T + max_new_tokens).
+def stream(model, ids, *, temperature=1.0, top_k=None, top_p=None, rng):
+    """Yield sampled tokens (B, 1) that continue ids (B, T), one after the other, without end.
 
     Args:
         model: a GPT.
@@ -128,10 +137,13 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
             f"the prompt has shape {ids.shape}; it needs (B, T) with at least one token"
         )
     cache = KVCache(model, len(ids))
-    # The whole prompt, or the part of it that a window can hold.
-    new, parts = ids[:, -model.config.block_size :], [ids]
-    for _ in range(max_new_tokens):
+    new = ids[:, -model.config.block_size :]  # the prompt, or the part that a window can hold
+    while True:
         probs = next_token_probs(cache.append(new), temperature, top_k, top_p)
         new = draw(probs, rng)[:, None]  # (B, 1)
-        parts.append(new)
-    return np.concatenate(parts, axis=1)
+        yield new
+
+
+def generate(model, ids, max_new_tokens, **options):
+    """Return ids (B, T) and max_new_tokens more, (B, T + max_new_tokens); options as `stream`."""
+    return np.concatenate([ids, *islice(stream(model, ids, **options), max_new_tokens)], axis=1)

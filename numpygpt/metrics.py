@@ -6,15 +6,18 @@ from pathlib import Path
 from numpygpt.data import write_beside
 
 
+def record_of(line):
+    """Return the record in a line of metrics.jsonl; None if it was cut short or damaged."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested without end
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("step"), int) else None
+
+
 def read_metrics(path):
-    """Return the records of metrics.jsonl; a last line that a crash cut short is left out."""
-    records = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records
+    """Return the records of metrics.jsonl; a line that is none costs that line alone."""
+    return [record for record in map(record_of, Path(path).read_bytes().splitlines()) if record]
 
 
 class MetricsLog:

@@ -68,6 +68,14 @@ def check_names(path, entries, names):
             raise DataError(f"{path}: {name} holds {entries[name].kind} instead of fractions")
 
 
+def drop_tied_head(path, config, entries, names):
+    """Take lm_head.weight out of `entries` if it is wte.weight once more, in a tied model."""
+    head, wte = entries.get("lm_head.weight"), entries.get(names["wte.W"][0])
+    if config.tie_weights and head and wte and head.shape == wte.shape:
+        if np.array_equal(read_array(path, head), read_array(path, wte)):
+            del entries["lm_head.weight"]
+
+
 def around(config, arrays):
     """Return a GPT with these parameters {our name: array}; none is drawn, and none is copied."""
     small = replace(config, vocab_size=1, block_size=1, n_embd=config.n_head)
@@ -90,8 +98,11 @@ def from_pretrained(folder, dtype=np.float32):
     """
     path = Path(folder, "model.safetensors")
     config, entries = read_config(Path(folder, "config.json")), read_header(path)
+    if config.n_layer > len(entries):  # a layout of a million layers would take a minute
+        raise DataError(f"{path} has {len(entries)} arrays, too few for {config.n_layer} layers")
     # GPT-2's own file has wte.weight, newer ones transformer.wte.weight.
     names = layout(config, "transformer." if "transformer.wte.weight" in entries else "")
+    drop_tied_head(path, config, entries, names)
     check_names(path, entries, names)
     arrays = {ours: read_array(path, entries[theirs], dtype) for ours, (theirs, _) in names.items()}
     if not config.tie_weights:

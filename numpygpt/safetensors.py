@@ -41,8 +41,8 @@ def entry_of(name, about, data_start):
     for sizes in (shape, offsets):
         if not isinstance(sizes, list) or not all(type(n) is int and n >= 0 for n in sizes):
             raise ValueError(f"{name}: {sizes!r} is not a list of whole numbers from 0 on")
-    if len(offsets) != 2:
-        raise ValueError(f"{name} has {len(offsets)} data_offsets, not 2")
+    if len(shape) > 64 or len(offsets) != 2:  # an array of NumPy has 64 axes at most
+        raise ValueError(f"{name} has {len(shape)} axes and {len(offsets)} data_offsets")
     entry = Entry(kind, tuple(shape), data_start + offsets[0])
     if offsets[1] - offsets[0] != entry.nbytes:
         raise ValueError(f"{name}: {kind} of shape {shape} does not fit data_offsets {offsets}")

@@ -83,6 +83,8 @@ class Trainer:
         )
         self.rng = np.random.default_rng([config.seed, 1])  # not that of evaluate()
         self.loader = self.batches(train_tokens, self.rng)
+        # Is this text long enough for a window? The first evaluation may be hours away.
+        self.batches(val_tokens, self.rng)
 
     def batches(self, tokens, rng):
         """Return the loader of batches of `tokens`, to train on or to evaluate with."""
@@ -136,8 +138,8 @@ class Trainer:
     def state(self):
         """Return (arrays, meta) for `save_checkpoint`; the arrays are the live ones, not copies."""
         arrays = {f"model.{name}": p for name, p in self.model.params().items()}
-        if not all(np.isfinite(p).all() for p in arrays.values()):
-            raise DivergedError(f"step {self.step_count}: a weight became infinite or NaN")
+        if lost := [name for name, p in arrays.items() if not np.isfinite(p).all()]:
+            raise DivergedError(f"step {self.step_count}: {lost[0]} became infinite or NaN")
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state().items()}
         meta = {"model": asdict(self.model.config), "train": asdict(self.config)}
         return arrays, {**meta, "step": self.step_count, "rng": self.rng.bit_generator.state}

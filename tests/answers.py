@@ -8,13 +8,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from coursekit.checking.answers import grade_id
-from coursekit.checking.check_notebook import ONLY_THESE, PLUGINS
 from coursekit.checking.tasks import load_set, set_names
 from coursekit.source import exercise_cells
 
 REPOSITORY = Path(__file__).parents[1]
 TASKS = [(name, task) for name in set_names() for task in load_set(name).tasks]
 WRONG = ("mistake", "reject")  # kinds of answers that book/checks keeps
+# pytest would load whatever plugins are installed, and some of them take a second or two.
+ONLY_THESE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+PLUGINS = "-p coursekit.quick -p nbval.plugin -p coursekit.checking.overlay".split()
 
 
 def solutions(name):
@@ -46,7 +48,8 @@ def nbval(*paths, cwd):
         ],
         cwd=cwd,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         env=os.environ | ONLY_THESE,
     )
     assert report.is_file(), done.stdout + done.stderr

@@ -5,6 +5,7 @@ right one; or a change of a notebook that is right but for that task; or what li
 folder. None of it is ever run outside of the sandbox.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -34,6 +35,27 @@ from coursekit.checking.cases import Result
 from coursekit.checking.record import send
 place = os.environ["COURSEKIT_OUTPUTS"]
 """
+
+RAW = """
+import os
+def raw(name, data):
+    parts = (name.encode(), data)
+    whole = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    pipe = int(os.environ["COURSEKIT_OUTPUTS"][3:])
+    while whole: whole = whole[os.write(pipe, whole):]
+"""
+
+LIBC = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+"""
+
+
+def until_refused(body):
+    """Do it again and again, until it is refused or done a hundred thousand times."""
+    lines = "".join(f"        {line}\n" for line in body.strip().split("\n"))
+    return f"hoard = []\ntry:\n    for n in range(100_000):\n{lines}except (OSError, MemoryError): pass\n"
+
 
 # What the answer cell of linear-backward holds: the task is never right.
 IN_THE_ANSWER = {
@@ -91,7 +113,7 @@ IN_THE_ANSWER = {
     "check replaced": WRONG
     + "import coursekit\ncoursekit.check = check = lambda *a: print('right')",
     "send replaced": WRONG + "import coursekit.checking.record as r\nr.send = lambda *a: None",
-    "run replaced": WRONG + "import coursekit.checking.record as r\nr.run = lambda *a: []",
+    "run replaced": WRONG + "import coursekit.checking.record as r\nr.outcomes = lambda *a, **k: []",
     "assert and numpy replaced": WRONG + "import builtins\nbuiltins.all = lambda *a: True\n"
     "np.allclose = np.array_equal = lambda *a, **k: True\nnp.abs = lambda x: 0 * x",
     "pytest replaced": WRONG
@@ -181,6 +203,146 @@ IN_THE_ANSWER = {
     "an exception that cannot be shown": "class Bad(Exception):\n    def __str__(self): raise RuntimeError\n"
     + method("raise Bad"),
     "magics and shell": WRONG + '%cd /\n!rm -rf "$HOME" /sandbox\n%%time\n',
+    # memory and files that are in no process
+    "memory in descriptors": WRONG
+    + "import os\n"
+    + until_refused("hoard.append(os.memfd_create('x'))\nos.write(hoard[-1], b'x' * 50_000_000)"),
+    "shared memory of System V": WRONG
+    + LIBC
+    + until_refused("if libc.shmget(0, 100_000_000, 0o1600) < 0: raise OSError"),
+    "shared memory without a file": WRONG
+    + "import mmap\n"
+    + until_refused(
+        "hoard.append(mmap.mmap(-1, 100_000_000))\nhoard[-1].write(b'x' * 100_000_000)"
+    ),
+    "keys in the kernel": WRONG
+    + LIBC
+    + until_refused(
+        "if libc.syscall(248, b'user', b'k%d' % n, b'x' * 30_000, 30_000, -2) < 0: raise OSError"
+    ),
+    "messages in queues": WRONG
+    + LIBC
+    + until_refused("if libc.msgget(0, 0o1600) < 0: raise OSError"),
+    "pipes full of bytes": WRONG
+    + "import fcntl, os\n"
+    + until_refused(
+        "r, w = os.pipe()\nfcntl.fcntl(w, 1031, 1 << 20)\nos.write(w, b'x' * (1 << 20))"
+    ),
+    "sockets full of bytes": WRONG
+    + "import socket\n"
+    + until_refused(
+        "hoard.append(socket.socketpair())\nhoard[-1][0].setblocking(False)\nhoard[-1][0].send(b'x' * 200_000)"
+    ),
+    "an inode flood in /tmp": WRONG + until_refused("open(f'/tmp/{n}', 'w').close()"),
+    "an inode flood in /dev/shm": WRONG + until_refused("open(f'/dev/shm/{n}', 'w').close()"),
+    "a flood of folders": WRONG + "import os\n" + until_refused("os.mkdir(f'/tmp/{n}')"),
+    "a flood of links": WRONG
+    + "import os\n"
+    + until_refused("os.symlink('x' * 4000, f'/tmp/{n}')"),
+    "names of the greatest length": WRONG
+    + until_refused("open('/tmp/' + f'{n:0250}', 'w').close()"),
+    "a sparse file of a terabyte": WRONG
+    + "try:\n    with open('/tmp/sparse', 'wb') as f:\n        f.seek(1 << 40)\n        f.write(b'x')\nexcept OSError: pass",
+    "a device": WRONG
+    + "import os\ntry: os.mknod('/tmp/sda', 0o60666, os.makedev(8, 0))\nexcept OSError: pass",
+    # other rights, other namespaces
+    "a namespace of users": WRONG
+    + LIBC
+    + "if libc.unshare(0x10020000) == 0: libc.mount(b'none', b'/tmp', b'tmpfs', 0, b'size=3g')",
+    "a namespace by clone": WRONG
+    + LIBC
+    + "if libc.syscall(56, 0x10000011, 0, 0, 0, 0) == 0: os._exit(0)",
+    "a clone by the newer call": WRONG
+    + LIBC
+    + "args = (ctypes.c_ulonglong * 11)()\nif libc.syscall(435, args, 88) == 0: os._exit(0)",
+    "/tmp without its limits": WRONG
+    + LIBC
+    + "libc.mount(b'tmpfs', b'/tmp', b'tmpfs', 32, b'size=100g,nr_inodes=0')",
+    "io_uring": WRONG + LIBC + "libc.syscall(425, 8, ctypes.create_string_buffer(256))",
+    "limits raised": WRONG
+    + "import resource\nfor kind in (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_NPROC):\n"
+    "    try: resource.setrlimit(kind, (-1, -1))\n    except (OSError, ValueError): pass\nhog = []\nwhile True: hog.append(np.ones(10_000_000))",
+    "root again": WRONG + "import os\ntry: os.setuid(0)\nexcept OSError: pass\nelse: os._exit(0)",
+    "first in every queue": WRONG
+    + "import os\ntry: os.nice(-20); os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(99))\nexcept OSError: pass",
+    "another process read": WRONG
+    + LIBC
+    + "for pid in range(1, 20):\n    libc.ptrace(16, pid, 0, 0)\n    try: open(f'/proc/{pid}/mem', 'rb').close()\n    except OSError: pass",
+    "the host through /proc": WRONG
+    + "import os\nfor pid in range(1, 20):\n    for name in ('root', 'cwd'):\n"
+    "        try: found = os.listdir(f'/proc/{pid}/{name}/work')\n        except OSError: continue\n        open('/tmp/found', 'w').write(str(found))",
+    "signals to all": WRONG + "import os\ntry: os.kill(-1, 9)\nexcept OSError: pass",
+    "another program in its place": WRONG
+    + "import os, sys\nos.execv(sys.executable, [sys.executable, '-c', 'while True: pass'])",
+    # the neighbours' time
+    "sixty threads that spin": WRONG + "import threading\ndef spin():\n    while True: pass\n"
+    "for n in range(60): threading.Thread(target=spin, daemon=True).start()\nspin()",
+    "processes that spin in sessions of their own": WRONG
+    + FORGE
+    + "import time\nfor n in range(60):\n    try:\n        if os.fork() == 0:\n            os.setsid()\n            while True: pass\n"
+    "    except OSError: break\nfor n in range(1000):\n    send(place, '#run 1', None)\n    time.sleep(0.5)",
+    "a byte now and then": WRONG
+    + FORGE
+    + "import time\npipe = int(place[3:])\nwhile True:\n    os.write(pipe, b'x')\n    time.sleep(0.3)",
+    "steps that were not taken": WRONG
+    + FORGE
+    + "import time\nfor n in range(50):\n    send(place, f'#run {n}', None)\n    time.sleep(0.3)",
+    "ready again and again": WRONG
+    + FORGE
+    + "for n in range(500): send(place, '#ready', None)\nwhile True: pass",
+    "a number without end": method("return 10 ** 10 ** 9"),
+    "an expression without end": WRONG + "import re\nre.match('(a+)+b', 'a' * 64)",
+    "multiplication without end": method(
+        "big = np.ones((3000, 3000))\nwhile True: big = big @ big"
+    ),
+    "a signal handler that goes on": WRONG
+    + "import signal\nfor s in range(1, 60):\n    try: signal.signal(s, lambda *a: None)\n    except (OSError, ValueError): pass\nwhile True: pass",
+    # what is sent
+    "a zip archive sent": WRONG
+    + RAW
+    + "import io, zipfile\nfile = io.BytesIO()\nwith zipfile.ZipFile(file, 'w') as z:\n    z.writestr('skeleton.npy', b'x')\nraw('linear-backward', file.getvalue())",
+    "entries that overlap": WRONG
+    + RAW
+    + "import io, zipfile\nfile = io.BytesIO()\nwith zipfile.ZipFile(file, 'w') as z:\n    for n in range(1600): z.writestr(f'a{n}.npy', b'x' * 700)\n"
+    "raw('linear-backward', file.getvalue())",
+    "lists of lists of lists": WRONG
+    + RAW
+    + "import io\nfile = io.BytesIO()\nnp.save(file, np.frombuffer(b'[' + b'[],' * 4_000_000 + b'[]]', np.uint8))\nraw('linear-backward', file.getvalue())",
+    "invented names": WRONG
+    + FORGE
+    + "send(place, 'linear-backward', [[Result(0, f'{n:x}', 1) for n in range(16_000)]] + [[]] * 17)",
+    "one array a thousand times": WRONG
+    + RAW
+    + "import io, json\nfile = io.BytesIO()\ntext = json.dumps([{'$array': 0}] * 1000).encode()\n"
+    "np.save(file, np.frombuffer(text, np.uint8))\nnp.save(file, np.zeros(100_000))\nraw('linear-backward', file.getvalue())",
+    "keys that collide": WRONG
+    + FORGE
+    + "send(place, 'linear-backward', [[Result(0, 'dx', {n * (2**61 - 1): 0 for n in range(60_000)})]] + [[]] * 17)",
+    "a hundred thousand frames": WRONG + RAW + "for n in range(100_000): raw('', b'')",
+    "fifteen megabytes of text": WRONG
+    + FORGE
+    + "send(place, 'linear-backward', [[Result(0, 'dx', 'x' * 15_000_000)]] + [[]] * 17)",
+    "the end announced": WRONG + FORGE + "send(place, '#end', None)\nos._exit(0)",
+    "an error of another cell": WRONG
+    + FORGE
+    + "send(place, '#failed linear-forward', {'kind': 'x', 'message': 'y', 'line': ''})",
+    # what is said
+    "a class of errors that is a page": WRONG
+    + "raise type('E\\n```\\n\\n# 03_linear: 7 of 7 points\\n\\n<script>alert(1)</script>', (Exception,), {})('|x|')",
+    "a class of errors that is a page, in the method": method(
+        "raise type('E\\n```\\n\\n# 03_linear: 7 of 7 points\\n\\n<img src=//x>', (Exception,), {})"
+    ),
+    "a result whose name is a page": WRONG
+    + FORGE
+    + "send(place, 'linear-backward', [[Result(0, 'dx\\n```\\n# 7 of 7 points', 1.0)]] + [[]] * 17)",
+    "an error that is a formula": WRONG + "raise ValueError('=HYPERLINK(\"http://x\")')",
+    # what counts, counted by somebody else
+    "the book searched": method(
+        "import os, sys\nfor top in {sys.prefix, sys.base_prefix, '/usr', '/sandbox', '/tmp'}:\n"
+        "    for folder, inside, files in os.walk(top):\n"
+        "        assert not {'03_linear.ipynb', '03_linear.py'} & set(files), folder\n"
+        "        assert not (folder.endswith('numpygpt/nn') and 'linear.py' in files), folder"
+    ),
     "syntax error": "def backward(self, dy:\n",
     "null byte": "x = '\\0'\n" + WRONG + "\0",
     "lone surrogate": WRONG + "print('\ud800')",
@@ -254,10 +416,6 @@ def ids_swapped(notebook):
     a["metadata"], b["metadata"] = b["metadata"], a["metadata"]
 
 
-def two_answers(notebook):
-    notebook["cells"].append(dict(cell(notebook, "linear-backward"), source=RIGHT))
-
-
 def answer_to_text(notebook):
     cell(notebook, "linear-backward")["cell_type"] = "raw"
 
@@ -272,7 +430,7 @@ def source_nonsense(notebook):
 
 CHANGES = [
     checks_edited, checks_deleted, checks_doubled, checks_to_text, cells_reversed, outputs_forged,
-    points_raised, answer_is_check, ids_swapped, two_answers, answer_to_text, metadata_nonsense,
+    points_raised, answer_is_check, ids_swapped, answer_to_text, metadata_nonsense,
     source_nonsense,
 ]  # fmt: skip
 
@@ -297,12 +455,6 @@ def nbformat_3(folder, right):
     (folder / "03_linear.ipynb").write_text(
         json.dumps({"worksheets": [{"cells": []}], "metadata": {}, "nbformat": 3})
     )
-
-
-def fifty_megabytes(folder, right):
-    notebook = json.loads(right)
-    notebook["cells"][0]["source"] = "x" * (50 << 20)
-    (folder / "03_linear.ipynb").write_text(json.dumps(notebook))
 
 
 def link_to_solutions(folder, right):
@@ -337,7 +489,34 @@ def zipped(folder, right):
         archive.writestr("03_linear.ipynb", right)
 
 
+def sparse(folder, right):
+    with open(folder / "03_linear.ipynb", "wb") as file:
+        file.truncate(12 << 30)
+
+
+def deep(folder, right):
+    place = folder.joinpath(*"abcdefgh")
+    place.mkdir(parents=True)
+    (place / "03_linear.ipynb").write_text(right)
+
+
+def many_files(folder, right):
+    for number in range(3000):
+        (folder / f"{number:04}").touch()
+
+
+def a_link_to_a_folder(folder, right):
+    (folder / "work").symlink_to("../anna")
+
+
 FOLDERS = {
+    "a sparse file": sparse,
+    "eight folders deep": deep,
+    "three thousand files": many_files,
+    "a link to a neighbour's folder": a_link_to_a_folder,
+    "ten million lists": bytes_of(b'{"cells": [' + b"[]," * 10_000_000 + b"[]]}"),
+    "a number of a million digits": bytes_of(b'{"cells": [' + b"9" * 1_000_000 + b"]}"),
+    "sixty-five megabytes": bytes_of(b" " * (65 << 20)),
     "invalid JSON": bytes_of(b'{"cells": ['),
     "no bytes": bytes_of(b""),
     "a picture": bytes_of(b"\x89PNG\r\n\x1a\n" + bytes(range(256))),
@@ -348,7 +527,6 @@ FOLDERS = {
     "another assignment": other_assignment,
     "no cells": no_cells,
     "nbformat 3": nbformat_3,
-    "fifty megabytes": fifty_megabytes,
     "a link to the solutions": link_to_solutions,
     "a link to a neighbour": link_to_neighbour,
     "a pipe": a_pipe,
@@ -369,4 +547,16 @@ NAMES = [
     "x" * 199 + "y",
     "$(reboot);'\"",
     "a..\\..\\marks.csv",
+    "李" * 83,
+    "🙂" * 63,
+    "a|b",
+    "a_b-" + hashlib.sha256(b"a|b").hexdigest()[:8],
+    "a_b-" + hashlib.sha256(b"a|b").hexdigest()[:16],
+    "CON",
+    "trailing. ",
+    "\u202egnp.exe",
+    os.fsdecode(b"\xff\xfe"),
+    "+1+cmd|' -C calc'!A0",
+    "<script>alert(1)<script>",
+    "`#` [x](z) ![y](z)",
 ]

@@ -9,6 +9,8 @@ from inspect import isclass
 import pytest
 from answers import REPOSITORY, TASKS, solutions, type_in
 
+from coursekit.checking import progress
+from coursekit.checking.adopt import checked
 from coursekit.checking.tasks import load_set
 from coursekit.source import read_page
 
@@ -84,7 +86,7 @@ def trapped(function):
     @functools.wraps(function)
     def call(*args, **kwargs):
         frame = sys._getframe()
-        while frame and frame.f_globals["__name__"] != "coursekit.checking.cases":
+        while frame and frame.f_globals["__name__"] != "coursekit.checking.running":
             frame = frame.f_back
         if frame is None:  # nobody checks: a model runs
             raise RuntimeError("this is the reader's code")
@@ -120,6 +122,57 @@ def test_an_error_raised_in_an_adopted_answer_stops_the_model(name, task, tmp_pa
     said, failed = adopted(tmp_path)
     assert f"{target:36} yours" in said, said
     assert "this is the reader's code" in failed and "it ran" not in said
+
+
+FORWARD = "linear-forward"
+OURS = solutions(SET)
+WITH_PYLAB = OURS[TASK].replace("return", "linspace(0, 1, 3)\n    return")
+
+
+@pytest.mark.parametrize(
+    ("answers", "state"),
+    [
+        # What a notebook allows is allowed.
+        ({TASK: "%matplotlib inline\n!ls\nget_ipython().kernel.shell\n" + OURS[TASK]}, "yours"),
+        ({TASK: "%pylab inline\n" + WITH_PYLAB}, "yours"),
+        ({TASK: "%%time\n" + OURS[TASK], FORWARD: "%time n = 1\n" + OURS[FORWARD]}, "yours"),
+        ({TASK: "display(1)\nprint(1)\nhint('linear-backward')\n" + OURS[TASK]}, "yours"),
+        ({TASK: "import own_module\nopen('own_module.py')\n" + OURS[TASK]}, "yours"),
+        # What another answer does reaches this one no more than in a check.
+        ({FORWARD: OURS[FORWARD] + "\nnp = None\ncheck = 1\nquit()"}, "yours"),
+        ({FORWARD: "%%bash\nls\n"}, "not right yet"),
+        ({FORWARD: "raise KeyError\n" + OURS[FORWARD]}, "yours"),
+        # Its own faults are its own.
+        ({TASK: OURS[TASK] + "\n)"}, "not running (SyntaxError: unmatched ')')"),
+        (
+            {TASK: "import not_there\n" + OURS[TASK]},
+            "not running (ModuleNotFoundError: No module named ...)",
+        ),
+        ({TASK: "n = input()\n" + OURS[TASK]}, "not running (EOFError: EOF when reading a line)"),
+        ({TASK: "quit()\n" + OURS[TASK]}, "not running (SystemExit: None)"),
+    ],
+)
+def test_an_answer_is_adopted_if_a_kernel_would_run_it(answers, state, tmp_path, capsys):
+    type_in(SET, tmp_path / f"{SET}.ipynb", answers)
+    (tmp_path / "own_module.py").write_text("")
+    before = os.getcwd(), sys.stdin, list(sys.path), dict(os.environ)
+    exercises = load_set(SET)
+    [(said, _)] = checked(exercises, [exercises.tasks[TASK]], tmp_path).values()
+    assert said == state
+    assert before == (os.getcwd(), sys.stdin, list(sys.path), dict(os.environ))
+    assert capsys.readouterr() == ("", "")
+    assert progress.load(TASK) == {}
+
+
+def test_a_check_that_fails_itself_says_nothing_of_the_answer(tmp_path, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("the check cannot run")
+
+    monkeypatch.setattr("coursekit.checking.adopt.verdict_on", broken)
+    type_in(SET, tmp_path / f"{SET}.ipynb")
+    exercises = load_set(SET)
+    states = checked(exercises, [exercises.tasks[TASK]], tmp_path)
+    assert states == {TASK: ("not judged (RuntimeError)", None)}
 
 
 def run_capstone(folder, answers):

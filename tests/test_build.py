@@ -1,6 +1,7 @@
 """The build, tried on a tiny book of two chapters and one exercise set."""
 
 import ast
+import errno
 import json
 import os
 import shutil
@@ -733,8 +734,30 @@ def test_missing_files_are_found_and_made_again(book, say):
     assert contents(book) == before
 
 
+@pytest.mark.parametrize("damage", [b"<<<<<<< HEAD\n", b"\0", b"\xff\xfe"])
+def test_a_built_module_is_mended_whatever_is_wrong_with_it(book, say, damage):
+    before = contents(book)
+    path = book / "numpygpt/nn/linear.py"
+    path.write_bytes(damage + path.read_bytes())
+    assert check(book)[0] == 1
+    assert build(book, say=say.append) == 0
+    assert contents(book) == before
+
+
+@pytest.mark.parametrize("damage", [b"<<<<<<< HEAD\n", b"\0", b"\xff\xfe"])
+def test_a_module_written_by_hand_that_cannot_be_read_is_one_line(book, capsys, damage):
+    path = book / "numpygpt/nn/__init__.py"
+    path.write_bytes(damage + path.read_bytes())
+    assert main(["build", "--root", str(book)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("numpygpt/nn/__init__.py:") and said.count("\n") == 1
+
+
 def test_a_readers_answers_are_kept_when_the_book_is_built_again(book, say):
     change(book / "exercises/03_linear.ipynb", "raise NotImplementedError()", "return 1")
+    assert build(book, check=True, say=say.append) == 1
+    told = "1 file not up to date: make build mends it, and keeps a copy of what was changed"
+    assert say.pop() == told
     answers = (book / "exercises/03_linear.ipynb").read_bytes()
     assert build(book, say=say.append) == 0
     assert (book / "exercises/03_linear.ipynb.old1").read_bytes() == answers
@@ -753,7 +776,7 @@ def test_built_files_without_a_source_are_orphans_and_only_the_builds_own_are_re
         "numpygpt/old.py: nothing in book/ makes it",
     ]
     assert check(book) == (1, lines)
-    assert build(book, say=say.append) == 0
+    assert build(book, say=say.append) == 1  # what --check calls wrong is not done
     assert check(book) == (1, [lines[0], lines[3]])
     assert not (book / "solutions/03_linear.ipynb").exists()
 
@@ -880,6 +903,44 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         write(path, "new" * 10000 + "\udc80")
     assert contents(tmp_path) == {"a.txt": b"old"}
+
+
+@pytest.mark.parametrize(
+    "blocked", ["numpygpt/nn/linear.py", "notebooks/02_module.ipynb", "solutions/03_linear.ipynb"]
+)
+def test_a_file_that_cannot_be_written_is_one_line_that_names_it(
+    book, capsys, monkeypatch, blocked
+):
+    change(book / "book/chapters/02_module.py", "# We begin.", "# We begin again.")
+    change(book / blocked, "", " ")
+    before = contents(book)
+    keep = Path.write_bytes
+
+    def refuse(path, data):  # as on a disk that can only be read
+        if path.parent == book / Path(blocked).parent:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return keep(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert main(["build", "--root", str(book)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(str(book / Path(blocked).parent)) and said.count("\n") == 1
+    assert said.endswith(": Read-only file system\n") and "/." not in said
+    assert contents(book).keys() == before.keys()
+
+
+def test_a_kernel_that_the_disk_does_not_let_start_is_one_line(book, say, monkeypatch):
+    keep = Path.write_text
+
+    def refuse(path, *args, **kwargs):
+        if path.suffix == ".ipynb":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return keep(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert build(book, ["02"], force=True, say=say.append) == 2
+    [line] = [line for line in say if "No space" in line]
+    assert line.startswith("book/chapters/02_module.py: could not be run: ")
 
 
 # The reader exports a chapter

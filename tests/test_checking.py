@@ -1,31 +1,45 @@
 """check, hint, status, nbval's overlay, and the command line."""
 
+import errno
 import inspect
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 import types
+import warnings
+from pathlib import Path
 
+import ipykernel
+import IPython
 import numpy as np
 import pytest
-from answers import REPOSITORY, nbval, type_in
+from answers import ONLY_THESE, PLUGINS, REPOSITORY, check_cells, nbval, solutions, type_in
+from nbval import kernel as nbval_kernel
 
+import numpygpt
 from coursekit import add_to_class, check, hint, status
 from coursekit.__main__ import main
 from coursekit.checking import check as checking
-from coursekit.checking import check_notebook, progress
-from coursekit.checking.cases import Call, Case, Model, Result, Rng, frozen, layer, named, run
+from coursekit.checking import check_notebook, kernel, progress, wire
+from coursekit.checking import checked as checked_module
+from coursekit.checking.cases import Call, Case, Model, Result, Rng, layer
 from coursekit.checking.check import CheckError, verdict_on
-from coursekit.checking.check_notebook import ONLY_THESE, PLUGINS
+from coursekit.checking.checked import Checked, Finding
 from coursekit.checking.comparing import Table, close
 from coursekit.checking.covered import OwnVersion, covered
+from coursekit.checking.definitions import only_definitions, reaches_others
 from coursekit.checking.judge import problems_of
-from coursekit.checking.overlay import tried_again
-from coursekit.checking.tasks import find_task, load_set
+from coursekit.checking.kernel import tried_again
+from coursekit.checking.record import INPUTS, OUTPUTS, ask
+from coursekit.checking.running import named, run
+from coursekit.checking.tasks import find_task, load_set, outcomes
+from coursekit.checking.values import frozen
+from coursekit.checking.whose import described, library_folders, reader_wrote
 from coursekit.files import BookError
 
 SET, TASK = "03_linear", "linear-backward"
@@ -425,8 +439,57 @@ def test_lines_of_the_readers_code_are_counted_each_time_they_run(f, loops):
     exec(compile(source, "<cell>", "exec"), namespace)
     results = run(namespace[f.__name__], Case("", [Call({"x": np.ones(50)})], max_lines=40))
     assert [r.name for r in results if r.name != "the result"] == ["limit: lines that run"] * loops
-    # Not a reader's code: a file of its own.
-    assert len(run(f, Case("", [Call({"x": np.ones(50)})], max_lines=40))) == 1
+    # Not a reader's code: a file of a library.
+    exec(compile(source, json.__file__, "exec"), namespace)
+    results = run(namespace[f.__name__], Case("", [Call({"x": np.ones(50)})], max_lines=40))
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "message", "line"),
+    [
+        ("y = (1\n", "SyntaxError", "'(' was never closed", "y = (1"),
+        ("x = 1\n  y = 2", "IndentationError", "unexpected indent", "y = 2"),
+        ("json.loads('[')", "JSONDecodeError", "Expecting value: line 1 column 2 (char 1)", ""),
+        ("raise ValueError(open)", "ValueError", "<built-in function open>", ""),
+    ],
+)
+def test_an_error_is_described_by_its_kind_its_text_and_a_line_of_the_readers(
+    source, kind, message, line
+):
+    with pytest.raises(Exception) as error:
+        exec(compile(source, "<cell>", "exec"), {"json": json})
+    error.value.__traceback__ = error.tb.tb_next  # without this test's own line
+    assert described(error.value) == {"kind": kind, "message": message, "line": line}
+
+
+@pytest.mark.parametrize(
+    ("file", "readers"),
+    [
+        (json.__file__, False),
+        (np.__file__, False),
+        (IPython.__file__, False),
+        (ipykernel.__file__, False),  # where print() ends in a notebook
+        (numpygpt.__file__, False),
+        (check_notebook.__file__, False),
+        ("<frozen importlib._bootstrap>", False),
+        ("/tmp/ipykernel_12/34.py", True),  # a notebook's cell
+        ("<03_linear, cell 5>", True),
+        ("<string>", True),
+        ("json.py", True),
+        (str(REPOSITORY / "exercises" / "ipykernel.py"), True),
+        ("/usr/src/app/exercises/own.py", True),  # below the prefix of a system's Python
+    ],
+)
+def test_what_lies_in_a_library_no_reader_wrote(file, readers):
+    assert reader_wrote(file) is readers
+
+
+@pytest.mark.parametrize("library", [np, numpygpt, check_notebook, IPython, ipykernel])
+def test_a_library_of_ours_is_known_wherever_it_is_installed(library):
+    inside = os.path.realpath(library.__file__)
+    folders = [folder for folder in library_folders() if inside.startswith(folder)]
+    assert any(Path(folder).name == library.__name__.partition(".")[0] for folder in folders)
 
 
 def test_memory_in_use_at_a_time_is_counted():
@@ -439,6 +502,23 @@ def test_memory_in_use_at_a_time_is_counted():
         case = Case("", [Call({"x": x}, returns=None)], max_bytes=round(1.5 * x.nbytes))
         for _ in range(2):  # it begins at 0 each time
             assert [r.name for r in run(namespace["f"], case)] == ["limit: memory"] * passed
+
+
+def test_what_the_process_does_beside_an_answer_is_not_the_answers_memory():
+    beside, held = iter([np.ones(50_000)]), []
+
+    def f(x):
+        held.append(next(beside, x).copy())  # as a kernel draws a figure at the first call
+        return held.pop().sum()
+
+    def always(x):
+        return np.ones(50_000).sum()
+
+    case = Case("", [Call({"x": np.ones(10)})], max_bytes=100_000)
+    assert [r.name for r in run(f, case)] == ["limit: memory", "the result"]
+    beside = iter([np.ones(50_000)])
+    assert [r.name for r in outcomes(f, [case])[0]] == ["the result"]
+    assert [r.name for r in outcomes(always, [case])[0]] == ["limit: memory", "the result"]
 
 
 def test_a_meter_leaves_the_tracing_of_others_as_it_was():
@@ -616,7 +696,8 @@ CLEVER = {
     "inputs hidden": "import os\ndel os.environ['COURSEKIT_INPUTS']",
     "wrong numbers sent": (
         "import coursekit.checking.record as r\nfrom coursekit.checking.cases import Result\n"
-        "r.run = lambda *a: [Result(k, n, 0.0) for k in (0, 1, 2, 3) for n in ('y', 'dx')]"
+        "made_up = [Result(k, n, 0.0) for k in (0, 1, 2, 3) for n in ('y', 'dx')]\n"
+        "r.outcomes = lambda answer, cases, quiet: [made_up for _ in cases]"
     ),
     "numpy": "np.allclose = np.array_equal = lambda *a, **k: True",
     "skip": "# NBVAL_SKIP\n1",
@@ -653,9 +734,352 @@ def test_clever_cells_and_saved_outputs_do_not_turn_nbval_green(tmp_path):
         if cell["metadata"].get("nbgrader", {}).get("grade"):
             cell["source"] = "print('linear-backward: right')"
     (tmp_path / "faked.ipynb").write_text(json.dumps(faked))
-    seen = nbval(tmp_path, cwd=tmp_path)
-    for stem in [f"clever{number}" for number in range(len(CLEVER))] + ["faked"]:
+    stems = [f"clever{number}" for number in range(len(CLEVER))] + ["faked"]
+    # The check of that answer alone: nothing after it has to run.
+    seen = nbval(*(f"{tmp_path / stem}.ipynb::Cell 4" for stem in stems), cwd=tmp_path)
+    for stem in stems:
         assert seen[stem, 4] is not None, stem
+
+
+OURS = solutions(SET)
+
+
+def found(tmp_path, answers, name=SET, timeout=120):
+    """{task: its Finding} for a notebook with these answers in it."""
+    type_in(name, tmp_path / f"{name}.ipynb", answers)
+    with Checked(load_set(name), tmp_path / f"{name}.ipynb", timeout) as checked:
+        return {task: checked.finding(task) for task in load_set(name).tasks}
+
+
+# What a notebook allows, and what concerns nobody: before, inside and after a right answer.
+AT_HOME = """%matplotlib inline
+get_ipython().kernel
+hint("speed-add-rows")
+# NBVAL_SKIP
+print(1)
+display(3)
+import matplotlib.pyplot as plt
+plt.plot([1, 2]); plt.show()
+!echo not Python
+"""
+
+
+def test_a_right_answer_is_right_whatever_it_shows(tmp_path):
+    """In nbval, too, where nothing that an answer shows is compared."""
+    name, task = "18_speed", "speed-add-rows"
+    ours = solutions(name)
+    chatty = re.sub(
+        r"^( +)(\w.*)$", r"\1\2\n\1print(1); print(2); print(3)", ours[task], count=1, flags=re.M
+    )
+    assert chatty.count("print") == 3
+    path = tmp_path / f"{name}.ipynb"
+    # From there on, all of pylab is there, and some of Python's own names mean NumPy's functions.
+    chatty = f"%pylab inline\nplot(zeros(3))\n{chatty}"
+    type_in(name, path, {t: AT_HOME + (chatty if t == task else ours[t]) for t in ours})
+    assert not any(nbval(path, cwd=tmp_path).values())
+
+
+def test_an_answer_that_reaches_further_is_the_only_one_that_is_judged_by_it(tmp_path):
+    further = "\nprint(1)\nnp = None\ncheck = 1.0\nimport numpy\nnumpy.einsum = numpy.exp = print"
+    path = tmp_path / f"{SET}.ipynb"
+    type_in(SET, path, {"linear-forward": OURS["linear-forward"] + further})
+    seen = nbval(path, cwd=tmp_path)
+    [wrong] = [number for (_, number), failure in seen.items() if failure]
+    assert wrong == check_cells(SET)["linear-forward"]
+    assert "it gives another meaning to check, np, which the set imports" in seen[SET, wrong]
+
+
+def test_the_cell_that_failed_is_told_with_its_error_and_its_line(tmp_path):
+    answers = {
+        "linear-forward": OURS["linear-forward"].replace("x @ self.W", "(x @ self.W"),
+        TASK: "import not_there\n" + OURS[TASK],
+        "linear-shared": "%not_a_magic\n" + OURS["linear-shared"],
+    }
+    told = {task: finding.lines for task, finding in found(tmp_path, answers).items()}
+    assert told["linear-forward"] == [
+        "linear-forward: not right yet",
+        "  WRONG: its cell raises SyntaxError: '(' was never closed",
+        "      in the line: y = (x @ self.W",
+    ]
+    assert told[TASK][:3] == [
+        "linear-backward: not right yet",
+        "  WRONG: its cell raises ModuleNotFoundError: No module named 'not_there'",
+        "      in the line: import not_there",
+    ]
+    assert told[TASK][3].startswith("  before it, the cell of linear-forward raises SyntaxError")
+    assert told["linear-shared"][1:3] == [
+        "  WRONG: its cell raises UsageError: Line magic function `%not_a_magic` not found.",
+        "      in the line: %not_a_magic",
+    ]
+
+
+FRAME = "Cell In[1], line {}{}\n{}\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "line"),
+    [
+        (
+            (
+                "SyntaxError",
+                "invalid syntax (123.py, line 2)",
+                [FRAME.format(2, "", "    y = = 1")],
+            ),
+            "SyntaxError: invalid syntax",
+            "y = 2 / 0",  # of this cell: a SyntaxError is of no other
+        ),
+        (
+            (
+                "ZeroDivisionError",
+                "division by zero",
+                [
+                    FRAME.format(2, "", "----> 2 y = 2 / 0"),
+                    FRAME.format(3, ", in f(x)", "----> 3     return x / 0"),
+                    "File /lib/numpy/x.py:1, in g(x)\n----> 1 g(x)",
+                ],
+            ),
+            "ZeroDivisionError: division by zero",
+            "return x / 0",
+        ),
+        # As IPython shows a line in the body of a class: with the right number, and another text.
+        (
+            ("NameError", "name 'z' is not defined", [FRAME.format(2, ", in A()", "----> 2 more")]),
+            "NameError: name 'z' is not defined",
+            "y = 2 / 0",
+        ),
+        (("KeyboardInterrupt", "", []), "KeyboardInterrupt", ""),
+    ],
+)
+def test_the_line_is_found_in_what_ipython_shows(reply, error, line):
+    reply = dict(zip(("ename", "evalue", "traceback"), reply, strict=True))
+    cells = ["def f(x):\n    y = x\n    return x / 0", "x = 1\ny = 2 / 0\nf(2)"]
+    assert kernel.told(reply, cells) == (error, line)
+
+
+# Trouble is not a wrong answer
+
+
+def test_an_answer_that_ends_the_kernel_costs_no_other_and_is_not_called_wrong(
+    readers_files, capsys
+):
+    answers = {"linear-forward": OURS["linear-forward"] + "\nquit()"}
+    answers["linear-shared"] = OURS["linear-shared"].replace("return", "exit_now()\n    return")
+    answers["linear-shared"] += "\ndef exit_now():\n    import os; os._exit(1)"
+    type_in(SET, readers_files / f"{SET}.ipynb", answers)
+    assert main(["check", "3"]) == 2
+    ended = "not judged: the kernel ended while it ran (quit(), exit() or a crash)"
+    assert capsys.readouterr().out.splitlines() == [
+        f"exercises/{SET}.ipynb",
+        f"  linear-forward: {ended}",
+        f"  {TASK}: right, 3 points",
+        f"  linear-shared: {ended}",
+    ]
+    states = [progress.load(task).get("state") for task in load_set(SET).tasks]
+    assert states == [None, "right", None]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Kernel didn't respond in 60 seconds"),
+        RuntimeError("Kernel info reqest timed out after 10 seconds!"),
+        OSError(28, "No space left on device", "/tmp/kernel.json"),
+    ],
+)
+def test_a_kernel_that_does_not_start_is_one_line_and_the_next_set_is_checked(
+    error, readers_files, capsys, monkeypatch
+):
+    starts = []
+
+    def start(**kwargs):
+        starts.append(kwargs)
+        raise error
+
+    monkeypatch.setattr(nbval_kernel, "start_new_kernel", start)
+    for name in (SET, "09_layernorm"):
+        type_in(name, readers_files / f"{name}.ipynb")
+    assert main(["check", "3", "9"]) == 2
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [f"exercises/{SET}.ipynb", "exercises/09_layernorm.ipynb"]
+    first, second = said.err.splitlines()
+    assert first.startswith(f"{SET}.ipynb: not judged: no kernel could be started (")
+    assert second.startswith("09_layernorm.ipynb: not judged: ")
+    assert progress.load(TASK) == {}
+    assert len(starts) == 2
+    with Checked(load_set(SET), readers_files / f"{SET}.ipynb", timeout=1) as checked:
+        for task in load_set(SET).tasks:
+            with pytest.raises(BookError):
+                checked.finding(task)
+    assert len(starts) == 3  # not one for each cell
+
+
+def test_an_endless_loop_is_stopped_with_its_line_and_the_others_go_on(tmp_path):
+    loop = OURS[TASK].replace("return", "while True: pass\n    return")
+    findings = found(tmp_path, {TASK: loop}, timeout=4)
+    assert [finding.state for finding in findings.values()] == ["right", "wrong", "right"]
+    assert findings[TASK].lines == [
+        "linear-backward: not right yet",
+        "  WRONG: it ran for longer than 4 s and was stopped",
+        "      in the line: while True: pass",
+    ]
+
+
+def test_a_module_that_a_file_beside_the_notebook_hides_is_no_wrong_answer(tmp_path):
+    (tmp_path / "numpy.py").write_text("def zeros(): pass")
+    findings = found(tmp_path, {})
+    assert {finding.state for finding in findings.values()} == {"not judged"}
+    lines = findings[TASK].lines
+    assert lines[0] == "linear-backward: not judged, as the set itself does not run here"
+    assert "AttributeError: module 'numpy' has no attribute 'float32'" in lines[1]
+    assert lines[-1] == "  numpy.py, beside it, takes the place of the module numpy"
+
+
+def test_a_check_that_fails_itself_is_no_wrong_answer(tmp_path, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("the check of it cannot run; try make build")
+
+    monkeypatch.setattr(checked_module, "Reference", broken)
+    monkeypatch.setattr(checked_module, "Run", lambda *args: Recorded())
+    findings = found(tmp_path, {})
+    assert findings[TASK] == Finding(
+        "not judged", [f"{TASK}: not judged: the check of it cannot run; try make build"]
+    )
+
+
+class Recorded:
+    """Stands for a run in which every cell ran and every check has recorded something."""
+
+    ended = None
+
+    def to(self, number, checks):
+        self.ran = [kernel.Ran()] * (number + 1)
+        return self
+
+    def recorded(self, task):
+        return wire.dumps([])
+
+    def close(self):
+        pass
+
+
+# What the reader has set
+
+
+USERS = """
+import warnings
+from nbval import kernel
+
+def pytest_configure(config):
+    config.option.cov_source = ["numpygpt"]  # as pytest-cov does
+
+def start_new_kernel(*args, start=kernel.start_new_kernel, **kwargs):
+    warnings.warn("as Jupyter does with each new Python", DeprecationWarning)
+    return start(*args, **kwargs)
+
+kernel.start_new_kernel = start_new_kernel
+
+def pytest_collection_modifyitems(items):
+    items.reverse()  # as a plugin that shuffles
+"""
+
+
+def test_no_setting_of_the_readers_reaches_a_verdict(tmp_path, monkeypatch):
+    spoilt = "import builtins, numpy\nbuiltins.sum = numpy.exp = None\nraise SystemExit\n"
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text(spoilt)
+    (tmp_path / "startup.py").write_text(spoilt)
+    (tmp_path / "users_plugin.py").write_text(USERS)
+    (tmp_path / "matplotlibrc").write_text("no: such thing")
+    for name, value in {
+        "IPYTHONDIR": tmp_path / "ipython",
+        "PYTHONSTARTUP": tmp_path / "startup.py",
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(REPOSITORY)]),
+        "PYTHONWARNINGS": "error",
+        "PYTHONIOENCODING": "cp1252",
+        "MPLBACKEND": "no such backend",
+        "MATPLOTLIBRC": tmp_path / "matplotlibrc",
+        "IPYKERNEL_CELL_NAME": json.__file__,
+        "COURSEKIT_NOTEBOOK": "nowhere",
+        "PYTEST_ADDOPTS": "-W error -p users_plugin",
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    name = "18_speed"  # which counts lines
+    type_in(name, tmp_path / f"{name}.ipynb")
+    wrong = {"speed-add-rows": load_set(name).tasks["speed-add-rows"].of_kind("reject")[0].source}
+    type_in(name, tmp_path / "wrong.ipynb", wrong)
+    seen = nbval(tmp_path, cwd=tmp_path)
+    red = {where: failure for where, failure in seen.items() if failure}
+    assert list(red) == [("wrong", check_cells(name)["speed-add-rows"])], red
+
+
+def test_warnings_and_floating_point_are_as_ever_while_an_answer_runs(tmp_path, monkeypatch):
+    def divided(x):
+        with np.errstate():  # what an answer sets holds
+            return x / 0
+
+    case = Case("", [Call({"x": np.ones(2)})])
+    with np.errstate(all="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        [results] = outcomes(divided, [case])
+        ask(tmp_path, "any", None, [case])
+        monkeypatch.setenv(INPUTS, str(tmp_path))
+        monkeypatch.setenv(OUTPUTS, str(tmp_path / "out"))
+        (tmp_path / "out").mkdir()
+        check("any", divided)
+    [recorded] = wire.loads((tmp_path / "out" / "any.bin").read_bytes())
+    for found in (results, recorded):
+        [value] = [r.value for r in found if r.name == "the result"]
+        assert value.tolist() == [np.inf, np.inf]
+        assert [r.name for r in found if r.name != "the result"] == ["warning"]
+
+
+# What an answer defines, and what it does besides
+
+IMPORTED = {"np": ("numpy", None), "check": ("coursekit", "check")}
+
+
+@pytest.mark.parametrize(
+    ("source", "left"),
+    [
+        ("def f(x):\n    return x", None),
+        ("class A:\n    'A doc.'\nimport numpy as np\nN = np.zeros(3)\nN[0] = 1\nA.f = N", None),
+        ("'text'\nN\nif N:\n    M = 1\ntry:\n    import x\nexcept ImportError:\n    x = 0", None),
+        ("def f(:", None),
+        ("\0", None),
+        ("quit()\nN = 1", "N = 1"),
+        ("quit\nN = 1", "N = 1"),
+        ("%matplotlib inline\nN = 1\n!ls", "N = 1"),
+        ("%%time\ndef f(x): pass", ""),
+        ("np = None\nN = 1", "N = 1"),
+        ("def check(*a): pass\nN = 1", "N = 1"),
+        ("import math as np\nN = 1", "N = 1"),
+        ("from x import check\nN = 1", "N = 1"),
+        ("sum = 3\nN = 1", "N = 1"),
+        ("np.exp = np.log\nN = 1", "N = 1"),
+        ("import os\nos.environ['A'] = 'b'\nN = 1", "import os\nN = 1"),
+        ("del np\nfor i in N: print(i)\nwhile N: N()\nwith N: N()\nassert N\nraise N", ""),
+        ("if N:\n    quit()\nN = 1", "N = 1"),
+    ],
+)
+def test_of_an_answer_only_what_it_defines_is_left_to_the_others(source, left):
+    kept = only_definitions(source, IMPORTED)
+    assert kept == (source if left is None else left)
+    assert reaches_others(source, IMPORTED) is (left is not None)
+
+
+@pytest.mark.parametrize(
+    ("source", "reaches"),
+    [
+        ("def f(x):\n    np.exp = x", True),
+        ("def f(x):\n    global np\n    np = x", True),
+        ("def f(x):\n    global N\n    N = x", False),
+        ("def f(x):\n    x.exp = np", False),
+    ],
+)
+def test_an_answer_may_reach_others_when_it_is_called(source, reaches):
+    assert reaches_others(source, IMPORTED) is reaches
+    assert only_definitions(source, IMPORTED) == source
 
 
 def test_right_answers_to_another_set_do_not_turn_this_one_green(tmp_path):
@@ -686,7 +1110,7 @@ def test_cells_of_the_readers_own_and_a_mended_order_do_not_matter(tmp_path):
     assert set(nbval(tmp_path, cwd=tmp_path).values()) == {None}
 
 
-def test_an_answer_twice_or_missing_or_turned_into_text_is_red(tmp_path):
+def test_an_answer_missing_or_turned_into_text_is_red_and_a_copy_of_it_is_not(tmp_path):
     for stem in ("twice", "missing", "text"):
         notebook = type_in(SET, tmp_path / f"{stem}.ipynb")
         [cell] = [
@@ -703,8 +1127,8 @@ def test_an_answer_twice_or_missing_or_turned_into_text_is_red(tmp_path):
             del cell["outputs"], cell["execution_count"]
         (tmp_path / f"{stem}.ipynb").write_text(json.dumps(notebook))
     seen = nbval(tmp_path, cwd=tmp_path)
-    assert all(seen[stem, 4] for stem in ("twice", "missing", "text"))
-    assert all(seen[stem, 2] is None for stem in ("twice", "missing", "text"))
+    assert [stem for stem in ("twice", "missing", "text") if seen[stem, 4]] == ["missing", "text"]
+    assert not any(seen[stem, 2] for stem in ("twice", "missing", "text"))
 
 
 # The command line
@@ -745,11 +1169,78 @@ def test_reset_keeps_the_old_notebook_beside_a_blank_one(readers_files, capsys):
     assert not path.with_name(f"{path.name}.old2").exists()
 
 
+def test_a_set_that_is_blank_already_has_no_progress_after_a_reset(readers_files, capsys):
+    assert main(["reset", "03"]) == 0
+    progress.note(TASK, state="right")
+    assert main(["reset", "03"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"exercises/{SET}.ipynb is blank already"
+    assert progress.load(TASK) == {}
+
+
+def test_reset_writes_a_missing_set_and_no_other(readers_files):
+    type_in("09_layernorm", readers_files / "09_layernorm.ipynb")
+    mine = (readers_files / "09_layernorm.ipynb").read_bytes()
+    assert main(["check", "3"]) == 2
+    assert main(["reset", "3"]) == 0
+    blank = (REPOSITORY / "exercises" / f"{SET}.ipynb").read_bytes()
+    assert (readers_files / f"{SET}.ipynb").read_bytes() == blank
+    assert (readers_files / "09_layernorm.ipynb").read_bytes() == mine
+
+
+def test_reset_keeps_whatever_the_old_file_holds_byte_for_byte(readers_files):
+    readers_files.mkdir()
+    (readers_files / f"{SET}.ipynb").write_bytes(b"\xff\xfe{ no UTF-8")
+    assert main(["reset", "3"]) == 0
+    assert (readers_files / f"{SET}.ipynb.old1").read_bytes() == b"\xff\xfe{ no UTF-8"
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """A function of an errno: from then on, no file can be written."""
+
+    def fail(number):
+        def refuse(path, data):
+            raise OSError(number, os.strerror(number), str(path))
+
+        monkeypatch.setattr(Path, "write_bytes", refuse)
+
+    return fail
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_a_disk_that_takes_nothing_is_one_line_that_names_the_file(
+    number, readers_files, capsys, disk
+):
+    type_in(SET, readers_files / f"{SET}.ipynb")
+    mine = (readers_files / f"{SET}.ipynb").read_bytes()
+    disk(number)
+    assert main(["reset", "3"]) == 2
+    said = capsys.readouterr().err
+    assert said == f"{readers_files / SET}.ipynb.old1: {os.strerror(number)}\n"
+    assert (readers_files / f"{SET}.ipynb").read_bytes() == mine
+    assert os.listdir(readers_files) == [f"{SET}.ipynb"]
+
+
+def test_a_verdict_does_not_need_a_disk(capsys, disk, own_progress):
+    disk(errno.EROFS)
+    check(TASK, variant(None))
+    hint(TASK, 1)
+    said = capsys.readouterr().out
+    assert f"{TASK}: right\n" in said and "Hint 1 of 3: " in said
+    assert said.count(f"(progress is not kept: {own_progress / TASK}.json: Read-only") == 2
+    (own_progress / f"{TASK}.json").mkdir(parents=True)  # not even to be read
+    check(TASK, variant(None))
+    hint(TASK, 1)
+    assert f"{TASK}: right\n" in capsys.readouterr().out
+    assert main(["status"]) == 2
+    assert capsys.readouterr().err == f"{own_progress / TASK}.json: Is a directory\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["check", "77"], "there is no exercise set 77: there are "),
-        (["check", "3"], "exercises/03_linear.ipynb is missing: make build writes it"),
+        (["check", "3"], "exercises/03_linear.ipynb is missing: python -m coursekit reset 03"),
         (["reset", "linear"], "there is no exercise set linear"),
     ],
 )
@@ -775,3 +1266,33 @@ def test_add_to_class_tells_check_the_class():
         return dy
 
     assert backward.__objclass__ is Layer
+
+
+def test_an_answer_may_use_threads_while_its_lines_are_counted():
+    def add_rows(x):
+        found = []
+        thread = threading.Thread(target=lambda: found.append(x.sum(axis=0)))
+        thread.start()
+        thread.join()
+        return found[0]
+
+    [results] = outcomes(add_rows, [Case("", [Call({"x": np.ones((3, 2))})], max_lines=20)])
+    assert [result.name for result in results] == ["the result"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sys.settrace(None)",
+        "sys.setprofile(None)",
+        "tracemalloc.stop()",
+        "tracemalloc.reset_peak()",
+        "tracemalloc.clear_traces()",
+    ],
+)
+def test_an_answer_that_changes_the_counters_has_no_count(line):
+    namespace = {"sys": sys, "tracemalloc": tracemalloc}
+    exec(f"def answer(x):\n    {line}\n    return x + 1", namespace)
+    case = Case("", [Call({"x": np.ones(3)})], max_lines=20, max_bytes=100_000)
+    [results] = outcomes(namespace["answer"], [case])
+    assert "limit: the counters" in [result.name for result in results]

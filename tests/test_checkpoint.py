@@ -22,7 +22,6 @@ from numpygpt.data import (
     load_tokenizer,
     prepare,
     read_tokens,
-    sha256,
     write_tokens,
 )
 from numpygpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
@@ -210,7 +209,7 @@ def test_load_model_builds_what_was_saved(tmp_path):
 @pytest.mark.parametrize(("vocab_size", "dtype"), [(300, "<u2"), (65536, "<u2"), (65537, "<u4")])
 def test_tokens_come_back_from_disk_in_the_smallest_type_that_fits(tmp_path, vocab_size, dtype):
     ids = [0, 5, 299, vocab_size - 1]
-    write_tokens(tmp_path / "t.bin", ids, vocab_size)
+    write_tokens(tmp_path / "t.bin", [ids[:3], [], ids[3:]], vocab_size)
     tokens, size = read_tokens(tmp_path / "t.bin")
     assert tokens.dtype == dtype and isinstance(tokens, np.memmap)
     assert not tokens.flags.writeable
@@ -220,20 +219,43 @@ def test_tokens_come_back_from_disk_in_the_smallest_type_that_fits(tmp_path, voc
 @pytest.mark.parametrize("bad", [-1, 300, 70_000])
 def test_ids_outside_the_vocabulary_are_not_written(tmp_path, bad):
     with pytest.raises(DataError, match="do not fit vocab_size=300"):
-        write_tokens(tmp_path / "t.bin", [5, bad, 5], 300)
+        write_tokens(tmp_path / "t.bin", [[5], [5, bad, 5]], 300)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_digest_of_a_long_file_covers_all_of_it():
-    a = np.random.default_rng(0).integers(0, 300, (1 << 20) + 5).astype("<u2")  # over one piece
-    assert sha256(a) == hashlib.sha256(a.tobytes()).hexdigest()
+def test_the_digest_of_a_long_file_covers_all_of_it(tmp_path):
+    path = tmp_path / "t.bin"
+    a = (
+        np.random.default_rng(0).integers(0, 300, (1 << 20) + 5).astype("<u2")
+    )  # two pieces, and more
+    about = write_tokens(path, [a[:9], a[9:]], 300)
+    assert about["sha256"] == hashlib.sha256(a.tobytes()).hexdigest()
+    assert about == json.loads(path.with_suffix(".json").read_text()) and about["length"] == len(a)
+    np.testing.assert_array_equal(read_tokens(path)[0], a)
+    for place in (-1, 1 << 21, 0):
+        damaged = bytearray(a.tobytes())
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match="t.bin is not the file that its .json describes"):
+            read_tokens(path)
+
+
+@pytest.mark.parametrize("place", [0, 1_100_000])
+def test_an_id_outside_the_vocabulary_is_found_although_the_digest_is_right(tmp_path, place):
+    a = np.zeros(1_100_001, "<u2")
+    a[place] = 300
+    path = tmp_path / "t.bin"
+    about = write_tokens(path, [a], 301)
+    path.with_suffix(".json").write_text(json.dumps(about | {"vocab_size": 300}))
+    with pytest.raises(DataError, match="t.bin is not the file that its .json describes"):
+        read_tokens(path)
 
 
 def test_damaged_token_files_are_named(tmp_path):
     path = tmp_path / "t.bin"
 
     def fresh():
-        write_tokens(path, range(100), 300)
+        write_tokens(path, [range(100)], 300)
 
     fresh()
     path.write_bytes(path.read_bytes()[:-2])
@@ -259,6 +281,9 @@ def test_damaged_token_files_are_named(tmp_path):
         '{"dtype": "<u2"}',
         json.dumps({**about, "dtype": "<i2"}),
         json.dumps({**about, "dtype": "O"}),
+        json.dumps({**about, "vocab_size": "300"}),
+        json.dumps({**about, "vocab_size": None}),
+        "[" * 100_000,
     ):
         fresh()
         path.with_suffix(".json").write_text(text)
@@ -274,7 +299,7 @@ def test_a_tokenizer_that_is_missing_or_something_else_is_named(tmp_path):
     path = tmp_path / "t.json"
     with pytest.raises(DataError, match="t.json is missing: make it with"):
         load_tokenizer(path)
-    for text in ("", "[]", "7", "{}", '{"kind": "syllable"}'):
+    for text in ("", "[]", "7", "{}", '{"kind": "syllable"}', "[" * 100_000):
         path.write_text(text)
         with pytest.raises(DataError, match="t.json is not a tokenizer"):
             load_tokenizer(path)

@@ -1,12 +1,13 @@
 """Sampling and the KV cache."""
 
 import tracemalloc
+from itertools import islice
 
 import numpy as np
 import pytest
 
 from numpygpt import GPT, GPTConfig
-from numpygpt.generate import KVCache, draw, generate, keep_likeliest, next_token_probs
+from numpygpt.generate import KVCache, draw, generate, keep_likeliest, next_token_probs, stream
 
 V = 11
 
@@ -145,6 +146,49 @@ def test_draw_never_falls_off_either_end():
     probs = np.full((1, 10), 0.1)  # adds up to 0.9999999999999999
     assert draw(probs, Always(np.nextafter(1.0, 0.0))) == [9]
     assert draw(np.array([[0.0, 1.0]]), Always(0.0)) == [1]  # not the token that cannot be
+
+
+@pytest.mark.parametrize("temperature", [1e-5, 1e-30, 1e-308, 5e-324, np.float64(1e-320)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_smallest_temperature_is_greedy_and_halves_a_tie(temperature, dtype):
+    # 100 apart, and 0.1, and not at all: divided, each of the first two is larger than any number.
+    logits = np.array([[-50, 50, 7], [2.1, 2, 2], [3, 1, 3], [-1e30, 1e30, -np.inf]], dtype)
+    expected = [[0, 1, 0], [1, 0, 0], [0.5, 0, 0.5], [0, 1, 0]]
+    np.testing.assert_array_equal(next_token_probs(logits, temperature).tolist(), expected)
+    np.testing.assert_array_equal(next_token_probs(logits, temperature, 2, 0.9), expected)
+
+
+def test_the_largest_temperature_draws_from_all_alike():
+    for temperature in (1e308, np.inf):
+        np.testing.assert_allclose(next_token_probs(LOGITS, temperature), 0.25)
+
+
+@pytest.mark.parametrize("lost", [np.nan, np.inf])
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_a_logit_that_is_lost_is_told_and_not_drawn(lost, temperature):
+    logits = LOGITS.copy()
+    logits[1, 2] = lost
+    with pytest.raises(ValueError, match="a logit is NaN or infinite"):
+        next_token_probs(logits, temperature)
+    gpt = model()
+    gpt.wte.W[3, 1] = lost
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="a logit is NaN or infinite"):
+        generate(gpt, np.array([[1, 2]]), 3, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("row", [[0.0, 0.0], [np.nan, 0.5], [0.5, np.nan]])
+def test_probabilities_that_are_none_are_told_and_not_drawn(row):
+    with pytest.raises(ValueError, match="zeros alone, or NaN"):
+        draw(np.array([[0.5, 0.5], row]), np.random.default_rng(0))
+
+
+def test_the_stream_has_no_end_and_is_what_generate_takes_from():
+    gpt, ids = model(), np.array([[1, 2, 3], [4, 5, 6]])
+    taken = list(islice(stream(gpt, ids, top_k=4, rng=np.random.default_rng(5)), 20))
+    assert len(taken) == 20 and all(new.shape == (2, 1) for new in taken)
+    out = generate(gpt, ids, 20, top_k=4, rng=np.random.default_rng(5))
+    np.testing.assert_array_equal(out, np.concatenate([ids, *taken], axis=1))
+    np.testing.assert_array_equal(generate(gpt, ids, 0, rng=np.random.default_rng(5)), ids)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,11 @@ def test_set_up_happens_once(folder):
     assert calls(folder) == ["-m venv .venv", INSTALL, train + " --max_iters 5", train]
 
 
+def test_make_lab_opens_the_book_on_the_port_that_is_asked_for(folder):
+    assert make(folder, "lab", "PORT=9000", "ARGS=--no-browser").returncode == 0
+    assert (folder / "calls").read_text().endswith("-m coursekit.lab --port=9000 --no-browser\n")
+
+
 def test_two_targets_at_a_time_share_one_set_up(folder):
     assert make(folder, "-j4", "train", "lab", "check-build").returncode == 0
     assert calls(folder).count(INSTALL) == 1

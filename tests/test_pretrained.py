@@ -124,6 +124,10 @@ DAMAGED = {
         "2 is not a list of whole numbers",
     ),
     "three offsets": (file_of({"a": about(offsets=(0, 4, 8))}, b"\0" * 8), "3 data_offsets"),
+    "more axes than an array can have": (
+        file_of({"a": about(shape=[10**18] * 10_000)}, b"\0" * 8),
+        "a has 10000 axes",
+    ),
     "offsets backwards": (file_of({"a": about(offsets=(8, 0))}, b"\0" * 8), "does not fit"),
     "more numbers than bytes": (file_of({"a": about(shape=(3,))}, b"\0" * 8), "does not fit"),
     "more numbers than there can be": (
@@ -340,6 +344,41 @@ def test_names_and_shapes_that_do_not_fit(folder, what):
     with pytest.raises(DataError, match=message) as caught:
         from_pretrained(folder)
     assert str(caught.value).startswith(str(folder / "model.safetensors"))
+
+
+@pytest.mark.parametrize("prefix", ["transformer.", ""])
+def test_a_tied_head_that_is_the_embedding_once_more_is_read(folder, prefix):
+    expected = from_pretrained(folder, np.float64)(ids())
+
+    def named(arrays):
+        return {n.replace("transformer.", prefix): a for n, a in arrays.items()}
+
+    def with_head(arrays):
+        return named(arrays) | {"lm_head.weight": arrays["transformer.wte.weight"]}
+
+    rewrite(folder, with_head)
+    model = from_pretrained(folder, np.float64)
+    np.testing.assert_array_equal(model(ids()), expected)
+    assert model.head is None
+    # One number that differs is another head than the config's.
+    path = folder / "model.safetensors"
+    head = read_header(path)["lm_head.weight"]
+    whole = bytearray(path.read_bytes())
+    whole[head.start + head.nbytes - 2] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match=r"it has left over lm_head.weight$"):
+        from_pretrained(folder)
+
+
+@pytest.mark.parametrize("n_layer", [41, 10**6, 10**15])
+def test_more_layers_than_the_file_has_arrays_are_refused_before_they_are_laid_out(
+    folder, n_layer, monkeypatch
+):
+    monkeypatch.setattr("numpygpt.pretrained.layout", None)  # of a million it takes a minute
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"n_layer": n_layer}))
+    with pytest.raises(DataError, match=f"has 40 arrays, too few for {n_layer} layers$"):
+        from_pretrained(folder)
 
 
 def test_a_mask_where_a_weight_should_be(folder):

@@ -57,9 +57,30 @@ def test_a_character_cut_in_two_is_shown_as_the_replacement_character():
     assert BPETokenizer([]).decode(ids[1:]) == "\ufffd!"
 
 
-def test_text_that_has_no_utf8_form_is_an_error():
-    with pytest.raises(ValueError, match="surrogates not allowed"):
-        BPE.encode("\ud800")
+# With each half of a surrogate pair that is left of a character; those from DC80 to DCFF stand for
+# bytes that are not UTF-8, and are encoded as these bytes.
+ANY = st.text(st.characters())
+
+
+@given(ANY)
+@example("\ud83d")
+@example("is a 🙂 not \ud83d\ude42?")
+@example("two\ndays \udbff<end>\ud83d")
+@example("\udc7f\udc80\udcff")
+@example("<end>\udd00 x")
+def test_a_character_without_bytes_is_named_with_its_place_and_all_other_text_comes_back(text):
+    lost = [i for i, c in enumerate(text) if "\ud800" <= c < "\udc80" or "\udcff" < c <= "\udfff"]
+    uses = [BPE.encode, lambda text: BPE.encode(text, "all")]
+    if not lost:
+        data = text.encode("utf-8", "surrogateescape")
+        assert [BPE.decode_bytes(encode(text)) for encode in uses] == [data, data]
+        return
+    for use in [*uses, lambda text: BPETokenizer.train(text, 300)]:
+        with pytest.raises(ValueError, match="half of a surrogate pair") as error:
+            use(text)
+        assert type(error.value) is ValueError and "\n" not in str(error.value)
+        named = f"character {text[lost[0]]!r} at position {lost[0]} is half"
+        assert str(error.value).startswith(named)
 
 
 # --- BPE: special tokens ---
@@ -241,6 +262,13 @@ def test_special_tokens_are_different_strings_with_something_in_them(special):
         BPETokenizer([], special)
 
 
+def test_a_special_token_has_bytes():
+    with pytest.raises(ValueError, match=r"character '\\ud83d' at position 1 is half of a surrog"):
+        BPETokenizer([], ["<\ud83d>"])
+    bpe = BPETokenizer([], ["\udc80"])  # a byte that is not UTF-8
+    assert bpe.decode_bytes(bpe.encode("a\udc80", "all")) == b"a\x80"
+
+
 # --- characters ---
 
 
@@ -392,6 +420,19 @@ def test_a_saved_tokenizer_comes_back_the_same(tokenizer, tmp_path):
     assert loaded.to_json() == tokenizer.to_json()
 
 
+@given(ANY.filter(str.strip))
+@example("\ud83d")
+@example("half \ud83d\ude42 a \udcc3 character")
+def test_characters_and_words_of_any_text_are_saved_and_come_back(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    for kind in (CharTokenizer, WordTokenizer):
+        tokenizer = kind.train(text)
+        tokenizer.save(path)
+        path.read_bytes().decode("utf-8")
+        assert kind.load(path).to_json() == tokenizer.to_json()
+        assert kind.load(path).encode(text) == tokenizer.encode(text)
+
+
 @EACH_KIND
 def test_the_file_is_versioned_json_in_utf8_and_nothing_is_left_beside_it(tokenizer, tmp_path):
     path = tmp_path / "tokenizer.json"
@@ -414,11 +455,13 @@ def test_special_tokens_are_saved(tmp_path):
     assert ids[-1] == special_id("<pad>")
 
 
-def test_a_failed_save_keeps_the_old_file(tmp_path):
+def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "char.json"
     CharTokenizer.train("old").save(path)
-    with pytest.raises(ValueError, match="surrogates not allowed"):
-        CharTokenizer.train("\ud800").save(path)  # has no UTF-8 form
+    monkeypatch.setattr(CharTokenizer, "to_dict", lambda self: {"chars": {"n", "e", "w"}})
+    with pytest.raises(TypeError):  # JSON knows no sets
+        CharTokenizer.train("new").save(path)
+    monkeypatch.undo()
     assert CharTokenizer.load(path).chars == ["d", "l", "o"]
     assert list(tmp_path.iterdir()) == [path]
 

@@ -8,7 +8,9 @@ import pytest
 
 from numpygpt import GPT, GPTConfig
 from numpygpt.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from numpygpt.metrics import MetricsLog, read_metrics
+from numpygpt.data import DataError
+from numpygpt.metrics import MetricsLog, read_metrics, record_of
+from numpygpt.nn import LayerNorm
 from numpygpt.optim import Adam, clip_grad_norm
 from numpygpt.training import DivergedError, TrainConfig, Trainer
 
@@ -186,7 +188,7 @@ def test_weights_that_are_lost_give_no_state_to_save():
     t = trainer()
     next(t.run())
     t.model.ln_f.beta[1] = np.nan
-    with pytest.raises(DivergedError, match="step 1: a weight became infinite or NaN"):
+    with pytest.raises(DivergedError, match="step 1: model.ln_f.beta became infinite or NaN"):
         t.state()
 
 
@@ -215,6 +217,26 @@ def test_a_checkpoint_without_a_run_in_it_is_refused():
     ):
         with pytest.raises(CheckpointError, match="holds no run to go on with"):
             trainer().load_state(*bad)
+
+
+def test_a_validation_text_too_short_for_a_window_is_refused_before_the_first_step():
+    with pytest.raises(DataError, match="8 tokens are too few for a window of block_size=8"):
+        Trainer(trainer().model, TOKENS, TOKENS[:8], TrainConfig())
+
+
+def test_looking_at_the_validation_text_draws_no_batch_of_the_training():
+    t = trainer()
+    rng = np.random.default_rng([SMALL["seed"], 1])
+    assert t.rng.bit_generator.state == rng.bit_generator.state
+
+
+def test_a_norm_whose_eps_numpy_computed_keeps_float32():
+    for eps in (np.float64(1e-5), np.float32(1e-5), np.array(1e-5)):
+        norm = LayerNorm(6, eps=eps)
+        x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+        y = norm(x)
+        assert y.dtype == norm.backward(y).dtype == norm.dgamma.dtype == np.float32
+        np.testing.assert_array_equal(y, LayerNorm(6, eps=float(eps))(x))
 
 
 @pytest.mark.parametrize(
@@ -259,6 +281,19 @@ def test_the_log_drops_the_steps_that_a_resumed_run_does_again(tmp_path):
         (2, 1.0),
         (3, 0.5),
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"{", b"7", b"null", b"[1]", b"{}", b'{"step": "3"}', b'{"step": 1.0}', b'{"step": null}',
+     b"\xff", b"\0\0", b"[" * 100_000, b'{"step": ' + b"9" * 5000 + b"}"],
+    ids=lambda line: repr(line[:20]),
+)  # fmt: skip
+def test_a_line_that_is_no_record_costs_that_line_alone(tmp_path, line):
+    assert record_of(line) is None
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 3, "lr": 0.5}\n')
+    assert read_metrics(path) == [{"step": 1}, {"step": 3, "lr": 0.5}]
 
 
 def test_a_log_that_cannot_be_rewritten_stays_as_it_was(tmp_path, monkeypatch):

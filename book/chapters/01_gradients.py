@@ -156,7 +156,7 @@ figure = draw(1e-15)
 # on, which secant leaves the tangent first? (A running notebook has a slider here.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import IntSlider, interactive
+from coursekit.widgets import IntSlider, interactive
 
 exponent = IntSlider(-15, min=-16, max=-1, description="log10 eps")
 panel = interactive(lambda exponent: draw(10.0**exponent), exponent=exponent)

@@ -469,7 +469,7 @@ figure = draw_units(push=2, size=1)
 # running you see sliders here.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import FloatSlider, interactive
+from coursekit.widgets import FloatSlider, interactive
 
 panel = interactive(draw_units, push=FloatSlider(2, min=0, max=4), size=FloatSlider(1, min=0.2, max=3))
 panel

@@ -364,7 +364,7 @@ figure = draw(scores, target)
 # the five logits and look for either. (In a notebook that is running you see sliders here.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import FloatSlider, IntSlider, interactive
+from coursekit.widgets import FloatSlider, IntSlider, interactive
 
 def drag(target, **logits):
     return draw(np.array([*logits.values()]), target)

@@ -513,7 +513,7 @@ figure = draw_adam(lr=0.5, beta1=0.9, beta2=0.999, correction=False)
 # $p_0$? And what is left of Adam when both betas are 0? (In a running notebook you see sliders.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import FloatSlider, SelectionSlider, interactive
+from coursekit.widgets import FloatSlider, SelectionSlider, interactive
 
 panel = interactive(
     draw_adam, correction=False, lr=FloatSlider(0.5, min=0.05, max=1, step=0.05),

@@ -339,7 +339,7 @@ class LayerNorm(Module):
     """
 
     def __init__(self, dim, eps=1e-5, bias=True, dtype=np.float32):
-        self.eps = eps
+        self.eps = float(eps)  # a float64 of NumPy's would make float64 of float32
         self.gamma = np.ones(dim, dtype)
         self.dgamma = np.zeros(dim, dtype)
         self.beta = np.zeros(dim, dtype) if bias else None
@@ -530,7 +530,7 @@ show(figure, "Left: eight points on a circle, all with the same arrow up and to 
 # small, what does a large `eps` make of the circle? (In a notebook that is running you see sliders.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import FloatLogSlider, FloatSlider, interactive
+from coursekit.widgets import FloatLogSlider, FloatSlider, interactive
 
 def change(size, shift, eps):
     return draw_cloud(size * cloud + shift, eps)

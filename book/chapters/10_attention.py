@@ -268,7 +268,7 @@ figure = draw_attention(D=16, divide=False, mask=True)
 # Then take the mask away: which rows change? (In a notebook that is running you see the controls here.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import SelectionSlider, interactive
+from coursekit.widgets import SelectionSlider, interactive
 
 panel = interactive(
     draw_attention, D=SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64], value=16), divide=True, mask=True

@@ -124,7 +124,8 @@ def to_json(self):
 def save(self, path):
     """Write the tokenizer as JSON, first beside the file, then renamed: never half a file."""
     path = Path(path)
-    content = json.dumps(self.to_json(), ensure_ascii=False).encode("utf-8")
+    # Half of a surrogate pair has no bytes; as \ud83d, say, JSON can hold it.
+    content = json.dumps(self.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace")
     beside = path.with_name(path.name + ".tmp")
     beside.write_bytes(content)
     os.replace(beside, path)
@@ -384,6 +385,7 @@ print(f"{len(counts):,} different words, of which {once:,} occur once: {once / l
 class WordTokenizer(Tokenizer):
     """Words, punctuation marks and line breaks; `<unk>` for what the vocabulary lacks.
 
+    What is a letter, Python's own Unicode says: one that it does not know yet is a mark.
     Decoding puts one space between tokens, but none before a closing mark, none after an opening
     one, and none around dashes and line breaks. It cannot restore unknown words, runs of spaces,
     tabs, spaces at the ends of lines, or spacing that breaks these rules: "-- so", ",'tis", and
@@ -497,16 +499,15 @@ def words_of(line):
 # %% tags=["widget"]
 def draw_tokens(line):
     figure, ax = subplots(size=(9, 1.5))
-    tokenizers = {"characters": char_tokenizer, "2,000 words": small}
+    tokenizers, width = {"characters": char_tokenizer, "2,000 words": small}, 20
     for y, (name, tokenizer) in enumerate(tokenizers.items()):
         tokens = list(line) if y == 0 else words_of(line)
         known = [token in tokenizer.id_of for token in tokens]
-        token_row(ax, y, tokens, known)
+        width = max(width, token_row(ax, y, tokens, known))
         n = len(tokens) - tokens.count(None)
         unknown = sum(t is not None and not k for t, k in zip(tokens, known))
         ax.text(-0.5, y, f"{name}: {n} tokens, {unknown} unknown", ha="right", va="center")
-    ax.set(yticks=[], xticks=[], xlim=(0, max(len(line), 1)))
-    ax.invert_yaxis()
+    ax.set(yticks=[], xticks=[], xlim=(0, width), ylim=(1.5, -0.5))
     show(figure, f"The line '{line}' as boxes, one a token: above by characters, below by words.")
     return figure
 
@@ -516,10 +517,11 @@ figure = draw_tokens("'Tis an unweeded garden, my lord!")
 # %% [markdown]
 # Now type lines of your own. Which are short in words and which are not? Can you find a line that
 # the characters cannot write, and one in which no word of yours is known? (In a notebook that is
-# running you see a field for text here.)
+# running you see a field for text here. A character that no font of yours can draw is shown by its
+# number, such as U+4F60.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import Text, interactive
+from coursekit.widgets import Text, interactive
 
 panel = interactive(draw_tokens, line=Text("'Tis an unweeded garden, my lord!"))
 panel

@@ -201,21 +201,46 @@ print(character_ranges("abcx"))
 print(OTHER[:3], OTHER[3:6], OTHER[6:9], "and so on")
 
 # %% [markdown]
+# Each Python has the Unicode of its year, 3.11 that of 2021. So that all cut alike, a folded cell names
+# what letters and numbers have come since.
+
+# %% tags=["export"] jupyter={"source_hidden": true}
+def ranges(text):
+    """Return ranges of hexadecimal numbers as a part of a regular expression."""
+    return "".join("-".join(chr(int(n, 16)) for n in r.split("-")) for r in text.split())
+
+# What Unicode 15 to 18 added. Other programs draw the line elsewhere: tiktoken 0.14 has Unicode 16.
+NEW_LETTERS = ranges("""558 58B-58C 88F C5C CDC 1C89-1C8A 208F 209D-209F A7CB-A7CF A7D2 A7D4
+A7DA-A7DD A7E2 A7F1 AB6C-AB6D 105C0-105F3 107BB-107BF 10940-10959 10D4A-10D65 10D6F-10D85
+10EC2-10EC7 10ED9-10EEE 1123F-11240 11380-11389 1138B 1138E 11390-113B5 113B7 113D1 113D3 11B0A
+11BC0-11BE0 11DB0-11DDB 11DF1 11F02 11F04-11F10 11F12-11F33 1342F 13441-13446 13460-143FA
+16100-1611D 16D40-16D6C 16EA0-16EB8 16EBB-16ED3 16FF2-16FF3 187F8-187FF 18CD6-18CDA 18CFF
+18D09-18D20 18D80-18DF2 18E00-19191 191A0-191D2 1B123-1B128 1B132 1B155 1B168 1D6A6 1DF1F-1DF81
+1DF90-1DF96 1DFCD-1DFFF 1E030-1E06D 1E4D0-1E4EB 1E5D0-1E5ED 1E5F0 1E6C0-1E6DE 1E6E0-1E6E2
+1E6E4-1E6E5 1E6E7-1E6ED 1E6F0-1E6F4 1E6FE-1E6FF 2B739-2B73F 2B81E 2CEA2-2CEAD 2EBF0-2EE5D
+31350-33479 3D000-3FC3F""")
+NEW_NUMBERS = ranges("""10D40-10D49 116D0-116E3 11BF0-11BF9 11DE0-11DE9 11F50-11F59 1246F
+12475-1247F 12550-12686 16130-16139 16D70-16D79 16FF4-16FF6 1CCF0-1CCF9 1D2C0-1D2D3 1E4F0-1E4F9
+1E5F1-1E5FA""")
+OTHER += NEW_NUMBERS
+
+# %% [markdown]
 # The first alternative below, ` ?[A-Za-z]++`, is for speed: an English word needs no look at all those
 # ranges. `++` gives back none of the letters that it took, and the look ahead refuses the word if a
 # character beyond ASCII follows: at *café* the second alternative takes over.
 
 # %% tags=["export"]
-LETTER = rf"[^\W\d_{OTHER}]"
+LETTER = rf"[^\W\d_{OTHER}]"  # but for the new ones
 NUMBER = rf"[\d{OTHER}]"
 SPACE = r"[^\S\x1c-\x1f]"  # to Python alone, the control characters 1C to 1F are white space
-MARK = r"(?:[^\s\w]|[_\x1c-\x1f])"  # all that is none of the three
+# All that is none of the three; ASCII's own first, for speed again.
+MARK = rf"(?:[!-/:-@\[-`{{-~\x1c-\x1f]|[^\s\w{OTHER}{NEW_LETTERS}])"
 
 # GPT-2's pieces: words, contractions, numbers, marks, each with the space before; white space, of
 # which the last character is left for the next piece.
 PIECE = re.compile(
-    rf" ?[A-Za-z]++(?![^\x00-\x7f])| ?{LETTER}+|'(?:s|t|re|ve|m|ll|d)| ?{NUMBER}+| ?{MARK}+"
-    rf"|{SPACE}+(?![\S\x1c-\x1f])|{SPACE}+"
+    rf" ?[A-Za-z]++(?![^\x00-\x7f])| ?(?:{LETTER}++|[{NEW_LETTERS}])+|'(?:s|t|re|ve|m|ll|d)"
+    rf"| ?{NUMBER}+| ?{MARK}+|{SPACE}+(?![\S\x1c-\x1f])|{SPACE}+"
 )
 
 # %%
@@ -254,6 +279,21 @@ def to_ids(piece):
     """Return the ids of the bytes of `piece`, not yet merged."""
     # Bytes that were not UTF-8 came in as lone surrogates and leave as the bytes they were.
     return list(piece.encode("utf-8", "surrogateescape").translate(ID_OF_BYTE))
+
+# %% [markdown]
+# Other surrogates have no bytes at all. Some programs write 🙂 as a pair of them; where a text is cut
+# between the two, half a character is left. Rather than lose it without a word, we name it.
+
+# %% tags=["export"]
+def check_characters(text):
+    """Raise ValueError if a character of `text` has no bytes: half of a surrogate pair."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"character {text[error.start]!r} at position {error.start} is half of a surrogate "
+            "pair, which has no bytes: leave it out, or join it to its other half"
+        ) from None
 
 # %%
 print(to_ids("!"), to_ids("a"), to_ids(" "), to_ids("é"))
@@ -461,10 +501,11 @@ def check_special(tokens):
     # "<end>" for ["<end>"] would give five tokens.
     if isinstance(tokens, str) or not strings or len(set(tokens)) != len(tokens):
         raise ValueError("special_tokens must be a list of different, not empty strings")
+    check_characters("".join(tokens))
 
 # %% tags=["export"]
 class BPETokenizer(Tokenizer):
-    """Tokens are bytes and merged pairs of tokens; lossless on any text and any bytes.
+    """Tokens are bytes and merged pairs of tokens; lossless on any bytes, so on all text in UTF-8.
 
     Ids: 0-255 the bytes in GPT-2's order, then the merges as learnt, then the special tokens.
     Source: Sennrich, Haddow and Birch, 2016; the byte level: Radford et al., 2019 (GPT-2).
@@ -483,7 +524,7 @@ class BPETokenizer(Tokenizer):
             self.id_of_pair[pair] = new_id
             self.bytes_of.append(self.bytes_of[pair[0]] + self.bytes_of[pair[1]])
         self.special_tokens = {s: len(self.bytes_of) + i for i, s in enumerate(special_tokens)}
-        self.bytes_of += [s.encode() for s in special_tokens]
+        self.bytes_of += [s.encode("utf-8", "surrogateescape") for s in special_tokens]
         self.vocab_size = len(self.bytes_of)
         self.cache = Cache(self.merge_all)
 
@@ -496,10 +537,14 @@ def train(cls, text, vocab_size, special_tokens=()):
     Args:
         vocab_size: bytes, merges and special tokens together.
         special_tokens: strings that `encode` keeps whole where it is allowed to.
+
+    Raises:
+        ValueError: `vocab_size` is too small, or `text` holds half of a surrogate pair.
     """
     n_merges = vocab_size - 256 - len(special_tokens)
     if n_merges < 0:
         raise ValueError(f"vocab_size={vocab_size} must be at least {vocab_size - n_merges}")
+    check_characters(text)
     counts = Counter(chain.from_iterable(pieces_of(text)))
     words = [to_ids(piece) for piece in counts]
     return cls(learn_merges(words, list(counts.values()), n_merges), special_tokens)
@@ -596,13 +641,15 @@ def encode(self, text, allowed_special=()):
             the others are encoded like any other text, so that no user's text can forge them.
 
     Raises:
-        ValueError: `allowed_special` names a token that is not special.
+        ValueError: `allowed_special` names a token that is not special, or `text` holds half of
+            a surrogate pair.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
     allowed = set(self.special_tokens if allowed_special == "all" else allowed_special)
     if unknown := sorted(allowed - self.special_tokens.keys()):
         raise ValueError(f"{unknown} not among the special tokens {list(self.special_tokens)}")
+    check_characters(text)
     if not allowed:
         return self.encode_ordinary(text)
     ids = []
@@ -639,12 +686,17 @@ print(learnt[:10])
 print(learnt[-10:])
 
 # %% [markdown]
-# Short words, and syllables of longer ones. Now one text twice, without and with `<end>` allowed.
+# Short words, and syllables of longer ones. Now one text twice, without and with `<end>` allowed, and
+# then one that ends in half a 🙂.
 
 # %%
 for allowed in [(), ["<end>"]]:
     ids = tokenizer.encode("Exit.<end>", allowed_special=allowed)
     print(ids, [tokenizer.decode([i]) for i in ids])
+try:
+    tokenizer.encode("Exit.\ud83d")
+except ValueError as error:
+    print("ValueError:", error)
 
 # %% [markdown]
 # ## Check the round trip, then break it where it does not show
@@ -708,18 +760,18 @@ from coursekit.figures import show, subplots, token_row
 
 def tokens_after(k, line):
     younger = BPETokenizer(tokenizer.merges[:k])
-    return [younger.decode([i]) for i in younger.encode(line)]
+    ids = younger.encode(line.encode("utf-8", "replace"))    # half a character becomes ?
+    return [younger.bytes_of[i].decode("utf-8", "surrogateescape") for i in ids]
 
 # %% tags=["widget"]
 def draw_tokens(steps, line):
     """One row of boxes for each number of merges in `steps`."""
     rows = [tokens_after(k, line) for k in steps]
     figure, ax = subplots(size=(8, 0.6 + 0.4 * len(steps)))
-    for y, tokens in enumerate(rows):
-        token_row(ax, y, tokens)
-    ax.set(yticks=range(len(steps)), ylabel="merges", xticks=[], xlim=(0, max(len(line), 1)),
-           yticklabels=[f"{k}:  {len(tokens)} tokens" for k, tokens in zip(steps, rows)])
-    ax.invert_yaxis()
+    width = max([20, *(token_row(ax, y, tokens) for y, tokens in enumerate(rows))])
+    ax.set(yticks=range(len(steps)), ylabel="merges", xticks=[],
+           yticklabels=[f"{k}:  {len(tokens)} tokens" for k, tokens in zip(steps, rows)],
+           xlim=(0, width), ylim=(len(steps) - 0.5, -0.5))
     show(figure, f"The line '{line}' cut into tokens, one row for each number of merges.")
     return figure
 
@@ -728,10 +780,11 @@ figure = draw_tokens([0, 16, 64, 256, 1024], "Now is the winter of our disconten
 
 # %% [markdown]
 # Type a line of your own and pull the merges up. Which words become whole? What happens to a language
-# that is not English? (In a running notebook you see the controls here.)
+# that is not English? A byte that is no character is shown in hexadecimal, slanted: without merges, é is
+# *c3 a9*. (In a running notebook you see the controls here.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import IntSlider, Text, interactive
+from coursekit.widgets import IntSlider, Text, interactive
 
 panel = interactive(lambda merges, line: draw_tokens([merges], line),
                     merges=IntSlider(64, min=0, max=1024), line=Text("Now is the winter of our discontent"))

@@ -130,14 +130,6 @@ from numpygpt.tokenizers.word import WordTokenizer
 class DataError(ValueError):
     """A data file that is missing, damaged, or does not fit; the message says how to mend it."""
 
-# %% tags=["export"]
-def sha256(array):
-    """Return the SHA-256 of an array's bytes, taken piece by piece: it may exceed the memory."""
-    digest = hashlib.sha256()
-    for start in range(0, len(array), 1 << 20):
-        digest.update(np.ascontiguousarray(array[start : start + (1 << 20)]))
-    return digest.hexdigest()
-
 # %% [markdown]
 # Whoever writes a file may be interrupted in the middle. So, as for the tokenizers of chapter 13,
 # we write to a temporary name, and rename at the end. The system renames in one step, so a reader
@@ -154,37 +146,50 @@ def write_beside(path, write):
         beside.unlink(missing_ok=True)
 
 # %% [markdown]
-# The sidecar is written last. If the program dies between the two files, the new tokens stand
-# beside an old digest, and reading will say so.
+# As Python integers, ids take 8 bytes each and more. Those of a long text might not fit into memory, so
+# they come in parts. The sidecar is written last. If the program dies between the two files, the
+# new tokens stand beside an old digest, and reading will say so.
 
 # %% tags=["export"]
-def write_tokens(path, ids, vocab_size):
-    """Write ids as a flat binary file and its description as JSON beside it.
+def write_tokens(path, parts, vocab_size):
+    """Write token ids as a flat binary file and its description as JSON beside it.
 
     Args:
         path: such as data/shakespeare_char/train.bin; the description goes to train.json.
-        ids: (N,) integers in [0, vocab_size).
+        parts: lists of integers in [0, vocab_size); together they may exceed the memory.
         vocab_size: kept in the description; two bytes a token up to 65,536, beyond it four.
+
+    Returns:
+        The description.
 
     Raises:
         DataError: an id is not in the vocabulary.
     """
-    path = Path(path)
+    path, digest = Path(path), hashlib.sha256()
     dtype = "<u2" if vocab_size <= 1 << 16 else "<u4"
-    ids = np.asarray(ids)
-    # Narrowing wraps in silence: 70,000 would become 4,464.
-    if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:
-        raise DataError(f"ids {ids.min()} to {ids.max()} do not fit vocab_size={vocab_size}")
-    tokens = ids.astype(dtype)
-    about = {"dtype": dtype, "length": len(tokens), "vocab_size": vocab_size}
-    about = json.dumps(about | {"sha256": sha256(tokens)})
-    write_beside(path, tokens.tofile)
-    write_beside(path.with_suffix(".json"), lambda p: p.write_text(about, encoding="utf-8"))
+    about = {"dtype": dtype, "length": 0, "vocab_size": vocab_size}
+
+    def write(beside):
+        with open(beside, "wb") as file:
+            for ids in map(np.asarray, parts):
+                # Narrowing wraps in silence: 70,000 would become 4,464.
+                if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:
+                    raise DataError(f"ids {ids.min()} to {ids.max()} do not fit {vocab_size=}")
+                tokens = ids.astype(dtype)
+                file.write(tokens)
+                digest.update(tokens)
+                about["length"] += len(tokens)
+
+    write_beside(path, write)
+    about["sha256"] = digest.hexdigest()
+    write_beside(path.with_suffix(".json"), lambda p: p.write_text(json.dumps(about), "utf-8"))
+    return about
 
 # %% [markdown]
 # Reading trusts nothing. `np.memmap` gives an array whose bytes stay on disk until they are
-# indexed, so a file larger than the memory is no problem. Every way in which the pair of files
-# can be wrong ends in a `DataError` that says what to do.
+# indexed, so a file larger than the memory is no problem. The digest and the largest id are taken on
+# one way through the file. Every way in which the pair of files can be wrong ends in a `DataError` that
+# says what to do.
 
 # %% tags=["export"]
 def read_tokens(path):
@@ -197,20 +202,23 @@ def read_tokens(path):
     again = "make it again with numpygpt datagen"
     try:
         about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        dtype, length, vocab_size, digest = (
-            about[k] for k in ("dtype", "length", "vocab_size", "sha256")
+        dtype, *expected, vocab_size = (
+            about[k] for k in ("dtype", "length", "sha256", "vocab_size")
         )
-        if dtype not in ("<u2", "<u4"):
-            raise ValueError(f"dtype {dtype!r}")
+        if dtype not in ("<u2", "<u4") or not isinstance(vocab_size, int):
+            raise ValueError(f"dtype {dtype!r}, vocab_size {vocab_size!r}")
         tokens = np.memmap(path, dtype, mode="r")
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is missing: make it with numpygpt datagen") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} or its .json is damaged ({error}): {again}") from None
     # Read in pieces: pages of the array that were touched would count as our memory, all of them.
+    digest, largest = hashlib.sha256(), 0
     with open(path, "rb") as file:
-        intact = hashlib.file_digest(file, "sha256").hexdigest() == digest
-    if len(tokens) != length or not intact:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+            largest = max(largest, np.frombuffer(piece, dtype).max())
+    if expected != [len(tokens), digest.hexdigest()] or largest >= vocab_size:
         raise DataError(f"{path} is not the file that its .json describes: {again}")
     return tokens, vocab_size
 
@@ -222,7 +230,7 @@ def read_tokens(path):
 import tempfile
 
 folder = Path(tempfile.mkdtemp())
-write_tokens(folder / "tiny.bin", [3, 1, 70_000], vocab_size=70_001)
+write_tokens(folder / "tiny.bin", [[3, 1], [70_000]], vocab_size=70_001)
 tokens, vocab_size = read_tokens(folder / "tiny.bin")
 print(tokens.tolist(), vocab_size, tokens.dtype, (folder / "tiny.bin").stat().st_size, "bytes")
 
@@ -240,7 +248,7 @@ def complaint(action):
 
 # %%
 path = folder / "broken.bin"
-write_tokens(path, [3, 1, 70_000], vocab_size=70_001)
+write_tokens(path, [[3, 1, 70_000]], vocab_size=70_001)
 whole = path.read_bytes()
 path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
 print("flipped bit: ", complaint(lambda: read_tokens(path)))
@@ -248,7 +256,7 @@ path.write_bytes(whole[:-1])
 print("cut short:   ", complaint(lambda: read_tokens(path)).split(" (")[0])
 path.with_suffix(".json").unlink()
 print("no sidecar:  ", complaint(lambda: read_tokens(path)))
-print("id too large:", complaint(lambda: write_tokens(path, np.array([3, 70_000]), 65)))
+print("id too large:", complaint(lambda: write_tokens(path, [[3, 70_000]], 65)))
 
 # %% [markdown]
 # ## One cut, through the text
@@ -269,8 +277,9 @@ for tokenizer in (CharTokenizer.train(piece), BPETokenizer.train(piece, vocab_si
     print(f"{tokenizer.kind:5} nine tenths of the tokens end at character {len(kept):,}")
 
 # %% [markdown]
-# `prepare` cuts the text, encodes both parts and writes the files; the command `numpygpt datagen`,
-# which the error messages name, calls it. Two helpers read a saved tokenizer of whichever kind it is.
+# `prepare` cuts the text, encodes both parts and writes the files. An interruption must not leave new
+# tokens beside an old tokenizer: they would be read without complaint, as another text. So
+# `tokenizer.json` goes first and comes last; without it a folder is unfinished.
 
 # %% tags=["export"]
 def prepare(text, tokenizer, folder, val_fraction=0.1):
@@ -289,10 +298,18 @@ def prepare(text, tokenizer, folder, val_fraction=0.1):
     if not all(parts.values()):
         raise DataError("the text is too short to split into training and validation parts")
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").unlink(missing_ok=True)  # until all files fit together again
     for name, ids in parts.items():
-        write_tokens(folder / f"{name}.bin", ids, tokenizer.vocab_size)
+        write_tokens(folder / f"{name}.bin", [ids], tokenizer.vocab_size)
     tokenizer.save(folder / "tokenizer.json")
     return len(parts["train"]), len(parts["val"])
+
+# %% [markdown]
+# The command `numpygpt datagen`, which the error messages name, gives the same files for a text of any
+# length: it reads, encodes and writes part by part. Into `tokenizer.json` it puts one digest over all three
+# files, so that even files that somebody has copied together are found out.
+#
+# Two helpers read a saved tokenizer of whichever kind it is.
 
 # %% tags=["export"]
 def tokenizer_from_json(content, path="the tokenizer"):
@@ -311,7 +328,7 @@ def load_tokenizer(path):
         return tokenizer_from_json(json.loads(Path(path).read_text(encoding="utf-8")), path)
     except FileNotFoundError:
         raise DataError(f"{path} is missing: make it with numpygpt datagen") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: nested without end
         raise DataError(f"{path} is not a tokenizer ({error}): {again}") from None
 
 # %% [markdown]
@@ -389,7 +406,7 @@ figure = draw_window(start=6, block_size=8)
 # the formula says? Then try other block sizes. (In a notebook that is running you see sliders.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import IntSlider, interactive
+from coursekit.widgets import IntSlider, interactive
 
 panel = interactive(draw_window, start=IntSlider(6, min=0, max=25), block_size=IntSlider(8, min=1, max=16))
 panel

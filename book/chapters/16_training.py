@@ -120,8 +120,6 @@ show(figure, "Validation loss from step 60 to 120. The run that was resumed afte
 import hashlib
 import json
 import os
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -196,13 +194,12 @@ def load_checkpoint(path):
     Raises:
         CheckpointError: the file is missing, cut short, changed, or of another version.
     """
-    # All that a reader of zip files raises on a damaged one; RuntimeError: "file is encrypted".
-    damage = (ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError)
     try:
         arrays, version, meta, intact = _read(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist") from None
-    except (*damage, zipfile.BadZipFile, zlib.error) as error:
+    # On damaged files the readers of zip, of arrays and of JSON raise nearly every error there is.
+    except Exception as error:
         raise CheckpointError(f"{path} is damaged or not a checkpoint: {error}") from None
     if not intact:
         raise CheckpointError(f"{path} was changed after it was saved: its SHA-256 does not match")
@@ -480,6 +477,8 @@ class Trainer:
         )
         self.rng = np.random.default_rng([config.seed, 1])  # not that of evaluate()
         self.loader = self.batches(train_tokens, self.rng)
+        # Is this text long enough for a window? The first evaluation may be hours away.
+        self.batches(val_tokens, self.rng)
 
     def batches(self, tokens, rng):
         """Return the loader of batches of `tokens`, to train on or to evaluate with."""
@@ -555,8 +554,8 @@ def run(self):
 def state(self):
     """Return (arrays, meta) for `save_checkpoint`; the arrays are the live ones, not copies."""
     arrays = {f"model.{name}": p for name, p in self.model.params().items()}
-    if not all(np.isfinite(p).all() for p in arrays.values()):
-        raise DivergedError(f"step {self.step_count}: a weight became infinite or NaN")
+    if lost := [name for name, p in arrays.items() if not np.isfinite(p).all()]:
+        raise DivergedError(f"step {self.step_count}: {lost[0]} became infinite or NaN")
     arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state().items()}
     meta = {"model": asdict(self.model.config), "train": asdict(self.config)}
     return arrays, {**meta, "step": self.step_count, "rng": self.rng.bit_generator.state}
@@ -665,11 +664,15 @@ show(figure, "How far the weights drift when one part of the state is left out, 
 # model is ruined: Adam divides the mean of many gradients by the size of a single one, and where that
 # one happens to be tiny, the weight is thrown far away.
 #
+# The text belongs to the run, too. `numpygpt train` keeps the digest of its data in the checkpoint, and
+# does not go on with another text. And it holds a *lock* on the run's folder, which the system takes back
+# when the process ends, however it ends: two runs that write one checkpoint in turn would be none.
+#
 # ## A log that survives
 #
 # Each record becomes a line of `metrics.jsonl`, one JSON object a line, written at once. A crash
 # can cut the last line in two, and a resumed run repeats the steps after its checkpoint. So on
-# opening we drop half lines and lines of steps that are still to come.
+# opening we drop lines that are no record and lines of steps that are still to come.
 
 # %% tags=["export"] module="metrics.py"
 """The log of a run, metrics.jsonl: written line by line, read back. Derived in chapter 16."""
@@ -680,15 +683,18 @@ from pathlib import Path
 from numpygpt.data import write_beside
 
 # %% tags=["export"]
+def record_of(line):
+    """Return the record in a line of metrics.jsonl; None if it was cut short or damaged."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested without end
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("step"), int) else None
+
+
 def read_metrics(path):
-    """Return the records of metrics.jsonl; a last line that a crash cut short is left out."""
-    records = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records
+    """Return the records of metrics.jsonl; a line that is none costs that line alone."""
+    return [record for record in map(record_of, Path(path).read_bytes().splitlines()) if record]
 
 # %% tags=["export"]
 class MetricsLog:

@@ -132,6 +132,8 @@ for top_p in (0.7, 0.4):
 # %% tags=["export"] module="generate.py"
 """Sampling: temperature, top-k, top-p and the KV cache. Derived in chapter 17."""
 
+from itertools import islice
+
 import numpy as np
 
 from numpygpt.nn.functional import softmax
@@ -163,7 +165,8 @@ for top_p in (0.1, 0.5, 0.9, 0.99, 1.0):
 
 # %% [markdown]
 # The two cuts and the temperature make one distribution. Temperature 0 is the limit that we found
-# above. Values that make no sense are refused by name.
+# above. The largest logit is subtracted before the division: divided by 1e-308, a logit of 2 is infinite,
+# and a softmax over infinities is not a number. Values that make no sense are refused by name.
 
 # %% tags=["export"]
 def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
@@ -176,7 +179,7 @@ def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
             Source: Holtzman et al., The Curious Case of Neural Text Degeneration, 2019.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: an argument is out of range, or a logit is no number.
     """
     if not temperature >= 0:  # this form refuses NaN, too
         raise ValueError(f"temperature={temperature} must not be negative")
@@ -184,10 +187,15 @@ def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
         raise ValueError(f"top_k={top_k} must be at least 1")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p={top_p} must be more than 0 and at most 1")
+    if not (logits < np.inf).all():
+        raise ValueError("a logit is NaN or infinite: the weights of the model are lost")
     if temperature == 0:
         likeliest = logits.argmax(axis=-1)[:, None]
         return (np.arange(logits.shape[-1]) == likeliest).astype(np.float64)
-    p = softmax(logits.astype(np.float64) / temperature)
+    z = logits.astype(np.float64)
+    z -= z.max(axis=-1, keepdims=True)
+    with np.errstate(over="ignore"):  # -inf is right: the token is never drawn
+        p = softmax(z / temperature)
     return p if top_k is top_p is None else keep_likeliest(p, top_k, top_p)
 
 # %% [markdown]
@@ -267,7 +275,7 @@ figure = draw_kept("ROMEO:\nI ", 0.7, 10, 0.9)
 # until top-p leaves twice as many? (In a notebook that is running you see sliders here.)
 
 # %% tags=["skip-execution", "widget"]
-from ipywidgets import FloatSlider, IntSlider, Textarea, interactive
+from coursekit.widgets import FloatSlider, IntSlider, Textarea, interactive
 
 panel = interactive(
     draw_kept,
@@ -296,6 +304,8 @@ def draw(probs, rng):
     """Return one id for each row of probs (B, V), by inverting the cumulative distribution."""
     u = rng.random((len(probs), 1))
     cumulative = np.cumsum(probs, axis=-1)
+    if not (cumulative[:, -1] > 0).all():  # refuses NaN, too
+        raise ValueError("a row of probabilities holds zeros alone, or NaN")
     # Rounding can leave the last sum at 0.9999...: scale u, so that it always falls below it.
     return (cumulative > u * cumulative[:, -1:]).argmax(axis=-1)
 
@@ -518,11 +528,13 @@ print("a test of 60 tokens says:", check_cache(MovesOldKeys, n_tokens=60)[0])
 #
 # ## Generate
 #
-# What is left is the loop of the first cells. All sequences of a batch have prompts of one length.
+# What is left is the loop of the first cells. Here it has no end: it yields token after token, and
+# whoever asks takes as many as they like, and has what came so far if they stop. All sequences of a
+# batch have prompts of one length.
 
 # %% tags=["export"]
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, rng):
-    """Return ids (B, T) continued by max_new_tokens sampled tokens, (B, T + max_new_tokens).
+def stream(model, ids, *, temperature=1.0, top_k=None, top_p=None, rng):
+    """Yield sampled tokens (B, 1) that continue ids (B, T), one after the other, without end.
 
     Args:
         model: a GPT.
@@ -536,13 +548,16 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
             f"the prompt has shape {ids.shape}; it needs (B, T) with at least one token"
         )
     cache = KVCache(model, len(ids))
-    # The whole prompt, or the part of it that a window can hold.
-    new, parts = ids[:, -model.config.block_size :], [ids]
-    for _ in range(max_new_tokens):
+    new = ids[:, -model.config.block_size :]  # the prompt, or the part that a window can hold
+    while True:
         probs = next_token_probs(cache.append(new), temperature, top_k, top_p)
         new = draw(probs, rng)[:, None]  # (B, 1)
-        parts.append(new)
-    return np.concatenate(parts, axis=1)
+        yield new
+
+# %% tags=["export"]
+def generate(model, ids, max_new_tokens, **options):
+    """Return ids (B, T) and max_new_tokens more, (B, T + max_new_tokens); options as `stream`."""
+    return np.concatenate([ids, *islice(stream(model, ids, **options), max_new_tokens)], axis=1)
 
 # %% [markdown]
 # Temperature 0 must give the greedy text of the first cells, as long as the window is not yet full:
@@ -686,6 +701,6 @@ export("17_sampling")
 # - Temperature raises ratios to the power $1/\tau$; top-k and top-p cut the tail and renormalize.
 # - Within a window, keys and values never change, thanks to the causal mask: the KV cache keeps
 #   them, and gives the logits of the full pass.
-# - We exported `numpygpt/generate.py`: `next_token_probs`, `draw`, `KVCache`, `generate`.
+# - We exported `numpygpt/generate.py`: `next_token_probs`, `draw`, `KVCache`, `stream`, `generate`.
 # - You have now built all that it takes to train a GPT and to have it write.
 # - Next: Speed, where the same numbers come sooner.

@@ -166,8 +166,8 @@ def entry_of(name, about, data_start):
     for sizes in (shape, offsets):
         if not isinstance(sizes, list) or not all(type(n) is int and n >= 0 for n in sizes):
             raise ValueError(f"{name}: {sizes!r} is not a list of whole numbers from 0 on")
-    if len(offsets) != 2:
-        raise ValueError(f"{name} has {len(offsets)} data_offsets, not 2")
+    if len(shape) > 64 or len(offsets) != 2:  # an array of NumPy has 64 axes at most
+        raise ValueError(f"{name} has {len(shape)} axes and {len(offsets)} data_offsets")
     entry = Entry(kind, tuple(shape), data_start + offsets[0])
     if offsets[1] - offsets[0] != entry.nbytes:
         raise ValueError(f"{name}: {kind} of shape {shape} does not fit data_offsets {offsets}")
@@ -652,6 +652,19 @@ def check_names(path, entries, names):
 
 
 # %% [markdown]
+# GPT-2's head is tied: it is `wte`. Some programs write the one matrix under both of its names. If both
+# arrays are equal, nothing is lost without the second.
+
+# %% tags=["export"]
+def drop_tied_head(path, config, entries, names):
+    """Take lm_head.weight out of `entries` if it is wte.weight once more, in a tied model."""
+    head, wte = entries.get("lm_head.weight"), entries.get(names["wte.W"][0])
+    if config.tie_weights and head and wte and head.shape == wte.shape:
+        if np.array_equal(read_array(path, head), read_array(path, wte)):
+            del entries["lm_head.weight"]
+
+
+# %% [markdown]
 # Last, the arrays go into a model. `GPT(config, rng=...)` would draw 124 million random numbers, only
 # to lose them again. But a layer never asks for its sizes: it asks its arrays. So we build the
 # smallest GPT with the same parts, and hang the arrays in it. `np.zeros` asks the system for memory,
@@ -686,8 +699,11 @@ def from_pretrained(folder, dtype=np.float32):
     """
     path = Path(folder, "model.safetensors")
     config, entries = read_config(Path(folder, "config.json")), read_header(path)
+    if config.n_layer > len(entries):  # a layout of a million layers would take a minute
+        raise DataError(f"{path} has {len(entries)} arrays, too few for {config.n_layer} layers")
     # GPT-2's own file has wte.weight, newer ones transformer.wte.weight.
     names = layout(config, "transformer." if "transformer.wte.weight" in entries else "")
+    drop_tied_head(path, config, entries, names)
     check_names(path, entries, names)
     arrays = {ours: read_array(path, entries[theirs], dtype) for ours, (theirs, _) in names.items()}
     if not config.tie_weights:

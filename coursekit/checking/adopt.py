@@ -1,18 +1,19 @@
 """The reader's own GPT: their checked answers in the place of the package's methods."""
 
-import contextlib
-import io
 import sys
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import isclass, isfunction
 from itertools import groupby
 from pathlib import Path
+from textwrap import shorten
 
 from coursekit.checking.answers import read_answers
 from coursekit.checking.check import verdict_on
+from coursekit.checking.definitions import imported, only_definitions
+from coursekit.checking.inside import run_cells
 from coursekit.checking.tasks import ROOT, load_set, set_names
-from coursekit.files import BookError
+from coursekit.files import BookError, say
 
 
 @dataclass
@@ -44,11 +45,12 @@ def adopt(folder=ROOT / "exercises"):
     for name in set_names():
         exercises = load_set(name)
         wanted = [task for task in exercises.tasks.values() if task.adopts]
-        sources, problem = answers_of(Path(folder, f"{name}.ipynb"), exercises)
+        try:
+            states = checked(exercises, wanted, Path(folder)) if wanted else {}
+        except BookError as error:
+            states = dict.fromkeys((task.id for task in wanted), (f"not there ({error})", None))
         for task in wanted:
-            state, answer = problem, None
-            if problem is None:
-                state, answer = checked(exercises, task, sources)
+            state, answer = states[task.id]
             if answer is not None:
                 fitted.append((task.adopts, answer))
             parts.append(Part(task.adopts, f"exercises/{name}.ipynb", state))
@@ -56,36 +58,57 @@ def adopt(folder=ROOT / "exercises"):
     for target, answer in fitted:
         fit(target, answer)
     yours = sum(part.state == "yours" for part in parts)
-    print(f"{yours} of {len(parts)} parts of the package run your code:")
+    say(f"{yours} of {len(parts)} parts of the package run your code:")
     for notebook, its_parts in groupby(parts, key=lambda part: part.notebook):
-        print(notebook, *its_parts, sep="\n")
+        say(notebook, *map(str, its_parts))
     return parts
 
 
-def answers_of(path, exercises):
-    """The answers of the reader's notebook, or why there are none."""
-    try:
-        return read_answers(path, exercises.tasks).sources, None
-    except BookError as error:
-        return {}, f"not there ({error})"
+def checked(exercises, wanted, folder):
+    """{task: ("yours", the answer) if its check accepts it; else (why not, None)}.
+
+    Raises:
+        BookError: there is no notebook that can be read.
+    """
+    sources = read_answers(folder / f"{exercises.name}.ipynb", exercises.tasks).sources
+    code = [cell for cell in exercises.page.cells if cell["cell_type"] == "code"]
+    given = imported(c["source"] for c in code if "answer" not in c["metadata"])
+    tasks = {task.id: task for task in wanted if task.id in sources}
+    states = judged(exercises, tasks, sources, folder)
+    for task in tasks:
+        others = {t: only_definitions(s, given) for t, s in sources.items() if t != task}
+        if states[task][1] is None and others | {task: sources[task]} != sources:
+            # Another answer does more than to define: it may be to blame.
+            alone = judged(exercises, {task: tasks[task]}, sources | others, folder)[task]
+            states[task] = alone if alone[1] is not None else states[task]
+    return {task.id: states.get(task.id, ("not there", None)) for task in wanted}
 
 
-def checked(exercises, task, sources):
-    """("yours", the answer) if its check accepts it; else why not, and None."""
-    if task.id not in sources:
-        return "not there", None
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            answer = exercises.answer(task.id, sources)
-            verdict = verdict_on(exercises, task.id, answer)
-    except (Exception, SystemExit) as error:
-        return f"not running ({type(error).__name__})", None
-    if not verdict.written:
-        return "not written yet", None
-    if not verdict.is_right:
-        return "not right yet", None
-    # What was checked may be a function that calls it: take the class or function by its name.
-    return "yours", exercises.answer(task.id, sources, name=task.adopts.partition(":")[2])
+def judged(exercises, tasks, sources, folder):
+    """The same for some tasks, from one run of the set's cells."""
+    states = {}
+
+    def check(task, answer, names):
+        if task not in tasks:
+            return
+        try:
+            verdict = verdict_on(exercises, task, answer)
+        except Exception as error:  # of ours: it says nothing of the answer
+            states[task] = f"not judged ({type(error).__name__})", None
+            return
+        states[task] = "not right yet" if verdict.written else "not written yet", None
+        # What was checked may be a function that calls it: take it by its name.
+        if verdict.is_right and (answer := names.get(tasks[task].adopts.partition(":")[2])):
+            states[task] = "yours", answer
+
+    failed = run_cells(exercises, sources, folder, check)
+    for task in tasks:
+        if states.get(task, ("", None))[1] is None and task in failed:
+            error = failed[task]
+            said = f"{error['kind']}: {error['message']}".removesuffix(": ")
+            said = shorten(said, 40, placeholder=" ...")  # the report is a table
+            states[task] = f"not running ({said})", None
+    return {task: states.get(task, ("not running", None)) for task in tasks}
 
 
 def fit(target, answer):

@@ -2,13 +2,18 @@
 
 import copy
 import json
+import os
+import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from coursekit.exporter import source_of
 from coursekit.files import BookError
 from coursekit.source import exercise_cells
 
-LARGEST = 20 << 20  # bytes; the largest set has a hundredth of it
+LARGEST = 32 << 20  # bytes; the largest set has a thousandth of it, the rest may be pictures
+LONGEST = 200_000  # characters of an answer
+MOST = 1_000_000  # brackets and commas: of a few megabytes of them Python would make gigabytes
 
 
 @dataclass
@@ -17,48 +22,119 @@ class Answers:
 
     sources: dict = field(default_factory=dict)  # task -> source
     problems: dict = field(default_factory=dict)  # task -> why its answer does not count
+    remarks: dict = field(default_factory=dict)  # task -> what was made of its cells
 
 
-def read_answers(path, tasks):
-    """The answers to `tasks` in the notebook at `path`.
+def read_answers(path, tasks, data=None):
+    """The answers to `tasks` in the notebook at `path`, or in its bytes.
 
     Raises:
         BookError: the file is not a notebook that holds answers; one line that says why.
     """
+    path = Path(path)
     try:
-        if path.stat().st_size > LARGEST:
-            raise BookError(f"{path.name} is larger than {LARGEST >> 20} MB")
-        notebook = json.loads(path.read_bytes().decode("utf-8"))
+        cells = cells_of(path.name, read_bytes(path) if data is None else data)
     except FileNotFoundError:
         raise BookError(f"{path.name} is missing") from None
     except OSError as error:
         raise BookError(f"{path.name} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise BookError(f"{path.name} is not a notebook, or is damaged") from None
-    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
-        raise BookError(f"{path.name} is not a notebook of the present format (nbformat 4)")
-    answers = Answers()
-    for cell in notebook["cells"]:
+    answers, parts = Answers(), {}
+    for cell in cells:
         task = grade_id(cell)
         if task not in tasks:
             continue
         if cell.get("cell_type") != "code":
             answers.problems[task] = "its answer cell is no longer a code cell"
-        elif task in answers.sources:
-            answers.problems[task] = "two cells claim to be its answer"
-        else:
-            try:
-                answers.sources[task] = str(source_of(cell))
-            except (KeyError, TypeError):
-                answers.problems[task] = "its answer cell is damaged"
+            continue
+        try:
+            parts.setdefault(task, []).append(str(source_of(cell)))
+        except (KeyError, TypeError):
+            answers.problems[task] = "its answer cell is damaged"
     for task in tasks:
-        if task not in answers.sources:
+        if task not in parts:
             answers.problems.setdefault(task, "its answer cell is missing")
-    for task in answers.problems:
-        answers.sources.pop(task, None)
+        elif task not in answers.problems:
+            kept = own_parts(parts[task], tasks[task])
+            if sum(map(len, kept)) > LONGEST:
+                answers.problems[task] = f"its answer is longer than {LONGEST:,} characters"
+                continue
+            answers.sources[task] = "\n\n".join(kept)
+            if len(kept) > 1:
+                answers.remarks[task] = f"{len(kept)} cells hold its answer: they are run in order"
     if not answers.sources:
+        if not any(grade_id(cell) for cell in cells):
+            raise BookError(
+                f"{path.name} holds no answer cells: its cells have lost their metadata, as a tool "
+                "that strips notebooks leaves them. Put the answers into a fresh copy of the set"
+            )
         raise BookError(f"{path.name} holds none of the answer cells of this set")
     return answers
+
+
+def read_bytes(path):
+    """The bytes of a notebook, of an ordinary file that is not too large.
+
+    Raises:
+        BookError: it is none.
+        OSError: it cannot be read.
+    """
+
+    def opener(name, flags):
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for ever
+
+    with open(path, "rb", opener=opener) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise BookError(f"{path.name} is not an ordinary file")
+        data = file.read(LARGEST + 1) if about.st_size <= LARGEST else None
+    if data is None or len(data) > LARGEST:
+        raise BookError(
+            f"{path.name} is larger than {LARGEST >> 20} MB: take its pictures and outputs out"
+        )
+    return data
+
+
+def cells_of(name, data):
+    """The cells of a notebook, from its bytes.
+
+    Raises:
+        BookError: they are not those of a notebook.
+    """
+    if sum(map(data.count, (b"[", b"{", b","))) > MOST:
+        raise BookError(f"{name} holds too much: clear its outputs")
+    try:
+        notebook = json.loads(data)  # finds out by itself which UTF it is
+    except UnicodeDecodeError:
+        raise BookError(f"{name} is not a notebook: its text is not UTF-8") from None
+    except (ValueError, RecursionError):
+        raise BookError(f"{name} is not a notebook, or is damaged") from None
+    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
+        raise BookError(f"{name} is not a notebook of the present format (nbformat 4)")
+    return notebook["cells"]
+
+
+def own_parts(parts, task):
+    """What a reader wrote, of all cells that say they hold one answer.
+
+    A notebook's "copy" and "split cell" take the metadata with them. A cell that says the same as
+    one before it, that holds comments only, or that is still as it was handed out, says nothing.
+    """
+    blank = blank_answer(task).strip()
+    kept = {}  # in their order
+    for part in parts:
+        if part.strip() != blank and has_code(part):
+            kept.setdefault(part.strip(), part)
+    return list(kept.values()) or parts[:1]
+
+
+def has_code(source):
+    return any(line.strip() and not line.strip().startswith("#") for line in source.split("\n"))
+
+
+def blank_answer(task):
+    """A task's answer cell as it was handed out."""
+    cells = exercise_cells(task.page, answers=False)
+    return next((cell["source"] for cell in cells if grade_id(cell) == task.id), "")
 
 
 def grade_id(cell):

@@ -1,6 +1,7 @@
 """What an exercise notebook calls: `check`, `hint`, `status`."""
 
 import os
+from contextlib import suppress
 from inspect import isclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from coursekit.checking.covered import covered
 from coursekit.checking.record import INPUTS, record
 from coursekit.checking.tasks import ROOT, find_task, outcomes, owner
+from coursekit.files import say
 
 
 class CheckError(AssertionError):
@@ -44,9 +46,9 @@ def check(task, answer):
         verdict = verdict_on(find_task(task), task, answer)
     except KeyboardInterrupt:
         raise Interrupted(f"the check of {task} was interrupted") from None
+    say(*verdict.lines())
     if verdict.written:
         note(task, state="right" if verdict.is_right else "wrong")
-    print("\n".join(verdict.lines()))
     if not verdict.is_right:
         state = "right" if verdict.written else "written"
         raise CheckError(f"{task} is not {state} yet: see above; hint({task!r}) may help")
@@ -82,21 +84,27 @@ def hint(task, rung=None):
     """
     from coursekit.checking import progress
 
+    if INPUTS in os.environ:
+        return  # nobody reads it there, and a grader's sandbox has no hints
     exercises = find_task(task)
     hints = exercises.tasks[task].hints
-    seen = progress.load(task).get("hints", 0) if progress.folder() else 0
+    seen = 0
+    with suppress(OSError):  # a hint does not depend on it
+        seen = progress.load(task).get("hints", 0) if progress.folder() else 0
     number = min(seen + 1, len(hints) + 1) if rung is None else rung
     if number > len(hints):
-        print(f"No more hints: the solution is in solutions/{exercises.name}.ipynb")
+        say(f"No more hints: the solution is in solutions/{exercises.name}.ipynb")
         return
     if number < 1:
         raise ValueError(f"rung={rung}: hints are numbered 1 to {len(hints)}")
+    say(f"Hint {number} of {len(hints)}: {hints[number - 1]}")
     note(task, hints=max(seen, number))
-    print(f"Hint {number} of {len(hints)}: {hints[number - 1]}")
 
 
 def status():
     """Print every task: untouched, wrong or right, the hints used, the minutes."""
+    if INPUTS in os.environ:
+        return
     from coursekit.checking import progress
 
-    print("\n".join(progress.table()))
+    say(*progress.table())

@@ -9,7 +9,8 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from coursekit.checking.cases import Tried, frozen, identical, run
+from coursekit.checking.running import Tried, run
+from coursekit.checking.values import frozen, identical
 
 ROUNDS = ["forward", "backward"] * 2  # the calls of cases.layer
 

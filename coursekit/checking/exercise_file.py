@@ -1,24 +1,18 @@
 """An exercise notebook as nbval runs it: our cells, the reader's answers, our verdict.
 
-The cells are taken from book/, the outputs from solutions/, and from the reader only the answer
-cells. The kernel computes results; this process, which runs none of the reader's code, judges them.
+The outputs that nbval compares with are those of solutions/; `checked` says what ran, and judges.
 """
 
 import json
-import os
-import tempfile
-import time
-from pathlib import Path
-from queue import Empty
-from unittest import mock
+import warnings
+from contextlib import contextmanager
 
 import nbformat
-import numpy as np
-from nbval.plugin import IPyNbCell, IPyNbFile
+import pytest
+from nbval.plugin import IPyNbCell, IPyNbFile, coalesce_streams, find_metadata_tags
 
-from coursekit.checking import answers, wire
-from coursekit.checking.judge import MISSING_ANSWER, Reference, judge
-from coursekit.checking.record import INPUTS, OUTPUTS, ask, is_results
+from coursekit.checking import answers
+from coursekit.checking.checked import Checked, failure
 from coursekit.checking.tasks import ROOT, load_set, set_names, task_ids
 from coursekit.files import BookError
 
@@ -48,115 +42,97 @@ def set_of(path):
 
 
 class ExerciseFile(IPyNbFile):
-    """An exercise set as the book hands it out, with the answers of one notebook."""
+    """An exercise set as the book hands it out, with the answers of one notebook.
+
+    Its cells run in their order, up to the one that pytest asks for: a plugin that shuffles,
+    selects or repeats them changes no verdict.
+    """
 
     def __init__(self, *args, exercises, **kwargs):
         super().__init__(*args, **kwargs)
         self.exercises = exercises
 
     def collect(self):
-        tasks = self.exercises.tasks
-        try:
-            found = answers.read_answers(self.path, tasks)
-        except BookError as error:
-            raise self.CollectError(str(error)) from None
-        self.problems = found.problems
-        notebook = merged(self.exercises, found.sources)
-        with mock.patch.object(nbformat, "read", return_value=notebook):
-            items = list(super().collect())
-        for item in items:
-            if task := answers.task_checked(item.cell):
-                item = CheckCell.from_parent(
-                    self,
-                    name=item.name,
-                    cell_num=item.cell_num,
-                    cell=item.cell,
-                    options=item.options,
-                )
-                item.task = task
-            yield item
+        options = self.config.option
+        limits = options.nbval_cell_timeout, options.nbval_kernel_startup_timeout
+        with undisturbed():
+            try:
+                self.checked = Checked(self.exercises, self.path, *limits)
+            except BookError as error:
+                raise self.CollectError(str(error)) from None
+            stored = stored_outputs(self.exercises.name)
+            return [self.item(number, stored) for number in range(len(self.checked.cells))]
+
+    def item(self, number, stored):
+        cell = self.checked.cells[number]
+        cell = nbformat.from_dict(cell | stored.get(cell["id"], {}))
+        return ExerciseCell.from_parent(
+            self, name=f"Cell {number}", cell_num=number, cell=cell, options={}
+        )
 
     def setup(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="coursekit-")
-        self.cases = {}
-        places = {INPUTS: Path(self.folder.name, "in"), OUTPUTS: Path(self.folder.name, "out")}
-        for place in places.values():
-            place.mkdir()
-        for task in self.exercises.tasks.values():
-            self.cases[task.id] = list(task.cases(np.random.default_rng()))
-            ask(places[INPUTS], task.id, self.exercises.page.number, self.cases[task.id])
-        here = {key: str(place) for key, place in places.items()}
-        with mock.patch.dict(os.environ, here | {"COURSEKIT_PROGRESS": ""}):
-            super().setup()  # starts the kernel
-        self.kernel.get_message = attentive(self.kernel)
+        self.setup_sanitize_files()
 
     def teardown(self):
-        super().teardown()
-        self.folder.cleanup()
-
-    def verdict(self, task):
-        """The verdict on what the kernel recorded for a task."""
-        try:
-            data = Path(self.folder.name, "out", f"{task}.npz").read_bytes()
-            results = wire.loads(data)
-            if not is_results(results):
-                raise ValueError("unreadable results")
-        except OSError:
-            raise BookError(f"{task}: {MISSING_ANSWER}") from None
-        except ValueError as error:
-            raise BookError(f"{task}: {error}") from None
-        return judge(Reference(self.exercises, task, self.cases[task]), results)
+        self.checked.__exit__()
 
 
-class CheckCell(IPyNbCell):
-    """A check cell: it runs in the kernel, and its results are judged here."""
+class ExerciseCell(IPyNbCell):
+    """A cell of the book, whose outputs are compared; or an answer; or a check, judged here."""
 
     def runtest(self):
-        super().runtest()
-        if problem := self.parent.problems.get(self.task):
-            self.raise_cell_error(f"{self.task}: {problem}", "")
-        try:
-            verdict = self.parent.verdict(self.task)
-        except BookError as error:
-            self.raise_cell_error(str(error), "")
-        if not verdict.is_right:
-            self.raise_cell_error("\n".join(verdict.lines()), "")
+        checked, number = self.parent.checked, self.cell_num
+        with undisturbed():
+            if task := checked.checks[number]:
+                finding = checked.finding(task)
+                said = [] if finding.state == "right" else finding.lines
+            elif checked.answered[number]:  # what it shows is the reader's own business
+                said = problem(checked.ran(number))
+            else:
+                if self.tags.get("skip"):
+                    pytest.skip()
+                said = self.difference(checked.ran(number, lambda ran: not self.difference(ran)))
+        if said:
+            self.raise_cell_error("\n".join(said), "")
+
+    @property
+    def tags(self):
+        return dict(find_metadata_tags(self.cell.metadata))
+
+    def difference(self, ran):
+        """Lines on how a cell of the book did not run as in solutions/; none: it did."""
+        if ran.why and not (ran.why == "error" and self.tags.get("check_exception")):
+            return problem(ran)
+        compared = self.parent.compare_outputs and self.tags.get("check", True)
+        if not compared or self.cell.execution_count is None:
+            return []
+        if self.compare_outputs(seen(ran.outputs), seen(self.cell.outputs)):
+            return []
+        return ["Cell outputs differ", *self.comparison_traceback]
 
 
-def attentive(kernel):
-    """Return kernel.get_message that notices when the kernel has ended.
-
-    nbval would wait for the answer of a kernel that an answer has ended until the cell's time-out,
-    which is 2000 s by default.
-    """
-    hear = kernel.get_message
-
-    def get_message(stream, timeout=None):
-        end = time.monotonic() + (float("inf") if timeout is None else timeout)
-        while True:
-            left = end - time.monotonic()
-            try:
-                return hear(stream, timeout=max(min(left, 1), 0))
-            except Empty:
-                if not kernel.is_alive():
-                    raise RuntimeError("the kernel ended before the cell did") from None
-                if left <= 1:
-                    raise
-
-    return get_message
+def problem(ran):
+    """Lines on how a cell failed; none: it did not."""
+    if ran.why == "ended":
+        return ["the kernel ended while it ran, or before"]
+    return failure("it", ran) if ran.why else []
 
 
-def merged(exercises, sources):
-    """The notebook to run: the book's cells, the reader's answers, our solutions' outputs."""
-    cells = answers.with_answers(exercises.page, sources)
-    stored = {}
-    path = ROOT / "solutions" / f"{exercises.name}.ipynb"
-    if path.is_file():
-        stored = {cell.id: cell for cell in nbformat.read(path, as_version=4).cells}
-    for cell in cells:
-        known = stored.get(cell["id"])
-        # What a check prints is judged, not compared.
-        if known and cell["cell_type"] == "code" and not answers.task_checked(cell):
-            cell["outputs"] = known.outputs
-            cell["execution_count"] = known.execution_count
-    return nbformat.from_dict({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+def seen(outputs):
+    return coalesce_streams([nbformat.from_dict(output) for output in outputs])
+
+
+@contextmanager
+def undisturbed():
+    """Without whatever pytest was told to make of warnings: they are no part of a verdict."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def stored_outputs(name):
+    """{the id of a code cell: its outputs in solutions/}."""
+    path = ROOT / "solutions" / f"{name}.ipynb"
+    cells = nbformat.read(path, as_version=4).cells if path.is_file() else []
+    keys = ("outputs", "execution_count")
+    return {c.id: {key: c[key] for key in keys} for c in cells if c.cell_type == "code"}

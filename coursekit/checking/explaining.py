@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coursekit.checking.cases import Case, NotAMethod
+from coursekit.checking.cases import Case
 from coursekit.checking.comparing import MISSING, close, numbers, other_kind
 from coursekit.checking.contract import CLAUSES, clause_of
 from coursekit.checking.covered import OwnVersion
 from coursekit.checking.ending import Endless
 from coursekit.checking.patterns import pattern
+from coursekit.checking.running import NotAMethod
 
 
 @dataclass
@@ -78,6 +79,10 @@ PASSED = {
     "limit: lines that run": lambda case: (
         "are too many: a loop in Python does, one by one, what NumPy can do at once",
         f"a call may run {case.max_lines} lines of your code, in the case: {case.title}",
+    ),
+    "limit: the counters": lambda case: (
+        "were changed while the check counted: leave sys.settrace and tracemalloc alone",
+        f"in the case: {case.title}",
     ),
     "limit: memory": lambda case: (
         "is too much at a time: write into arrays that you have made, or take a part at a time",

@@ -57,9 +57,11 @@ class Reference:
         self.exercises, self.task, self.cases = exercises, task, cases
         self.without = exercises.tasks[task].without
         self.expected = outcomes(exercises.variant_answer(task), cases)
-        if broken := [r for results in self.expected for r in results if r.name == "error"]:
-            # Never judge by a reference that does not run.
-            raise RuntimeError(f"the check of {task} cannot run: {broken[0].value}; try make build")
+        for result in (r for results in self.expected for r in results):
+            # Never judge by a reference that does not run, or that breaks its own limits.
+            if result.name == "error" or result.name.startswith("limit: "):
+                said = f"{result.name}, {result.value}"
+                raise RuntimeError(f"the check of {task} cannot run: {said}; try make build")
 
     def table(self, got):
         return Table(self.cases, self.expected, got, self.without)

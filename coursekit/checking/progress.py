@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from coursekit.checking.tasks import ROOT, load_set, set_names
-from coursekit.files import BookError, keep_old, read, write
+from coursekit.files import BookError, failed, keep_old, read, say, write
 
 PAUSE = 10 * 60  # seconds; after a longer silence, nobody was at work
 
@@ -44,16 +44,16 @@ def note(task, **changes):
     """Record that the reader did something, and add the time since the last thing they did."""
     if folder() is None:
         return
-    known = load(task)
-    now = time.time()
-    since = now - number(known.get("last"), now)
-    known["seconds"] = number(known.get("seconds"), 0) + (since if 0 < since < PAUSE else 0)
-    known["last"] = now
-    known |= {"version": 1} | changes
     try:
+        known = load(task)
+        now = time.time()
+        since = now - number(known.get("last"), now)
+        known["seconds"] = number(known.get("seconds"), 0) + (since if 0 < since < PAUSE else 0)
+        known["last"] = now
+        known |= {"version": 1} | changes
         write(folder() / f"{task}.json", json.dumps(known, indent=1) + "\n")
-    except OSError as error:
-        print(f"(progress is not kept: {error})")
+    except OSError as error:  # a verdict does not depend on it
+        say(f"(progress is not kept: {failed(error)})")
 
 
 def number(value, default):
@@ -90,5 +90,7 @@ def exercise_path(name, root=ROOT):
     """Where the reader works on a set."""
     path = root / "exercises" / f"{name}.ipynb"
     if not path.is_file():
-        raise BookError(f"exercises/{name}.ipynb is missing: make build writes it")
+        # Not `make build`, which makes all other sets blank, too.
+        reset = f"python -m coursekit reset {name[:2]}"
+        raise BookError(f"exercises/{name}.ipynb is missing: {reset} writes it")
     return path

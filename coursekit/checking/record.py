@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 from coursekit.checking import wire
-from coursekit.checking.cases import Result, run
+from coursekit.checking.cases import Result
 from coursekit.checking.covered import covered
-from coursekit.checking.tasks import owner
+from coursekit.checking.tasks import outcomes, owner
 
 INPUTS, OUTPUTS = "COURSEKIT_INPUTS", "COURSEKIT_OUTPUTS"
 
@@ -18,12 +18,12 @@ INPUTS, OUTPUTS = "COURSEKIT_INPUTS", "COURSEKIT_OUTPUTS"
 def record(task, answer):
     """Run an answer on the cases in the folder $COURSEKIT_INPUTS, and hand the results over."""
     try:
-        data = Path(os.environ[INPUTS], f"{task}.npz").read_bytes()
+        data = Path(os.environ[INPUTS], f"{task}.bin").read_bytes()
     except OSError:
         return  # this task is not asked for
     asked = wire.loads(data)
     with covered(asked["chapter"]):
-        results = [run(owner(answer), case) for case in asked["cases"]]
+        results = outcomes(owner(answer), asked["cases"], quiet=False)
     send(os.environ[OUTPUTS], task, results)
     print(f"{task}: recorded")
 
@@ -31,7 +31,7 @@ def record(task, answer):
 def ask(folder, task, chapter, cases):
     """Put the cases of a task where `record` finds them."""
     data = wire.dumps({"chapter": chapter, "cases": cases})
-    Path(folder, f"{task}.npz").write_bytes(data)
+    Path(folder, f"{task}.bin").write_bytes(data)
 
 
 def send(place, task, results):
@@ -45,27 +45,36 @@ def send(place, task, results):
         return
     beside = Path(place, f".{task}.{os.getpid()}")
     beside.write_bytes(data)
-    os.replace(beside, Path(place, f"{task}.npz"))
+    os.replace(beside, Path(place, f"{task}.bin"))
 
 
 def frames(data):
     """Pairs of task and bytes, from what was sent to a file descriptor; a torn end is left out."""
-    found, at = [], 0
+    return Frames().feed(data)
 
-    def part():
-        nonlocal at
-        size = int.from_bytes(data[at : at + 8], "big")
-        piece = data[at + 8 : at + 8 + size]
-        complete = len(data) >= at + 8 + size and len(data) >= at + 8
-        at += 8 + size
-        return piece if complete else None
 
-    while at < len(data):
-        name, body = part(), part()
-        if name is None or body is None:
-            break
-        found.append((name.decode("utf-8", "replace"), body))
-    return found
+class Frames:
+    """Takes what comes from a file descriptor, piece by piece; each frame is given once."""
+
+    def __init__(self):
+        self.data, self.at = bytearray(), 0
+
+    def feed(self, piece):
+        """Take a piece; return the pairs of task and bytes that it completes."""
+        self.data += piece
+        found = []
+        while (end := self.end_of(self.at)) and (last := self.end_of(end)):
+            name = self.data[self.at + 8 : end].decode("utf-8", "replace")
+            found.append((name, bytes(self.data[end + 8 : last])))
+            self.at = last
+        return found
+
+    def end_of(self, at):
+        """Where the part that begins at `at` ends; None while it is not all there."""
+        if len(self.data) < at + 8:
+            return None
+        end = at + 8 + int.from_bytes(self.data[at : at + 8], "big")
+        return end if end <= len(self.data) else None
 
 
 def is_results(value):
@@ -73,8 +82,7 @@ def is_results(value):
     return isinstance(value, list) and all(
         isinstance(results, list)
         and all(
-            isinstance(r, Result) and isinstance(r.call, int) and type(r.name) is str
-            for r in results
+            isinstance(r, Result) and type(r.call) is int and type(r.name) is str for r in results
         )
         for results in value
     )

@@ -1,29 +1,29 @@
 """`python -m coursekit grade`: from a folder of submissions to marks and pages for students."""
 
-import functools
-import hashlib
+import compileall
 import json
 import os
-import secrets
+import queue
 import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from contextlib import closing, contextmanager
 from pathlib import Path
-
-import numpy as np
 
 from coursekit import dependencies
 from coursekit.checking import wire
 from coursekit.checking.answers import task_checked, with_answers
-from coursekit.checking.judge import MISSING_ANSWER, Reference, judge
-from coursekit.checking.record import ask, frames, is_results
+from coursekit.checking.judge import MISSING_ANSWER
 from coursekit.checking.tasks import ROOT, find_set
-from coursekit.files import BookError, read, write
-from coursekit.grading import nbval_report, report
+from coursekit.files import BookError, write
+from coursekit.grading import nbval_report, report, results
+from coursekit.grading.judging import Judge
+from coursekit.grading.names import inert
+from coursekit.grading.results import Mark, Result
 from coursekit.grading.sandbox import Sandbox
-from coursekit.grading.submission import read_submissions
+from coursekit.grading.scratch import scratch_folder
+from coursekit.grading.submission import read_submission, student_folders
 
 ENDINGS = {
     "time": "it ran for too long, and was stopped",
@@ -33,262 +33,268 @@ ENDINGS = {
     None: "the process ended in the middle of it",
 }
 
-STARTS = 3  # how often a sandbox is started that is not ready in time
-
-
-@dataclass
-class Mark:
-    """What one student got for one task."""
-
-    points: int
-    out_of: int
-    lines: list  # what the student is told: never a number of a hidden case
-
-
-@dataclass
-class Result:
-    """What one student got."""
-
-    student: str
-    key: str
-    digest: str
-    marks: dict = field(default_factory=dict)  # task -> Mark
-    problem: str = ""
-    nbval: list = field(default_factory=list)  # what nbval said of each cell that failed
-
-    @property
-    def points(self):
-        return sum(mark.points for mark in self.marks.values())
-
 
 def grade(options):
-    """Grade all submissions; return the exit code."""
+    """Grade all submissions; return the exit code: 1 if one of them could not be graded."""
     exercises = find_set(options.assignment)
-    submissions = read_submissions(options.submissions, exercises)
+    folders, beside = student_folders(options.submissions)
     out = options.out
     if out.resolve().is_relative_to(options.submissions.resolve()):
         raise BookError(f"--out {out} lies inside the submissions: choose another folder")
-    seed = remembered_seed(out, exercises, options.seed)
-    done = {}
-    for submission in submissions:
-        old = load_result(out, submission)
-        if old and old.digest == submission.digest and not submission.problem:
+    seed = results.remembered_seed(out, exercises, options.seed)
+    if beside:
+        more = f" and {len(beside) - 5} more" if len(beside) > 5 else ""
+        names = ", ".join(beside[:5])
+        print(f"not graded, as it lies in no student's folder: {names}{more}", file=sys.stderr)
+    limits = {"timeout": options.timeout, "memory": options.memory, "nbval": not options.no_nbval}
+    submissions, done = [], {}
+    again = chosen(options.again or [], folders)
+    for folder in folders:
+        submission = read_submission(folder, exercises)
+        old = results.load(out, submission.key, exercises)
+        same = old and old.digest == submission.digest and old.limits == limits
+        is_there = not submission.problem and not submission.trouble
+        if same and is_there and folder.name not in again:
             done[submission.key] = old
+        submissions.append(submission)
     waiting = [submission for submission in submissions if submission.key not in done]
     if done:
         print(f"{len(done)} of {len(submissions)} were graded before, and are kept")
-    with tempfile.TemporaryDirectory(prefix="coursekit-grade-") as folder:
-        os.chmod(folder, 0o755)
-        grader = Grader(exercises, seed, Path(folder), options)
+    with scratch_folder() as scratch:
         if options.no_sandbox:
             print("without a sandbox: students' code runs with your own rights", file=sys.stderr)
-        for result in progress_bar(grader.grade_all(waiting), len(waiting)):
-            save_result(out, result)
-            done[result.key] = result
-    results = [done[submission.key] for submission in submissions]
-    report.write_all(out, exercises, results)
-    print(report.summary(out, exercises, results))
-    return 0
+        with closing(Grader(exercises, seed, scratch, limits, options)) as grader:
+            grader.try_out()
+            for result in progress_bar(grader.grade_all(waiting), len(waiting)):
+                if not result.trouble:
+                    results.save(out, result)
+                done[result.key] = result
+    found = [done[submission.key] for submission in submissions]
+    report.write_all(out, exercises, found)
+    print(report.summary(out, exercises, found))
+    return 1 if any(result.trouble for result in found) else 0
 
 
-def remembered_seed(out, exercises, seed):
-    """The seed of the hidden cases: that of an unfinished run in `out`, or a new one."""
-    page = exercises.page.path
-    about = {"assignment": exercises.name, "version": 1, "book": digest_of(exercises)}
-    path = out / "grading.json"
-    if (text := read(path)) is not None:
-        try:
-            known = json.loads(text)
-            old = known.pop("seed")
-        except (ValueError, KeyError, AttributeError):
-            raise BookError(f"{path} is damaged: choose another --out") from None
-        if known != about:
-            raise BookError(f"{out} holds marks of another assignment, or of an older {page}")
-        if seed not in (None, old):
-            raise BookError(f"{out} was begun with --seed {old}: choose another --out")
-        return old
-    seed = secrets.randbits(63) if seed is None else seed
-    write(path, json.dumps(about | {"seed": seed}, indent=1) + "\n")
-    return seed
-
-
-def digest_of(exercises):
-    text = "".join(read(ROOT / page.path) for page in (exercises.page, exercises.checks))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def result_path(out, submission):
-    return out / "students" / f"{submission.key}.json"
-
-
-def save_result(out, result):
-    write(result_path(out, result), json.dumps(asdict(result), indent=1) + "\n")
-
-
-def load_result(out, submission):
-    """What an earlier run found for a student, or None."""
-    try:
-        known = json.loads(read(result_path(out, submission)) or "")
-        known["marks"] = {task: Mark(**mark) for task, mark in known["marks"].items()}
-        return Result(**known)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None  # not there, or torn: graded again
+def chosen(names, folders):
+    """The folders' names that --again asks for."""
+    here = {folder.name for folder in folders}
+    if "all" in names:
+        return here
+    for name in names:
+        if name not in here:
+            raise BookError(f"--again {name}: there is no such student")
+    return set(names)
 
 
 class Grader:
     """Grades the submissions for one set, several at a time."""
 
-    def __init__(self, exercises, seed, folder, options):
-        self.exercises, self.folder, self.options = exercises, folder, options
-        self.cases = {}
-        self.seed = seed
-        for number, task in enumerate(exercises.tasks.values()):
-            rng = np.random.default_rng([seed, number])
-            self.cases[task.id] = list(task.cases(rng))
+    def __init__(self, exercises, seed, folder, limits, options):
+        self.exercises, self.folder, self.limits = exercises, folder, limits
+        self.seconds = options.timeout
+        # Each cell has its share, so that no task that runs for ever takes the time of another.
+        self.share = self.seconds / (len(exercises.tasks) + 1)
         library = folder / "library"
         make_library(library, exercises.page.number)
-        self.sandbox = Sandbox(library, options.timeout, options.memory, not options.no_sandbox)
+        private = [ROOT, options.submissions, options.out, folder]
+        self.sandbox = Sandbox(library, options.memory, not options.no_sandbox, private)
+        self.jobs = options.jobs or os.cpu_count() or 1
+        # Nothing of a student's runs yet, nor anything else of ours, when the answers are made.
+        self.judge = Judge(exercises, seed)
 
-    @functools.cached_property
-    def references(self):
-        return {task: Reference(self.exercises, task, self.cases[task]) for task in self.cases}
+    def close(self):
+        self.sandbox.stopped.set()
+        self.judge.close()
+
+    def try_out(self):
+        """Run a notebook with no cells.
+
+        Raises:
+            BookError: not even that can be run.
+        """
+        outcome = self.run([], (), slot=0)
+        if outcome.why or not outcome.was_ready:
+            said = outcome.errors.strip().splitlines()[-1:] or ["it said nothing"]
+            raise BookError(f"the sandbox does not start: {said[0]}; see coursekit grade --doctor")
 
     def grade_all(self, submissions):
-        """Yield a Result for each submission, as they are finished."""
-        jobs = min(self.options.jobs or os.cpu_count() or 1, max(len(submissions), 1))
-        slots = list(range(jobs))
+        """Yield a Result for each submission, as they are finished.
+
+        Who ran out of time, or did not start, is graded once more at the end, alone.
+        """
+        slots = queue.SimpleQueue()
+        jobs = min(self.jobs, max(len(submissions), 1))
+        for slot in range(jobs):
+            slots.put(slot)
+        once_more = []
         with ThreadPoolExecutor(jobs) as pool:
 
-            def compute(submission):
-                slot = slots.pop()
+            def one(submission):
+                slot = slots.get()
                 try:
-                    return submission, *self.compute(submission, slot)
-                except BookError:
-                    raise  # of the grader's own
-                except Exception as error:  # one student's disaster must not touch another
-                    submission.answers = None
-                    submission.problem = f"the grader could not run it ({type(error).__name__})"
-                    return submission, {}, {}, []
+                    return submission, *self.result(submission, slot, alone=False)
                 finally:
-                    slots.append(slot)
+                    slots.put(slot)
 
-            futures = [pool.submit(compute, submission) for submission in submissions]
+            futures = [pool.submit(one, submission) for submission in submissions]
             try:
                 for future in as_completed(futures):
-                    yield self.judged(*future.result())
+                    submission, result, is_sure = future.result()
+                    if is_sure:
+                        yield result
+                    else:
+                        once_more.append(submission)
             except BaseException:
+                self.sandbox.stopped.set()
                 for future in futures:
                     future.cancel()
                 raise
+        for submission in sorted(once_more, key=lambda submission: submission.key):
+            yield self.result(submission, slot=0, alone=True)[0]
+
+    def result(self, submission, slot, alone):
+        """(the Result of one student, whether it would be the same on an idle machine)."""
+        result = Result(submission.student, submission.key, submission.digest, self.limits)
+        result.problem, result.trouble = submission.problem, submission.trouble
+        result.remarks = list(submission.remarks)
+        is_sure = True
+        try:
+            if submission.answers is None:
+                found, endings = {}, {}
+            else:
+                found, endings, left = self.compute(submission, slot)
+                result.seconds = self.seconds - left
+                # Somebody else may have killed it: the machine, short of memory, or a person.
+                unsure = {ENDINGS["time"], ENDINGS[None]}
+                is_sure = left > 0 and not unsure & set(endings.values())
+                if not is_sure and not alone:
+                    return result, False
+                remarks = submission.answers.remarks.items()
+                result.remarks += [f"{task}: {text}" for task, text in remarks]
+                if self.limits["nbval"]:
+                    result.nbval = self.nbval(submission, slot, endings)
+            for task in self.exercises.tasks.values():
+                right, lines = self.verdict(task.id, submission, found, endings)
+                result.marks[task.id] = Mark(task.points if right else 0, task.points, lines)
+        except BookError as error:
+            result.trouble = str(error)
+        except Exception as error:  # of ours, or of the machine's: never a student's mark
+            result.trouble = f"the grader could not run it ({type(error).__name__}: {error})"
+        if result.trouble:
+            result.marks = {
+                task.id: Mark(0, task.points, [f"{task.id}: not graded"])
+                for task in self.exercises.tasks.values()
+            }
+        return result, not result.trouble or alone
 
     def compute(self, submission, slot):
-        """Run a student's answers: (bytes by task, endings by task, nbval's report)."""
-        if submission.answers is None:
-            return {}, {}, []
-        found, endings = {}, {}
+        """Run a student's answers.
+
+        Returns:
+            tuple of what was sent by frame, how a task's run was ended by task, and the seconds
+            that are left.
+
+        Raises:
+            BookError: the sandbox does not start.
+        """
+        found, endings, left = {}, {}, self.seconds
+        tasks = list(self.exercises.tasks)
         # A task that ends the whole run is left out of the next, so that it costs only itself.
-        while len(endings) < len(self.cases):
-            tasks = [task for task in self.cases if task not in endings and task not in found]
-            outcome, cells = self.run(submission, tasks, slot, endings)
-            at, steps = None, [f"#run {number}" for number in range(len(cells))]
-            for name, data in frames(outcome.output):
+        while True:
+            wanted = [task for task in tasks if task not in endings and task not in found]
+            cells = self.cells(submission, endings)
+            outcome = self.run(cells, wanted, slot, left)
+            if not outcome.was_ready:
+                raise BookError(f"its sandbox did not start: {inert(outcome.errors[-200:])}")
+            left -= outcome.seconds
+            at, steps = None, {f"#run {number}": cell for number, cell in enumerate(cells)}
+            for name, data in outcome.frames:
                 if name in steps:
-                    at = cells[steps.index(name)]
-                elif name in tasks and name not in found:
-                    found[name] = data
-                elif name == "#end":
+                    at = steps.pop(name)
+                elif name == "#end" and not steps:
                     at = None
-            if at is None or not tasks:
-                break
-            if (task := at["task"]) is None or task in endings:
-                break  # the book's own cell: nothing that can be left out
+                elif name.removeprefix("#failed ") in wanted:
+                    found.setdefault(name, data)
+            if at is None or (task := at["task"]) is None or task in endings:
+                break  # the end, or the book's own cell: nothing that can be left out
             found.pop(task, None)
             endings[task] = ENDINGS[outcome.why]
-        nbval = [] if self.options.no_nbval else self.nbval(submission, slot, endings)
-        return found, endings, nbval
+            if left <= 0:
+                break
+        return found, endings, left
 
-    def run(self, submission, tasks, slot, endings):
+    def cells(self, submission, endings):
+        """The cells of a student's notebook, without the answers that ended an earlier run."""
         sources = {k: v for k, v in submission.answers.sources.items() if k not in endings}
         cells = []
         for cell in with_answers(self.exercises.page, sources):
             if cell["cell_type"] == "code":
                 task = task_checked(cell) or cell["metadata"].get("nbgrader", {}).get("grade_id")
                 cells.append({"source": cell["source"], "check": task_checked(cell), "task": task})
-        # Until it is ready, nothing of the student's has run: a busy machine costs them no marks.
-        for _ in range(STARTS):
-            with self.job(slot, {"command": None, "cells": cells}) as job:
-                for task in tasks:
-                    ask(job / "in", task, self.exercises.page.number, self.cases[task])
-                outcome = self.sandbox.run(
-                    job, lambda output: output.count(b"#run "), len(cells) + 1
-                )
-            if any(name == "#ready" for name, _ in frames(outcome.output[:100_000])):
-                return outcome, cells
-            if outcome.why is None:
-                break
-        said = outcome.errors.strip().splitlines()[-1:] or ["it said nothing"]
-        raise BookError(f"the sandbox does not start: {said[0]}")
+        return cells
+
+    def run(self, cells, tasks, slot, seconds=None):
+        """Run cells in a sandbox, with the inputs of some tasks; return the Outcome."""
+        seconds = self.seconds if seconds is None else seconds
+        steps = [f"#run {number}" for number in range(len(cells))]
+        with self.job(slot, seconds, {"command": None, "cells": cells}) as job:
+            for task in tasks:
+                (job / "in" / f"{task}.bin").write_bytes(self.judge.inputs[task])
+            return self.sandbox.run(job, seconds, steps, self.share)
 
     def nbval(self, submission, slot, endings):
         """What nbval says of the notebook: for the student, not for the mark."""
         sources = {k: v for k, v in submission.answers.sources.items() if k not in endings}
         cells = with_answers(self.exercises.page, sources)
         place = Path("/sandbox/job") if self.sandbox.bwrap else None
-        with self.job(slot, {}) as job:
+        with self.job(slot, self.seconds, {}) as job:
             library = self.sandbox.environment()["PYTHONPATH"]
-            timeout, limits = self.options.timeout, self.limits(slot)
-            nbval_report.prepare(job, cells, place or job, library, timeout, limits)
-            return nbval_report.read_report(self.sandbox.run(job, steps=len(cells)), cells)
+            limits = self.sandbox.limits(slot, self.seconds)
+            nbval_report.prepare(job, cells, place or job, library, self.seconds, limits)
+            return nbval_report.read_report(self.sandbox.run(job, self.seconds), cells)
 
-    def limits(self, slot):
-        return self.sandbox.limits(slot)
-
-    def job(self, slot, about):
-        return Job(self.folder, about | {"limits": self.limits(slot)})
-
-    def judged(self, submission, found, endings, nbval):
-        """The Result: numbers beside numbers, in a process that ran none of the student's code."""
-        result = Result(submission.student, submission.key, submission.digest)
-        result.problem, result.nbval = submission.problem, nbval
-        for task in self.exercises.tasks.values():
-            right, lines = self.verdict(task.id, submission, found, endings)
-            result.marks[task.id] = Mark(task.points if right else 0, task.points, lines)
-        return result
+    @contextmanager
+    def job(self, slot, seconds, about):
+        """A folder that a sandbox can read, gone when the job is done."""
+        path = Path(tempfile.mkdtemp(dir=self.folder))
+        try:
+            os.chmod(path, 0o755)  # its parent lets nobody else in
+            (path / "in").mkdir()
+            about |= {"limits": self.sandbox.limits(slot, seconds)}
+            (path / "job.json").write_text(json.dumps(about), "utf-8")
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
 
     def verdict(self, task, submission, found, endings):
+        """(right, lines for the student) of one task."""
         if submission.answers is None:
             return False, [f"{task}: not graded: {submission.problem}"]
         if problem := submission.answers.problems.get(task):
             return False, [f"{task}: {problem}"]
         if ending := endings.get(task):
             return False, [f"{task}: {ending}"]
-        if task not in found:
-            return False, [f"{task}: {MISSING_ANSWER}"]
-        try:
-            results = wire.loads(found[task])
-            if not is_results(results):
-                raise ValueError("not results")
-            verdict = judge(self.references[task], results)
-        except Exception:  # the numbers may be made up to break us
-            return False, [f"{task}: its results cannot be read"]
-        return verdict.is_right, verdict.lines(detail=False)
+        failed = failure(found.get(f"#failed {task}"))
+        right, lines = False, [f"{task}: {MISSING_ANSWER}"]
+        if task in found:
+            right, lines = self.judge.verdict(task, found[task])
+        if failed and not right:  # what follows from that is not what the student must mend
+            lines = [f"{task}: its answer cell stops before its end", f"  {failed}"]
+        return right, lines
 
 
-class Job:
-    """A folder that a sandbox can read, gone when the job is done."""
-
-    def __init__(self, folder, about):
-        self.folder, self.about = folder, about
-
-    def __enter__(self):
-        self.path = Path(tempfile.mkdtemp(dir=self.folder))
-        os.chmod(self.path, 0o755)
-        (self.path / "in").mkdir()
-        (self.path / "job.json").write_text(json.dumps(self.about), "utf-8")
-        return self.path
-
-    def __exit__(self, *error):
-        shutil.rmtree(self.path, ignore_errors=True)
+def failure(data):
+    """What an answer cell that failed raised, in a line; None if it did not."""
+    if data is None or len(data) > 10_000:
+        return None
+    try:
+        error = wire.loads(data)
+        line = f", at `{inert(error['line'], 80)}`" if error["line"] else ""
+        if error["kind"] == "ModuleNotFoundError" and "numpygpt" in error["message"]:
+            line += " (a part of numpygpt that this set, or a later chapter, has you write)"
+        return f"{inert(error['kind'], 60)}: {inert(error['message'])}{line}"
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def make_library(library, chapter):
@@ -302,12 +308,13 @@ def make_library(library, chapter):
             name = path.relative_to(ROOT).as_posix()
             if order.get(name, 0) < chapter and not name.startswith("numpygpt/cli/"):
                 write(library / name, path.read_text("utf-8"))
+    compileall.compile_dir(library, quiet=2)  # once, and not in every sandbox
     for path in [library, *library.rglob("*")]:
         os.chmod(path, 0o755 if path.is_dir() else 0o644)
 
 
-def progress_bar(results, total):
+def progress_bar(found, total):
     """The results, with a bar on a terminal."""
     from tqdm import tqdm
 
-    return tqdm(results, total=total, unit="student", disable=None)
+    return tqdm(found, total=total, unit="student", disable=None)

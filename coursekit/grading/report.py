@@ -1,4 +1,7 @@
-"""Marks as CSV and JSON, and a page for each student."""
+"""Marks as CSV and JSON, and a page for each student.
+
+What a student wrote, their name included, is only ever one line in a code span or a fenced block.
+"""
 
 import csv
 import io
@@ -6,6 +9,7 @@ import json
 from dataclasses import asdict
 
 from coursekit.files import write
+from coursekit.grading.names import cell, inert
 
 
 def write_all(out, exercises, results):
@@ -13,27 +17,26 @@ def write_all(out, exercises, results):
     tasks = list(exercises.tasks)
     rows = [["student", *tasks, "points", "out of", "remark"]]
     for result in results:
-        marks = [result.marks[task].points for task in tasks]
-        rows.append([plain(result.student), *marks, result.points, full(exercises), result.problem])
+        marks = [result.marks[task].points for task in tasks] + [result.points]
+        if result.trouble:  # no mark is not a mark of 0
+            marks = [""] * len(marks)
+        rows.append([cell(result.student), *marks, full(exercises), cell(remark(result))])
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows(rows)
-    write(out / "marks.csv", encodable(table.getvalue()))
+    write(out / "marks.csv", table.getvalue())
     content = [asdict(result) | {"points": result.points} for result in results]
     for row in content:
-        # No mark, and not always the same: time may run out before memory does, or after.
-        del row["nbval"]
+        # No marks, and not always the same: time may run out before memory does, or after.
+        del row["nbval"], row["seconds"]
     write(out / "marks.json", json.dumps(content, indent=1) + "\n")
     for result in results:
-        write(out / "feedback" / f"{result.key}.md", encodable(page(exercises, result)))
+        write(out / "feedback" / f"{result.key}.md", page(exercises, result))
 
 
-def plain(name):
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name[:1] in "=+-@\t\r" else name
-
-
-def encodable(text):
-    return text.encode("utf-8", "replace").decode("utf-8")
+def remark(result):
+    if result.trouble:
+        return f"not graded, run grade again: {result.trouble}"
+    return "; ".join(filter(None, [result.problem, *result.remarks]))
 
 
 def full(exercises):
@@ -43,29 +46,50 @@ def full(exercises):
 def page(exercises, result):
     """What a student reads: the marks, what is wrong, what nbval said."""
     lines = [f"# {exercises.name}: {result.points} of {full(exercises)} points", ""]
-    lines += [f"For {result.student}.", ""]
+    if result.trouble:
+        lines = [f"# {exercises.name}: not graded yet", ""]
+    lines += [f"For `{inert(result.student, 300)}`.", ""]
+    if result.trouble:
+        return "\n".join([*lines, "The grader could not run this. Nothing is wrong with it.", ""])
     if result.problem:
-        lines += [f"Nothing could be graded: {result.problem}.", ""]
+        lines += ["Nothing could be graded:", "", *block([result.problem]), ""]
+    if result.remarks:
+        lines += ["Please note:", "", *block(result.remarks), ""]
     lines += ["| task | points | |", "|---|---|---|"]
     for task, mark in result.marks.items():
-        word = "right" if mark.points else mark.lines[0].partition(": ")[2]
-        lines.append(f"| {task} | {mark.points} of {mark.out_of} | {word.replace('|', '/')} |")
+        word = "right" if mark.points else inert(mark.lines[0].partition(": ")[2], 120)
+        word = "not graded" if result.problem else word
+        lines.append(f"| {task} | {mark.points} of {mark.out_of} | {word} |")
     for task, mark in result.marks.items():
         if not mark.points and not result.problem:
-            lines += ["", f"## {task}", "", "```", *mark.lines, "```"]
+            lines += ["", f"## {task}", "", *block(mark.lines)]
             lines += ["", f"`check({task!r}, …)` and `hint({task!r})` in your notebook say more."]
     if result.nbval:
-        lines += ["", "## Cells that failed when the notebook was run as a whole", "", "```"]
-        lines += [*result.nbval, "```"]
+        lines += ["", "## Cells that failed when the notebook was run as a whole", ""]
+        lines += block(result.nbval)
     return "\n".join(lines) + "\n"
+
+
+def block(lines):
+    """Lines as they are, in a fence that none of them can close."""
+    return ["```text", *(inert_line(line) for line in lines[:60]), "```"]
+
+
+def inert_line(line):
+    return line[: len(line) - len(line.lstrip(" "))][:8] + inert(line, 300)
 
 
 def summary(out, exercises, results):
     best = full(exercises)
-    mean = sum(result.points for result in results) / len(results)
-    all_right = sum(result.points == best for result in results)
-    none = sum(bool(result.problem) for result in results)
-    return (
-        f"{len(results)} students: {mean:.1f} of {best} points on average, {all_right} with all, "
-        f"{none} could not be graded\n{out / 'marks.csv'}, {out / 'marks.json'}, {out / 'feedback'}"
-    )
+    graded = [result for result in results if not result.trouble]
+    mean = sum(result.points for result in graded) / max(len(graded), 1)
+    all_right = sum(result.points == best for result in graded)
+    none = sum(bool(result.problem) for result in graded)
+    lines = [
+        f"{len(graded)} students: {mean:.1f} of {best} points on average, {all_right} with all, "
+        f"{none} with nothing that could be graded"
+    ]
+    if missing := [result for result in results if result.trouble]:
+        lines.append(f"NOT GRADED, {len(missing)}: run the same command again")
+        lines += [f"  {result.student}: {result.trouble}" for result in missing[:10]]
+    return "\n".join([*lines, f"{out / 'marks.csv'}, {out / 'marks.json'}, {out / 'feedback'}"])

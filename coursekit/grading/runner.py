@@ -2,7 +2,7 @@
 
 `python -m coursekit.grading.runner JOB`, where JOB is a folder with job.json and the cases. What it
 sends, through the pipe that was its standard output: a frame "#ready", a frame "#run N" before each
-cell, the results of each task, and "#end".
+cell, the results of each task, "#failed TASK" with the error of an answer's own cell, and "#end".
 """
 
 import json
@@ -12,8 +12,10 @@ from pathlib import Path
 
 
 def main(job):
+    from coursekit.grading.jail import enter
+
     about = json.loads(Path(job, "job.json").read_text("utf-8"))
-    limit(about["limits"])
+    enter(about["limits"], one_process=not about["command"])
     pipe = os.dup(1)
     nowhere = os.open(os.devnull, os.O_RDWR)
     if about["command"]:  # nbval: another program, with the same limits
@@ -26,29 +28,16 @@ def main(job):
     run_cells(about["cells"], f"fd:{pipe}")
 
 
-def limit(limits):
-    """Give up what a student's code must not have: memory, processes, the rights of root."""
-    import resource
-
-    for name, value in limits["resources"].items():
-        resource.setrlimit(getattr(resource, name), (value, value))
-    if limits["uid"] is not None:
-        os.setgroups([])
-        os.setresgid(*[limits["uid"]] * 3)
-        os.setresuid(*[limits["uid"]] * 3)
-
-
 def run_cells(cells, pipe):
     """Run the cells as a notebook does, each even if one before it failed."""
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
-
-    from coursekit.checking.cases import Result, described
+    from coursekit.checking.cases import Result
+    from coursekit.checking.meter import guard
     from coursekit.checking.record import send
+    from coursekit.checking.whose import described
+    from coursekit.grading.shell import new_shell
 
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell.instance(config=config)
+    shell = new_shell()
+    guard()  # before an answer can keep what it replaces
     send(pipe, "#ready", None)
     os.dup2(0, 2)  # until here, an error of ours was to be seen
     for number, cell in enumerate(cells):
@@ -58,6 +47,8 @@ def run_cells(cells, pipe):
         if error is not None and cell["check"]:
             # The check could not even be called: one result instead of one list a case.
             send(pipe, cell["check"], [[Result(0, "error", described(error))]])
+        elif error is not None and cell["task"]:
+            send(pipe, f"#failed {cell['task']}", described(error))
     send(pipe, "#end", None)
     os._exit(0)  # a thread or an exit handler of a student's must not keep us
 

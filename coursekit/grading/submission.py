@@ -1,26 +1,33 @@
 """A class's submissions: which folders there are, and which notebook in each is meant."""
 
 import hashlib
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from coursekit.checking.answers import Answers, read_answers
+from coursekit.checking.answers import Answers, read_answers, read_bytes
 from coursekit.files import BookError
+from coursekit.grading.names import file_key, shown
+
+DEPTH = 4  # folders in folders that are looked into
+ENTRIES = 2000  # that are looked at in one student's folder
 
 
 @dataclass
 class Submission:
     """What one student handed in."""
 
-    student: str  # the folder's name
+    student: str  # the folder's name, as it can be printed
     key: str  # the same, fit for a file name
-    digest: str  # of the notebook's bytes: a resumed run grades again what has changed
-    answers: Answers | None  # None: nothing that can be graded
-    problem: str  # why, in a line
+    digest: str = ""  # of the notebook's bytes: a resumed run grades again what has changed
+    answers: Answers | None = None  # None: nothing that can be graded
+    problem: str = ""  # why, in a line
+    trouble: str = ""  # why we could not look: no fault of the student's
+    remarks: list = field(default_factory=list)
 
 
-def read_submissions(folder, exercises):
-    """One Submission for each folder in `folder`, in order of their names.
+def student_folders(folder):
+    """The students' folders in `folder`, in order of their names, and what else lies there.
 
     Raises:
         BookError: there is no such folder, or no student's folder in it.
@@ -28,55 +35,72 @@ def read_submissions(folder, exercises):
     folder = Path(folder)
     if not folder.is_dir():
         raise BookError(f"{folder}: there is no such folder")
-    students = sorted(path for path in folder.iterdir() if path.is_dir() or path.is_symlink())
-    students = [path for path in students if not path.name.startswith(".")]
+    try:
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+    except OSError as error:
+        raise BookError(f"{folder} cannot be read: {error.strerror}") from None
+    students = [path for path in found if path.is_dir() or path.is_symlink()]
     if not students:
         raise BookError(f"{folder} holds no folders: there must be one for each student")
-    return [read_submission(path, exercises) for path in students]
+    return students, [shown(path.name) for path in found if path not in students]
 
 
 def read_submission(path, exercises):
-    student = Submission(shown(path.name), file_name(path.name), "", None, "")
+    """The Submission in a student's folder."""
+    student = Submission(shown(path.name), file_key(path.name))
     try:
-        notebook = find_notebook(path, exercises.name)
-        student.digest = hashlib.sha256(notebook.read_bytes()).hexdigest()
-        student.answers = read_answers(notebook, exercises.tasks)
+        notebook = find_notebook(path, exercises.name, student.remarks)
+        data = read_bytes(notebook)
+        student.digest = hashlib.sha256(data).hexdigest()
+        student.answers = read_answers(notebook, exercises.tasks, data)
     except BookError as error:
         student.problem = str(error)
     except OSError as error:
-        student.problem = f"the notebook cannot be read: {error.strerror}"
+        student.trouble = f"the folder cannot be read: {error.strerror}"
     return student
 
 
-def find_notebook(folder, name):
-    """The set's notebook in a student's folder, or the only notebook there is.
+def find_notebook(folder, name, remarks):
+    """The set's notebook in a student's folder or below it, or the only notebook there is.
 
     Links are not followed: they may lead to the solutions, or to another student's work.
+
+    Raises:
+        BookError: there is none, or which one is meant cannot be said.
     """
     if folder.is_symlink():
         raise BookError("the folder is a link")
-    found = sorted(folder.glob("*.ipynb"))
-    named = [path for path in found if path.name == f"{name}.ipynb"]
-    if not named and len(found) > 1:
-        raise BookError(f"none of the notebooks is named {name}.ipynb")
+    found = sorted(notebooks_below(folder), key=lambda path: (len(path.parts), path))
     if not found:
         raise BookError("there is no notebook")
-    [path] = named or found
-    if path.is_symlink() or not path.is_file():
-        raise BookError(f"{shown(path.name)} is not an ordinary file")
-    return path
+    wanted = f"{name}.ipynb".casefold()
+    named = [path for path in found if path.name.casefold() == wanted]
+    # What a browser, a mail program or a second download makes of the name.
+    alike = [path for path in found if name.casefold() in path.name.casefold()]
+    choice = named or alike or found
+    if len(choice) > 1 and not named:
+        names = ", ".join(shown(path.name) for path in choice[:5])
+        raise BookError(f"none of the notebooks is named {name}.ipynb: {names}")
+    for other in choice[1:] + [path for path in alike if named and path not in named]:
+        remarks.append(f"{shown(str(other.relative_to(folder)))} was not graded")
+    if choice[0].is_symlink() or not choice[0].is_file():
+        raise BookError(f"{shown(choice[0].name)} is not an ordinary file")
+    return choice[0]
 
 
-def shown(name):
-    """A name that can be printed: file names may hold any bytes but two."""
-    return "".join(c if c.isprintable() else "?" for c in name)
-
-
-def file_name(name):
-    """A name fit for a file, another one for each name."""
-    safe = "".join(c if c.isalnum() or c in " -_.@+" else "_" for c in name)[:80].strip(". ")
-    if safe == name:
-        return safe
-    return (
-        f"{safe or '_'}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
-    )
+def notebooks_below(folder):
+    """The notebooks in a folder: none that is hidden, kept by a program, or behind a link."""
+    found, folders, left = [], [(folder, 1)], ENTRIES
+    for place, depth in folders:
+        with os.scandir(place) as entries:
+            for entry in entries:
+                left -= 1
+                if left < 0:
+                    return found
+                if entry.name.startswith((".", "__")):
+                    continue
+                if entry.name.casefold().endswith(".ipynb"):
+                    found.append(Path(entry.path))
+                elif depth < DEPTH and entry.is_dir(follow_symlinks=False):
+                    folders.append((entry.path, depth + 1))
+    return found

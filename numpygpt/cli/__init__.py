@@ -1,69 +1,33 @@
 """The command line: datagen, train, sample, export, plot, test. Written by hand."""
 
-import argparse
-import os
+import signal
 import sys
-
-from numpygpt.cli import datagen, export, plot, sample, test, train
-from numpygpt.cli.errors import MISTAKES, message_of
-
-COMMANDS = {
-    "datagen": datagen,
-    "train": train,
-    "sample": sample,
-    "export": export,
-    "plot": plot,
-    "test": test,
-}
 
 
 def main(argv=None):
     """Run the program and return its exit code: 0, 2 for a user's mistake, 130 when interrupted."""
-    # A terminal that cannot show a character must not end a training run.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    args = parse(sys.argv[1:] if argv is None else argv)
+    # NumPy takes a moment to load. Until then there is nothing to tidy up: Ctrl-C just ends us.
+    before = let_ctrl_c(signal.SIG_DFL)
     try:
-        code = args.run(args) or 0
-        sys.stdout.flush()  # here, where an error is still ours to report, not at the exit
-        return code
-    except BrokenPipeError:
-        # Whoever read our output has seen enough, as in `numpygpt sample | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # 128 + SIGPIPE, what other programs end with
+        from numpygpt.cli.program import run
+    finally:
+        let_ctrl_c(before)
+    try:
+        code = run(argv)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
-    except MISTAKES as error:
-        print(f"numpygpt {args.command}: {message_of(error)}", file=sys.stderr)
-        return 2
+        code = 130
+    if argv is None:  # we are the program itself, and all that is left is to end
+        let_ctrl_c(signal.SIG_DFL)
+    return code
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def parse(argv):
-    # --min-freq and --min_freq are one option; values stay as they are.
-    argv = ["--" + dashes_to_underscores(a[2:]) if a.startswith("--") else a for a in argv]
-    parser = Parser(prog="numpygpt", description="A GPT in NumPy.", allow_abbrev=False)
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="command", parser_class=Parser
-    )
-    for name, command in COMMANDS.items():
-        sub = commands.add_parser(
-            name, help=command.ABOUT, description=command.ABOUT, allow_abbrev=False
-        )
-        command.add_options(sub)
-        sub.set_defaults(run=command.run)
-    args, unknown = parser.parse_known_args(argv)
-    if unknown:  # parse_args would point to the help of the program, not of the command
-        commands.choices[args.command].error(f"unrecognized arguments: {' '.join(unknown)}")
-    return args
-
-
-def dashes_to_underscores(option):
-    name, equals, value = option.partition("=")
-    return name.replace("-", "_") + equals + value
+def let_ctrl_c(do):
+    """Give Ctrl-C another handler and return the one before; one that is not Python's own stays."""
+    before = signal.getsignal(signal.SIGINT)
+    if before in (signal.default_int_handler, signal.SIG_DFL):
+        try:
+            signal.signal(signal.SIGINT, do)
+        except ValueError:
+            pass  # in a thread: there Ctrl-C does not arrive
+    return before

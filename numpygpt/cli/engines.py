@@ -1,9 +1,11 @@
 """What computes the gradients of `numpygpt train`: --engine and --threads. Written by hand."""
 
 import argparse
+from functools import partial
 
 from numpygpt.cli.errors import UsageError
 from numpygpt.cli.options import positive
+from numpygpt.cli.sizes import MAX_THREADS
 from numpygpt.engine import ThreadedEngine
 from numpygpt.training import LayersEngine
 
@@ -17,7 +19,7 @@ def add_options(add):
     )
     add(
         "--threads",
-        type=positive,
+        type=partial(positive, high=MAX_THREADS),
         default=argparse.SUPPRESS,
         metavar="N",
         help="of --engine threads; one for each core, or one for each rank",

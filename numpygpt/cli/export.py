@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from numpygpt.checkpoint import load_model
-from numpygpt.cli.runs import DEFAULT_OUT, read_checkpoint
+from numpygpt.cli.errors import writing
+from numpygpt.cli.runs import DEFAULT_OUT, check_finite, checkpoint_path, read_checkpoint
 from numpygpt.pretrained_export import save_pretrained
 
 ABOUT = "Write a trained GPT as GPT-2's files, which transformers reads."
@@ -18,6 +19,8 @@ def add_options(parser):
 
 def run(args):
     model, tokenizer, _ = read_checkpoint(args.out_dir, load_model)
-    save_pretrained(model, tokenizer, args.folder)
+    check_finite(checkpoint_path(args.out_dir), model.params())
+    with writing(args.folder):
+        save_pretrained(model, tokenizer, args.folder)
     names = ", ".join(sorted(path.name for path in args.folder.iterdir()))
     print(f"{args.folder}: {model.num_params():,} parameters in {names}")

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 
 from numpygpt.checkpoint import CheckpointError
 from numpygpt.cli.errors import UsageError
+from numpygpt.cli.sizes import LARGEST, check_memory, largest
 from numpygpt.gpt import GPTConfig
 from numpygpt.training import TrainConfig
 
@@ -39,9 +40,11 @@ def boolean(text):
     return text.lower() == "true"
 
 
-def positive(text):
-    if not text.isdecimal() or int(text) < 1:
+def positive(text, high=LARGEST):
+    if not text.isdecimal() or not text.strip("0"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    if len(text) > 18 or int(text) > high:
+        raise argparse.ArgumentTypeError(f"{text} is more than {high:,}")
     return int(text)
 
 
@@ -60,7 +63,11 @@ def add_fields(parser, config, defaults):
 
 
 def given_fields(args, config):
-    return {f.name: getattr(args, f.name) for f in fields(config) if hasattr(args, f.name)}
+    given = {f.name: getattr(args, f.name) for f in fields(config) if hasattr(args, f.name)}
+    for name, value in given.items():
+        if isinstance(value, int) and value > largest(name):
+            raise UsageError(f"--{name} {value} must be at most {largest(name)}")
+    return given
 
 
 def configure(args, meta, vocab_size):
@@ -68,18 +75,21 @@ def configure(args, meta, vocab_size):
     try:
         model = given_fields(args, GPTConfig)
         if meta:
-            saved = GPTConfig(**meta["model"])
+            config = GPTConfig(**meta["model"])
             for name, value in model.items():
-                if value != getattr(saved, name):
+                if value != getattr(config, name):
                     raise UsageError(
-                        f"--{name} {value} does not fit the checkpoint: {getattr(saved, name)}"
+                        f"--{name} {value} does not fit the checkpoint: {getattr(config, name)}"
                     )
-            return saved, replace(TrainConfig(**meta["train"]), **given_fields(args, TrainConfig))
-        config = GPTConfig(vocab_size, **{**MODEL_DEFAULTS, **model})
-        return config, TrainConfig(**given_fields(args, TrainConfig))
+            train = replace(TrainConfig(**meta["train"]), **given_fields(args, TrainConfig))
+        else:
+            config = GPTConfig(vocab_size, **{**MODEL_DEFAULTS, **model})
+            train = TrainConfig(**given_fields(args, TrainConfig))
     except (TypeError, KeyError) as error:
         raise CheckpointError(
             f"the checkpoint has a configuration that we cannot read: {error}"
         ) from None
     except ValueError as error:
         raise UsageError(str(error)) from None
+    check_memory(config, train)
+    return config, train

@@ -1,5 +1,6 @@
-"""The progress bar of `numpygpt train`. Written by hand."""
+"""The progress bars of `numpygpt train` and `numpygpt datagen`. Written by hand."""
 
+import contextlib
 import shutil
 import sys
 import time
@@ -24,12 +25,7 @@ class Progress:
         elif self.bar and now - self.shown > 0.1:
             self.shown = now
             left = round((now - self.start) / (step - self.first) * (self.total - step))
-            full = 20 * step // self.total
-            bar = "█" * full + "░" * (20 - full)
-            line = f"{bar} {self.line(record)}  {left // 60}:{left % 60:02} left"
-            # A line that wraps cannot be overwritten.
-            width = shutil.get_terminal_size().columns - 1
-            print("\r\x1b[K" + line[:width], end="", flush=True)
+            draw(step / self.total, f"{self.line(record)}  {left // 60}:{left % 60:02} left")
 
     def line(self, record):
         return (
@@ -40,4 +36,28 @@ class Progress:
 
     def close(self):
         if self.bar:
+            with contextlib.suppress(OSError):  # a terminal that was closed
+                print("\r\x1b[K", end="", flush=True)
+
+
+def draw(done, line):
+    """Draw a bar and a line behind it, over the one that is there; `done` is a part of 1."""
+    full = int(20 * done)
+    line = "█" * full + "░" * (20 - full) + f" {line}"
+    # A line that wraps cannot be overwritten.
+    width = shutil.get_terminal_size().columns - 1
+    print("\r\x1b[K" + line[:width], end="", flush=True)
+
+
+def watched(text, what):
+    """Yield the parts of a TextFile; on a terminal, a bar shows how far it is read."""
+    bar, shown = sys.stdout.isatty(), time.monotonic()
+    try:
+        for part in text:
+            if bar and time.monotonic() - shown > 0.2:
+                shown = time.monotonic()
+                draw(text.file.tell() / text.size, f"{what} {text.path}")
+            yield part
+    finally:
+        if bar:
             print("\r\x1b[K", end="", flush=True)

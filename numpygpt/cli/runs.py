@@ -1,16 +1,19 @@
-"""A run's folder: its checkpoint, and setting it aside for the next run. Written by hand."""
+"""A run's folder: its checkpoint, its log, and setting it aside. Written by hand."""
 
 import json
 import os
+import re
 import shutil
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from numpygpt.checkpoint import CheckpointError, save_checkpoint
 from numpygpt.cli.errors import UsageError
+from numpygpt.cli.headers import check_header
+from numpygpt.cli.lock import Lock
 from numpygpt.data import write_beside
+from numpygpt.metrics import record_of
 
 DEFAULT_OUT = Path("out/char")
 
@@ -22,9 +25,9 @@ def checkpoint_path(out_dir):
 def read_checkpoint(out_dir, load):
     """Return load(path of the run's checkpoint); say how to mend it if there is none to be read."""
     path = checkpoint_path(out_dir)
-    if not path.exists():
-        raise UsageError(f"{path} does not exist: train first, or name the run with --out_dir")
+    check_there(path)
     try:
+        check_header(path)
         return load(path)
     except CheckpointError as error:
         older = [old.name for old in kept_checkpoints(path) if not same_file(old, path)]
@@ -32,10 +35,22 @@ def read_checkpoint(out_dir, load):
         raise UsageError(f"{error}; put {copy} in its place, or train again") from None
 
 
+def check_there(path):
+    if not path.exists():
+        raise UsageError(f"{path} does not exist: train first, or name the run with --out_dir")
+
+
+def check_finite(path, arrays):
+    """Raise UsageError if an array of {name: array} holds what is no number."""
+    for name, a in arrays.items():
+        if not np.isfinite(a).all():
+            raise UsageError(f"{path}: {name} holds NaN or infinity; it is of no use any more")
+
+
 def kept_checkpoints(path):
     """The names by step that `keep_last` gave to checkpoints beside `path`, the oldest first."""
-    found = path.parent.glob("checkpoint-*.npz")
-    by_step = {int(p.stem.split("-")[1]): p for p in found if p.stem.split("-")[1].isdigit()}
+    names = {p: re.fullmatch(r"checkpoint-([0-9]+)\.npz", p.name) for p in path.parent.iterdir()}
+    by_step = {int(name[1]): p for p, name in names.items() if name}
     return [p for _, p in sorted(by_step.items())]
 
 
@@ -73,15 +88,67 @@ def keep_last(path, step, number):
         old.unlink()
 
 
-def set_aside(out_dir):
-    """Keep the run that is in out_dir, if there is one, under the first free name beside it."""
-    if checkpoint_path(out_dir).exists():
-        n = 1
-        while (old := out_dir.with_name(f"{out_dir.name}.{n}")).exists():
-            n += 1
-        os.rename(out_dir, old)
-        print(f"the run that was in {out_dir} is now in {old}")
-    out_dir.mkdir(parents=True, exist_ok=True)
+def claim(out_dir, fresh):
+    """Lock the run's folder; if the run is a fresh one, set aside the one that is there.
+
+    Returns:
+        The lock: nobody else writes there until it is released.
+    """
+    path = checkpoint_path(out_dir)
+    try:
+        lock = Lock(out_dir)
+    except OSError as error:
+        raise cannot_write(path, error, path) from None
+    if not (fresh and path.exists()):
+        return lock
+    try:
+        return set_aside(out_dir, lock)
+    finally:
+        lock.release()
+
+
+def set_aside(out_dir, lock):
+    """Keep the run in out_dir under the first free name beside it; return the new folder's lock."""
+    # What a link names goes aside, and the link stays.
+    folder = Path(os.path.realpath(out_dir))
+    n = 1
+    while (old := folder.with_name(f"{folder.name}.{n}")).exists():
+        n += 1
+    if os.name == "nt":  # where a folder cannot be renamed that has an open file in it
+        lock.release()
+    try:
+        if Path.cwd().is_relative_to(folder):
+            raise OSError("it is the folder we are in")
+        os.rename(folder, old)
+    except OSError as error:
+        raise UsageError(
+            f"the run in {out_dir} cannot be set aside ({error.strerror or error}): go on with it "
+            "by --resume, or name another --out_dir"
+        ) from None
+    lock.path = old / lock.path.name
+    new = Lock(folder)
+    print(f"the run that was in {out_dir} is now in {old_name(out_dir, old)}")
+    return new
+
+
+def old_name(out_dir, old):
+    """How the user would write where the old run is."""
+    beside = out_dir.with_name(old.name) if out_dir.name else old
+    return beside if beside.exists() and same_file(beside, old) else old
+
+
+def keep_bad_lines(path):
+    """Copy the lines of the log that hold no record to a file beside it; there they are kept."""
+    if not path.exists():
+        return
+    # Behind the last line break there may be a line that a crash cut short: nothing to keep.
+    *lines, _ = path.read_bytes().split(b"\n")
+    bad = [line + b"\n" for line in lines if line.strip() and not record_of(line)]
+    if bad:
+        aside = path.with_name(path.name + ".bad")
+        with open(aside, "ab") as file:
+            file.writelines(bad)
+        print(f"{path}: {len(bad)} lines of it hold no record, and are now in {aside}")
 
 
 def last_checkpoint(path):
@@ -89,6 +156,6 @@ def last_checkpoint(path):
     try:
         with np.load(path, allow_pickle=False) as file:
             step = json.loads(str(file["__json__"]))["meta"]["step"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except Exception:  # whatever is wrong with it
         return "there is no checkpoint yet"
     return f"the last checkpoint is {path}, of step {step}: --resume goes on from it"

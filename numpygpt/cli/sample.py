@@ -1,14 +1,17 @@
 """`numpygpt sample`: let a trained GPT write. Written by hand."""
 
+import codecs
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from numpygpt.checkpoint import load_model
 from numpygpt.cli.errors import UsageError
-from numpygpt.cli.runs import DEFAULT_OUT, read_checkpoint
-from numpygpt.generate import generate
+from numpygpt.cli.runs import DEFAULT_OUT, check_finite, checkpoint_path, read_checkpoint
+from numpygpt.cli.sizes import largest
+from numpygpt.generate import stream
 from numpygpt.pretrained import load_pretrained
 
 ABOUT = "Let a trained GPT write."
@@ -32,6 +35,8 @@ def run(args):
     for name, low in (("num_samples", 1), ("max_new_tokens", 1), ("seed", 0)):
         if getattr(args, name) < low:
             raise UsageError(f"--{name} {getattr(args, name)} must be at least {low}")
+        if getattr(args, name) > largest(name):
+            raise UsageError(f"--{name} {getattr(args, name)} must be at most {largest(name)}")
     if args.out_dir and args.pretrained:
         raise UsageError("--out_dir and --pretrained name two models: give one of them")
     folder = args.out_dir or DEFAULT_OUT
@@ -39,16 +44,21 @@ def run(args):
     bundled = not (args.out_dir or args.pretrained or DEFAULT_OUT.exists()) and BUNDLED.exists()
     if args.pretrained:
         model, tokenizer = load_pretrained(args.pretrained)
+        check_finite(args.pretrained, model.params())
     else:
-        model, tokenizer, _ = read_checkpoint(BUNDLED if bundled else folder, load_model)
+        folder = BUNDLED if bundled else folder
+        model, tokenizer, _ = read_checkpoint(folder, load_model)
+        check_finite(checkpoint_path(folder), model.params())
     prompt = default_prompt(tokenizer) if args.prompt is None else args.prompt
     rng = np.random.default_rng(args.seed)
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
     for n in range(args.num_samples):
-        text = sample_text(model, tokenizer, prompt, args.max_new_tokens, rng, **options)
+        text, stopped = sample_text(model, tokenizer, prompt, args.max_new_tokens, rng, **options)
         if bundled and n == 0:
             print(f"{DEFAULT_OUT} holds no model yet: this is {BUNDLED}", file=sys.stderr)
         print(f"---- sample {n + 1} ----\n{text}", flush=True)
+        if stopped:
+            raise KeyboardInterrupt
 
 
 def default_prompt(tokenizer):
@@ -61,11 +71,26 @@ def default_prompt(tokenizer):
 
 
 def sample_text(model, tokenizer, prompt, max_new_tokens, rng, **options):
+    """Return the prompt with what the model writes after it, and whether Ctrl-C ended it early."""
+    stopped = False
     try:
         ids = tokenizer.encode(prompt)
         if not ids:
             raise UsageError("the prompt is empty: give at least one token")
-        out = generate(model, np.array([ids]), max_new_tokens, rng=rng, **options)
+        try:
+            for new in islice(stream(model, np.array([ids]), rng=rng, **options), max_new_tokens):
+                ids.append(int(new[0, 0]))
+        except KeyboardInterrupt:
+            stopped = True
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return tokenizer.decode(out[0].tolist()).strip("\n")
+    return text_of(tokenizer, ids), stopped
+
+
+def text_of(tokenizer, ids):
+    """Return the text of ids, without line breaks around it or half a character at its end."""
+    if tokenizer.kind == "bpe":
+        text = codecs.getincrementaldecoder("utf-8")("replace").decode(tokenizer.decode_bytes(ids))
+    else:
+        text = tokenizer.decode(ids)
+    return text.strip("\n")

@@ -1,7 +1,7 @@
 """`numpygpt train`: train a GPT, or go on training one. Written by hand."""
 
 import argparse
-import signal
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -9,23 +9,22 @@ import numpy as np
 from numpygpt.checkpoint import load_checkpoint
 from numpygpt.cli import engines
 from numpygpt.cli.datagen import DEFAULT_DATA, DEFAULT_TEXT, write_data
-from numpygpt.cli.errors import UsageError
+from numpygpt.cli.folders import check_lengths, open_data
 from numpygpt.cli.options import MODEL_DEFAULTS, add_fields, configure, positive
-from numpygpt.cli.progress import Progress
-from numpygpt.cli.ranks import Alone, Silent, on_every_rank, refuse_to_be_many
+from numpygpt.cli.ranks import Alone, on_every_rank, refuse_to_be_many
 from numpygpt.cli.runs import (
     DEFAULT_OUT,
-    cannot_write,
+    check_finite,
+    check_there,
     checkpoint_path,
+    claim,
     read_checkpoint,
     save_run,
-    set_aside,
 )
 from numpygpt.cli.sample import default_prompt, sample_text
-from numpygpt.data import load_tokenizer, read_tokens
+from numpygpt.cli.steps import check_same_data, resume, run_steps
 from numpygpt.distributed import DistributedTrainer
 from numpygpt.gpt import GPT, GPTConfig
-from numpygpt.metrics import MetricsLog
 from numpygpt.training import TrainConfig, Trainer
 
 ABOUT = "Train a GPT."
@@ -61,16 +60,29 @@ def run(args):
 
 
 def train(args, world):
+    with contextlib.ExitStack() as locks:
+        return train_locked(args, world, locks)
+
+
+def train_locked(args, world, locks):
+    """Train; `locks` keeps the lock on the run's folder, as soon as there is one, to the end."""
     speaks = world.rank == 0  # one rank prints and writes for all
     path = checkpoint_path(args.out_dir)
-    arrays, meta = read_checkpoint(args.out_dir, load_checkpoint) if args.resume else ({}, {})
+    arrays, meta = {}, {}
+    if args.resume:
+        check_there(path)
+        if speaks:  # before it is read: whoever writes there now may end in between
+            locks.enter_context(claim(args.out_dir, fresh=False))
+        arrays, meta = read_checkpoint(args.out_dir, load_checkpoint)
+        check_finite(path, arrays)
     data_dir = getattr(args, "data_dir", Path(meta.get("data_dir", DEFAULT_DATA)))
     # The tokenizer is written last: without it, preparing the data was interrupted.
     if speaks and data_dir == DEFAULT_DATA and not (data_dir / "tokenizer.json").exists():
         write_data(DEFAULT_TEXT, DEFAULT_DATA, "char")
     world.gather("the data are there")
-    tokenizer, train_tokens, val_tokens = open_data(data_dir)
+    tokenizer, train_tokens, val_tokens, digest = open_data(data_dir)
     model_config, train_config = configure(args, meta, tokenizer.vocab_size)
+    check_lengths(data_dir, (train_tokens, val_tokens), model_config.block_size)
     model = GPT(model_config, rng=np.random.default_rng([train_config.seed, 0]))
     engine, about_engine = engines.choose(args, meta, model)
     data = train_tokens, val_tokens, train_config
@@ -79,22 +91,20 @@ def train(args, world):
     else:
         trainer = Trainer(model, *data, engine)
     if args.resume:
-        if meta.get("tokenizer") != tokenizer.to_json():
-            raise UsageError(
-                f"{data_dir} has another vocabulary than the checkpoint was trained on"
-            )
-        trainer.load_state(arrays, meta)
+        check_same_data(data_dir, tokenizer, digest, meta)
+        resume(trainer, path, arrays, meta)
         if trainer.step_count >= train_config.max_iters:
-            raise UsageError(
-                f"{path} has done its {trainer.step_count} steps; a larger --max_iters goes on"
-            )
+            if speaks:
+                done = f"{path} has done its {trainer.step_count} steps"
+                print(f"{done}; a larger --max_iters goes on")
+            return 0
     elif speaks:
-        set_aside(args.out_dir)
+        locks.enter_context(claim(args.out_dir, fresh=True))
 
     def save():
         arrays, meta = trainer.state()
         if speaks:
-            meta |= {"tokenizer": tokenizer.to_json(), "data_dir": str(data_dir)}
+            meta |= {"tokenizer": tokenizer.to_json(), "data_dir": str(data_dir), "data": digest}
             save_run(path, arrays, meta | {"engine": about_engine}, args.keep)
 
     if speaks:
@@ -119,64 +129,7 @@ def train(args, world):
     rng, prompt = np.random.default_rng(train_config.seed), default_prompt(tokenizer)
     print(f"\nSamples of the trained model, {path}; numpygpt sample prints more:")
     for n in (1, 2):
-        text = sample_text(model, tokenizer, prompt, 300, rng, temperature=0.8)
+        text, stopped = sample_text(model, tokenizer, prompt, 300, rng, temperature=0.8)
         print(f"---- sample {n} ----\n{text}")
-
-
-def open_data(folder):
-    """Return (tokenizer, train tokens, val tokens), all of one vocabulary."""
-    if not folder.is_dir():
-        raise UsageError(
-            f"{folder} does not exist: make it with numpygpt datagen TEXT --output_dir {folder}"
-        )
-    tokenizer = load_tokenizer(folder / "tokenizer.json")
-    parts = []
-    for name in ("train.bin", "val.bin"):
-        tokens, vocab_size = read_tokens(folder / name)
-        if vocab_size != tokenizer.vocab_size:
-            raise UsageError(
-                f"{folder / name} was made with {vocab_size} tokens, the tokenizer has "
-                f"{tokenizer.vocab_size}: run numpygpt datagen again"
-            )
-        parts.append(tokens)
-    return tokenizer, *parts
-
-
-def run_steps(trainer, metrics_path, save, world):
-    """Train to the end, logging and saving; return True if Ctrl-C or a termination stopped it."""
-    stop = []
-    if world.rank:
-        log = progress = Silent()
-    else:
-        log = MetricsLog(metrics_path, trainer.step_count)
-        progress = Progress(trainer.step_count, trainer.config.max_iters)
-
-    def finish_the_step(*_):
-        # Between two steps all is whole, in the middle of one it is not. Who asks twice cannot
-        # wait: the checkpoint of the last evaluation stays as it is.
-        if stop:
+        if stopped:
             raise KeyboardInterrupt
-        stop.append(True)
-
-    handlers = {s: signal.signal(s, finish_the_step) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # the trainer reports what is not finite
-            for record in trainer.run():
-                try:
-                    log.write(record)
-                except OSError as error:
-                    checkpoint = checkpoint_path(metrics_path.parent)
-                    raise cannot_write(metrics_path, error, checkpoint) from None
-                progress.show(record)
-                # The signal may reach one rank in this step, and another one in the next.
-                stopped = any(world.gather(bool(stop)))
-                if "val_loss" in record or stopped:
-                    save()
-                if stopped:
-                    return trainer.step_count < trainer.config.max_iters
-    finally:
-        progress.close()
-        log.close()
-        for s, handler in handlers.items():
-            signal.signal(s, handler)
-    return False

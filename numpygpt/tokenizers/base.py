@@ -22,7 +22,8 @@ class Tokenizer:
     def save(self, path):
         """Write the tokenizer as JSON, first beside the file, then renamed: never half a file."""
         path = Path(path)
-        content = json.dumps(self.to_json(), ensure_ascii=False).encode("utf-8")
+        # Half of a surrogate pair has no bytes; as \ud83d, say, JSON can hold it.
+        content = json.dumps(self.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace")
         beside = path.with_name(path.name + ".tmp")
         beside.write_bytes(content)
         os.replace(beside, path)

@@ -8,7 +8,7 @@ from itertools import chain, pairwise
 from numpygpt.tokenizers.base import Tokenizer
 from numpygpt.tokenizers.gpt2_files import read_gpt2_files
 from numpygpt.tokenizers.merges import learn_merges
-from numpygpt.tokenizers.pieces import BYTE_ORDER, pieces_of, to_ids
+from numpygpt.tokenizers.pieces import BYTE_ORDER, check_characters, pieces_of, to_ids
 
 
 class Cache(dict):
@@ -32,10 +32,11 @@ def check_special(tokens):
     # "<end>" for ["<end>"] would give five tokens.
     if isinstance(tokens, str) or not strings or len(set(tokens)) != len(tokens):
         raise ValueError("special_tokens must be a list of different, not empty strings")
+    check_characters("".join(tokens))
 
 
 class BPETokenizer(Tokenizer):
-    """Tokens are bytes and merged pairs of tokens; lossless on any text and any bytes.
+    """Tokens are bytes and merged pairs of tokens; lossless on any bytes, so on all text in UTF-8.
 
     Ids: 0-255 the bytes in GPT-2's order, then the merges as learnt, then the special tokens.
     Source: Sennrich, Haddow and Birch, 2016; the byte level: Radford et al., 2019 (GPT-2).
@@ -54,7 +55,7 @@ class BPETokenizer(Tokenizer):
             self.id_of_pair[pair] = new_id
             self.bytes_of.append(self.bytes_of[pair[0]] + self.bytes_of[pair[1]])
         self.special_tokens = {s: len(self.bytes_of) + i for i, s in enumerate(special_tokens)}
-        self.bytes_of += [s.encode() for s in special_tokens]
+        self.bytes_of += [s.encode("utf-8", "surrogateescape") for s in special_tokens]
         self.vocab_size = len(self.bytes_of)
         self.cache = Cache(self.merge_all)
 
@@ -65,10 +66,14 @@ class BPETokenizer(Tokenizer):
         Args:
             vocab_size: bytes, merges and special tokens together.
             special_tokens: strings that `encode` keeps whole where it is allowed to.
+
+        Raises:
+            ValueError: `vocab_size` is too small, or `text` holds half of a surrogate pair.
         """
         n_merges = vocab_size - 256 - len(special_tokens)
         if n_merges < 0:
             raise ValueError(f"vocab_size={vocab_size} must be at least {vocab_size - n_merges}")
+        check_characters(text)
         counts = Counter(chain.from_iterable(pieces_of(text)))
         words = [to_ids(piece) for piece in counts]
         return cls(learn_merges(words, list(counts.values()), n_merges), special_tokens)
@@ -117,13 +122,15 @@ class BPETokenizer(Tokenizer):
                 the others are encoded like any other text, so that no user's text can forge them.
 
         Raises:
-            ValueError: `allowed_special` names a token that is not special.
+            ValueError: `allowed_special` names a token that is not special, or `text` holds half of
+                a surrogate pair.
         """
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
         allowed = set(self.special_tokens if allowed_special == "all" else allowed_special)
         if unknown := sorted(allowed - self.special_tokens.keys()):
             raise ValueError(f"{unknown} not among the special tokens {list(self.special_tokens)}")
+        check_characters(text)
         if not allowed:
             return self.encode_ordinary(text)
         ids = []

@@ -1,4 +1,4 @@
-"""A real JupyterLab on a copy of the notebooks, and a real Chromium that reads them."""
+"""The book as `make lab` opens it, with copies of the notebooks, and a real Chromium."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -19,16 +20,14 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = {
     # All cells in the page, also those that are out of sight.
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
-    # No question in the reader's way.
-    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    """The address of a JupyterLab that runs until the tests end."""
+    """The address of a JupyterLab that runs until the tests end, and the folder that it shows."""
     folder = tmp_path_factory.mktemp("book")
-    for name in ("notebooks", "docs"):  # Jupyter hands out no file through a link
+    for name in ("notebooks", "exercises", "solutions", "docs"):  # it follows no links
         shutil.copytree(ROOT / name, folder / name)
     os.symlink(ROOT / "data", folder / "data")
     for name, values in SETTINGS.items():
@@ -42,17 +41,16 @@ def lab(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-    command += [f"--port={port}", "--ServerApp.port_retries=0", "--expose-app-in-browser"]
-    command += ["--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"]
+    command = [sys.executable, "-m", "coursekit.lab", "--no-browser", "--expose-app-in-browser"]
+    command += [f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="]
     with open(folder / "lab.log", "w") as log:
         server = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, start_new_session=True
+            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
         )
     try:
         address = f"http://127.0.0.1:{port}"
         wait_for(f"{address}/api", server, folder / "lab.log")
-        yield address
+        yield SimpleNamespace(address=address, folder=folder)
     finally:
         # Its kernels as well, also after Ctrl-C.
         os.killpg(server.pid, signal.SIGKILL)
@@ -82,14 +80,17 @@ def browser():
 
 @pytest.fixture
 def notebook(lab, browser):
-    """Open a notebook, by its name; return the page when the notebook is drawn."""
+    """Open a notebook, by its path or a chapter's name; return the page when it is drawn."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(30_000)
 
     def open(name):
-        page.goto(f"{lab}/lab/tree/notebooks/{name}.ipynb?reset")
+        path = name if "/" in name else f"notebooks/{name}.ipynb"
+        page.goto(f"{lab.address}/lab/tree/{path}?reset")
         page.wait_for_selector(".jp-Notebook .jp-RenderedMarkdown h1")
         return page
 
     yield open
+    page.evaluate("window.jupyterapp.serviceManager.sessions.shutdownAll()")
+    assert page.request.get(f"{lab.address}/api/kernels").json() == []  # or there are 60 in the end
     page.close()

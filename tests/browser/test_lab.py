@@ -1,4 +1,4 @@
-"""What a reader sees: three widgets that move, and pages in light and in dark."""
+"""What a reader sees: pages that are as stored, widgets that move, light and dark."""
 
 import contextlib
 import re
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import TimeoutError
 
-PICTURES = Path(__file__).parents[2] / "out" / "browser"
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "out" / "browser"
 PICTURES.mkdir(parents=True, exist_ok=True)
 
 
@@ -16,11 +17,15 @@ def command(page, name, arguments=None):
     page.evaluate("([n, a]) => window.jupyterapp.commands.execute(n, a)", [name, arguments or {}])
 
 
+def wait_for_kernel(page):
+    """Until the notebook has a kernel, which has told about itself."""
+    kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel"
+    page.wait_for_function(f"() => {kernel}?.status === 'idle'")
+    page.evaluate(f"{kernel}.info")
+
+
 def run_all(page):
-    # Ready means that there is a kernel to run it.
-    page.wait_for_function(
-        "() => document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'"
-    )
+    wait_for_kernel(page)
     # JupyterLab may drop a command that comes right after it has drawn the notebook: ask again
     # until the first cell runs.
     prompt = "document.querySelector('.jp-CodeCell .jp-InputPrompt').innerText"
@@ -30,6 +35,28 @@ def run_all(page):
             page.wait_for_function(f"() => /[*\\d]/.test({prompt})", timeout=3000)
             break
     page.wait_for_selector(".widget-interact img")
+
+
+NOTEBOOKS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in ("notebooks", "exercises", "solutions")
+    for path in (ROOT / folder).glob("*.ipynb")
+)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_a_notebook_that_nobody_touched_is_not_changed_and_nothing_lies_over_it(
+    lab, notebook, path
+):
+    stored = (lab.folder / path).read_bytes()
+    page = notebook(path)
+    wait_for_kernel(page)
+    page.wait_for_timeout(1000)  # what comes after the kernel: the mark, a question
+    page.screenshot(path=PICTURES / f"opened-{path.replace('/', '-')}.png")
+    assert page.locator(".jp-mod-dirty, .Toastify__toast, .jp-Dialog").count() == 0
+    assert not page.evaluate("window.jupyterapp.shell.currentWidget.context.model.dirty")
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    assert (lab.folder / path).read_bytes() == stored
 
 
 @pytest.mark.parametrize(
@@ -60,6 +87,23 @@ def test_a_widget_redraws_when_its_slider_moves(notebook, name, control):
     assert picture.count() == 1  # the old one is gone
     errors = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']")
     assert errors.count() == 0, errors.first.inner_text()
+
+
+@pytest.mark.parametrize("name", ["13_tokenizers", "14_bpe"])
+def test_a_widget_redraws_when_a_line_is_typed(notebook, name):
+    page = notebook(name)
+    run_all(page)
+    waiting = "[...document.querySelectorAll('.jp-InputPrompt')].some(p => p.innerText == '[*]:')"
+    page.wait_for_function(f"() => !{waiting}")
+    field = page.locator(".widget-text input")
+    field.scroll_into_view_if_needed()
+    field.fill("Für Elise, 你好 🙂")
+    field.press("Enter")  # the widget gets two messages, at once
+    page.wait_for_timeout(5000)
+    page.screenshot(path=PICTURES / f"{name}-typed.png")
+    assert page.locator(".widget-interact img").count() == 1
+    # Ours, with its text: not what Jupyter makes of a figure that is still being drawn.
+    assert "Für Elise, 你好 🙂" in page.locator(".widget-interact img").get_attribute("alt")
 
 
 def test_the_map_of_the_book_is_drawn(notebook):

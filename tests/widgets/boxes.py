@@ -13,4 +13,19 @@ def boxes(figure, y):
 
 def letters(figure, y):
     """The letters of row `y`, gaps included."""
-    return "".join(t.get_text() for t in figure.axes[0].texts if t.get_position()[1] == y)
+    return "".join(text for _, text in placed(figure, y))
+
+
+def tokens(figure, y):
+    """The text in each box of row `y`."""
+    found = placed(figure, y)
+    return [
+        "".join(text for x, text in found if left < x < left + width)
+        for left, width, _ in boxes(figure, y)
+    ]
+
+
+def placed(figure, y):
+    """(middle, text) of what is written in row `y`, beside its label."""
+    found = [(*t.get_position(), t.get_text()) for t in figure.axes[0].texts]
+    return [(x, text) for x, at, text in found if at == y and x > 0]

@@ -22,6 +22,8 @@ def test_the_labels_count_tokens_and_unknown_ones(panel):
     assert "2,000 words: 4 tokens, 1 unknown" in labels
 
 
-@pytest.mark.parametrize("line", ["", "   ", "你好"])
-def test_any_line_can_be_drawn(panel, line):
-    assert len(boxes(panel.move(line=line), 0)) == len(line)
+def test_a_gap_is_as_wide_as_the_space_above_it(panel):
+    figure = panel.move(line="a\t\u3000b \x1c你 c")
+    ends = {left + width for left, width, _ in boxes(figure, 0)}
+    for left, width, _ in boxes(figure, 1):
+        assert {left, left + width} <= ends | {0}

@@ -3,16 +3,7 @@
 import symtable
 
 import pytest
-
-from coursekit.checking.tasks import ROOT
-from coursekit.source import read_page
-
-CHAPTERS = sorted((ROOT / "book" / "chapters").glob("*.py"))
-PAGES = [
-    read_page(ROOT, f"book/chapters/{path.name}")
-    for path in CHAPTERS
-    if '"widget"' in path.read_text("utf-8")
-]
+from pages import PAGES
 
 
 def code_of(page):

@@ -1,0 +1,57 @@
+"""Whose code it is that runs: the reader's, or a library's; and what an error says of theirs."""
+
+import contextlib
+import functools
+import os
+import re
+import site
+import sysconfig
+import traceback
+from importlib.util import find_spec
+
+
+def described(error):
+    """What an exception says to the reader: its kind, its message, the line of their own code."""
+    if isinstance(error, NotImplementedError) and not str(error):
+        return {"kind": "NotImplementedError", "message": "", "line": ""}
+    lines = [
+        step.line
+        for step in traceback.extract_tb(error.__traceback__)
+        if reader_wrote(step.filename)
+    ]
+    message = str(error)
+    if isinstance(error, SyntaxError):  # of a cell, which has not begun to run
+        lines, message = lines or [(error.text or "").strip()], error.msg
+    message = re.sub(r" at 0x[0-9a-f]+", "", message)[:500]
+    return {"kind": type(error).__name__, "message": message, "line": (lines or [""])[-1] or ""}
+
+
+def blank_called(error):
+    """The name of the blank that raised NotImplementedError(), such as "Linear.backward"."""
+    name = ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if reader_wrote(frame.f_code.co_filename):
+            owner = frame.f_locals.get("self")
+            name = frame.f_code.co_name
+            name = name if owner is None else f"{type(owner).__name__}.{name}"
+    return name
+
+
+@functools.cache
+def reader_wrote(filename):
+    """Whether code is the reader's: of a cell, or of a file of theirs, but of no library."""
+    if not os.path.isabs(filename):  # "<cell>", "<string>": what a cell, or an answer, has made
+        return not filename.startswith("<frozen ")
+    return not os.path.normcase(os.path.realpath(filename)).startswith(library_folders())
+
+
+@functools.cache
+def library_folders():
+    """Where the code lies that no reader has written: Python's, NumPy's, IPython's, the book's."""
+    folders = {sysconfig.get_path(k) for k in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders |= {*site.getsitepackages(), site.getusersitepackages()}
+    for name in ("numpy", "numpygpt", "coursekit", "IPython", "ipykernel"):
+        with contextlib.suppress(ImportError, ValueError):
+            folders |= {*find_spec(name).submodule_search_locations} if find_spec(name) else set()
+    real = {os.path.normcase(os.path.realpath(folder)) for folder in folders if folder}
+    return tuple(os.path.join(folder, "") for folder in real)

@@ -1,0 +1,23 @@
+"""The kernel in which nbval runs a student's notebook: one process, as the runner's is."""
+
+import os
+
+from coursekit.grading.jail import deny_calls
+
+if __name__ == "__main__":
+    if os.environ.pop("COURSEKIT_ENCLOSED", "0") == "1":
+        deny_calls(one_process=True)  # nbval itself had to start this process
+
+    from ipykernel.ipkernel import IPythonKernel
+    from ipykernel.kernelapp import IPKernelApp
+    from ipykernel.zmqshell import ZMQInteractiveShell
+
+    from coursekit.grading.shell import Lenient
+
+    class Shell(Lenient, ZMQInteractiveShell):
+        """As a notebook's, and commands and unknown magics do nothing."""
+
+    class Kernel(IPythonKernel):
+        shell_class = Shell
+
+    IPKernelApp.launch_instance(kernel_class=Kernel)
