@@ -33,7 +33,7 @@ help:
 	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
 	@echo 'make test-browser open the book in JupyterLab and a Chromium that is installed here'
 	@echo 'make test-cgroup  try the grader with control groups, in a Linux of its own'
-	@echo 'make mutants      change answers by rule and see that each change is noticed: an hour'
+	@echo 'make mutants      change answers by rule, and see that each is noticed'
 	@echo 'make bench        measure our speed beside theirs, on an idle machine'
 	@echo 'make clean        remove .venv and the caches; your work and out/ stay'
 	@echo

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -455,6 +456,16 @@ def test_it_is_not_run_in_the_cases_that_follow(short_limit):
 
     results = run_all(f, list(function_cases(np.random.default_rng(0))) * 5)
     assert len(tries) == 1 and results[1:] == [[]] * 9
+
+
+def test_a_loop_is_named_though_its_frame_is_between_two_lines():
+    source = "def f():\n    while True:\n        pass\n"
+    linecache.cache["<between>"] = len(source), None, source.splitlines(True), "<between>"
+    code = SimpleNamespace(co_filename="<between>", co_firstlineno=1)
+    frames = [SimpleNamespace(f_code=code, f_lineno=number) for number in (None, 3)]
+    limit = ending.Limit(lambda name: True)
+    assert limit.loop_in(frames) == "while True:"
+    assert limit.loop_in(frames[:1]) == "def f():"
 
 
 def test_a_loop_in_another_thread_is_ended_and_computing_counts_not_waiting(short_limit):

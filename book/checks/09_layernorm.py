@@ -788,6 +788,12 @@ class RMSNorm(Module):
 # +         return R * (dxhat - XHAT * along_xhat)
 # ```
 
+# %% [markdown] task="rmsnorm" reject="class-eps"
+# ```diff
+# - self.eps = eps
+# + type(self).eps = eps
+# ```
+
 # %% [markdown] task="rmsnorm" reject="class-gamma"
 # ```diff
 # - self.gamma = np.ones(dim, dtype)

@@ -11,7 +11,7 @@ def steep(rng, N, C):
 # %% task="training-step" cases=true
 def cases(rng):
     for number, (N, C) in enumerate([(5, 3), (1, 2), (7, 1), (4, 4), (6, 5), (40, 3)]):
-        for max_norm in (1e9, 0.5):
+        for max_norm in (1e9, 1e5, 0.5):    # of 1e5: more than the norm, less than the loss
             lr = float(rng.uniform(0.02, 0.08))
             args = steep(rng, N, C) | {"lr": lr / 10 if max_norm > 1 else lr, "max_norm": max_norm}
             for strided in (False, True)[: 1 + number % 2]:
@@ -168,6 +168,18 @@ def train_step(model, optimizer, x, y, max_norm):
 # +     optimizer.step()
 # +     optimizer.lr *= 0.999
 # ```
+
+# %% task="training-step" reject="clipped-by-the-loss"
+def train_step(model, optimizer, x, y, max_norm):
+    optimizer.zero_grad()
+    loss = model(x, y)
+    model.backward()
+    norm = float(np.sqrt(sum((g * g).sum() for g in model.grads().values())))
+    if loss > max_norm:
+        for g in model.grads().values():
+            g *= max_norm / norm
+    optimizer.step()
+    return loss, norm
 
 # %% [markdown] task="training-step" reject="batch-cut"
 # ```diff
@@ -725,6 +737,18 @@ class Run:
 # ```diff
 # - "momentum": self.momentum.copy()
 # + "momentum": self.momentum.astype(np.float32)
+# ```
+
+# %% [markdown] task="training-resume" reject="state-ends-the-run"
+# ```diff
+# - return {
+# + state = {
+# - "rng": self.rng.bit_generator.state,
+# -         }
+# + "rng": self.rng.bit_generator.state,
+# +         }
+# +         self.momentum *= 0
+# +         return state
 # ```
 
 # %% [markdown] task="training-resume" reject="one-draw-more"

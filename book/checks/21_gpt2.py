@@ -20,7 +20,7 @@ def cases(rng):
     for names, metadata, padding in [
         (["a"], False, 0), (["W", "b"], False, 3), (["wte.weight", "h.0.ln_1.bias"], True, 0),
         (["Ünï", "x"], False, 1), ([f"h.{i}.attn.c_attn.weight" for i in range(9)], True, 5), ([], True, 0), ([], False, 0), (["a"], True, 70_000),
-        ([f"h.{i}.mlp.c_proj.weight" for i in range(40)], False, 2),
+        ([f"h.{i}.mlp.c_proj.weight" for i in range(40)], False, 2), (["ours__", "_theirs"], True, 0),
     ]:
         notes = ", with metadata" * metadata + ", spaces after the header" * (padding > 0)
         yield Case(f"{len(names)} arrays{notes}",

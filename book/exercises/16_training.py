@@ -173,12 +173,14 @@ def stopped_and_resumed(w, x, y, seed, before, after):
     state = run.state()
     for _ in range(2):    # the first run goes on: the state must not
         run.step(x, y)
+    w_of_the_first = run.w.copy()
     runs = [Run(np.zeros_like(w), seed + i) for i in (1, 2)] + [run]
     for resumed in runs:    # one after the other, from the same state; the first run goes back to it
         resumed.load_state(state)
         for _ in range(after):
             resumed.step(x, y)
     numbers = [int(resumed.rng.integers(1 << 30)) for resumed in runs]
-    return [r.w for r in runs], [r.momentum for r in runs], [r.steps for r in runs], numbers
+    weights = [r.w for r in runs] + [w_of_the_first]
+    return weights, [r.momentum for r in runs], [r.steps for r in runs], numbers
 
 check("training-resume", stopped_and_resumed)

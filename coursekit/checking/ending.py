@@ -63,9 +63,14 @@ class Limit:
 
     def loop_in(self, stack):
         """The line of the reader's loop that goes on, or else the line that runs."""
-        mine = [frame for frame in stack if self.reader_wrote(frame.f_code.co_filename)]
-        lines = [loop_around(f.f_code.co_filename, f.f_lineno) for f in reversed(mine)]
-        running = [linecache.getline(f.f_code.co_filename, f.f_lineno).strip() for f in mine[-1:]]
+        # Between two lines a frame has no number.
+        mine = [
+            (frame.f_code.co_filename, frame.f_lineno or frame.f_code.co_firstlineno)
+            for frame in stack
+            if self.reader_wrote(frame.f_code.co_filename)
+        ]
+        lines = [loop_around(*place) for place in reversed(mine)]
+        running = [linecache.getline(*place).strip() for place in mine[-1:]]
         return next(filter(None, lines + running), "")
 
 

@@ -110,11 +110,16 @@ def shared(work, items, workers):
         yield from map(work, items)
         return
     spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(workers, initializer=quietly) as pool:
+    # A worker leaves Ctrl-C to its parent, from its first moment on.
+    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        pool = spawn.Pool(workers, initializer=ends_its_child)
+    finally:
+        signal.signal(signal.SIGINT, ours)
+    with pool:
         yield from pool.imap(work, items)
 
 
-def quietly():
-    """A worker leaves Ctrl-C to its parent, which ends it: then it ends its own child."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def ends_its_child():
+    """A worker that its parent ends does not leave before its own child is ended."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())

@@ -326,7 +326,7 @@ def transpose(node, scope):
 # Exchanges
 
 
-SYMMETRIC = "add multiply maximum minimum max min".split()
+SYMMETRIC = "add multiply maximum minimum max min logaddexp".split()
 
 
 def exchanged(node, scope):
@@ -335,6 +335,8 @@ def exchanged(node, scope):
         yield replaced(node, left=node.right, right=node.left)
     if isinstance(node, ast.Call) and method_of(node) not in SYMMETRIC:
         a = node.args
+        if method_of(node) == "swapaxes" and len(a) == 2:
+            return
         for i in range(len(a) - 1):
             yield replaced(node, args=[*a[:i], a[i + 1], a[i], *a[i + 2 :]])
 
