@@ -1,8 +1,13 @@
 """python -m coursekit COMMAND: build, check, status, reset, adopt, grade."""
 
+import signal
+import sys
+
+if __name__ == "__main__":  # until `main` there is nothing to tidy up: Ctrl-C just ends us
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import os
-import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,10 +17,14 @@ from coursekit.files import BookError, failed
 
 def main(arguments=None):
     """Run the command line; return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a console that lacks a sign ends nothing
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as in `status >&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        if hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors="replace")  # a console lacks a sign: no matter
     try:
+        if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         options = parsed(arguments)
         code = options.run(options)
         sys.stdout.flush()  # here, where an error is still ours to report, not at the exit
@@ -42,10 +51,13 @@ def print_nothing_more():
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+
+
 def parsed(arguments):
-    parser = argparse.ArgumentParser(
-        prog="coursekit", description="What makes the book, and checks its exercises."
-    )
+    parser = Parser(prog="coursekit", description="What makes the book, and checks its exercises.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name, run, text):

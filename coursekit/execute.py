@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 from subprocess import DEVNULL
 
-from coursekit.environment import environment
+from coursekit.environment import ONE_THREAD, environment
 from coursekit.figures import PICTURE
 from coursekit.files import BookError, failed
 
-ONE_THREAD = dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1")
 TIMEOUT = 300  # seconds for one cell
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{8,}\b", re.IGNORECASE)

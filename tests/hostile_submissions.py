@@ -112,6 +112,11 @@ IN_THE_ANSWER = {
     + "import threading, time; threading.Thread(target=time.sleep, args=(10_000,)).start()",
     "check replaced": WRONG
     + "import coursekit\ncoursekit.check = check = lambda *a: print('right')",
+    "an exception that cannot be told": WRONG.replace(
+        "    rows",
+        "    raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})\n    rows",
+        1,
+    ),
     "send replaced": WRONG + "import coursekit.checking.record as r\nr.send = lambda *a: None",
     "run replaced": WRONG
     + "import coursekit.checking.record as r\nr.outcomes = lambda *a, **k: []",

@@ -146,6 +146,12 @@ def split(notebook, *sources):
     after_it(notebook, *sources[1:])
 
 
+def halved(notebook, kind, *sources):
+    """The first part of the answer cell becomes notes; the others stay what they are."""
+    split(notebook, "The sum over rows", *sources)
+    answer_cell(notebook)["cell_type"] = kind
+
+
 def colab(notebook):
     notebook["metadata"] = {"colab": {"provenance": []}, "kernelspec": {"name": "python3"}}
     for cell in notebook["cells"]:
@@ -228,6 +234,11 @@ CHANGED = {
     "an answer, then a wrong one": (
         lambda n: split(n, ANSWER, ANSWER.replace("+=", "=")), 0, "2 cells hold",
     ),
+    "a draft that fails, in a copy before it": (lambda n: split(n, "rows = dy.reshape(", ANSWER), 3, "2 cells hold"),
+    "a draft that raises, before it": (lambda n: split(n, "1 / 0", ANSWER), 3, "2 cells hold"),
+    "a half turned to text": (lambda n: halved(n, "markdown", ANSWER), 3, ""),
+    "a half turned to raw text": (lambda n: halved(n, "raw", ANSWER), 3, ""),
+    "all of it text": (lambda n: halved(n, "markdown"), 0, "no longer a code cell"),
     "metadata taken away": (
         lambda n: [cell.update(metadata={}) for cell in n["cells"]], 0, "lost their metadata",
     ),
@@ -251,6 +262,12 @@ def as_text(encoding, before=b""):
 
 
 utf8 = as_text("utf-8")
+
+
+def with_a_link(folder, text):
+    (folder / NAME).symlink_to("nowhere")
+    (folder / "submitted.ipynb").write_text(text, "utf-8")
+
 
 # What lies in the folder: the points for the task, and what the page must say.
 FILES = {
@@ -276,7 +293,15 @@ FILES = {
     "a Macintosh's shadow": (files(**{"my work.ipynb": utf8, "._my work.ipynb": b"\0\5\26\7"}), 3, ""),
     "a Macintosh's archive": (files(**{NAME: utf8, f"__MACOSX/._{NAME}": b"\0\5"}), 3, ""),
     "a folder deeper": (files(**{f"submission/{NAME}": utf8}), 3, ""),
-    "three folders deeper": (files(**{f"a/b/c/{NAME}": utf8}), 3, ""),
+    "four folders deeper": (files(**{f"a/b/c/d/{NAME}": utf8}), 3, ""),
+    "as a browser saves text": (files(**{f"{NAME}.txt": utf8}), 3, ""),
+    "as a browser saves JSON": (files(**{f"{NAME}.json": utf8, "data.json": b"[]"}), 3, ""),
+    "a folder of its name beside it": (files(**{f"{NAME}/readme": b"x", "mine.ipynb": utf8}), 3, ""),
+    "a link of its name beside it": (with_a_link, 3, ""),
+    "behind three thousand files": (
+        lambda folder, text: files(**{f"{n}.png": b"" for n in range(3000)}, **{f"z/{NAME}": utf8})(folder, text),
+        3, "",
+    ),
     "other files beside it": (
         files(**{NAME: utf8, "data.csv": b"1,2", "Thumbs.db": b"x", ".DS_Store": b"x"}), 3, "",
     ),

@@ -1,14 +1,18 @@
 """check, hint, status, nbval's overlay, and the command line."""
 
+import ctypes
 import errno
+import heapq
 import inspect
 import json
+import mmap
 import os
 import re
 import subprocess
 import sys
 import threading
 import time
+import traceback
 import tracemalloc
 import types
 import warnings
@@ -439,10 +443,13 @@ def test_lines_of_the_readers_code_are_counted_each_time_they_run(f, loops):
     exec(compile(source, "<cell>", "exec"), namespace)
     results = run(namespace[f.__name__], Case("", [Call({"x": np.ones(50)})], max_lines=40))
     assert [r.name for r in results if r.name != "the result"] == ["limit: lines that run"] * loops
-    # Not a reader's code: a file of a library.
-    exec(compile(source, json.__file__, "exec"), namespace)
-    results = run(namespace[f.__name__], Case("", [Call({"x": np.ones(50)})], max_lines=40))
-    assert len(results) == 1
+
+
+def test_lines_of_a_library_are_not_counted():
+    results = run(
+        lambda x: len(list(heapq.merge(x, x))), Case("", [Call({"x": [0.0] * 50})], max_lines=40)
+    )
+    assert [result.name for result in results] == ["the result"]
 
 
 @pytest.mark.parametrize(
@@ -1288,11 +1295,62 @@ def test_an_answer_may_use_threads_while_its_lines_are_counted():
         "tracemalloc.stop()",
         "tracemalloc.reset_peak()",
         "tracemalloc.clear_traces()",
+        "sys.gettrace().__self__.lines = 0",
+        "sys._getframe().f_trace_lines = False",
+        "sys._getframe(1).f_locals['meter'].lines = 0",
+        "inspect.currentframe().f_trace = None",
+        "next(traceback.walk_tb(caught().__traceback__))[0].f_trace = None",
+        "caught().__traceback__.tb_frame.f_back.f_trace_lines = False",
+        "mmap.mmap(-1, 4096)",
+        "ctypes.CDLL(None)",
+        "os.posix_spawn('/bin/true', ['true'], {})",
+        "sys.audit('coursekit.begin')",
     ],
 )
 def test_an_answer_that_changes_the_counters_has_no_count(line):
-    namespace = {"sys": sys, "tracemalloc": tracemalloc}
+    modules = (sys, tracemalloc, inspect, traceback, mmap, ctypes, os)
+    namespace = {module.__name__: module for module in modules} | {"caught": caught}
     exec(f"def answer(x):\n    {line}\n    return x + 1", namespace)
     case = Case("", [Call({"x": np.ones(3)})], max_lines=20, max_bytes=100_000)
     [results] = outcomes(namespace["answer"], [case])
     assert "limit: the counters" in [result.name for result in results]
+    [results] = outcomes(lambda x: x + 1, [case])
+    assert [result.name for result in results] == ["the result"], "another answer has its count"
+
+
+def caught():
+    try:
+        raise ValueError
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "exec(compile(LOOP, np.__file__, 'exec'))",
+        "exec(compile(LOOP, '<frozen os>', 'exec'))",
+        "exec(compile(LOOP, 'own', 'exec').replace(co_filename=np.__file__))",
+        "exec(LOOP); gc.get_referrers(sys)",
+        "exec(LOOP); gc.get_objects()",
+    ],
+)
+def test_an_answer_that_hides_whose_it_is_has_no_count(before):
+    """In a process of its own: what was done there is remembered."""
+    program = f"""
+import gc, sys
+import numpy as np
+from coursekit.checking.cases import Call, Case
+from coursekit.checking.meter import guard
+from coursekit.checking.running import run
+from coursekit.checking.whose import reader_wrote
+
+guard(reader_wrote)
+LOOP = "def answer(x):\\n    for _ in range(99):\\n        x = x + 1\\n    return x"
+{before}
+print([r.name for r in run(answer, Case("", [Call({{"x": 1}})], max_lines=40))])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    assert "limit: the counters" in done.stdout, done.stderr

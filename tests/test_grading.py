@@ -418,6 +418,11 @@ MISTAKES = {
     "a foreign result": (["submissions", "--assignment", "3", "--out", "foreign"], "delete it"),
     "a result without marks": (["submissions", "--assignment", "3", "--out", "bare"], "delete it"),
     "a folder for a result": (["submissions", "--assignment", "3", "--out", "folder"], "ann.json"),
+    "a pipe for a result": (["submissions", "--assignment", "3", "--out", "pipe"], "delete it"),
+    "out around the submissions": (
+        ["class/students", "--assignment", "3", "--out", "class"],
+        "would write among the submissions",
+    ),
     "submissions are a file": (["a file", "--assignment", "3", "--out", "o"], "no such folder"),
 }
 
@@ -451,6 +456,10 @@ def test_an_instructors_mistake_gets_one_line(submissions, tmp_path, monkeypatch
         '{"student": "ann", "key": "ann", "digest": "", "limits": {}, "marks": {}}',
     )
     spoil(tmp_path, "folder", None)
+    spoil(tmp_path, "pipe", "")
+    (tmp_path / "pipe" / "students" / "ann.json").unlink()
+    os.mkfifo(tmp_path / "pipe" / "students" / "ann.json")
+    hand_in(tmp_path / "class" / "students" / "ann")
     if "begun" in arguments:
         command = ["grade", "submissions", "--assignment", "3", "--out", "begun", "--no-nbval"]
         assert main([*command, "--seed", "1"]) == 0
@@ -458,3 +467,98 @@ def test_an_instructors_mistake_gets_one_line(submissions, tmp_path, monkeypatch
     assert main(["grade", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["grade"], ["grade", "s", "--seed", "-1"], ["frobnicate"], ["check", "3", "--x\ny"]]
+)
+def test_a_mistake_in_the_command_gets_one_line(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and error.count("\n") == 1 and "--help" in error
+
+
+def test_a_closed_output_takes_nothing(submissions, tmp_path):
+    command = f"{sys.executable} -m coursekit grade '{submissions}' --assignment 3 --no-nbval"
+    command += f" --out '{tmp_path / 'out'}' >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=REPOSITORY).returncode == 0
+    assert marks(tmp_path / "out")["ann"]["points"] == "7"
+
+
+def test_marks_are_for_nobody_else_and_the_seed_is_in_no_command_line(
+    submissions, tmp_path, monkeypatch
+):
+    from coursekit.grading import judging
+
+    started, popen = [], subprocess.Popen
+
+    def start(command, **options):
+        started.append((command, options.get("env")))
+        return popen(command, **options)
+
+    monkeypatch.setattr(judging.subprocess, "Popen", start)
+    out, seed = tmp_path / "out", 8_675_309
+    command = ["grade", str(submissions), "--assignment", "3", "--no-nbval", "--out", str(out)]
+    assert main([*command, "--seed", str(seed)]) == 0
+    assert started and str(seed) not in str(started)
+    assert out.stat().st_mode & 0o077 == 0
+
+
+def test_a_sandbox_that_was_killed_is_no_mark(submissions, tmp_path, monkeypatch):
+    """By somebody else, as the kernel does it on a machine that is short of memory."""
+    run, runs = sandbox.Sandbox.run, []
+
+    def killed(self, *args, **kwargs):
+        outcome = run(self, *args, **kwargs)
+        runs.append(outcome)
+        if len(runs) == 2:  # the first was tried out
+            outcome.frames, outcome.code = outcome.frames[:2], -9
+        return outcome
+
+    monkeypatch.setattr(sandbox.Sandbox, "run", killed)
+    out = tmp_path / "out"
+    command = ["grade", str(submissions), "--assignment", "3", "--no-nbval", "--out", str(out)]
+    assert main([*command, "-j", "1"]) == 0
+    assert [marks(out)[name]["points"] for name in ("ann", "ben")] == ["7", "4"]
+
+
+def test_two_graders_of_root_take_different_users(monkeypatch):
+    monkeypatch.setattr(sandbox.os, "getuid", lambda: 0)
+    box = object.__new__(sandbox.Sandbox)
+    box.memory, box.bwrap = 2, "bwrap"
+    taken = set()
+    for process in (1000, 1001, 1002):
+        monkeypatch.setattr(sandbox.os, "getpid", lambda process=process: process)
+        taken |= {box.limits(slot, 60)["uid"] for slot in range(4)}
+    assert len(taken) == 12 and min(taken) >= sandbox.FIRST_UID
+
+
+def test_lines_that_a_student_forges_for_nbval_become_no_report():
+    from coursekit.grading.nbval_report import read_report
+
+    printed = b'\nCELL 0 failed "it was <b>me</b> `x`"\nCELL 77 failed "x"\nCELL 1 failed [[[\n'
+    printed += b"CELL 1 failed " + b"[" * 100_000 + b"\nCELL 99999 failed x\n"
+    outcome = sandbox.Outcome([], None, "", 0, 0, printed=printed)
+    cells = [{"cell_type": "code", "source": text, "metadata": {}} for text in ("`a`", "")]
+    lines = read_report(outcome, cells)
+    assert len(lines) == 3 and not any("<" in line or "`" in line for line in lines)
+
+
+def test_copies_of_a_cell_are_read_in_the_time_that_their_text_takes():
+    """The work is counted: 40 times the cells are 40 times the calls, not 1600 times."""
+    from coursekit.checking import answers
+
+    task = load_set(SET).tasks[TASK]
+
+    def calls(copies):
+        counted = []
+        sys.setprofile(lambda *event: counted.append(event[1]))
+        try:
+            answers.own_parts([f"x = {n}" for n in range(copies)], task)
+        finally:
+            sys.setprofile(None)
+        return len(counted)
+
+    calls(1)  # the set is read once
+    assert calls(4000) < 60 * calls(100)

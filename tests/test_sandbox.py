@@ -18,7 +18,7 @@ from answers import REPOSITORY, type_in
 from coursekit.grading import hidden, jail, scratch
 from coursekit.grading.clock import Clock
 from coursekit.grading.doctor import doctor
-from coursekit.grading.sandbox import Sandbox
+from coursekit.grading.sandbox import Sandbox, Watch
 
 if shutil.which("bwrap") is None:
     if os.environ.get("CI"):
@@ -250,6 +250,48 @@ def test_time_that_a_process_sleeps_is_its_own():
 
 
 # What is left
+
+
+def test_time_spent_waiting_pays_for_no_time_asleep():
+    """Two threads share one processor, then sleep: what they waited is not taken off the sleep."""
+    code = (
+        "import os, threading, time\n"
+        "os.sched_setaffinity(0, {0})\n"
+        "end = time.monotonic() + 1\n"
+        "def spin():\n    while time.monotonic() < end: hash_it()\n"
+        "def hash_it(data=bytes(1 << 22)):\n    import hashlib; hashlib.sha256(data)\n"
+        "threads = [threading.Thread(target=spin) for _ in range(4)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
+        "time.sleep(1)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    clock = Clock(process.pid)
+    while process.poll() is None:
+        time.sleep(0.05)
+        clock.look()
+    # A second in which one processor was busy, and one of sleep: with the waiting of the first
+    # taken off, the second would cost next to nothing.
+    assert clock.seconds > 1.6 * 0.9
+
+
+def test_a_job_that_waits_for_ever_is_ended_by_the_clock_on_the_wall(monkeypatch):
+    watch = object.__new__(Watch)
+    watch.sandbox = SimpleNamespace(memory=2)
+    watch.seconds, watch.share, watch.ready, watch.ready_at, watch.began = 5, 5, 1.0, 1.0, 1.0
+    watch.clock = SimpleNamespace(seconds=2.0, passed=10.9, processes=1, memory=0)
+    assert watch.exceeded() is None
+    watch.clock.passed = 11.1
+    assert watch.exceeded() == "time"
+
+
+def test_a_scratch_folder_without_a_lock_goes_when_it_is_old(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    new, old = (tmp_path / f"{scratch.PREFIX}{name}" for name in ("new", "old"))
+    new.mkdir()
+    old.mkdir()
+    os.utime(old, (0, 0))
+    with scratch.scratch_folder():
+        assert new.exists() and not old.exists()
 
 
 def test_the_scratch_folder_is_ours_alone_and_a_killed_graders_is_removed(tmp_path, monkeypatch):

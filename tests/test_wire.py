@@ -15,7 +15,7 @@ from coursekit.checking.judge import Reference
 from coursekit.checking.record import Frames, frames
 from coursekit.checking.running import run
 from coursekit.checking.tasks import load_set, set_names
-from coursekit.grading.judging import judged
+from coursekit.grading.judging import judged, room_for
 
 
 def test_results_survive_the_way_out():
@@ -127,7 +127,8 @@ def test_the_judge_takes_all_that_a_right_answer_gives(name):
     exercises = load_set(name)
     for task in exercises.tasks.values():
         reference = Reference(exercises, task.id, list(task.cases(np.random.default_rng(0))))
-        assert judged(reference, wire.dumps(reference.expected))[0], task.id
+        sent = wire.dumps(reference.expected)
+        assert judged(reference, room_for(reference), sent)[0], task.id
 
 
 def judging(data):
@@ -137,12 +138,12 @@ def judging(data):
         "import numpy as np\n"
         "from coursekit.checking.judge import Reference\n"
         "from coursekit.checking.tasks import find_set\n"
-        "from coursekit.grading.judging import judged\n"
+        "from coursekit.grading.judging import judged, room_for\n"
         "exercises = find_set('3')\n"
         "cases = list(exercises.tasks['linear-backward'].cases(np.random.default_rng(0)))\n"
         "reference = Reference(exercises, 'linear-backward', cases)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "print(judged(reference, sys.stdin.buffer.read()))\n"
+        "print(judged(reference, room_for(reference), sys.stdin.buffer.read()))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True)

@@ -211,7 +211,7 @@ def cases(rng):
 
 # %% [markdown] task="layernorm-backward" hint=1
 # gamma and beta are used in every row, so their gradients sum over all rows. For dx, go through
-# x̂: what do μ and σ² undo?
+# x̂: each x reaches it three ways, by itself, by its row's mean and by its row's variance.
 
 # %% [markdown] task="layernorm-backward" hint=2
 # dbeta and dgamma are (dim,): every axis but the last goes. The two means for dx run along the

@@ -506,8 +506,8 @@ def cases(rng):
                        [Call(args, returns=("dq", "dk", "dv"))], **options)
 
 # %% [markdown] task="attention-find-the-bug" hint=1
-# go through the lines and ask of each gradient which index it gathers over. A reshape right after
-# a product is a sign of trouble.
+# go through the lines and ask of each gradient which index it gathers over, and whether an entry stays
+# with its index when a shape changes.
 
 # %% [markdown] task="attention-find-the-bug" hint=2
 # scores[i, j] is the sum over d of q[i, d] k[j, d]. So dk[j, d] sums over i; what are the axes of

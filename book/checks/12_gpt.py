@@ -233,11 +233,12 @@ def cases(rng):
                    [Call(args, returns=("the standard deviation", "the loss"))])
 
 # %% [markdown] task="gpt-start" hint=1
-# two kinds of matrices, told by the end of the name. Equal logits give every token the same
-# probability.
+# two kinds of matrices, told by the end of the name. How many branches has the model, and what becomes
+# of variances when independent things are added?
 
 # %% [markdown] task="gpt-start" hint=2
-# everything is one number. With V tokens alike, each has the probability 1/V.
+# everything is one number. A branch adds the square of its standard deviation; two branches a block.
+# With V tokens alike, each has the probability 1/V.
 
 # %% [markdown] task="gpt-start" hint=3
 # 0.02, divided by the root of twice the number of layers for names that end with attn.proj.W or
@@ -622,14 +623,14 @@ def backward(self, dy=1.0):
 # + dy=0.5
 # ```
 
-# %% [markdown] task="gpt-backward" reject="returns-dx" shows="Return nothing"
+# %% [markdown] task="gpt-backward" reject="returns-dx" shows="return nothing"
 # ```diff
 # - self.wte.backward(dx)
 # + self.wte.backward(dx)
 # +     return dx
 # ```
 
-# %% [markdown] task="gpt-backward" reject="loss-once-seen" shows="After a pass with targets"
+# %% [markdown] task="gpt-backward" reject="loss-once-seen" shows="after a pass with targets"
 # ```diff
 # - dlogits = self.loss.backward(dy) if self.has_loss else dy
 # + dlogits = self.loss.backward(dy) if hasattr(self.loss, "targets") else dy

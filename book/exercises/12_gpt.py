@@ -45,10 +45,11 @@ check("gpt-count", num_params)
 # ## Task 2: where the loss starts (2 points, medium, about 15 minutes)
 #
 # The first loss is good if the first weights are small. Return the standard deviation that chapter
-# 12 gives a matrix: 0.02; but for the two matrices of a block that end a branch, `attn.proj` and
-# `ffn.fc2`, it is smaller, since each block adds two branches to the stream:
-# $0.02 / \sqrt{2\,n\_layer}$. `name` is a dotted name as in `params()`, such as
-# `blocks.3.ffn.fc2.W`. Return, too, the loss that a model has whose logits are all equal.
+# 12 gives a matrix: 0.02, but less for the two matrices of a block that end a branch, `attn.proj` and
+# `ffn.fc2`. What their branches write is added up in the stream, and starts as random and independent:
+# choose theirs so that all branches of the model together add the variance that a single one would
+# add with 0.02. `name` is a dotted name as in `params()`, such as `blocks.3.ffn.fc2.W`. Return, too,
+# the loss that a model has whose logits are all equal.
 
 # %% answer="gpt-start"
 def start(name, n_layer, vocab_size):
@@ -65,13 +66,18 @@ check("gpt-start", start)
 # %% [markdown]
 # ## Task 3: GPT backward (5 points, hard, about 40 minutes)
 #
-# The class is that of the chapter. Write `backward` in one method, the head included. After a pass
-# with targets (`self.has_loss`), `dy` is the gradient of the loss, and `self.loss.backward(dy)`
-# gives that of the logits; else `dy` is that of the logits itself, `(B, T, V)`. Without tied weights
-# the head is `self.head`, a Linear; with tied weights it is None, and
-# $logits = x\,W_{te}^\top$ with `self.x`, `(B, T, C)`, and `self.wte.W`, `(V, C)`, which gets a gradient
-# from writing, as well as from reading. All other parts have a `backward` to call. Position vectors are read once and used by all sequences.
-# Return nothing.
+# The class is that of the chapter. Write `backward` in one method, from the loss down to the tables:
+#
+# - after a pass with targets (`self.has_loss`), `dy` is the gradient of the loss, and
+#   `self.loss.backward(dy)` gives that of the logits;
+# - without targets, `dy` is the gradient of the logits itself, `(B, T, V)`;
+# - without tied weights, the head is `self.head`, a Linear;
+# - with tied weights it is None, and $logits = x\,W_{te}^\top$ with `self.x`, `(B, T, C)`, and
+#   `self.wte.W`, `(V, C)`;
+# - the tied table gets a gradient from writing as well as from reading;
+# - position vectors are read once, and used by all sequences;
+# - all other parts have a `backward` to call, from the last to the first;
+# - ids have no gradient: return nothing.
 
 # %%
 @dataclass(frozen=True)

@@ -20,9 +20,14 @@ MOST = 1_000_000  # brackets and commas: of a few megabytes of them Python would
 class Answers:
     """The answer cells found in one notebook."""
 
-    sources: dict = field(default_factory=dict)  # task -> source
+    parts: dict = field(default_factory=dict)  # task -> the sources of its cells, in order
     problems: dict = field(default_factory=dict)  # task -> why its answer does not count
     remarks: dict = field(default_factory=dict)  # task -> what was made of its cells
+
+    @property
+    def sources(self):
+        """task -> the source of its answer."""
+        return {task: "\n\n".join(parts) for task, parts in self.parts.items()}
 
 
 def read_answers(path, tasks, data=None):
@@ -38,13 +43,13 @@ def read_answers(path, tasks, data=None):
         raise BookError(f"{path.name} is missing") from None
     except OSError as error:
         raise BookError(f"{path.name} cannot be read: {error.strerror}") from None
-    answers, parts = Answers(), {}
+    answers, parts, text_only = Answers(), {}, set()
     for cell in cells:
         task = grade_id(cell)
         if task not in tasks:
             continue
-        if cell.get("cell_type") != "code":
-            answers.problems[task] = "its answer cell is no longer a code cell"
+        if cell.get("cell_type") != "code":  # a half of it, if another one is code
+            text_only.add(task)
             continue
         try:
             parts.setdefault(task, []).append(str(source_of(cell)))
@@ -52,16 +57,17 @@ def read_answers(path, tasks, data=None):
             answers.problems[task] = "its answer cell is damaged"
     for task in tasks:
         if task not in parts:
-            answers.problems.setdefault(task, "its answer cell is missing")
+            gone = "is no longer a code cell" if task in text_only else "is missing"
+            answers.problems.setdefault(task, f"its answer cell {gone}")
         elif task not in answers.problems:
             kept = own_parts(parts[task], tasks[task])
             if sum(map(len, kept)) > LONGEST:
                 answers.problems[task] = f"its answer is longer than {LONGEST:,} characters"
                 continue
-            answers.sources[task] = "\n\n".join(kept)
+            answers.parts[task] = kept
             if len(kept) > 1:
                 answers.remarks[task] = f"{len(kept)} cells hold its answer: they are run in order"
-    if not answers.sources:
+    if not answers.parts:
         if not any(grade_id(cell) for cell in cells):
             raise BookError(
                 f"{path.name} holds no answer cells: its cells have lost their metadata, as a tool "
@@ -148,15 +154,15 @@ def grade_id(cell):
         return None
 
 
-def with_answers(page, sources):
+def with_answers(page, parts):
     """The set as the book hands it out, with a reader's answers in place: its cells.
 
     Whatever else the reader changed (checks, set-up, order, outputs) is left behind.
     """
-    cells = copy.deepcopy(exercise_cells(page, answers=False))
-    for cell in cells:
-        if (task := grade_id(cell)) in sources:
-            cell["source"] = sources[task]
+    cells = []
+    for cell in exercise_cells(page, answers=False):
+        for source in parts.get(grade_id(cell), [cell["source"]]):
+            cells.append(copy.deepcopy(cell) | {"source": source})
     return cells
 
 

@@ -101,7 +101,7 @@ class Checked:
     def together(self, number):
         """The run of all answers as they are, up to a cell."""
         if "all" not in self.runs:
-            self.runs["all"] = self.start(self.answers.sources)
+            self.runs["all"] = self.start(self.answers.parts)
         return self.runs["all"].to(number, self.checks)
 
     def alone(self, task, number):
@@ -111,17 +111,18 @@ class Checked:
         if run is None or not run.can_say(number):
             if run is not None:
                 run.close()
-            sources = {
-                other: source if other == whole else only_definitions(source, self.given)
+            parts = {
+                other: [only_definitions(source, self.given)]
                 for other, source in self.answers.sources.items()
             }
-            run = self.runs[whole] = self.start(sources)
+            parts |= {whole: self.answers.parts[whole]} if whole else {}
+            run = self.runs[whole] = self.start(parts)
         return run.to(number, [self.checks[number]])
 
-    def start(self, sources):
+    def start(self, parts):
         if self.trouble is None:
             try:
-                return Run(self, sources)
+                return Run(self, parts)
             except OSError as error:
                 self.trouble = f"{self.path.name}: not judged: {failed(error)}"
             except BookError as error:
@@ -226,10 +227,10 @@ def failure(where, ran):
 class Run:
     """One kernel, and what became of the cells so far: a Ran each, None for one left out."""
 
-    def __init__(self, checked, sources):
+    def __init__(self, checked, parts):
         self.cells, self.timeout, self.checks = checked.cells, checked.timeout, checked.checks
-        self.sources = [
-            sources.get(task, cell["source"])
+        self.parts = [
+            parts.get(task, [cell["source"]])
             for task, cell in zip(checked.answered, checked.cells, strict=True)
         ]
         self.ran, self.ended = [], None  # the cell in which the kernel ended
@@ -271,10 +272,20 @@ class Run:
             elif task is not None and task not in checks:
                 self.ran.append(None)
             else:
-                self.ran.append(self.kernel.run(self.sources[at], self.timeout))
+                self.ran.append(self.run_cell(self.parts[at]))
                 if not self.kernel.is_alive():
                     self.ended = at
         return self
+
+    def run_cell(self, parts):
+        """Run a cell, or those it was split into: what became of it, or of the last that failed."""
+        failed = None
+        for source in parts:
+            ran = self.kernel.run(source, self.timeout)
+            failed = ran if ran.why else failed
+            if ran.why == "time" or not self.kernel.is_alive():
+                break
+        return failed or ran
 
     def recorded(self, task):
         """The bytes that the check cell of a task has recorded, or None."""

@@ -1,5 +1,12 @@
-"""What a call uses, counted and not timed: lines of the reader's own code, and memory."""
+"""What a call uses, counted and not timed: lines of the reader's own code, and memory.
 
+The counters run beside the reader's code, in one process, where a program that sets out to deceive
+can reach them in the end. What misleads them by Python's own means is heard by an audit hook, which
+no code can take away, and leaves the call without a count.
+"""
+
+import _tracemalloc
+import os
 import sys
 import threading
 import tracemalloc
@@ -7,7 +14,19 @@ import tracemalloc
 TOUCHED = "limit: the counters"
 NAMES = ("limit: lines that run", "limit: memory", TOUCHED)
 BEGINNING = threading.Thread._bootstrap_inner.__code__
-TRACING = ("sys.settrace", "sys.setprofile", "sys.monitoring.register_callback")
+
+# Whoever does it while a Meter counts: other traces, other processes, code that is not Python.
+TRACES = {"sys.settrace", "sys.setprofile", "sys.monitoring.register_callback"}
+ELSEWHERE = {"os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
+ELSEWHERE |= {"ctypes.dlopen", "ctypes.dlsym"}
+# By the reader's code while a Meter counts: frames, which hold a trace; memory that is not counted.
+ASIDE = {"sys._getframe", "sys._current_frames", "mmap.__new__"}
+FRAME_NAMES = {"tb_frame", "gi_frame", "cr_frame", "ag_frame"}
+LENDERS = ("inspect.py", "traceback.py")  # modules that give a frame to whoever calls them
+# By the reader's code at any time: what is hidden, by way of the collector; code of another's name.
+HIDDEN = {"gc.get_objects", "gc.get_referrers", "gc.get_referents", "code.__new__"}
+
+BEGIN, END, CALL = "coursekit.begin", "coursekit.end", "coursekit.call"
 
 
 class Meter:
@@ -15,8 +34,6 @@ class Meter:
 
     An answer that changes how Python traces or measures, while it is counted, has no count.
     """
-
-    counting = None  # the one that counts now
 
     def __init__(self, case, reader_wrote):
         self.case, self.reader_wrote = case, reader_wrote
@@ -36,12 +53,15 @@ class Meter:
             threading.settrace(self.on_call)  # a loop in a thread is a loop
             sys.settrace(self.on_call)
         if self.case.max_lines or self.case.max_bytes:
-            guard()
-            Meter.counting = self
+            guard(self.reader_wrote)
+            sys.audit(BEGIN)
         return self
 
     def __exit__(self, *_):
-        Meter.counting = None
+        if self.case.max_lines or self.case.max_bytes:
+            heard = []
+            sys.audit(END, heard)
+            self.touched = any(heard)
         if self.case.max_lines:
             self.touched |= sys.gettrace() != self.on_call
             sys.settrace(self.other_traces[0])
@@ -70,33 +90,72 @@ class Meter:
         return [name for name, is_passed in zip(NAMES, passed, strict=True) if is_passed]
 
 
-def guard():
-    """Notice who changes the counters while a Meter counts; done once in a process."""
-    if tracemalloc.stop.__name__ != noticed.__name__:
-        import _tracemalloc
+def guard(reader_wrote):
+    """Listen, from now on, for what misleads a Meter; done once in a process.
 
-        for name in ("stop", "start", "reset_peak", "clear_traces"):
-            replacement = noticed(getattr(tracemalloc, name))
-            for module in (tracemalloc, _tracemalloc):
-                setattr(module, name, replacement)
-        sys.addaudithook(heard)
+    All that it remembers is in the hook's own variables, which nothing else can name.
+    """
+    if getattr(tracemalloc.stop, "is_heard", False):
+        return
+    changes = ("start", "stop", "reset_peak", "clear_traces")
+    own = {name: getattr(_tracemalloc, name) for name in changes} | {"gettrace": sys.gettrace}
+    is_counting = was_touched = was_hidden = is_listening = False
+
+    def hook(event, args):
+        nonlocal is_listening
+        if is_listening:  # what `hear` itself does
+            return
+        is_listening = True
+        try:
+            hear(event, args, sys._getframe(1))
+        finally:
+            is_listening = False
+
+    def hear(event, args, frame):
+        nonlocal is_counting, was_touched, was_hidden
+        if event == BEGIN:
+            is_counting, was_touched = True, is_counting
+        elif event == END:
+            args[0].append(was_touched or was_hidden)
+            is_counting = False
+        elif event == CALL:
+            name, arguments, returned = args
+            was_touched |= is_counting
+            returned.append(own[name](*arguments))
+        elif event in TRACES:
+            # A thread that begins takes over the trace that we have set for it.
+            was_touched |= is_counting and frame.f_code is not BEGINNING
+        elif event in ELSEWHERE:
+            was_touched |= is_counting
+        elif event in HIDDEN or (event == "compile" and not may_name(args[1])):
+            was_hidden |= is_readers(frame)
+        elif event in ASIDE:
+            was_touched |= is_counting and is_readers(frame)
+        elif event == "object.__getattr__" and args[1] in FRAME_NAMES:
+            was_touched |= is_counting and is_readers(frame)
+
+    def is_readers(frame):
+        if os.path.basename(frame.f_code.co_filename) in LENDERS and frame.f_back:
+            frame = frame.f_back
+        return reader_wrote(frame.f_code.co_filename)
+
+    def may_name(filename):
+        return not isinstance(filename, (str, bytes)) or reader_wrote(os.fsdecode(filename))
+
+    for name in changes:
+        for module in (tracemalloc, _tracemalloc):
+            setattr(module, name, heard(name))
+    sys.gettrace = heard("gettrace")
+    sys.addaudithook(hook)
 
 
-def noticed(function):
+def heard(name):
+    """A function that lets the hook call its own of that name."""
+
     def call(*args):
-        touch()
-        return function(*args)
+        returned = []
+        sys.audit(CALL, name, args, returned)
+        return returned[0]
 
-    call.__name__ = noticed.__name__
+    call.is_heard = True
     return call
-
-
-def heard(event, _):
-    # A thread that begins takes over the trace that we have set for it.
-    if event in TRACING and sys._getframe(1).f_code is not BEGINNING:
-        touch()
-
-
-def touch():
-    if Meter.counting is not None:
-        Meter.counting.touched = True

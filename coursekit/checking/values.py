@@ -50,7 +50,7 @@ class Parameters:
 
 def frozen(value, depth=0):
     """A copy of what an answer returned, of plain arrays, numbers, strings and lists only."""
-    if isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, (np.ma.MaskedArray, np.matrix)):  # whose * and indices mean other things
         return f"a {type(value).__name__}"
     if isinstance(value, (np.ndarray, np.generic)):
         value = np.array(value)

@@ -12,18 +12,26 @@ from importlib.util import find_spec
 
 def described(error):
     """What an exception says to the reader: its kind, its message, the line of their own code."""
-    if isinstance(error, NotImplementedError) and not str(error):
+    if isinstance(error, NotImplementedError) and not text_of(error):
         return {"kind": "NotImplementedError", "message": "", "line": ""}
     lines = [
         step.line
         for step in traceback.extract_tb(error.__traceback__)
         if reader_wrote(step.filename)
     ]
-    message = str(error)
+    message = text_of(error)
     if isinstance(error, SyntaxError):  # of a cell, which has not begun to run
         lines, message = lines or [(error.text or "").strip()], error.msg
     message = re.sub(r" at 0x[0-9a-f]+", "", message)[:500]
     return {"kind": type(error).__name__, "message": message, "line": (lines or [""])[-1] or ""}
+
+
+def text_of(error):
+    """An exception's message: its class may be the reader's, and so its `__str__`."""
+    try:
+        return str(error)
+    except Exception as another:
+        return f"(and {type(another).__name__} in its __str__)"
 
 
 def blank_called(error):

@@ -1,7 +1,8 @@
 """How long a job has been at work, so that a busy machine takes no marks.
 
 Time that its threads wait for a processor is not the job's: the kernel counts it. What is left is
-time in which it computed, slept or waited for something of its own.
+time in which it computed, slept or waited for something of its own. From look to look it adds up,
+so that no time spent waiting pays for time spent asleep later.
 """
 
 import contextlib
@@ -25,7 +26,8 @@ class Clock:
 
     def __init__(self, pid):
         self.pid, self.start = pid, time.monotonic()
-        self.seconds = self.computed = self.waited = 0.0
+        self.seconds = self.passed = self.computed = 0.0
+        self.waited = {}  # thread -> seconds
         self.processes = self.memory = 0
 
     def look(self):
@@ -33,10 +35,13 @@ class Clock:
         self.processes = len(family)
         self.memory = sum(resident(pid) for pid in family)
         # Of a process that has ended, its parent keeps the time: no sum goes back for long.
-        self.computed = max(self.computed, sum(computed(pid) for pid in family))
-        self.waited = max([self.waited, *map(waited, family)])
+        computes = max(self.computed, sum(computed(pid) for pid in family))
+        waited = {thread: s for pid in family for thread, s in waits(pid)}
+        waits_now = (s - self.waited.get(thread, 0.0) for thread, s in waited.items())
         passed = time.monotonic() - self.start
-        self.seconds = max(self.seconds, self.computed, passed - self.waited)
+        awake_or_asleep = passed - self.passed - max(waits_now, default=0.0)
+        self.seconds += max(computes - self.computed, awake_or_asleep)
+        self.passed, self.computed, self.waited = passed, computes, waited
 
 
 def family_of(pid):
@@ -58,10 +63,11 @@ def computed(pid):
     return sum(map(int, fields[11:15])) / TICK if fields else 0.0
 
 
-def waited(pid):
-    """Seconds that the thread which waited longest was ready, and had no processor."""
-    stats = [read(f"/proc/{pid}/task/{task}/schedstat") for task in entries(f"/proc/{pid}/task")]
-    return max((int(line.split()[1]) / 1e9 for line in stats if line), default=0.0)
+def waits(pid):
+    """Pairs of thread and seconds in which it was ready, and had no processor."""
+    for task in entries(f"/proc/{pid}/task"):
+        if stat := read(f"/proc/{pid}/task/{task}/schedstat"):
+            yield task, int(stat.split()[1]) / 1e9
 
 
 def resident(pid):

@@ -14,7 +14,7 @@ from coursekit.checking import wire
 from coursekit.checking.tasks import ROOT
 from coursekit.files import BookError
 from coursekit.grading.cgroup import Group
-from coursekit.grading.clock import waited
+from coursekit.grading.clock import waits
 from coursekit.grading.sandbox import Sandbox
 
 PROBE = """
@@ -91,7 +91,7 @@ def doctor():
         if Group.lent() is None:
             lines.append(f"         for the other kind: {advice_on_groups()}")
     say(
-        waited(os.getpid()) > 0 or Path("/proc/self/schedstat").exists(),
+        any(s for _, s in waits(os.getpid())) or Path("/proc/self/schedstat").exists(),
         "the kernel counts the time that a student waits for a processor",
         "without it, a busy machine makes students slow: grade with -j 1 and a larger --timeout",
     )

@@ -39,8 +39,11 @@ def grade(options):
     exercises = find_set(options.assignment)
     folders, beside = student_folders(options.submissions)
     out = options.out
-    if out.resolve().is_relative_to(options.submissions.resolve()):
+    inside = options.submissions.resolve()
+    if out.resolve().is_relative_to(inside):
         raise BookError(f"--out {out} lies inside the submissions: choose another folder")
+    if any(inside.is_relative_to((out / part).resolve()) for part in results.FOLDERS):
+        raise BookError(f"--out {out} would write among the submissions: choose another folder")
     seed = results.remembered_seed(out, exercises, options.seed)
     if beside:
         more = f" and {len(beside) - 5} more" if len(beside) > 5 else ""
@@ -197,7 +200,7 @@ class Grader:
         Raises:
             BookError: the sandbox does not start.
         """
-        found, endings, left = {}, {}, self.seconds
+        found, endings, left, runs = {}, {}, self.seconds, 0
         tasks = list(self.exercises.tasks)
         # A task that ends the whole run is left out of the next, so that it costs only itself.
         while True:
@@ -206,7 +209,8 @@ class Grader:
             outcome = self.run(cells, wanted, slot, left)
             if not outcome.was_ready:
                 raise BookError(f"its sandbox did not start: {inert(outcome.errors[-200:])}")
-            left -= outcome.seconds
+            left -= outcome.seconds + outcome.start * (runs > 0)  # a run more is the student's
+            runs += 1
             at, steps = None, {f"#run {number}": cell for number, cell in enumerate(cells)}
             for name, data in outcome.frames:
                 if name in steps:
@@ -225,9 +229,8 @@ class Grader:
 
     def cells(self, submission, endings):
         """The cells of a student's notebook, without the answers that ended an earlier run."""
-        sources = {k: v for k, v in submission.answers.sources.items() if k not in endings}
         cells = []
-        for cell in with_answers(self.exercises.page, sources):
+        for cell in with_answers(self.exercises.page, kept(submission, endings)):
             if cell["cell_type"] == "code":
                 task = task_checked(cell) or cell["metadata"].get("nbgrader", {}).get("grade_id")
                 cells.append({"source": cell["source"], "check": task_checked(cell), "task": task})
@@ -237,32 +240,30 @@ class Grader:
         """Run cells in a sandbox, with the inputs of some tasks; return the Outcome."""
         seconds = self.seconds if seconds is None else seconds
         steps = [f"#run {number}" for number in range(len(cells))]
-        with self.job(slot, seconds, {"command": None, "cells": cells}) as job:
+        with self.job(slot, seconds) as (job, about):
+            about |= {"command": None, "cells": cells}
+            (job / "job.json").write_text(json.dumps(about), "utf-8")
             for task in tasks:
                 (job / "in" / f"{task}.bin").write_bytes(self.judge.inputs[task])
             return self.sandbox.run(job, seconds, steps, self.share)
 
     def nbval(self, submission, slot, endings):
         """What nbval says of the notebook: for the student, not for the mark."""
-        sources = {k: v for k, v in submission.answers.sources.items() if k not in endings}
-        cells = with_answers(self.exercises.page, sources)
+        cells = with_answers(self.exercises.page, kept(submission, endings))
         place = Path("/sandbox/job") if self.sandbox.bwrap else None
-        with self.job(slot, self.seconds, {}) as job:
+        with self.job(slot, self.seconds) as (job, about):
             library = self.sandbox.environment()["PYTHONPATH"]
-            limits = self.sandbox.limits(slot, self.seconds)
-            nbval_report.prepare(job, cells, place or job, library, self.seconds, limits)
+            nbval_report.prepare(job, cells, place or job, library, self.seconds, about)
             return nbval_report.read_report(self.sandbox.run(job, self.seconds), cells)
 
     @contextmanager
-    def job(self, slot, seconds, about):
-        """A folder that a sandbox can read, gone when the job is done."""
+    def job(self, slot, seconds):
+        """(a folder that a sandbox can read, the limits to write into it); gone at the end."""
         path = Path(tempfile.mkdtemp(dir=self.folder))
         try:
             os.chmod(path, 0o755)  # its parent lets nobody else in
             (path / "in").mkdir()
-            about |= {"limits": self.sandbox.limits(slot, seconds)}
-            (path / "job.json").write_text(json.dumps(about), "utf-8")
-            yield path
+            yield path, {"limits": self.sandbox.limits(slot, seconds)}
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -281,6 +282,11 @@ class Grader:
         if failed and not right:  # what follows from that is not what the student must mend
             lines = [f"{task}: its answer cell stops before its end", f"  {failed}"]
         return right, lines
+
+
+def kept(submission, endings):
+    """The answers of a submission that have ended no run."""
+    return {k: v for k, v in submission.answers.parts.items() if k not in endings}
 
 
 def failure(data):

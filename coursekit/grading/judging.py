@@ -4,7 +4,7 @@ It makes the right answers before any student's code runs anywhere, and beside n
 compares, one task of one student at a time, within a bounded time and memory: whatever a student
 sends can cost that student's task, and nothing more.
 
-`python -m coursekit.grading.judging SET SEED` is the process; `Judge` is the grader's end of it.
+`python -m coursekit.grading.judging SET` is the process; `Judge` is the grader's end of it.
 """
 
 import contextlib
@@ -18,9 +18,10 @@ import tempfile
 import threading
 from pathlib import Path
 
+from coursekit.environment import ONE_THREAD
 from coursekit.files import BookError
 
-SECONDS = 10  # of processor time for one task; ours take a hundredth of one
+SECONDS = 4  # of processor time for one task; ours take a hundredth of one
 MEMORY = 384 << 20  # bytes above what the references need
 ROOM = 1 << 20  # bytes of results that are always read; more where the right ones are larger
 
@@ -42,14 +43,13 @@ class Judge:
             BookError: there are none.
         """
         self.errors = tempfile.TemporaryFile()
-        one_thread = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "coursekit.grading.judging", self.name, str(self.seed)],
+            [sys.executable, "-m", "coursekit.grading.judging", self.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
             env=os.environ
-            | dict.fromkeys(one_thread, "1")
+            | ONE_THREAD
             | {
                 "PYTHONPATH": str(Path(__file__).parents[2]),
                 "PYTHONUTF8": "1",
@@ -57,6 +57,10 @@ class Judge:
             },
             start_new_session=True,  # Ctrl-C is the grader's; it ends us
         )
+        with contextlib.suppress(BrokenPipeError):
+            # Not in the command line, which everybody on the machine can read.
+            self.process.stdin.write(f"{self.seed}\n".encode())
+            self.process.stdin.flush()
         about = self.process.stdout.readline()
         if not about:
             self.errors.seek(0)
@@ -96,7 +100,7 @@ class Judge:
                 file.close()
 
 
-def main(name, seed):
+def main(name):
     """Make the references, hand out the inputs, then judge what comes in."""
     import numpy as np
 
@@ -105,13 +109,15 @@ def main(name, seed):
     from coursekit.checking.tasks import find_set
 
     answers, pipe = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    seed = int(answers.readline())
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a known mistake prints is nobody's verdict
     exercises = find_set(name)
     references, inputs = {}, {}
     for number, task in enumerate(exercises.tasks.values()):
         cases = list(task.cases(np.random.default_rng([seed, number])))
         inputs[task.id] = wire.dumps({"chapter": exercises.page.number, "cases": cases})
-        references[task.id] = Reference(exercises, task.id, cases)
+        reference = Reference(exercises, task.id, cases)
+        references[task.id] = reference, room_for(reference)
     sizes = [(task, len(data)) for task, data in inputs.items()]
     pipe.write(json.dumps(sizes).encode() + b"\n" + b"".join(inputs.values()))
     pipe.flush()
@@ -119,12 +125,19 @@ def main(name, seed):
     while head := answers.readline():
         task, size = json.loads(head)
         limit_time()
-        right, lines = judged(references[task], answers.read(size))
+        right, lines = judged(*references[task], answers.read(size))
         pipe.write(json.dumps([right, lines]).encode() + b"\n")
         pipe.flush()
 
 
-def judged(reference, data):
+def room_for(reference):
+    """The bytes of results that are read; of more, none is."""
+    from coursekit.checking import wire
+
+    return ROOM + 8 * len(wire.dumps(reference.expected))
+
+
+def judged(reference, room, data):
     """(right, lines): the numbers beside the right ones, in a process that ran nothing else."""
     from coursekit.checking import wire
     from coursekit.checking.judge import judge
@@ -132,7 +145,7 @@ def judged(reference, data):
 
     task = reference.task
     try:
-        if len(data) > ROOM + 8 * len(wire.dumps(reference.expected)):
+        if len(data) > room:
             raise ValueError("more than was asked for")
         results = wire.loads(data)
         if not asked_for(results, reference.cases):
@@ -175,4 +188,4 @@ def limit_time():
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1])

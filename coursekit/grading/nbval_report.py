@@ -23,7 +23,7 @@ def pytest_runtest_logreport(report):
 """
 
 
-def prepare(job, cells, place, library, timeout, limits):
+def prepare(job, cells, place, library, timeout, about):
     """Write what the runner needs to run nbval on the cells; it sees the job as `place`."""
     notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     (job / "set.ipynb").write_text(json.dumps(notebook), "utf-8")
@@ -40,10 +40,10 @@ def prepare(job, cells, place, library, timeout, limits):
     ]  # fmt: skip
     # In the kernel, `check` finds no cases, and says nothing.
     variables = ["/usr/bin/env", f"COURSEKIT_INPUTS={place}/in", f"PYTHONPATH={place}:{library}"]
-    variables += [f"JUPYTER_PATH={place}", f"COURSEKIT_ENCLOSED={int(limits['enclosed'])}"]
+    variables += [f"JUPYTER_PATH={place}", f"COURSEKIT_ENCLOSED={int(about['limits']['enclosed'])}"]
     # To look for plugins, and to load those of other packages, takes a second a student.
     variables += ["PYTEST_DISABLE_PLUGIN_AUTOLOAD=1"]
-    about = {"command": [*variables, *command], "limits": limits}
+    about = about | {"command": [*variables, *command]}
     (job / "job.json").write_text(json.dumps(about), "utf-8")
 
 

@@ -9,6 +9,7 @@ from coursekit.checking.tasks import ROOT
 from coursekit.files import BookError, read, write
 
 VERSION = 2  # of the files in `out`
+FOLDERS = ("students", "feedback")  # in `out`
 
 
 @dataclass
@@ -63,6 +64,8 @@ def remembered_seed(out, exercises, seed):
             raise BookError(f"{out} was begun with --seed {old}: choose another --out")
         return old
     seed = secrets.randbits(63) if seed is None else seed
+    if not out.exists():
+        out.mkdir(mode=0o700, parents=True)  # marks are nobody else's
     write(path, json.dumps(about | {"seed": seed}, indent=1) + "\n")
     return seed
 
@@ -84,10 +87,12 @@ def load(out, key, exercises):
         BookError: there is a file of that name, and it is not one of ours.
     """
     path = out / "students" / f"{key}.json"
-    if (text := read(path)) is None:
+    if not path.exists():
         return None
     try:
-        known = json.loads(text)
+        if not path.is_file():  # a pipe would wait for ever
+            raise ValueError
+        known = json.loads(read(path))
         known["marks"] = {task: Mark(**mark) for task, mark in known["marks"].items()}
         result = Result(**known)
         if not is_whole(result, key, exercises):

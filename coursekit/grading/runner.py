@@ -33,11 +33,11 @@ def run_cells(cells, pipe):
     from coursekit.checking.cases import Result
     from coursekit.checking.meter import guard
     from coursekit.checking.record import send
-    from coursekit.checking.whose import described
+    from coursekit.checking.whose import described, reader_wrote
     from coursekit.grading.shell import new_shell
 
     shell = new_shell()
-    guard()  # before an answer can keep what it replaces
+    guard(reader_wrote)  # before an answer can keep what it replaces
     send(pipe, "#ready", None)
     os.dup2(0, 2)  # until here, an error of ours was to be seen
     for number, cell in enumerate(cells):

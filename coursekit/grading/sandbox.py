@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coursekit.checking.record import Frames
+from coursekit.environment import ONE_THREAD
 from coursekit.files import BookError
 from coursekit.grading import hidden
 from coursekit.grading.cgroup import Group
@@ -31,6 +32,7 @@ START = 60  # seconds in which a sandbox must be ready
 FIRST_UID = 64000  # the grader run as root: each sandbox gets a user of its own
 GIB = 1 << 30
 LOOK = 0.1  # seconds between two looks at the clock
+PATIENCE = 2  # times the seconds of work that a job may take by the clock on the wall
 
 READY = "#ready"
 
@@ -44,6 +46,7 @@ class Outcome:
     errors: str  # what was said before any code of the student's ran
     code: int | None
     seconds: float  # of work, from when it was ready
+    start: float = 0.0  # seconds of work until then
     printed: bytes = b""  # of a program that sends no frames
 
     @property
@@ -120,7 +123,6 @@ class Sandbox:
     def environment(self):
         home = "/tmp" if self.bwrap else str(self.library)
         library = "/sandbox/library" if self.bwrap else str(self.library)
-        one_thread = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
         return {
             "PATH": os.environ.get("PATH", "/usr/bin"),
             "HOME": home,
@@ -133,7 +135,7 @@ class Sandbox:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONNOUSERSITE": "1",
             "COURSEKIT_PROGRESS": "",
-        } | dict.fromkeys(one_thread, "1")
+        } | ONE_THREAD
 
     def run(self, job, seconds, steps=None, share=None):
         """Run a job to its end, or end it; return the Outcome.
@@ -174,6 +176,7 @@ class Watch:
         self.errors, self.printed, self.size = bytearray(), bytearray(), 0
         # In seconds of the clock: when it was ready, and when the step began that runs.
         self.ready = self.began = 0.0 if steps is None else None
+        self.ready_at = 0.0  # the same, by the clock on the wall
 
     def to_the_end(self):
         why, looked = None, 0.0
@@ -201,7 +204,9 @@ class Watch:
         end(self.process)
         said = self.errors.decode("utf-8", "replace")[:2000]
         code = self.process.poll()
-        return Outcome(self.outcome, why, said, code, worked, bytes(self.printed))
+        return Outcome(
+            self.outcome, why, said, code, worked, self.ready or 0.0, bytes(self.printed)
+        )
 
     def hear(self, piece):
         self.size += len(piece)
@@ -222,7 +227,8 @@ class Watch:
                 del self.steps[0]
                 self.clock.look()
                 self.began = self.clock.seconds
-                self.ready = self.began if self.ready is None else self.ready
+                if self.ready is None:
+                    self.ready, self.ready_at = self.began, self.clock.passed
 
     def exceeded(self):
         """What the job has used up, or None."""
@@ -231,6 +237,8 @@ class Watch:
             return "start" if now > START else None
         if now - self.ready > self.seconds or now - self.began > self.share:
             return "time"
+        if self.clock.passed - self.ready_at > PATIENCE * self.seconds:
+            return "time"  # a thread may wait for ever: one that any other goes before
         if self.clock.processes > PROCESSES:
             return "processes"
         return "memory" if self.clock.memory > self.sandbox.memory * GIB else None

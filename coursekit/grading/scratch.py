@@ -4,11 +4,13 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "coursekit-grade-"
 LOCK = "in use"
+AN_HOUR = 3600
 
 
 @contextmanager
@@ -30,6 +32,8 @@ def remove_left_over():
         with suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
+            if not (folder / LOCK).exists() and time.time() > folder.stat().st_mtime + AN_HOUR:
+                shutil.rmtree(folder, ignore_errors=True)  # its grader was killed at once
             with open(folder / LOCK, "rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)

@@ -9,8 +9,9 @@ from coursekit.checking.answers import Answers, read_answers, read_bytes
 from coursekit.files import BookError
 from coursekit.grading.names import file_key, shown
 
-DEPTH = 4  # folders in folders that are looked into
-ENTRIES = 2000  # that are looked at in one student's folder
+DEPTH = 4  # folders below a student's that are looked into
+ENTRIES = 20_000  # that are looked at in one student's folder
+ENDINGS = (".ipynb", ".ipynb.txt", ".ipynb.json")  # the latter as some browsers save it
 
 
 @dataclass
@@ -70,11 +71,15 @@ def find_notebook(folder, name, remarks):
     """
     if folder.is_symlink():
         raise BookError("the folder is a link")
-    found = sorted(notebooks_below(folder), key=lambda path: (len(path.parts), path))
+    found, is_all = notebooks_below(folder)
+    # A link or a folder of that name is meant only if there is nothing else.
+    found = [path for path in found if is_ordinary(path)] or found
+    found.sort(key=lambda path: (len(path.parts), path))
     if not found:
-        raise BookError("there is no notebook")
-    wanted = f"{name}.ipynb".casefold()
-    named = [path for path in found if path.name.casefold() == wanted]
+        few = "" if is_all else f" among the first {ENTRIES:,} files and folders"
+        raise BookError(f"there is no notebook{few}")
+    wanted = [f"{name}{ending}".casefold() for ending in ENDINGS]
+    named = [path for path in found if path.name.casefold() in wanted]
     # What a browser, a mail program or a second download makes of the name.
     alike = [path for path in found if name.casefold() in path.name.casefold()]
     choice = named or alike or found
@@ -83,24 +88,32 @@ def find_notebook(folder, name, remarks):
         raise BookError(f"none of the notebooks is named {name}.ipynb: {names}")
     for other in choice[1:] + [path for path in alike if named and path not in named]:
         remarks.append(f"{shown(str(other.relative_to(folder)))} was not graded")
-    if choice[0].is_symlink() or not choice[0].is_file():
+    if not is_ordinary(choice[0]):
         raise BookError(f"{shown(choice[0].name)} is not an ordinary file")
     return choice[0]
 
 
+def is_ordinary(path):
+    return path.is_file() and not path.is_symlink()
+
+
 def notebooks_below(folder):
-    """The notebooks in a folder: none that is hidden, kept by a program, or behind a link."""
-    found, folders, left = [], [(folder, 1)], ENTRIES
+    """The notebooks in a folder: none that is hidden, kept by a program, or behind a link.
+
+    Returns:
+        tuple of their paths, and whether all of the folder was seen.
+    """
+    found, folders, left = [], [(folder, 0)], ENTRIES
     for place, depth in folders:
         with os.scandir(place) as entries:
             for entry in entries:
                 left -= 1
                 if left < 0:
-                    return found
+                    return found, False
                 if entry.name.startswith((".", "__")):
                     continue
-                if entry.name.casefold().endswith(".ipynb"):
+                if entry.name.casefold().endswith(ENDINGS):
                     found.append(Path(entry.path))
                 elif depth < DEPTH and entry.is_dir(follow_symlinks=False):
                     folders.append((entry.path, depth + 1))
-    return found
+    return found, True
