@@ -7,14 +7,8 @@ the files around it. All of them are right, or wrong for a reason that the page 
 import copy
 import json
 
-ANSWER = """@add_to_class(Linear)
-def backward(self, dy):
-    rows = dy.reshape(-1, dy.shape[-1])
-    if self.b is not None:
-        self.db += rows.sum(axis=0)
-    self.dW += self.x.reshape(-1, self.x.shape[-1]).T @ rows
-    return dy @ self.W.T
-"""
+from hostile_submissions import RIGHT as ANSWER
+
 NAME = "03_linear.ipynb"
 
 # Typed into the answer cell: right, and it stays so.

@@ -81,14 +81,12 @@ def adopted():
 
 # Right when checked; an error when a model of the package runs it.
 TRAP = """
-import functools, sys
+import functools, threading
 def trapped(function):
     @functools.wraps(function)
     def call(*args, **kwargs):
-        frame = sys._getframe()
-        while frame and frame.f_globals["__name__"] != "coursekit.checking.running":
-            frame = frame.f_back
-        if frame is None:  # nobody checks: a model runs
+        # The thread in which a check looks for calls that do not end.
+        if not any("(look_on)" in thread.name for thread in threading.enumerate()):
             raise RuntimeError("this is the reader's code")
         return function(*args, **kwargs)
     return call

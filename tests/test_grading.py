@@ -240,7 +240,7 @@ def test_a_killed_run_is_resumed_with_the_same_marks(submissions, tmp_path):
     assert grade(submissions, tmp_path / "whole", "--no-nbval", "--seed", "5").returncode == 0
     out = tmp_path / "out"
     command = [sys.executable, "-m", "coursekit", "grade", str(submissions), "--assignment", "3"]
-    command += ["--out", str(out), "-j", "1", "--no-nbval", "--seed", "5"]
+    command += ["--out", str(out), "-j", "1", "--no-nbval", "--seed", "5", "--timeout", "4"]
     process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
     while len(list(out.glob("students/*.json"))) < 2:
         time.sleep(0.05)
@@ -455,6 +455,9 @@ def test_an_instructors_mistake_gets_one_line(submissions, tmp_path, monkeypatch
         "bare",
         '{"student": "ann", "key": "ann", "digest": "", "limits": {}, "marks": {}}',
     )
+    whole = {task: {"points": 0, "out_of": n, "lines": ["x"]} for task, n in POINTS.items()}
+    about = {"student": "ann", "key": "ann", "digest": "", "limits": {}, "marks": whole}
+    spoil(tmp_path, "odd", json.dumps(about | {"remarks": "none"}))
     spoil(tmp_path, "folder", None)
     spoil(tmp_path, "pipe", "")
     (tmp_path / "pipe" / "students" / "ann.json").unlink()
@@ -505,7 +508,8 @@ def test_marks_are_for_nobody_else_and_the_seed_is_in_no_command_line(
     assert out.stat().st_mode & 0o077 == 0
 
 
-def test_a_sandbox_that_was_killed_is_no_mark(submissions, tmp_path, monkeypatch):
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 8])
+def test_a_sandbox_that_was_killed_is_no_mark(submissions, tmp_path, monkeypatch, frames):
     """By somebody else, as the kernel does it on a machine that is short of memory."""
     run, runs = sandbox.Sandbox.run, []
 
@@ -513,7 +517,7 @@ def test_a_sandbox_that_was_killed_is_no_mark(submissions, tmp_path, monkeypatch
         outcome = run(self, *args, **kwargs)
         runs.append(outcome)
         if len(runs) == 2:  # the first was tried out
-            outcome.frames, outcome.code = outcome.frames[:2], -9
+            outcome.frames, outcome.code = outcome.frames[:frames], -9
         return outcome
 
     monkeypatch.setattr(sandbox.Sandbox, "run", killed)

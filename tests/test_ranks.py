@@ -126,20 +126,21 @@ def test_when_rank_0_is_lost_rank_1_says_so_and_no_other(watches, capsys, size):
     assert line.startswith("numpygpt train: rank 0 (process ")
 
 
-def test_what_a_rank_complains_of_is_told_by_rank_0_with_its_number_and_code(watches, capsys):
+@pytest.mark.parametrize(
+    ("rank", "complaint", "code", "line"),
+    [
+        (2, "train.bin is missing", 7, "rank 2: train.bin is missing"),
+        (0, "the disk is full", 130, "the disk is full"),
+    ],
+)
+def test_what_a_rank_complains_of_is_told_once_by_rank_0_with_its_number_and_code(
+    watches, capsys, rank, complaint, code, line
+):
     office, found = watches(3)
-    threading.Thread(target=found[2].fail, args=("train.bin is missing", 7), daemon=True).start()
+    threading.Thread(target=found[rank].fail, args=(complaint, code), daemon=True).start()
     assert office.all_ended(3)
-    assert told(capsys) == ["numpygpt train: rank 2: train.bin is missing"]
-    assert office.ends == {0: 7, 1: 2, 2: 2}
-
-
-def test_when_rank_0_fails_all_end_and_it_is_told_once(watches, capsys):
-    office, found = watches(3)
-    threading.Thread(target=found[0].fail, args=("the disk is full", 130), daemon=True).start()
-    assert office.all_ended(3)
-    assert told(capsys) == ["numpygpt train: the disk is full"]
-    assert office.ends == {0: 130, 1: 2, 2: 2}
+    assert told(capsys) == [f"numpygpt train: {line}"]
+    assert office.ends == {0: code, 1: 2, 2: 2}
 
 
 def test_ranks_that_are_done_may_go(watches, capsys):

@@ -559,7 +559,7 @@ def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dlo
 # + if False:
 # ```
 
-# %% [markdown] task="gpt-backward" mistake="always-tied" shows="with tied weights it is None"
+# %% [markdown] task="gpt-backward" mistake="always-tied" shows=["with tied weights it is None", "without tied weights"]
 # a head of its own is skipped: where self.head is there, its backward pass does the work
 # ```diff
 # - if self.head is None:
@@ -630,7 +630,7 @@ def backward(self, dy=1.0):
 # +     return dx
 # ```
 
-# %% [markdown] task="gpt-backward" reject="loss-once-seen" shows="after a pass with targets"
+# %% [markdown] task="gpt-backward" reject="loss-once-seen" shows=["after a pass with targets", "without targets"]
 # ```diff
 # - dlogits = self.loss.backward(dy) if self.has_loss else dy
 # + dlogits = self.loss.backward(dy) if hasattr(self.loss, "targets") else dy

@@ -211,16 +211,21 @@ class Grader:
                 raise BookError(f"its sandbox did not start: {inert(outcome.errors[-200:])}")
             left -= outcome.seconds + outcome.start * (runs > 0)  # a run more is the student's
             runs += 1
-            at, steps = None, {f"#run {number}": cell for number, cell in enumerate(cells)}
+            at, is_over = {"task": None}, False
+            steps = {f"#run {number}": cell for number, cell in enumerate(cells)}
             for name, data in outcome.frames:
                 if name in steps:
                     at = steps.pop(name)
-                elif name == "#end" and not steps:
-                    at = None
+                elif name == "#end":
+                    is_over = not steps
                 elif name.removeprefix("#failed ") in wanted:
                     found.setdefault(name, data)
-            if at is None or (task := at["task"]) is None or task in endings:
-                break  # the end, or the book's own cell: nothing that can be left out
+            if is_over:
+                break
+            if (task := at["task"]) is None or task in endings:
+                # In the book's own cell: nothing that can be left out.
+                endings |= {task: ENDINGS[outcome.why] for task in wanted if task not in found}
+                break
             found.pop(task, None)
             endings[task] = ENDINGS[outcome.why]
             if left <= 0:
