@@ -242,6 +242,18 @@ def test_what_yields_is_refused_too_as_soon_as_it_is_asked():
     assert list(pieces_of("to be")) == [["to", " be"]]
 
 
+def test_the_packages_own_version_refuses_without_docstrings_too():
+    code = (
+        "from coursekit.checking.covered import OwnVersion, covered\n"
+        "from numpygpt.nn.functional import softmax\n"
+        "try:\n    with covered(5): softmax([1.0])\n"
+        "except OwnVersion: print('refused')\n"
+    )
+    command = [sys.executable, "-OO", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    assert done.stdout == "refused\n", done.stderr
+
+
 def test_a_wrong_answer_that_no_list_knows_is_told_its_worst_entry():
     text = told(variant("half-a-gradient"))
     assert "dW WRONG" in text and "expected" in text and "in the case: x of shape" in text

@@ -3,6 +3,7 @@
 import re
 import sys
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import isclass, isfunction, isgeneratorfunction
@@ -55,15 +56,24 @@ def exported_functions(chapter):
     for name, module in list(sys.modules.items()):
         if not name.startswith("numpygpt."):
             continue
-        # The first lines of an exported module say which chapter derives it.
-        derived = re.search(r"Derived in\s+chapter (\d+)", module.__doc__ or "")
-        if not derived or int(derived[1]) < chapter:
+        derived = chapter_of(module.__file__)
+        if derived is None or derived < chapter:
             continue
         for thing in vars(module).values():
             if getattr(thing, "__module__", None) == name:
                 found += vars(thing).values() if isclass(thing) else [thing]
     # A function with a closure cannot run other code.
     return [f for f in found if isfunction(f) and not f.__code__.co_freevars]
+
+
+@cache
+def chapter_of(path):
+    """The chapter that derives an exported module, as its first lines say; None of others.
+
+    From the file: with PYTHONOPTIMIZE=2 a module has no docstring.
+    """
+    derived = re.search(r"Derived in\s+chapter (\d+)", Path(path).read_text("utf-8")[:1000])
+    return int(derived[1]) if derived else None
 
 
 def load_all():
