@@ -10,6 +10,7 @@ HOMES = {
     "hint": "checking.check",
     "status": "checking.check",
     "adopt": "checking.adopt",
+    "names_used": "checking.whose",
 }
 __all__ = list(HOMES)
 

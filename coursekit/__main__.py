@@ -90,7 +90,7 @@ def parsed(arguments):
     grade = command("grade", run_grade, "grade a folder of submissions, in a sandbox")
     grade.add_argument("submissions", type=Path, help="a folder with a folder for each student")
     grade.add_argument("--assignment", required=True, help="the set, such as 09")
-    grade.add_argument("--out", type=Path, required=True, help="where the marks and pages go")
+    grade.add_argument("--out", type=folder, required=True, help="where the marks and pages go")
     grade.add_argument(
         "--again",
         action="append",
@@ -123,6 +123,12 @@ def whole(text):
     if not 1 <= number <= 1_000_000:
         raise argparse.ArgumentTypeError("must be 1 or more, and a million at most")
     return number
+
+
+def folder(text):
+    if not text:
+        raise argparse.ArgumentTypeError("is empty: name a folder")
+    return Path(text)
 
 
 def seed(text):

@@ -7,6 +7,7 @@ the files around it. All of them are right, or wrong for a reason that the page 
 import copy
 import json
 
+import numpy as np
 from hostile_submissions import RIGHT as ANSWER
 
 NAME = "03_linear.ipynb"
@@ -98,6 +99,19 @@ TYPED = {
         "    import threading\n    t = threading.Thread(target=print)\n    t.start()\n    t.join()\n    rows",
         1,
     ),
+    "arrays counted by the collector": "import gc\nprint(sum(isinstance(o, np.ndarray) for o in "
+    "gc.get_objects()))\n" + ANSWER,
+    "checked in its own cell": ANSWER + 'check("linear-backward", Linear)\n',
+    "checked too early": 'try:\n    check("linear-backward", Linear)\nexcept Exception:\n    pass\n'
+    + ANSWER,
+    "a wrong try, checked, then the right one": ANSWER.replace("+=", "=")
+    + 'check("linear-backward", Linear)\n'
+    + ANSWER,
+    "a helper named check": "def check(a, b):\n    assert a.shape == b.shape\n"
+    + ANSWER.replace("    rows", "    check(dy, dy)\n    rows", 1),
+    "the book's own, never called": "from numpygpt.nn import Linear as Ref\n" + ANSWER,
+    "the optimizers of later chapters": "from numpygpt.optim import *\n" + ANSWER,
+    "the user's name": "import getpass\nprint(getpass.getuser())\n" + ANSWER,
     "an error after it": ANSWER + "1 / 0\n",
     "a file of home after it": ANSWER + "open('notes.txt')\n",
     "input after it": ANSWER + "input('go on? ')\n",
@@ -106,7 +120,9 @@ TYPED = {
 # Typed into the answer cell, and not right here: what the page must say.
 SAID = {
     "an import of home": ("import torch_of_home\n" + ANSWER, "No module named 'torch_of_home'"),
-    "the book's own": ("from numpygpt.nn import Linear as Own\n" + ANSWER, "a part of numpygpt that this set"),
+    "the book's own": (
+        "from numpygpt.nn import Linear as Own\nOwn(2, 3)\n" + ANSWER, "calls numpygpt's own version",
+    ),
     "a file of home": ("text = open('../data/mine.txt').read()\n" + ANSWER, "FileNotFoundError"),
     "an input": ("n = int(input('n? '))\n" + ANSWER, "EOFError"),
     "a bracket": (ANSWER.replace("(axis=0)", "(axis=0"), "SyntaxError"),
@@ -191,6 +207,21 @@ def a_picture(notebook):
     notebook["cells"].insert(0, cell | {"attachments": {"x.png": data}})
 
 
+def a_plot_of_numbers(notebook):
+    numbers = list(np.round(np.random.default_rng(0).normal(size=1_500_000), 3))
+    data = {"application/vnd.plotly.v1+json": {"data": [{"y": numbers}]}, "text/plain": "Figure"}
+    output = {"output_type": "display_data", "data": data, "metadata": {}}
+    cell = {"cell_type": "code", "metadata": {}, "source": "plot()", "execution_count": 1}
+    notebook["cells"].insert(2, cell | {"outputs": [output]})
+
+
+def printed_numbers(notebook):
+    text = ["1, 2, 3, 4, 5, 6, 7, 8, 9, 10, [11], {12}\n"] * 200_000
+    output = {"output_type": "stream", "name": "stdout", "text": text}
+    cell = {"cell_type": "code", "metadata": {}, "source": "print()", "execution_count": 1}
+    notebook["cells"].insert(2, cell | {"outputs": [output]})
+
+
 def more_cells(notebook):
     for source in ("%matplotlib inline", "raise ValueError", "x = 1"):
         cell = {"cell_type": "code", "metadata": {}, "source": source, "outputs": []}
@@ -209,6 +240,11 @@ CHANGED = {
     "run and saved": (run_and_saved, 3, ""),
     "a picture of thirty megabytes": (a_picture, 3, ""),
     "more cells": (more_cells, 3, ""),
+    "a plot of a million numbers": (a_plot_of_numbers, 3, ""),
+    "millions of printed numbers": (printed_numbers, 3, ""),
+    "right, wrong, and right again": (
+        lambda n: split(n, ANSWER, ANSWER.replace("+=", "="), ANSWER), 3, "3 cells hold",
+    ),
     "cells in another order": (lambda notebook: notebook["cells"].reverse(), 3, ""),
     "the cell copied": (lambda n: after_it(n, answer_cell(n)["source"]), 3, ""),
     "the cell copied, blank": (
@@ -290,6 +326,9 @@ FILES = {
     "four folders deeper": (files(**{f"a/b/c/d/{NAME}": utf8}), 3, ""),
     "as a browser saves text": (files(**{f"{NAME}.txt": utf8}), 3, ""),
     "as a browser saves JSON": (files(**{f"{NAME}.json": utf8, "data.json": b"[]"}), 3, ""),
+    "as a mail program names it": (files(**{"03_linear.ipynb (1).txt": utf8}), 3, ""),
+    "a download that was not renamed": (files(**{f"{NAME}.download": utf8}), 3, ""),
+    "as plain JSON": (files(**{"03_linear.json": utf8, "data.json": b"[]"}), 3, ""),
     "a folder of its name beside it": (files(**{f"{NAME}/readme": b"x", "mine.ipynb": utf8}), 3, ""),
     "a link of its name beside it": (with_a_link, 3, ""),
     "behind three thousand files": (

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import gc
 import heapq
 import inspect
 import json
@@ -37,13 +38,13 @@ from coursekit.checking.checked import Checked, Finding
 from coursekit.checking.comparing import Table, close
 from coursekit.checking.covered import OwnVersion, covered
 from coursekit.checking.definitions import only_definitions, reaches_others
-from coursekit.checking.judge import problems_of
+from coursekit.checking.judge import Reference, problems_of
 from coursekit.checking.kernel import tried_again
 from coursekit.checking.record import INPUTS, OUTPUTS, ask
 from coursekit.checking.running import named, run
 from coursekit.checking.tasks import find_task, load_set, outcomes
 from coursekit.checking.values import frozen
-from coursekit.checking.whose import described, library_folders, reader_wrote
+from coursekit.checking.whose import described, library_folders, names_used, reader_wrote
 from coursekit.files import BookError
 
 SET, TASK = "03_linear", "linear-backward"
@@ -1314,13 +1315,15 @@ def test_an_answer_may_use_threads_while_its_lines_are_counted():
         "next(traceback.walk_tb(caught().__traceback__))[0].f_trace = None",
         "caught().__traceback__.tb_frame.f_back.f_trace_lines = False",
         "mmap.mmap(-1, 4096)",
+        "gc.get_objects()",
+        "gc.get_referrers(sys)",
         "ctypes.CDLL(None)",
         "os.posix_spawn('/bin/true', ['true'], {})",
         "sys.audit('coursekit.begin')",
     ],
 )
 def test_an_answer_that_changes_the_counters_has_no_count(line):
-    modules = (sys, tracemalloc, inspect, traceback, mmap, ctypes, os)
+    modules = (sys, tracemalloc, inspect, traceback, mmap, ctypes, os, gc)
     namespace = {module.__name__: module for module in modules} | {"caught": caught}
     exec(f"def answer(x):\n    {line}\n    return x + 1", namespace)
     case = Case("", [Call({"x": np.ones(3)})], max_lines=20, max_bytes=100_000)
@@ -1343,8 +1346,12 @@ def caught():
         "exec(compile(LOOP, np.__file__, 'exec'))",
         "exec(compile(LOOP, '<frozen os>', 'exec'))",
         "exec(compile(LOOP, 'own', 'exec').replace(co_filename=np.__file__))",
-        "exec(LOOP); gc.get_referrers(sys)",
-        "exec(LOOP); gc.get_objects()",
+        "import queue; exec(LOOP.replace('answer', 'loop')); q = queue.Queue()\n"
+        "from concurrent.futures import ThreadPoolExecutor; pool = ThreadPoolExecutor(1)\n"
+        "pool.submit(int).result()\n"
+        "answer = lambda x: pool.submit(loop, x).result()",
+        "import _thread, time; exec(LOOP.replace('answer', 'loop'))\n"
+        "def answer(x):\n    _thread.start_new_thread(loop, (x,)); time.sleep(0.1); return x + 99",
     ],
 )
 def test_an_answer_that_hides_whose_it_is_has_no_count(before):
@@ -1357,7 +1364,7 @@ from coursekit.checking.meter import guard
 from coursekit.checking.running import run
 from coursekit.checking.whose import reader_wrote
 
-guard(reader_wrote)
+guard(reader_wrote, others=False)
 LOOP = "def answer(x):\\n    for _ in range(99):\\n        x = x + 1\\n    return x"
 {before}
 print([r.name for r in run(answer, Case("", [Call({{"x": 1}})], max_lines=40))])
@@ -1366,3 +1373,35 @@ print([r.name for r in run(answer, Case("", [Call({{"x": 1}})], max_lines=40))])
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY
     )
     assert "limit: the counters" in done.stdout, done.stderr
+
+
+def test_what_a_reader_did_before_harms_no_count_and_never_the_reference():
+    gc.get_objects()
+    (lambda: 0).__code__.replace(co_name="x")
+    exec(compile("y = 1", np.__file__, "exec"), {})  # of this one, the answer has no count
+    Reference(
+        load_set("18_speed"),
+        "speed-gelu",
+        list(load_set("18_speed").tasks["speed-gelu"].cases(np.random.default_rng(0))),
+    )
+
+
+def test_names_are_found_however_a_function_uses_them():
+    namespace = {"np": np}
+    exec(
+        compile(
+            "add_at = np.add.at\n"
+            "def directly(a): np.add.at(a, 0, 1)\n"
+            "def by_alias(a): add_at(a, 0, 1)\n"
+            "def by_string(a): getattr(np.add, 'at')(a, 0, 1)\n"
+            "def by_helper(a): directly(a)\n"
+            "def inside(a): return [np.add.at for _ in a]\n"
+            "def by_nobody(a): return by_nobody(a) if len(a) else np.add(a, 1)\n",
+            "<cell>",
+            "exec",
+        ),
+        namespace,
+    )
+    for name in ("directly", "by_alias", "by_string", "by_helper", "inside"):
+        assert "at" in names_used(namespace[name]), name
+    assert "at" not in names_used(namespace["by_nobody"])

@@ -78,4 +78,4 @@ def test_an_odd_file_gets_what_its_answers_are_worth(graded, name):
     row = marks(graded)[name]
     assert row[TASK] == str(points), page(graded, name)
     assert said in page(graded, name)
-    assert bool(row["remark"]) == bool(said)
+    assert said or not row["remark"]

@@ -725,7 +725,7 @@ def cases(rng):
     for C in (1, 2, 3, 5, 7, 11, 40):
         for options in OPTIONS:
             args = {"dy": rng.normal(0.5, 1, C), "x": rng.normal(0.3, 1, C)}
-            yield Case(f"{C} entries{named(options)}", [Call(args, returns="dx")], **options)
+            yield Case(f"{C} {'entry' if C == 1 else 'entries'}{named(options)}", [Call(args, returns="dx")], **options)
     for size in (LARGE, 1 / LARGE):
         args = {"dy": rng.normal(0.5, 1, 6), "x": size * rng.normal(0.3, 1, 6)}
         yield Case(f"entries of size {size:g}", [Call(args, returns="dx")])

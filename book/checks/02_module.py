@@ -168,7 +168,7 @@ def backward(self, dy):
 
 # %% task="module-residual" cases=true
 def cases(rng):
-    yield from stacks(rng, [1, 2, 3, 4])
+    yield from stacks(rng, [1, 2, 3, 4, 0])
 
 # %% [markdown] task="module-residual" hint=1
 # x reaches y on two ways; a sum passes its gradient on to both.
@@ -561,6 +561,9 @@ def cases(rng):
         {"decay": array(2), "ddecay": array(2), "dim": 0.5, "dx": array(2), "db": array(1), "b": array(1)},
         {"W": array(2, 2), "dW": array(2, 2), "b": None, "db": None, "c": array(), "dc": array()},
         {"W": array(2, 3), "dW": array(2, 3), "b": None, "db": array(3), "eps": 0.1, "deps": array(1)},
+        {"W": 0, "dW": 1, "V": 0, "dV": 1, "b": array(1), "db": array(1)},
+        {"W": array(2), "V": array(2), "dV": array(2), "dW": array(2)},
+        {"W": array(2), "inner": leaf(1), "dW": array(2)},
     ]
     for number, tree in enumerate(trees):
         shared = [np.arange(3.0), np.zeros(3)]
@@ -777,4 +780,40 @@ def params(module, prefix="", found={}):
 # ```diff
 # - found[prefix + name] = value
 # + found[prefix + name] = value.copy()
+# ```
+
+# %% [markdown] task="module-residual" reject="dx-added-in-place"
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + dx = self.layer.backward(dy)
+# +         dx += dy
+# +         return dx
+# ```
+
+# %% task="module-params" reject="seen-between-calls"
+def params(module, prefix="", seen=[]):
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+            if not any(value is s for s in seen):
+                seen.append(value)
+                found[prefix + name] = value
+        elif isinstance(value, Module):
+            found |= params(value, f"{prefix}{name}.", seen)
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                if isinstance(part, Module):
+                    found |= params(part, f"{prefix}{name}.{i}.", seen)
+    return found
+
+# %% [markdown] task="module-params" reject="modules-of-that-very-class"
+# ```diff
+# -         elif isinstance(value, Module):
+# +         elif type(value) is Module:
+# ```
+
+# %% [markdown] task="module-params" reject="order-of-the-gradients"
+# ```diff
+# -     for name, value in vars(module).items():
+# +     for name, value in sorted(vars(module).items(), key=lambda item: list(vars(module)).index(f"d{item[0]}") if f"d{item[0]}" in vars(module) else list(vars(module)).index(item[0])):
 # ```

@@ -36,6 +36,7 @@ def cases(rng):
             [Call({"x": a}, "forward", "y") for a in x],
             linear_new(n_in, n_out, bias),
             linear_params(rng, n_in, n_out, bias),
+            () if bias else ("b",),    # it stays None
             **options,
         )
 
@@ -649,4 +650,12 @@ def backward(self, dy):
 # - dh = dy @ self.W.T
 # + dy[...] = dy @ self.W.T
 # +     dh = dy
+# ```
+
+# %% [markdown] task="linear-forward" reject="makes-a-bias"
+# ```diff
+# -     if self.b is not None:
+# +     if self.b is None:
+# +         self.b = np.zeros(self.W.shape[1])
+# +     if self.b is not None:
 # ```

@@ -1,6 +1,6 @@
 # %%
 SHAPES = [((5,), -1), ((3, 4), -1), ((4, 3), 0), ((2, 3, 5), 1), ((2, 5, 3), -1), ((1, 7), -1), ((3, 3), 0), ((4, 4), -1),
-          ((2, 3, 4, 5), -1), ((2, 3, 4, 2), -2), ((2, 40), -1)]
+          ((2, 3, 4, 5), -1), ((2, 3, 4, 2), -2), ((2, 40), -1), ((3, 2, 4), 0), ((3, 3, 3), 0), ((2, 4, 3), -3)]
 
 def softmax_of(x, axis):
     e = np.exp(x - x.max(axis=axis, keepdims=True))
@@ -975,3 +975,14 @@ class SmoothedCrossEntropy(Module):
 # - return -float((self.q * log_p).sum()) / self.N
 # + return np.array([-float((self.q * log_p).sum()) / self.N])
 # ```
+
+# %% task="softmax-backward" reject="axes-not-put-back"
+def softmax_backward(dp, p, axis=-1):
+    dp, p = np.moveaxis(dp, axis, -1), np.moveaxis(p, axis, -1)
+    return np.moveaxis(p * (dp - (dp * p).sum(axis=-1, keepdims=True)), axis, -1)
+
+# %% task="softmax-backward" reject="first-axis-is-the-second"
+def softmax_backward(dp, p, axis=-1):
+    if axis == 0 and p.ndim > 2:
+        axis = 1
+    return p * (dp - (dp * p).sum(axis=axis, keepdims=True))

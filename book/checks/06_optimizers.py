@@ -22,10 +22,12 @@ def optimizer_case(rng, shapes, settings, rates, state, arrays=None, **options):
     start = {name: np.asarray(rng.normal(0, 0.5, shape)) for name, shape in shapes.items()}
     grads = {name: np.zeros(shape) for name, shape in shapes.items()}
     calls = [] if arrays is None else [Call({"arrays": arrays}, "load_state", LOADED)]
-    for lr in rates:
+    for number, lr in enumerate(rates):
         size = rng.uniform(0.5, 3)
         g = {f"model.d{name}": np.asarray(rng.normal(0, size, shape)) for name, shape in shapes.items()}
-        calls.append(Call({}, "step", STEPPED, sets=g | {"lr": lr}))
+        # As a schedule does, and only then: an optimizer has to leave its rate alone.
+        changes = {"lr": lr} if number and lr != rates[number - 1] else {}
+        calls.append(Call({}, "step", STEPPED, sets=g | changes))
     # An optimizer must have kept what it needs: the gradients are cleared, v and m stay.
     calls.append(Call({}, "zero_grad", None))
     own = [f"{kind}.{name}" for kind in state if kind != "t" for name in shapes]
@@ -276,7 +278,8 @@ def cases(rng):
             yield Case(
                 f"warmup_steps {warmup}, total_steps {total}, base_lr {base:.3g}, "
                 f"min_lr {share * base:.3g}; updates {steps}",
-                [Call({"steps": steps}, "rates", "lr"), *[Call({}, "step", None)] * 2,
+                # Then again from a later update on, in some cases after the last.
+                [Call({"steps": steps}, "rates", "lr"), *[Call({}, "step", None)] * (2 + 6 * (total < 8)),
                  Call({"steps": steps}, "rates", "lr")],
                 {
                     "optimizer": Model({"lr": np.array(base)}, {"lr": np.array(0.0)}),
@@ -1685,4 +1688,26 @@ def step(self):
 # + if not p.shape:
 # +             continue
 # +         g, v = grads[name], self.v[name]
+# ```
+
+# %% [markdown] task="sgd-step" reject="rate-decays"
+# ```diff
+# -     grads = self.model.grads()
+# +     grads = self.model.grads()
+# +     self.lr *= 0.999
+# ```
+
+# %% [markdown] task="adam-step" reject="rate-corrected-and-kept"
+# ```diff
+# -     grads = self.model.grads()
+# +     grads = self.model.grads()
+# +     self.lr = self.lr / (1 - beta1**self.t)
+# -         m_hat = m / (1 - beta1**self.t)
+# +         m_hat = m
+# ```
+
+# %% [markdown] task="lr-warmup-cosine" reject="its-own-step"
+# ```diff
+# -     if step >= self.total_steps:
+# +     if max(step, self.t) >= self.total_steps:
 # ```

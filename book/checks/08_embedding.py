@@ -236,7 +236,7 @@ def cases(rng):
             args = {"ids": some_ids(rng, leading, V), "dy": rng.normal(size=(*leading, dim)),
                     "num_embeddings": V + (not options)}
             yield Case(f"ids of shape {leading} in {args['num_embeddings']} rows of {dim}{named(options)}",
-                       [Call(args, returns=("X", "dW"))], **options)
+                       [Call(args, returns=("X", "dW"))], dtypes=("X",), **options)
 
 # %% [markdown] task="embedding-one-hot" hint=1
 # a row of X that is 1 at i and 0 elsewhere picks row i of W.
@@ -695,4 +695,16 @@ def backward(self, dlogits):
 # ```diff
 # - dh = dlogits @ self.W
 # + dh = self.dh = dlogits @ self.W
+# ```
+
+# %% [markdown] task="embedding-one-hot" reject="float32"
+# ```diff
+# - np.eye(num_embeddings)
+# + np.eye(num_embeddings, dtype=np.float32)
+# ```
+
+# %% [markdown] task="embedding-one-hot" reject="of-the-kind-of-dy"
+# ```diff
+# - np.eye(num_embeddings)
+# + np.eye(num_embeddings, dtype=dy.dtype)
 # ```

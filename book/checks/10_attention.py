@@ -610,6 +610,9 @@ def cases(rng):
                 yield layer(f"x of shape {shape}{named(options)}", {}, {}, x, dy, **options)
     x, dy = [{"x": LARGE * rng.normal(size=(4, 6))}], [{"dy": rng.normal(size=(4, 6))}]
     yield layer("large numbers", {}, {}, x, dy)
+    x = [{"x": rng.normal(size=(2, 4, D))} for D in (6, 2, 10)]
+    dy = [{"dy": rng.normal(size=(2, 4, D))} for D in (6, 2, 10)]
+    yield layer("x of shape (2, 4, 6), then with another D", {}, {}, x, dy)
 
 # %% [markdown] task="rotary" hint=1
 # a turn is a matrix with cos and sin; its backward pass is the transposed matrix. What does the
@@ -923,3 +926,13 @@ class Rotary(Module):
     def backward(self, dy):
         self.sin *= -1
         return self.turn(dy)
+
+# %% [markdown] task="rotary" reject="tables-by-T"
+# ```diff
+# -         T, D = x.shape[-2:]
+# -         theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))    # (T, D/2)
+# +         T, D = x.shape[-2:]
+# +         if len(getattr(self, "theta", ())) != T:
+# +             self.theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))
+# +         theta = self.theta
+# ```

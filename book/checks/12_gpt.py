@@ -231,6 +231,11 @@ def cases(rng):
         args = {"name": name, "n_layer": n_layer, "vocab_size": V}
         yield Case(f"{name}, {n_layer} layers, V = {V}",
                    [Call(args, returns=("the standard deviation", "the loss"))])
+    for n_layer in (1, 2, 12):    # the last block is like the others
+        for part in ("attn.proj", "ffn.fc2"):
+            args = {"name": f"blocks.{n_layer - 1}.{part}.W", "n_layer": n_layer, "vocab_size": 63}
+            yield Case(f"{args['name']}, {n_layer} layers, V = 63",
+                       [Call(args, returns=("the standard deviation", "the loss"))])
 
 # %% [markdown] task="gpt-start" hint=1
 # two kinds of matrices, told by the end of the name. How many branches has the model, and what becomes
@@ -686,4 +691,10 @@ def backward(self, dy=1.0):
 # ```diff
 # - dx = self.ln_f.backward(dx)
 # + dx = self.dx = self.ln_f.backward(dx)
+# ```
+
+# %% [markdown] task="gpt-start" reject="last-block-not-scaled"
+# ```diff
+# -     branch = name.endswith
+# +     branch = f".{n_layer - 1}." not in name and name.endswith
 # ```

@@ -17,6 +17,11 @@ def cases(rng):
                    [Call({"training_text": training, "text": text, "ids": ids},
                          returns=("the vocabulary", "the ids", "the text"))])
 
+    # White space that stands at the ends alone.
+    yield Case("a training text of 7 characters",
+               [Call({"training_text": "\nto be ", "text": " to\n", "ids": [0, 1, 2]},
+                     returns=("the vocabulary", "the ids", "the text"))])
+
 # %% [markdown] task="tokenizers-chars" hint=1
 # the vocabulary holds each character once, in a fixed order; everything else is a lookup in one
 # direction or the other.
@@ -540,4 +545,10 @@ class FallbackTokenizer:
 # ```diff
 # - ids.append(256 + self.chars.index(c))
 # + ids.append(256 + self.chars.index(c) % 32)
+# ```
+
+# %% [markdown] task="tokenizers-chars" reject="stripped"
+# ```diff
+# - sorted(set(training_text))
+# + sorted(set(training_text.strip()))
 # ```

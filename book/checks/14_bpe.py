@@ -493,6 +493,9 @@ def cases(rng):
     text = [1, 1, 11, 1, 1, 11, 111, 1, 21, 12, 1, 2, 11, 2, 1, 22]
     yield Case("ids that begin and end alike", [Call({"ids": text, "merges": [(1, 1), (1, 2), (21, 12)], "first_id": 256},
                                                      returns=("the ids", "a new list"))])
+    for ids, merges in (([0, 1], [(0, 1)]), ([0, 1, 2], [(1, 2), (0, 3)]), ([2, 2, 2], [(2, 2)])):    # one id is left, or two
+        yield Case(f"{len(ids)} ids that nearly all merge",
+                   [Call({"ids": ids, "merges": merges, "first_id": 3}, returns=("the ids", "a new list"))])
     for number in range(4):    # ids of several digits, more merges than have one
         words = [[int(i) for i in rng.integers(9, 13, 30)] for _ in range(4)]
         merges = learnt(words, 14, 256) if number else []
@@ -693,6 +696,10 @@ def cases(rng):
         texts = (ids, []) if number % 3 == 0 else (ids, broken, split, [])    # some cases are all UTF-8
         calls = [Call({"ids": some, "merges": merges}, returns="the text") for some in texts]
         yield Case(f"{len(merges)} merges", calls)
+    # The same ids, of which others were merged: nothing may be left of the call before.
+    yield Case("two lists of merges, one after the other",
+               [Call({"ids": [256, 104, 257, 257], "merges": merges}, returns="the text")
+                for merges in ([(97, 98), (256, 256)], [(99, 100), (101, 256)])])
 
 # %% [markdown] task="bpe-decode" hint=1
 # what bytes does a merged id stand for? Those of its two parts, one after the other.
@@ -838,3 +845,26 @@ def decode(ids, merges):
 # - for a, b in merges:
 # + for a, b in merges[:20]:
 # ```
+
+# %% [markdown] task="bpe-encode" reject="two-stay-two"
+# ```diff
+# -     while True:
+# +     while len(ids) > 2:
+# -             return ids
+# +             break
+# -         ids = merge_pair(ids, pair, first_id + rank[pair])
+# +         ids = merge_pair(ids, pair, first_id + rank[pair])
+# +     return ids
+# ```
+
+# %% task="bpe-decode" reject="kept-between-calls"
+def decode(ids, merges, cache={}):
+    def of(i):
+        if i < 256:
+            return bytes([i])
+        if i not in cache:
+            a, b = merges[i - 256]
+            cache[i] = of(a) + of(b)
+        return cache[i]
+
+    return b"".join(of(i) for i in ids).decode("utf-8", errors="replace")

@@ -19,7 +19,7 @@ def cases(rng):
                            [Call(args, returns=("the losses", "the norms", "w", "dw"))], strided=strided)
 
 # %% [markdown] task="training-step" hint=1
-# six calls in an order; ask of each what must have happened before it.
+# five calls in an order; ask of each what must have happened before it.
 
 # %% [markdown] task="training-step" hint=2
 # the loss and the norm are two numbers; everything else happens inside model and optimizer.
@@ -792,4 +792,30 @@ class Run:
 # ```diff
 # - "steps": self.steps
 # + "steps": self.steps % 32
+# ```
+
+# %% [markdown] task="training-resume" reject="one-dict-for-all"
+# ```diff
+# -         return {
+# -             "w": self.w.copy(),
+# -             "momentum": self.momentum.copy(),
+# -             "steps": self.steps,
+# -             "rng": self.rng.bit_generator.state,
+# -         }
+# +         self.kept = getattr(self, "kept", {})
+# +         self.kept |= {"w": self.w.copy(), "momentum": self.momentum.copy(), "steps": self.steps, "rng": self.rng.bit_generator.state}
+# +         return self.kept
+# ```
+
+# %% [markdown] task="training-resume" reject="first-state-for-ever"
+# ```diff
+# -         return {
+# +         if hasattr(self, "kept"):
+# +             return self.kept
+# +         self.kept = {
+# -             "rng": self.rng.bit_generator.state,
+# -         }
+# +             "rng": self.rng.bit_generator.state,
+# +         }
+# +         return self.kept
 # ```

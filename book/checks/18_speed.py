@@ -284,8 +284,8 @@ def cases(rng):
             late, large = T == 64, T == 21
             if large:    # all scores near 1000: exp of them overflows
                 q[:, 0], k[:, 0] = 2000, 1
-            if late:    # the last block may look at this one, no other
-                k[-1] = v[-1] = np.nan
+            if late:    # the last block may look at these, no other: each of its queries sees one
+                k[-size:] = v[-size:] = np.nan
             blocks = -(-T // size)
             # Room for keys in blocks: 16 lines for each pair of blocks. With 6 blocks of 50 queries that
             # is far from 300 times the lines of a loop over single queries; where blocks are many, it is not.
@@ -293,7 +293,7 @@ def cases(rng):
             lines = 40 + 22 * blocks + 16 * pairs if size >= 50 else 0
             # four blocks of scores, the result, and what Python needs
             room = 4 * 8 * min(size, T) * T + 2 * q.nbytes + 10_000
-            yield Case(f"T = {T}, D = {D}, blocks of {size}" + ", the last key is nan" * late + ", large scores" * large + named(options),
+            yield Case(f"T = {T}, D = {D}, blocks of {size}" + ", the last keys are nan" * late + ", large scores" * large + named(options),
                        [Call({"q": q, "k": k, "v": v, "size": size}, returns="the output")],
                        max_lines=lines, max_bytes=room, **options)
 
@@ -591,4 +591,35 @@ def in_shares(W, x, y, edges):
 # ```diff
 # - x[start:stop], y[start:stop])
 # + x[start:stop - 1] if stop - start > 1 else x[start:stop], y[start:stop - 1] if stop - start > 1 else y[start:stop])
+# ```
+
+# %% task="speed-add-rows" reject="add-at-in-a-helper"
+def helper(dW, ids, dy):
+    np.add.at(dW, ids, dy)
+
+def add_rows(ids, dy, n):
+    dW = np.zeros((n, dy.shape[1]))
+    helper(dW, ids, dy)
+    return dW
+
+# %% task="speed-add-rows" reject="add-at-by-another-name"
+add_at = np.add.at
+
+def add_rows(ids, dy, n):
+    dW = np.zeros((n, dy.shape[1]))
+    add_at(dW, ids, dy)
+    return dW
+
+# %% task="speed-add-rows" reject="add-at-inside"
+def add_rows(ids, dy, n):
+    dW = np.zeros((n, dy.shape[1]))
+    (lambda: np.add.at(dW, ids, dy))()
+    return dW
+
+# %% [markdown] task="speed-blocks" reject="one-key-too-many"
+# ```diff
+# - k[:end].T
+# + k[: end + 1].T
+# - v[:end]
+# + v[: end + 1]
 # ```

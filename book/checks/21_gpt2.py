@@ -9,6 +9,7 @@ def file_of(rng, names, metadata, padding):
     for name in names:
         kind = list(KINDS)[int(rng.integers(3))]
         shape = [int(n) for n in rng.integers(1, 5, int(rng.integers(1, 4)))]
+        shape = [] if name == "scale" else shape    # one number
         n = KINDS[kind] * int(np.prod(shape))
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + n]}
         data += rng.bytes(n)
@@ -20,7 +21,7 @@ def cases(rng):
     for names, metadata, padding in [
         (["a"], False, 0), (["W", "b"], False, 3), (["wte.weight", "h.0.ln_1.bias"], True, 0),
         (["Ünï", "x"], False, 1), ([f"h.{i}.attn.c_attn.weight" for i in range(9)], True, 5), ([], True, 0), ([], False, 0), (["a"], True, 70_000),
-        ([f"h.{i}.mlp.c_proj.weight" for i in range(40)], False, 2), (["ours__", "_theirs"], True, 0),
+        ([f"h.{i}.mlp.c_proj.weight" for i in range(40)], False, 2), (["ours__", "_theirs"], True, 0), (["scale", "W"], True, 0),
     ]:
         notes = ", with metadata" * metadata + ", spaces after the header" * (padding > 0)
         yield Case(f"{len(names)} arrays{notes}",
@@ -153,11 +154,11 @@ def cases(rng):
     for shape in [(7,), (3, 2), (1, 1), (2, 3, 2), (0,), ()]:
         x = rng.normal(size=shape).astype(np.float32) * np.float32(10.0) ** rng.integers(-30, 30, shape)
         bits = np.asarray(np.asarray(x, np.float32).view(np.uint32) >> 16).astype(np.uint16)
-        yield Case(f"bits of shape {shape}", [Call({"bits": bits}, returns=("x", "the dtype"))],
+        yield Case(f"bits of shape {shape}", [Call({"bits": bits}, returns=("x", "the dtype", "the bits of x"))],
                    strided=bits.ndim > 1)
     special = np.array([0, 0x8000, 0x7F80, 0xFF80, 0x3F80, 0xC000, 1, 0x7F7F], np.uint16)
     yield Case("zeros, infinities, the smallest and the largest",
-               [Call({"bits": special}, returns=("x", "the dtype"))])
+               [Call({"bits": special}, returns=("x", "the dtype", "the bits of x"))])
 
 # %% [markdown] task="gpt2-from-bf16" hint=1
 # the 16 bits move up by 16 places, and zeros follow. Then the 32 bits are read as a float32.
@@ -372,6 +373,7 @@ def cases(rng):
     inside = [f"h.{i}.{part}.{kind}" for i, part in enumerate(parts) for kind in ("weight", "bias")]
     others = ["wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"]
     none = ["h.0.attn.bias", "h.3.attn.masked_bias", "h.1.attn.c_attn.scale", "wpe.bias", "h.weight", "ln_f.scale",
+            "foo.wte.weight", "xwpe.weight", "h.x.ln_1.weight", "h..ln_1.weight", "h.1a.ln_1.bias", "lm_head.weight",
             "wte.bias", "h.2.mlp.c_up.weight", "g.0.ln_1.weight", "h.1.ln_3.weight", "store.h.0.ln_1.weight", "h.0.ln_1"]
     far = ["h.10.ln_1.weight", "h.47.mlp.c_proj.bias", "h.11.attn.c_attn.weight"]
     for title, names in [("in a block", inside), ("outside the blocks", others), ("blocks 10 and more", far),
@@ -482,7 +484,7 @@ def our_name(theirs):
         words = words[1:]
     if ".".join(words) in OUTSIDE:
         return OUTSIDE[".".join(words)]
-    if len(words) < 4 or words[0] != "h":
+    if len(words) < 4 or words[0] != "h" or not words[1].isdigit():
         return None
     part = PARTS.get(".".join(words[2:-1]))
     kinds = {"weight": "gamma", "bias": "beta"} if part in ("ln1", "ln2") else {"weight": "W", "bias": "b"}
@@ -731,4 +733,34 @@ def as_letters(token):
 # ```diff
 # - *range(161, 173)
 # + *range(160, 173)
+# ```
+
+# %% [markdown] task="gpt2-header" reject="no-single-numbers"
+# ```diff
+# -         name: [a["dtype"], a["shape"], start + a["data_offsets"][0]] for name, a in header.items()
+# +         name: [a["dtype"], a["shape"], start + a["data_offsets"][0]]
+# +         for name, a in header.items()
+# +         if a["shape"]
+# ```
+
+# %% task="gpt2-from-bf16" reject="by-arithmetic"
+def from_bf16(bits):
+    bits = np.asarray(bits).astype(np.int64)
+    sign, e, m = 1 - 2 * (bits >> 15), (bits >> 7) & 255, bits & 127
+    with np.errstate(over="ignore"):
+        return np.where((e == 255) & (m == 0), sign * np.inf, sign * 2.0 ** (e - 127) * (1 + m / 128)).astype(np.float32)
+
+# %% [markdown] task="gpt2-names" reject="ends-like-one"
+# ```diff
+# -     if theirs in OUTSIDE:
+# -         return OUTSIDE[theirs]
+# +     for key, name in OUTSIDE.items():
+# +         if theirs.endswith(key):
+# +             return name
+# ```
+
+# %% [markdown] task="gpt2-names" reject="any-number"
+# ```diff
+# - h != "h" or not number.isdigit() or part
+# + h != "h" or part
 # ```

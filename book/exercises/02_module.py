@@ -112,12 +112,21 @@ class Residual(Module):
 # %% check="module-residual" points=3 minutes=15 level="medium"
 def with_a_way_around(s, b, x, dy):
     def build(layers):
-        model = Residual(layers[0])
+        model = Residual(layers[0] if layers else Same())
         for layer in layers[1:]:
             model = Residual(In([model, layer]))
         return model
 
     return passes(build, s, b, x, dy)
+
+class Same(Module):
+    """y = x, and dx is the very array dy."""
+
+    def forward(self, x):
+        return x
+
+    def backward(self, dy):
+        return dy
 
 class In(Module):
     """Two layers in a row."""
@@ -199,13 +208,16 @@ def params(module, prefix=""):
     ### END SOLUTION
 
 # %% check="module-params" points=3 minutes=25 level="hard"
+class Layer(Module):
+    """As real layers are: of a class of their own."""
+
 def names_and_arrays(tree, shared):
     """Build modules from dicts; an array whose number is in `shared` stands in several places."""
     arrays = []
 
     def build(part):
         if isinstance(part, dict):
-            module = Module()
+            module = Layer() if len(part) % 2 else Module()
             for name, value in part.items():
                 setattr(module, name, build(value))
             return module
@@ -214,7 +226,9 @@ def names_and_arrays(tree, shared):
         arrays.append(shared[part] if isinstance(part, int) else part)
         return arrays[-1]
 
-    found = params(build(tree))
+    model = build(tree)
+    params(model)    # and once more: nothing may be left of the first call
+    found = params(model)
     return list(found.items()), [any(value is a for a in arrays) for value in found.values()]
 
 check("module-params", names_and_arrays)

@@ -171,16 +171,19 @@ def stopped_and_resumed(w, x, y, seed, before, after):
     for _ in range(before):
         run.step(x, y)
     state = run.state()
-    for _ in range(2):    # the first run goes on: the state must not
+    for _ in range(2):    # the first run goes on, and saves again: the state must stay
         run.step(x, y)
+        run.state()
     w_of_the_first = run.w.copy()
     runs = [Run(np.zeros_like(w), seed + i) for i in (1, 2)] + [run]
     for resumed in runs:    # one after the other, from the same state; the first run goes back to it
         resumed.load_state(state)
         for _ in range(after):
             resumed.step(x, y)
+    latest = Run(np.zeros_like(w), seed)
+    latest.load_state(run.state())    # what a later state holds is the later run
     numbers = [int(resumed.rng.integers(1 << 30)) for resumed in runs]
-    weights = [r.w for r in runs] + [w_of_the_first]
+    weights = [r.w for r in runs] + [w_of_the_first, latest.w]
     return weights, [r.momentum for r in runs], [r.steps for r in runs], numbers
 
 check("training-resume", stopped_and_resumed)

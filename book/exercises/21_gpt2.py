@@ -50,11 +50,11 @@ def from_bf16(bits):
     ### END SOLUTION
 
 # %% check="gpt2-from-bf16" points=2 minutes=10 level="easy"
-def numbers_and_dtype(bits):    # the check looks at the dtype, too
+def numbers_and_bits(bits):    # the check looks at the dtype and at each bit, too
     x = from_bf16(bits)
-    return x, str(x.dtype)
+    return x, str(x.dtype), np.asarray(x, np.float32).view(np.uint32)
 
-check("gpt2-from-bf16", numbers_and_dtype)
+check("gpt2-from-bf16", numbers_and_bits)
 
 # %% [markdown]
 # ## Task 3: float32 to bfloat16 (3 points, hard, about 25 minutes)
@@ -85,7 +85,7 @@ check("gpt2-to-bf16", bits_and_dtype)
 #
 # Return our name of the array that GPT-2 calls `theirs`, by the table of the chapter. There may be
 # `transformer.` before their name. The mask `h.0.attn.bias`, and whatever else our GPT does not have,
-# gives None. (GPT-2 ties its weights, so no head of its own is asked for.) Here is what you need of the table:
+# gives None; so does `lm_head.weight`, since GPT-2 ties its weights. Here is what you need of the table:
 
 # %%
 PARTS = {"ln_1": "ln1", "ln_2": "ln2", "attn.c_attn": "attn.qkv", "attn.c_proj": "attn.proj",

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,10 @@ from coursekit.source import exercise_cells
 
 LARGEST = 32 << 20  # bytes; the largest set has a thousandth of it, the rest may be pictures
 LONGEST = 200_000  # characters of an answer
-MOST = 1_000_000  # brackets and commas: of a few megabytes of them Python would make gigabytes
+# Of a few megabytes of brackets Python would make gigabytes; of strings and numbers it makes less.
+MOST = {b"[": 1_000_000, b"{": 1_000_000, b",": 4_000_000}
+MOST_STRINGS = 2_000_000
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
 @dataclass
@@ -106,7 +110,8 @@ def cells_of(name, data):
     Raises:
         BookError: they are not those of a notebook.
     """
-    if sum(map(data.count, (b"[", b"{", b","))) > MOST:
+    structure, strings = STRING.subn(b"", data)
+    if strings > MOST_STRINGS or any(structure.count(mark) > most for mark, most in MOST.items()):
         raise BookError(f"{name} holds too much: clear its outputs")
     try:
         notebook = json.loads(data)  # finds out by itself which UTF it is
@@ -123,14 +128,15 @@ def own_parts(parts, task):
     """What a reader wrote, of all cells that say they hold one answer.
 
     A notebook's "copy" and "split cell" take the metadata with them. A cell that says the same as
-    one before it, that holds comments only, or that is still as it was handed out, says nothing.
+    the one before it, that holds comments only, or that is still as it was handed out, says
+    nothing.
     """
-    blank = blank_answer(task).strip()
-    kept = {}  # in their order
+    blank, kept = blank_answer(task).strip(), []
     for part in parts:
-        if part.strip() != blank and has_code(part):
-            kept.setdefault(part.strip(), part)
-    return list(kept.values()) or parts[:1]
+        is_new = not kept or part.strip() != kept[-1].strip()
+        if is_new and part.strip() != blank and has_code(part):
+            kept.append(part)
+    return kept or parts[:1]
 
 
 def has_code(source):

@@ -40,7 +40,9 @@ class Case:
     max_lines: int = 0  # lines of the reader's code that a call may run; 0: any number
     max_bytes: int = 0  # that a call may have in use at a time, its results included; 0: any number
     order_of_draws: bool = False  # the text fixes it: generators are left as the right answer does
-    dtypes: bool = False  # the text says them: float32 is not float64, nor int32 int64
+    # Whether the text says them, so that float32 is not float64, nor int32 int64: of all outputs,
+    # or of those with these names.
+    dtypes: bool | tuple = False
     # Set by contract.py:
     clause: str = ""  # of the contract, which this case tries; "": a case of the task's author
     beside: tuple = ()  # cases of other objects, whose calls are made in turn with this one's

@@ -40,7 +40,13 @@ class Row:
             return self.expected is not MISSING
         if not close(self.got, self.expected, self.case.float32):
             return False
-        return self.any_kind or not other_kind(self.got, self.expected, self.case.dtypes)
+        return self.any_kind or not self.other_kind()
+
+    def other_kind(self):
+        """What is of another kind than it should be, in words; "" where nothing is."""
+        of = self.case.dtypes
+        dtypes = of if isinstance(of, bool) else self.name in of
+        return other_kind(self.got, self.expected, dtypes)
 
 
 class Table:

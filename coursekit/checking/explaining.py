@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coursekit.checking.cases import Case
-from coursekit.checking.comparing import MISSING, close, numbers, other_kind
+from coursekit.checking.comparing import MISSING, close, numbers
 from coursekit.checking.contract import CLAUSES, clause_of
 from coursekit.checking.covered import OwnVersion
 from coursekit.checking.ending import Endless
@@ -30,6 +30,8 @@ def explained(table, name, rows):
     row = (own or rows)[0]
     if name == "error":
         problem = stopped(row.case, row.got)
+    elif name.startswith("changed: ") and may_be_changed(table, row):
+        problem = Problem(name, "is changed where it must stay as it is", in_case(row.case))
     elif name in TROUBLES or ": " in name:
         problem = TROUBLES[name.partition(": ")[0]](name, row)
     else:
@@ -42,6 +44,12 @@ def explained(table, name, rows):
 
 
 # Troubles: what else a call may do besides returning something wrong.
+
+
+def may_be_changed(table, row):
+    """Whether this is what the answer has to change, only not in this case."""
+    every = table.rows[row.name]
+    return row.expected is MISSING and any(r.expected is not MISSING for r in every)
 
 
 def changed(name, row):
@@ -81,7 +89,8 @@ PASSED = {
         f"a call may run {case.max_lines} lines of your code, in the case: {case.title}",
     ),
     "limit: the counters": lambda case: (
-        "were changed while the check counted: leave sys.settrace and tracemalloc alone",
+        "could not count: leave traces, frames, the collector, tracemalloc, other processes and "
+        "threads that wait for work alone while the check counts",
         f"in the case: {case.title}",
     ),
     "limit: memory": lambda case: (
@@ -192,7 +201,7 @@ def wrong_output(table, name, rows):
         return Problem(name, not_as_many(name, row.got), in_case(row.case), known=True)
     if row.got is None:
         return nothing_returned(table, name, rows)
-    kinds = [(other_kind(r.got, r.expected, r.case.dtypes), r) for r in rows]
+    kinds = [(r.other_kind(), r) for r in rows]
     if all(kind and close(r.got, r.expected, r.case.float32) for kind, r in kinds):
         return Problem(name, kinds[0][0], in_case(row.case), known=True)
     x, y = numbers(row.got), numbers(row.expected)
@@ -249,11 +258,17 @@ def other_type(row):
     """What comes instead of text, a list, an array."""
     had, asked = sort_of(row.got), sort_of(row.expected)
     if row.expected is None:
-        return f"is a {had}; None is asked for here"
+        return f"is {article(had)}; None is asked for here"
+    if isinstance(row.got, list) and (asked == "array" or row.got and numbers(row.got) is None):
+        if not isinstance(row.expected, list):
+            return f"is {count(len(row.got))} things at once; one is asked for: {article(asked)}"
     if had != asked and {had, asked} != {"list", "array"}:
-        article = "an" if asked[0] in "aeiou" else "a"
-        return f"is of another kind: {article} {asked} is asked for"
+        return f"is of another kind: {article(asked)} is asked for"
     return "is not what it should be"
+
+
+def article(noun):
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def wrong_shape(rows):

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from coursekit.checking.comparing import Table
 from coursekit.checking.explaining import Problem, explained, not_called
 from coursekit.checking.likeness import Suspect, agree
+from coursekit.checking.meter import TOUCHED
 from coursekit.checking.tasks import outcomes
 
 NOT_WRITTEN = "NotImplementedError"
+MOST = 5  # problems that are told in full: what comes after them, is theirs
 MISSING_ANSWER = "the check cell ran, but nothing was recorded"
 
 
@@ -34,20 +36,28 @@ class Verdict:
                 "raise NotImplementedError(), run that cell, and then this one again."
             ]
         lines = [f"{self.task}: {'right' if self.is_right else 'not right yet'}"]
-        for problem in self.problems:
+        for problem in self.problems[:MOST]:
             lines.append(f"  {label(problem.name)}: {problem.text}")
             if detail and problem.detail:
                 lines.append(f"      {problem.detail}")
-        if self.right:
+        if more := dict.fromkeys(plain_name(p.name) for p in self.problems[MOST:]):
+            lines.append(f"  and something is wrong with {', '.join(more)}")
+        about = {plain_name(problem.name) for problem in self.problems}
+        if right := [name for name in self.right if name not in about]:
             some = f"{self.cases} case{'s' * (self.cases != 1)}"
-            lines.append(f"  {', '.join(self.right)}: right in {some}")
+            lines.append(f"  {', '.join(right)}: right in {some}")
         return lines
 
 
 def label(name):
     if name in ("error", "warning"):
         return "WRONG"
-    return f"{name.split(': ')[-1]} WRONG"
+    return f"{plain_name(name)} WRONG"
+
+
+def plain_name(name):
+    """The output that a trouble is about: dx of "changed later: dx"."""
+    return name.split(": ")[-1]
 
 
 class Reference:
@@ -56,7 +66,9 @@ class Reference:
     def __init__(self, exercises, task, cases):
         self.exercises, self.task, self.cases = exercises, task, cases
         self.without = exercises.tasks[task].without
-        self.expected = outcomes(exercises.variant_answer(task), cases)
+        own = outcomes(exercises.variant_answer(task), cases)
+        # What a reader does in the same kernel may keep us from counting: ours is right anyway.
+        self.expected = [[r for r in results if r.name != TOUCHED] for results in own]
         for result in (r for results in self.expected for r in results):
             # Never judge by a reference that does not run, or that breaks its own limits.
             if result.name == "error" or result.name.startswith("limit: "):
@@ -121,8 +133,13 @@ def judge(reference, got):
     problems = problems_of(table, wrong, reference.suspects(table, wrong)) if wrong else []
     # Where the answer stopped, the outputs after it have no verdict of their own.
     stopped = any(problem.name == "error" for problem in problems)
-    problems.sort(key=lambda problem: problem.name != "error")
+    problems.sort(key=lambda problem: rank(problem.name))
     return Verdict(task, True, [] if stopped else table.right(), problems, len(cases))
+
+
+def rank(name):
+    """Errors first; last what shows only later: it may be what follows from all the others."""
+    return 0 if name == "error" else 2 if name.startswith("changed later") else 1
 
 
 def problems_of(table, wrong, suspects):

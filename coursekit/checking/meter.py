@@ -5,6 +5,7 @@ can reach them in the end. What misleads them by Python's own means is heard by 
 no code can take away, and leaves the call without a count.
 """
 
+import _thread
 import _tracemalloc
 import os
 import sys
@@ -15,16 +16,25 @@ TOUCHED = "limit: the counters"
 NAMES = ("limit: lines that run", "limit: memory", TOUCHED)
 BEGINNING = threading.Thread._bootstrap_inner.__code__
 
-# Whoever does it while a Meter counts: other traces, other processes, code that is not Python.
+# Whoever does it while a Meter counts: other traces, other processes, code that is not Python,
+# memory that is not counted.
 TRACES = {"sys.settrace", "sys.setprofile", "sys.monitoring.register_callback"}
 ELSEWHERE = {"os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
-ELSEWHERE |= {"ctypes.dlopen", "ctypes.dlsym"}
-# By the reader's code while a Meter counts: frames, which hold a trace; memory that is not counted.
-ASIDE = {"sys._getframe", "sys._current_frames", "mmap.__new__"}
+ELSEWHERE |= {"ctypes.dlopen", "ctypes.dlsym", "mmap.__new__"}
+# By the reader's code while a Meter counts: frames, which hold a trace; objects by the collector.
+ASIDE = {"sys._getframe", "sys._current_frames"}
+ASIDE |= {"gc.get_objects", "gc.get_referrers", "gc.get_referents"}
 FRAME_NAMES = {"tb_frame", "gi_frame", "cr_frame", "ag_frame"}
-LENDERS = ("inspect.py", "traceback.py")  # modules that give a frame to whoever calls them
-# By the reader's code at any time: what is hidden, by way of the collector; code of another's name.
-HIDDEN = {"gc.get_objects", "gc.get_referrers", "gc.get_referents", "code.__new__"}
+LENDERS = {"inspect", "traceback", "logging"}  # modules that give a frame to whoever calls them
+# By the reader's code at any time: code that says it is a library's.
+NAMED = {"compile", "code.__new__"}
+# Where threads wait for work: what they then do has no trace, if they began before there was one.
+POOLS = (os.path.join("concurrent", "futures", "thread.py"), "queue.py")
+
+# Functions that raise no event of their own. `threading` has its own name for the last one.
+OF_MEMORY = ("start", "stop", "reset_peak", "clear_traces")
+TOLD = {tracemalloc: OF_MEMORY, _tracemalloc: OF_MEMORY, sys: ("gettrace",)}
+TOLD |= {_thread: ("start_new_thread", "start_new")}
 
 BEGIN, END, CALL = "coursekit.begin", "coursekit.end", "coursekit.call"
 
@@ -54,7 +64,7 @@ class Meter:
             sys.settrace(self.on_call)
         if self.case.max_lines or self.case.max_bytes:
             guard(self.reader_wrote)
-            sys.audit(BEGIN)
+            sys.audit(BEGIN, sys._current_frames())
         return self
 
     def __exit__(self, *_):
@@ -90,15 +100,18 @@ class Meter:
         return [name for name, is_passed in zip(NAMES, passed, strict=True) if is_passed]
 
 
-def guard(reader_wrote):
+def guard(reader_wrote, others=True):
     """Listen, from now on, for what misleads a Meter; done once in a process.
 
     All that it remembers is in the hook's own variables, which nothing else can name.
+
+    Args:
+        others: whether threads run here that are not the reader's, such as those of a kernel. If
+            not, one that waits for work is theirs.
     """
     if getattr(tracemalloc.stop, "is_heard", False):
         return
-    changes = ("start", "stop", "reset_peak", "clear_traces")
-    own = {name: getattr(_tracemalloc, name) for name in changes} | {"gettrace": sys.gettrace}
+    own = {name: getattr(module, name) for module, names in TOLD.items() for name in names}
     is_counting = was_touched = was_hidden = is_listening = False
 
     def hook(event, args):
@@ -114,7 +127,7 @@ def guard(reader_wrote):
     def hear(event, args, frame):
         nonlocal is_counting, was_touched, was_hidden
         if event == BEGIN:
-            is_counting, was_touched = True, is_counting
+            is_counting, was_touched = True, is_counting or (not others and any_waits(*args))
         elif event == END:
             args[0].append(was_touched or was_hidden)
             is_counting = False
@@ -127,26 +140,42 @@ def guard(reader_wrote):
             was_touched |= is_counting and frame.f_code is not BEGINNING
         elif event in ELSEWHERE:
             was_touched |= is_counting
-        elif event in HIDDEN or (event == "compile" and not may_name(args[1])):
-            was_hidden |= is_readers(frame)
+        elif event in NAMED:
+            was_hidden |= is_readers(frame) and not may_name(args[1])
         elif event in ASIDE:
             was_touched |= is_counting and is_readers(frame)
         elif event == "object.__getattr__" and args[1] in FRAME_NAMES:
             was_touched |= is_counting and is_readers(frame)
 
     def is_readers(frame):
-        if os.path.basename(frame.f_code.co_filename) in LENDERS and frame.f_back:
+        while frame.f_globals.get("__name__") in LENDERS and frame.f_back:
             frame = frame.f_back
         return reader_wrote(frame.f_code.co_filename)
 
     def may_name(filename):
         return not isinstance(filename, (str, bytes)) or reader_wrote(os.fsdecode(filename))
 
-    for name in changes:
-        for module in (tracemalloc, _tracemalloc):
+    for module, names in TOLD.items():
+        for name in names:
             setattr(module, name, heard(name))
-    sys.gettrace = heard("gettrace")
     sys.addaudithook(hook)
+
+
+def any_waits(frames):
+    """Whether one of other threads, given by their frames, waits to be handed work."""
+    own = threading.get_ident()
+    return any(
+        frame.f_code.co_filename.endswith(POOLS)
+        for thread, top in frames.items()
+        if thread != own
+        for frame in stack(top)
+    )
+
+
+def stack(frame):
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def heard(name):

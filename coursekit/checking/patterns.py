@@ -117,6 +117,8 @@ def overwritten(pairs):
 
 
 def zero(wrong, pairs, table):
+    if any(pair.got.dtype.kind == "b" for pair in wrong):
+        return ""
     if any(pair.expected.any() for pair in wrong) and not any(pair.got.any() for pair in wrong):
         return "is zero everywhere"
     return ""
@@ -125,9 +127,8 @@ def zero(wrong, pairs, table):
 def sign(wrong, pairs, table):
     some = [pair for pair in pairs if pair.expected.any()]
     numeric = all(pair.expected.dtype.kind in "if" for pair in wrong)
-    return (
-        "has the wrong sign" if numeric and all(pair.fits(-pair.expected) for pair in some) else ""
-    )
+    turned = some and numeric and all(pair.fits(-pair.expected) for pair in some)
+    return "has the wrong sign" if turned else ""
 
 
 def turned(wrong, pairs, table):
@@ -175,6 +176,8 @@ def factor(wrong, pairs, table):
     if len(ratios) < 3 and not any(pair.expected.size > 1 for pair, _ in ratios):
         return ""  # one number is always some factor away from another
     if not ratios or np.allclose([r for _, r in ratios], 1, atol=1e-6):
+        return ""
+    if all(abs(r) < 1e-6 or f"{r:.4g}" == "1" for _, r in ratios):  # rounding, and no factor
         return ""
     if np.allclose([r for _, r in ratios], ratios[0][1], rtol=1e-4):
         return f"is {ratios[0][1]:.4g} times what it should be, everywhere"

@@ -23,7 +23,9 @@ def record(task, answer):
         return  # this task is not asked for
     asked = wire.loads(data)
     with covered(asked["chapter"]):
-        results = outcomes(owner(answer), asked["cases"], quiet=False)
+        # In the grader's process there is nobody else.
+        tries = 1 if os.environ[OUTPUTS].startswith("fd:") else 3
+        results = outcomes(owner(answer), asked["cases"], quiet=False, tries=tries)
     send(os.environ[OUTPUTS], task, results)
     print(f"{task}: recorded")
 

@@ -43,22 +43,23 @@ def run(answer, case):
     return results
 
 
-def run_all(answer, cases):
+def run_all(answer, cases, tries):
     """The results in each case; none in those after one in which the answer did not end."""
     found, ends = [], True
     for case in cases:
-        found.append(run_alone(answer, case) if ends else [])
+        found.append(run_alone(answer, case, tries) if ends else [])
         ends = ends and not any(
             r.name == "error" and r.value["kind"] == Endless.__name__ for r in found[-1]
         )
     return found
 
 
-def run_alone(answer, case, tries=3):
+def run_alone(answer, case, tries):
     """The results of an answer in a case, without what the process did besides.
 
     Memory is counted for the whole process, and a kernel sends messages and draws figures. A case
-    makes all that it needs anew, so what the answer itself uses, it uses each time.
+    makes all that it needs anew, so what the answer itself uses, it uses each time, if it keeps
+    nothing. So where nothing else runs, one try is enough.
     """
     for _ in range(tries):
         results = run(answer, case)

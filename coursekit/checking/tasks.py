@@ -272,11 +272,15 @@ def find_task(task, root=ROOT):
     return load_set(ids[task], root)
 
 
-def outcomes(answer, cases, quiet=True):
-    """The results of an answer in each case, whatever was set before of warnings and errors."""
+def outcomes(answer, cases, quiet=True, tries=3):
+    """The results of an answer in each case, whatever was set before of warnings and errors.
+
+    Args:
+        tries: see `run_alone`.
+    """
     with contextlib.ExitStack() as stack:
         as_ever = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
         stack.enter_context(np.errstate(**as_ever))
         if quiet:
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        return run_all(answer, cases)
+        return run_all(answer, cases, tries)

@@ -7,6 +7,7 @@ import re
 import site
 import sysconfig
 import traceback
+import types
 from importlib.util import find_spec
 
 
@@ -43,6 +44,26 @@ def blank_called(error):
             name = frame.f_code.co_name
             name = name if owner is None else f"{type(owner).__name__}.{name}"
     return name
+
+
+def names_used(function, seen=()):
+    """The names that a function of the reader's uses, and those that it calls by name.
+
+    Its strings are among them, which `getattr` may take for names, and the own names of what it
+    has given another one.
+    """
+    code, globals_ = function.__code__, function.__globals__
+    names, parts = set(), [code]
+    for part in parts:
+        names |= {*part.co_names} | {c for c in part.co_consts if isinstance(c, str)}
+        parts += [c for c in part.co_consts if isinstance(c, types.CodeType)]
+    for value in [globals_.get(name) for name in names]:
+        if isinstance(value, types.FunctionType) and value not in seen:
+            if reader_wrote(value.__code__.co_filename):
+                names |= names_used(value, (*seen, function))
+        elif isinstance(value, types.BuiltinFunctionType):
+            names.add(value.__name__)
+    return names
 
 
 @functools.cache

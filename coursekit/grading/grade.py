@@ -1,9 +1,11 @@
 """`python -m coursekit grade`: from a folder of submissions to marks and pages for students."""
 
+import ast
 import compileall
 import json
 import os
 import queue
+import re
 import shutil
 import sys
 import tempfile
@@ -218,7 +220,9 @@ class Grader:
                     at = steps.pop(name)
                 elif name == "#end":
                     is_over = not steps
-                elif name.removeprefix("#failed ") in wanted:
+                elif name in wanted and at.get("check") == name:
+                    found[name] = data  # what an answer's own cell has checked is not the check
+                elif name.startswith("#failed ") and name.removeprefix("#failed ") in wanted:
                     found.setdefault(name, data)
             if is_over:
                 break
@@ -237,8 +241,12 @@ class Grader:
         cells = []
         for cell in with_answers(self.exercises.page, kept(submission, endings)):
             if cell["cell_type"] == "code":
-                task = task_checked(cell) or cell["metadata"].get("nbgrader", {}).get("grade_id")
-                cells.append({"source": cell["source"], "check": task_checked(cell), "task": task})
+                checks, source = task_checked(cell), cell["source"]
+                if checks:  # an answer may have a helper of that name
+                    ours = '__import__("coursekit").check('
+                    source = re.sub(r"^check\(", ours, source, flags=re.M)
+                task = checks or cell["metadata"].get("nbgrader", {}).get("grade_id")
+                cells.append({"source": source, "check": checks, "task": task})
         return cells
 
     def run(self, cells, tasks, slot, seconds=None):
@@ -311,17 +319,36 @@ def failure(data):
 def make_library(library, chapter):
     """Copy what a student's notebook imports: coursekit, and numpygpt up to the chapter before.
 
-    What the set asks for, and what comes later, is not there to be called.
+    Of what the set asks for, and of what comes later, only the names are there: an import harms
+    nobody, a call is refused.
     """
     order = {f"numpygpt/{m}": number for m, number in dependencies.package_order(ROOT).items()}
     for package in ("numpygpt", "coursekit"):
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
-            if order.get(name, 0) < chapter and not name.startswith("numpygpt/cli/"):
-                write(library / name, path.read_text("utf-8"))
+            if name.startswith("numpygpt/cli/"):
+                continue
+            text = path.read_text("utf-8")
+            write(library / name, text if order.get(name, 0) < chapter else names_only(text))
     compileall.compile_dir(library, quiet=2)  # once, and not in every sandbox
     for path in [library, *library.rglob("*")]:
         os.chmod(path, 0o755 if path.is_dir() else 0o644)
+
+
+def names_only(text):
+    """A module with the names of another, whose functions and classes refuse to be called."""
+    lines = ["from coursekit.checking.covered import refuse", ""]
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef):
+            lines.append(f"def {node.name}(*args, **kwargs):\n    refuse()\n")
+        elif isinstance(node, ast.ClassDef):
+            methods = [part.name for part in node.body if isinstance(part, ast.FunctionDef)]
+            methods = " = ".join(dict.fromkeys(["__new__", *methods]))
+            lines.append(f"class {node.name}:\n    {methods} = refuse\n")
+        elif isinstance(node, ast.Assign):
+            names = [name.id for name in node.targets if isinstance(name, ast.Name)]
+            lines += [f"{name} = None" for name in names]
+    return "\n".join(lines) + "\n"
 
 
 def progress_bar(found, total):

@@ -22,7 +22,8 @@ def write_all(out, exercises, results):
             marks = [""] * len(marks)
         rows.append([cell(result.student), *marks, full(exercises), cell(remark(result))])
     table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows(rows)
+    # Quoted: some spreadsheets split at a semicolon, too, and compute what begins with "=" then.
+    csv.writer(table, csv.QUOTE_NONNUMERIC, lineterminator="\n").writerows(rows)
     write(out / "marks.csv", table.getvalue())
     content = [asdict(result) | {"points": result.points} for result in results]
     for row in content:

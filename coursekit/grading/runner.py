@@ -37,7 +37,7 @@ def run_cells(cells, pipe):
     from coursekit.grading.shell import new_shell
 
     shell = new_shell()
-    guard(reader_wrote)  # before an answer can keep what it replaces
+    guard(reader_wrote, others=False)  # before an answer can keep what it replaces
     send(pipe, "#ready", None)
     os.dup2(0, 2)  # until here, an error of ours was to be seen
     for number, cell in enumerate(cells):

@@ -126,6 +126,8 @@ class Sandbox:
         return {
             "PATH": os.environ.get("PATH", "/usr/bin"),
             "HOME": home,
+            "USER": "student",
+            "LOGNAME": "student",
             "IPYTHONDIR": f"{home}/.ipython",
             "MPLCONFIGDIR": f"{home}/.matplotlib",
             "MPLBACKEND": "agg",

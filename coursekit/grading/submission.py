@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from coursekit.grading.names import file_key, shown
 
 DEPTH = 4  # folders below a student's that are looked into
 ENTRIES = 20_000  # that are looked at in one student's folder
-ENDINGS = (".ipynb", ".ipynb.txt", ".ipynb.json")  # the latter as some browsers save it
+# As browsers and mail programs save it, too: 03_linear.ipynb.txt, 03_linear.ipynb (1).json.
+ENDING = r"\.ipynb( ?\(\d+\))?(\.(txt|json|download))?( ?\(\d+\))?"
 
 
 @dataclass
@@ -71,15 +73,16 @@ def find_notebook(folder, name, remarks):
     """
     if folder.is_symlink():
         raise BookError("the folder is a link")
-    found, is_all = notebooks_below(folder)
+    of_set = re.compile(rf".*{ENDING}|{name}( ?\(\d+\))?\.json", re.IGNORECASE)
+    found, is_all = notebooks_below(folder, of_set)
     # A link or a folder of that name is meant only if there is nothing else.
     found = [path for path in found if is_ordinary(path)] or found
     found.sort(key=lambda path: (len(path.parts), path))
     if not found:
         few = "" if is_all else f" among the first {ENTRIES:,} files and folders"
         raise BookError(f"there is no notebook{few}")
-    wanted = [f"{name}{ending}".casefold() for ending in ENDINGS]
-    named = [path for path in found if path.name.casefold() in wanted]
+    wanted = re.compile(rf"{name}\.ipynb(\.(txt|json|download))?", re.IGNORECASE)
+    named = [path for path in found if wanted.fullmatch(path.name)]
     # What a browser, a mail program or a second download makes of the name.
     alike = [path for path in found if name.casefold() in path.name.casefold()]
     choice = named or alike or found
@@ -97,8 +100,11 @@ def is_ordinary(path):
     return path.is_file() and not path.is_symlink()
 
 
-def notebooks_below(folder):
+def notebooks_below(folder, pattern):
     """The notebooks in a folder: none that is hidden, kept by a program, or behind a link.
+
+    Args:
+        pattern: of their names.
 
     Returns:
         tuple of their paths, and whether all of the folder was seen.
@@ -112,7 +118,7 @@ def notebooks_below(folder):
                     return found, False
                 if entry.name.startswith((".", "__")):
                     continue
-                if entry.name.casefold().endswith(ENDINGS):
+                if pattern.fullmatch(entry.name):
                     found.append(Path(entry.path))
                 elif depth < DEPTH and entry.is_dir(follow_symlinks=False):
                     folders.append((entry.path, depth + 1))
