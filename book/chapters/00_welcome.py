@@ -116,7 +116,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [3 Linear](03_linear.ipynb) | y = xW + b, and its three gradients | 45 + 40 |
 # | [4 Activations](04_activations.ipynb) | ReLU, GELU | 50 + 55 |
 # | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and its gradient p - y | 45 + 65 |
-# | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW | 85 + 80 |
+# | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW | 95 + 80 |
 # | [7 A first language model](07_first_language_model.ipynb) | two small models of Shakespeare | 60 |
 # | [8 Embedding](08_embedding.ipynb) | vectors for tokens and positions | 50 + 65 |
 # | [9 LayerNorm](09_layernorm.ipynb) | a long derivation, a short result | 65 + 75 |
