@@ -115,7 +115,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [2 Module](02_module.ipynb) | what all layers share | 60 + 65 |
 # | [3 Linear](03_linear.ipynb) | y = xW + b, and its three gradients | 45 + 40 |
 # | [4 Activations](04_activations.ipynb) | ReLU, GELU | 60 + 55 |
-# | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and its gradient p - y | 45 + 65 |
+# | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and its gradient p - y | 50 + 65 |
 # | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW | 95 + 80 |
 # | [7 A first language model](07_first_language_model.ipynb) | two small models of Shakespeare | 60 |
 # | [8 Embedding](08_embedding.ipynb) | vectors for tokens and positions | 50 + 65 |
