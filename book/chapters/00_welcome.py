@@ -112,7 +112,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | chapter | you build | minutes |
 # |---|---|---|
 # | [1 Gradients](01_gradients.ipynb) | a checker for all gradients | 85 + 90 |
-# | [2 Module](02_module.ipynb) | what all layers share | 60 + 65 |
+# | [2 Module](02_module.ipynb) | what all layers share | 65 + 65 |
 # | [3 Linear](03_linear.ipynb) | y = xW + b, and its three gradients | 45 + 40 |
 # | [4 Activations](04_activations.ipynb) | ReLU, GELU | 60 + 55 |
 # | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and its gradient p - y | 50 + 65 |
