@@ -352,6 +352,13 @@ def test_numeric_gradient_puts_the_array_back():
     np.testing.assert_array_equal(a, before)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.float32])
+def test_numeric_gradient_refuses_what_is_too_coarse(dtype):
+    a = np.array([1, 2, 3], dtype)
+    with pytest.raises(TypeError, match=f"needs float64, but a is {a.dtype}"):
+        numeric_gradient(lambda: (a * a).sum(), a)
+
+
 def test_gradcheck_takes_a_parameter_that_is_one_number():
     class Gain(nn.Module):
         def __init__(self, wrong):

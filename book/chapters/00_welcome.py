@@ -17,7 +17,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # warning.
 #
 # A program with a bug like this one runs to the end, prints numbers that look plausible, and learns
-# nothing. The cause is the *shape* of an array, as in many silent mistakes of this field. So this
+# nothing. The cause is the *shape* of an array, as in many silent mistakes in this field. So this
 # chapter answers one question: **given the shapes that go in, which shape comes out, and what was
 # copied or added up on the way?**
 
@@ -25,31 +25,31 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # ## How the book works
 #
 # You will build a GPT (a *generative pre-trained transformer*, a model that writes text one piece at a
-# time) out of nothing but arrays. You need Python and school calculus.
+# time) from nothing but arrays. You need Python and school calculus.
 #
 # **Read, predict, run, change.** A chapter is a notebook: text and *cells* of code. Run the cells
 # from top to bottom. Before some cells the text says **Before you run the next cell** and asks a
 # question. Answer it, on paper or aloud, then run the cell. A wrong guess is worth more than a right
 # one: it shows where the picture in your head differs from the machine. Then change a number in the
-# cell and run it again. Nothing breaks for good: *Kernel > Restart Kernel and Run All Cells* starts
-# afresh. `Ctrl+S` saves.
+# cell and run it again. Where the text says **Try it**, the answer is folded up below. Nothing breaks
+# for good: *Kernel > Restart Kernel and Run All Cells* starts over. `Ctrl+S` saves.
 #
 # **Where the code goes.** Some cells are tagged `export`. Together they form a Python package,
-# `numpygpt`, from which later chapters import. The last code cell of a chapter with such cells
-# writes them, as you saved them, into the package. If you changed the code, later chapters run on
-# your version; the old file is kept with the ending `.old1`. `make build`, run in a terminal,
-# brings the book's own package and notebooks back, and keeps yours with the same ending.
+# `numpygpt`, which later chapters import. The last code cell of a chapter with such cells writes them,
+# as you saved them, into the package. If you changed the code, later chapters run on your version;
+# the old file is kept with the ending `.old1`. `make build`, run in a terminal, restores the book's own
+# package and notebooks, and keeps yours with the same ending.
 #
 # **Exercises.** Most chapters have exercises, a notebook in the folder `exercises`. You write a
-# function in the place left blank; the cell below checks it on cases that you do not see, and says
-# what is wrong. `hint` gives a hint, and a stronger one each time. Our answers, for afterwards, are in
+# function where the blank is; the cell below checks it on cases that you do not see, and says what is
+# wrong. `hint` gives a hint, and a stronger one each time. Our answers, for afterward, are in
 # `solutions`.
 
 # %% [markdown]
 # ## Where the book leads
 #
-# At the end you have a GPT of your own, trained on Shakespeare. In chapter 17 you turn the knobs
-# of one as it decides on the next letter:
+# At the end you have a GPT of your own, trained on Shakespeare. In chapter 17 you turn its knobs while
+# it decides on the next letter:
 #
 # ![A notebook with sliders for temperature, top-k and top-p above a bar chart of the probabilities of the next letter](../docs/sampling.png)
 #
@@ -111,12 +111,12 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #
 # | chapter | you build | minutes |
 # |---|---|---|
-# | [1 Gradients](01_gradients.ipynb) | a checker for all gradients | 80 + 90 |
-# | [2 Module](02_module.ipynb) | what all layers share | 60 + 65 |
+# | [1 Gradients](01_gradients.ipynb) | a checker for all gradients | 85 + 90 |
+# | [2 Module](02_module.ipynb) | what all layers share | 65 + 65 |
 # | [3 Linear](03_linear.ipynb) | y = xW + b, and its three gradients | 45 + 40 |
-# | [4 Activations](04_activations.ipynb) | ReLU, GELU | 50 + 55 |
-# | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and its gradient p - y | 45 + 65 |
-# | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW | 85 + 80 |
+# | [4 Activations](04_activations.ipynb) | ReLU, GELU | 60 + 55 |
+# | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and its gradient p - y | 50 + 65 |
+# | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW | 95 + 80 |
 # | [7 A first language model](07_first_language_model.ipynb) | two small models of Shakespeare | 60 |
 # | [8 Embedding](08_embedding.ipynb) | vectors for tokens and positions | 50 + 65 |
 # | [9 LayerNorm](09_layernorm.ipynb) | a long derivation, a short result | 65 + 75 |
@@ -177,7 +177,7 @@ print("x.T:            ", x.T.tolist())
 # `x + b` adds a `(2, 3)` array and a `(3,)` array. NumPy **broadcasts** the smaller one: it acts as
 # if `b` were copied until the shapes agree. The rule has three steps:
 #
-# 1. Write the shapes one under the other, aligned at the **right**.
+# 1. Write the shapes one above the other, aligned at the **right**.
 # 2. Where one shape is shorter, fill in 1 on its left.
 # 3. On each axis the sizes must be equal, or one of them must be 1. An axis of size 1 is copied to
 #    the other's size.
@@ -287,9 +287,10 @@ print("spread to", spread.shape, "and gathered to", ones.sum(axis=(0, 1)).shape)
 print("uses of each entry of b:", ones.sum(axis=(0, 1)).astype(int).tolist())
 
 # %% [markdown]
-# Each of the 5 entries was used $B \cdot T = 6$ times. Now put any number $g_{itc}$ at each place
-# instead of 1 ($i$ for the text, $t$ for the position, $c$ for the channel), and weight the spread
-# `b` by it. The total, in index form:
+# Each of the 5 entries was used $B \cdot T = 6$ times. In training, not all places count alike: each
+# entry of the result matters more or less to the error at the end. Write $g_{itc}$ for how much ($i$
+# for the text, $t$ for the position, $c$ for the channel). How much does each entry of `b` matter? We
+# weight the spread `b` by $g$, and see what stands beside each entry:
 #
 # $$
 # \begin{aligned}
@@ -300,9 +301,9 @@ print("uses of each entry of b:", ones.sum(axis=(0, 1)).astype(int).tolist())
 # \end{aligned}
 # $$
 #
-# So it makes no difference whether we spread `b` and weight it, or gather the weights first. We
-# write the gathering as a loop over every place (`np.ndindex` gives the indices one by one), then as
-# a function for any shape, and see that they agree.
+# So an entry of `b` matters as much as all its copies together: we gather their weights. We write the
+# gathering as a loop over every place (`np.ndindex` gives the indices one by one), then as a function
+# for any shape, and see that they agree.
 
 # %%
 def gather_loop(g):
@@ -329,8 +330,9 @@ print("gathered to (3, 1):    ", gather(g, (T, 1)).shape)
 # `np.random.default_rng(0)` made a **generator** of random numbers with seed 0: the same numbers
 # each time. All randomness in the book comes from such a generator, so every result can be repeated.
 #
-# **What broadcasting spread forward, a sum gathers backward.** Which axes to sum over, you can read
-# off from the two shapes alone.
+# A model computes *forward*, from the data to the error. The next chapter goes *backward*, from the
+# error to what each number contributed to it. **What broadcasting spreads forward, a sum gathers
+# backward.** The two shapes alone tell which axes to sum over.
 #
 # ## Matrix products: `@`
 #
@@ -435,7 +437,7 @@ for D in (4, 3):
 # \end{aligned}
 # $$
 #
-# The only term that connects the model with the prices is $\bar x\,\bar y$: the product of two
+# The only term that connects the model with the prices is $\bar x\,\bar y$, the product of two
 # means. It does not know which price belongs to which house. Our sizes have mean 0, so the term
 # vanishes, and $w^2\,\overline{x^2}$ is smallest at $w = 0$.
 
@@ -462,9 +464,20 @@ show(fig, "Mean squared error against w. With matching shapes the minimum is 0 a
 
 # %% [markdown]
 # Follow the dashed curve downhill, as training would: the error falls, nothing complains, and at
-# the bottom stands a model for which a house's size says nothing about its price. Change `x1` so
-# that its mean is not 0, for example to `x1 + 1`, and see where the minimum moves.
+# the bottom stands a model for which a house's size says nothing about its price.
 #
+# Try it: add 1 to all of `x1`, so that its mean is not 0 (`y1` follows). Where does the minimum of
+# the buggy error move?
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# To $w = 0.65$, the nearest of our steps to $\bar x\,\bar y / \overline{x^2} = 1 \cdot 2 / 3$. The error
+# there is 10.67. It is still far from 2, where the right error stays 0.
+#
+# </details>
+
+# %% [markdown]
 # ## Recap
 #
 # - Broadcasting: shapes align at the right; an axis of size 1, or a missing one, is copied.

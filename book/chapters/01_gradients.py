@@ -18,13 +18,13 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 #
 # Training a GPT needs millions of slopes, from formulas that we derive by hand. Sooner or later one
 # will be wrong. That raises no error; the model learns a little worse, or not at all. **How do we
-# prove that a formula for a slope is right, when all we can do is measure?** The answer is a function,
-# `gradcheck`, for every layer of the book.
+# make sure that a formula for a slope is right, when all we can do is measure?** The answer is a
+# function, `gradcheck`, for every layer of the book.
 #
 # ## Shapes
 #
 # A model is a chain of **layers**. A layer turns one array into another, and may hold
-# **parameters**, the numbers that training changes. The chain ends in the **loss**: one number; the
+# **parameters**, the numbers that training changes. The chain ends in the **loss**, one number: the
 # smaller it is, the better the model. Our example is a small layer, `Scale`, that multiplies each
 # channel by a number of its own: $y_{nc} = x_{nc}\, s_c$.
 #
@@ -60,8 +60,8 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 # \end{aligned}
 # $$
 #
-# This **truncation error** shrinks with $\epsilon$. The other one grows: the computer keeps about 16
-# digits of $f$ (type float64), so $f$ carries a **rounding error** near $10^{-16} f$, and we divide
+# This **truncation error** shrinks with $\epsilon$. The other error grows: the computer keeps about
+# 16 digits of $f$ (type float64), so $f$ carries a **rounding error** near $10^{-16} f$, and we divide
 # it by $\epsilon$. We measure both ways, on $x^3$ at $x = 1.3$, where the slope is $3 x^2$.
 
 # %% tags=["widget"]
@@ -81,7 +81,7 @@ methods = [("one side, float64", one_side, np.float64), ("central, float64", cen
            ("central, float32", central, np.float32)]
 
 def slope_error(measure, eps, dtype=np.float64):
-    x = dtype(1.3)    # all that follows is of this type, too; float32 keeps about 7 digits
+    x = dtype(1.3)    # so all that follows is of this type; float32 keeps about 7 digits
     return abs(float(measure(x, dtype(eps))) - 3 * float(x) ** 2)
 
 # %% [markdown]
@@ -102,7 +102,7 @@ for label, measure, dtype in methods:
 # $\sqrt[3]{10^{-7}} \approx 5 \cdot 10^{-3}$; of our steps, the nearest are best.
 #
 # We draw these errors, and beside them the curve under a magnifying glass: within $2\epsilon$ of
-# $x$, both axes in units of $\epsilon$. The straight lines through two measured points are called
+# $x$, with both axes in units of $\epsilon$. The straight lines through two measured points are called
 # **secants**; their slopes are the two differences.
 
 # %% tags=["widget"]
@@ -135,25 +135,28 @@ def draw(eps):
     draw_errors(right, eps)
     right.set(xlabel="eps", ylabel="error of the measured slope", title="error", ylim=(1e-14, 1e2))
     left.legend(loc="upper left"); right.legend(loc="lower left")
-    show(figure, "Left: x cubed close to x, with its tangent and two secants; for the smallest "
-                 "steps it is a staircase. Right: error against eps, both axes logarithmic. Each "
-                 "curve is a V; the central difference in float64 reaches lowest.")
+    seen = ("x cubed is a staircase of a few steps" if eps < 1e-14 else
+            "the one-sided secant is steeper than the tangent, the central one less so" if eps > 0.03 else
+            "tangent and secants lie on the curve")
+    show(figure, f"Left: x cubed close to x, with its tangent and two secants, at eps = {eps:.0e}: {seen}. "
+                 "Right: error against eps, both axes logarithmic. Each curve is a V; the central "
+                 "difference in float64 reaches lowest.")
     return figure
 
 # %%
 figure = draw(1e-15)
 
 # %% [markdown]
-# Three V shapes: the left arm is rounding, the right arm truncation (in float32 hidden under the solid
-# line). The central difference in float64 is the best by far. From here on: **central differences,
-# `eps = 1e-5`, float64.**
+# Three V shapes: the left arm is rounding, the right arm truncation (in float32 it is hidden under the
+# solid line). The central difference in float64 is the best by far. From here on: **central
+# differences, `eps = 1e-5`, float64.**
 #
 # The left side shows why the smallest step is not the best. The smooth curve has become a staircase,
 # because the numbers between two stairs do not exist in float64. A secant joins two stairs, and its
 # slope depends on where they happen to lie.
 #
-# **Before you drag:** at which $\epsilon$ do the stairs become too small to be seen? And as it grows
-# on, which secant leaves the tangent first? (A running notebook has a slider here.)
+# **Before you drag:** at which $\epsilon$ do the stairs become too small to be seen? And as it keeps
+# growing, which secant leaves the tangent first? (A running notebook has a slider here.)
 
 # %% tags=["skip-execution", "widget"]
 from coursekit.widgets import IntSlider, interactive
@@ -163,11 +166,18 @@ panel = interactive(lambda exponent: draw(10.0**exponent), exponent=exponent)
 panel
 
 # %% [markdown]
-# The stairs are gone by $10^{-13}$, long before the error is at its lowest. The one-sided secant tilts
-# first. The central one stays nearly parallel to the tangent even where the curve bends: its two ends
-# are off by nearly the same amount.
+# The stairs are gone by $10^{-14}$, long before the error is at its lowest. At large steps the one-sided
+# secant tilts first:
+
+# %%
+figure = draw(0.3)
+
+# %% [markdown]
+# The central secant stays nearly parallel to the tangent even where the curve bends: its two ends are
+# off by nearly the same amount.
 #
-# A function of an array has one slope per entry. We measure them one by one. Here begins the exported module.
+# A function of an array has one slope per entry, and we measure them one by one. Integers cannot move
+# by `eps`, and float32 is too coarse, so the function refuses both. Here the exported module begins.
 
 # %% tags=["export"] module="gradcheck.py"
 """Checking a backward pass against central differences. Derived in chapter 01."""
@@ -184,7 +194,12 @@ def numeric_gradient(f, a, eps=1e-5):
         f: function without arguments that reads `a` and returns a number.
         a: float64 array of any shape; changed in place while measuring, and put back.
         eps: half the width of the difference, in units of `a`.
+
+    Raises:
+        TypeError: `a` is not float64. Integers cannot move by eps; in float32 rounding hides it.
     """
+    if a.dtype != np.float64:
+        raise TypeError(f"numeric_gradient needs float64, but a is {a.dtype}: use a.astype(float)")
     grad = np.zeros_like(a)
     for index in np.ndindex(a.shape):
         kept = a[index]
@@ -197,7 +212,7 @@ def numeric_gradient(f, a, eps=1e-5):
     return grad
 
 # %% [markdown]
-# By hand, with `x` of 2×3: let the loss be a weighted sum of `y`, $L = \sum_{nc} dy_{nc}\, y_{nc}$. The
+# By hand, with a 2×3 `x`: let the loss be a weighted sum of `y`, $L = \sum_{nc} dy_{nc}\, y_{nc}$. The
 # slope of $L$ for $y_{nc}$ is the weight $dy_{nc}$, so the upstream gradient is whatever we choose.
 #
 # **Before you run the next cell:** which entries of `dx` are zero? What is the first entry of `ds`?
@@ -220,17 +235,59 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 # Measuring takes two runs of the function for every entry: two million for a model with a million
 # parameters. So we derive formulas, and measure only to check them.
 #
+# ## The chain rule, on a graph
+#
+# Start with plain numbers: $u = x s$, then $v = u + x$, then $L = v^2$, at $x = 2$ and $s = 3$. $L$
+# depends on two numbers now. Its slope in one of them, while the other stays fixed, is called a
+# **partial derivative** and written with a round d: $\partial L/\partial x$. Otherwise it is the
+# derivative of school.
+#
+# The graph shows who is computed from whom, forward along the arrows, with the slope of each single
+# step beside its arrow. Gradients go **backward**: from a node to those it was computed from, times the
+# slope on the arrow. **On paper, before you look at the gradients:** what is $\partial L/\partial x$?
+
+# %%
+from coursekit.figures import arrow, box
+
+nodes = {"x": (0, 1.6, 2, 64), "s": (0, 0, 3, 32), "u = x s": (3.2, 0, 6, 16), "v = u + x": (6.4, 0.8, 8, 16),
+         "L = v²": (9.6, 0.8, 64, 1)}    # place, value, gradient
+figure, ax = subplots(size=(8.6, 2.9))
+for name, (left, height, value, gradient) in nodes.items():
+    box(ax, left, height, f"{name}\nvalue {value}", width=1.8, height=0.75)
+    ax.text(left, height - 0.44, f"gradient {gradient}", ha="center", va="top", color=ORANGE)
+for start, end, slope in [((0.9, 1.5), (2.3, 0.15), "s = 3"), ((0.9, 0), (2.3, 0), "x = 2"),
+                          ((0.9, 1.75), (5.5, 0.95), "1"), ((4.1, 0.1), (5.5, 0.65), "1"),
+                          ((7.3, 0.8), (8.7, 0.8), "2v = 16")]:
+    arrow(ax, start, end)
+    at = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.06
+    ax.text(*at, slope, ha="left" if slope == "s = 3" else "center", va="bottom", color=BLUE)
+ax.set(xlim=(-1, 10.6), ylim=(-0.8, 2.1)); ax.axis("off")
+show(figure, "A graph. x with the value 2 leads to u by the slope s = 3 and to v by the slope 1; s with the "
+             "value 3 leads to u = 6 by the slope x = 2; u leads to v = 8 by 1; v leads to L = 64 by 16. "
+             "The gradients below: L 1, v 16, u 16, s 32, x 64.")
+
+# %% [markdown]
+# Move $x$ by a little $h$. Along the arrow to $u$ that arrives at $v$ as $3h$, along the other one as
+# $1h$, and $v$ moves by both: $4h$. Then $L$ moves by $16 \cdot 4h = 64h$. So we multiply along a path
+# and **add over all paths**:
+# $\partial L/\partial x = 16 \cdot 1 \cdot 3 + 16 \cdot 1 = 48 + 16 = 64$. Measured:
+
+# %%
+p = np.array([2.0, 3.0])    # x and s
+print(numeric_gradient(lambda: (p[0] * p[1] + p[0]) ** 2, p).round(4))
+
+# %% [markdown]
 # ## The chain rule, in index form
 #
-# A change of $x_{nc}$ changes some entries of $y$, and each of those changes $L$. The total change
-# is the sum over all paths:
+# The same holds for arrays: each entry is a node. A change of $x_{nc}$ changes some entries of $y$,
+# and each of those changes $L$. The total is the sum over all paths:
 #
 # $$
 # dx_{nc} \;=\; \frac{\partial L}{\partial x_{nc}} \;=\; \sum_{m,k} \frac{\partial L}{\partial y_{mk}}\,\frac{\partial y_{mk}}{\partial x_{nc}}
 # \;=\; \sum_{m,k} dy_{mk}\,\frac{\partial y_{mk}}{\partial x_{nc}}
 # $$
 #
-# A layer needs nothing from the rest of the model but `dy`. We write $\delta_{ij}$ for 1 if
+# From the rest of the model a layer needs nothing but `dy`. We write $\delta_{ij}$ for 1 if
 # $i = j$ and 0 otherwise. For `Scale`, $y_{mk} = x_{mk}\, s_k$, so the derivative for $x_{nc}$ is
 # $\delta_{mn}\,\delta_{kc}\, s_k$: it is 0 unless $m = n$ and $k = c$. In a sum, a $\delta$ leaves one
 # term:
@@ -256,7 +313,7 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 # rule, and let each $\delta$ remove a sum.
 #
 # For whole arrays: `dx = dy * s` and `ds = (dy * x).sum(axis=0)`. Broadcasting spread `s` over the
-# rows, and a sum gathers `ds`. We compare that with a loop that adds term by term.
+# rows, and a sum gathers `ds`. We compare this with a loop that adds term by term.
 
 # %%
 def scale_backward_loop(x, s, dy):
@@ -272,9 +329,9 @@ print("formula and slopes agree:", np.allclose(dx, numeric_gradient(loss, x)),
       np.allclose(ds, numeric_gradient(loss, s)))
 
 # %% [markdown]
-# A layer is an object with two methods. `forward` computes `y` and keeps what the way
-# back will need. `backward` takes `dy`, **adds** to the gradients of its parameters (see rule 6), and
-# returns `dx`. `params` and `grads` list the arrays by name.
+# A layer is an object with two methods. `forward` computes `y`. It also keeps `x`, which the formula
+# for `ds` needs. `backward` takes `dy`, **adds** to the gradients of its parameters (one that is used
+# twice lies on two paths), and returns `dx`. `params` and `grads` list the arrays by name.
 
 # %%
 class Scale:
@@ -284,11 +341,12 @@ class Scale:
 
     def forward(self, x):
         self.x = x
-        return x * self.s                          # y = x s
+        return x * self.s
 
     def backward(self, dy):
+        # y = x s
         self.ds += (dy * self.x).sum(axis=0)
-        return dy * self.s                         # dx = dy s
+        return dy * self.s
 
     def params(self): return {"s": self.s}
     def grads(self): return {"s": self.ds}
@@ -328,7 +386,7 @@ class Scale:
 # again: two uses of $a$ are two paths to $L$, and paths add. That is why `backward` adds to its
 # gradients.
 #
-# Next, functions of `a` with their rule's formula for `da`, and a comparison with central differences.
+# Next, functions of `a`, each with its rule's formula for `da`, compared with central differences.
 
 # %%
 rng = np.random.default_rng(1)
@@ -359,22 +417,24 @@ for name, forward, backward in rules:
 #
 # `Share` turns the numbers of each row into shares of their sum: $y_{nc} = x_{nc} / s_n$ with
 # $s_n = \sum_k x_{nk}$. We write the forward pass in lines that do one thing each, and go through
-# them **from the last to the first**. Each name on the right of a line gets a gradient from a rule; a
-# name that already has one gets the new one added.
+# them **from last to first**. Each name on the right of a line gets a gradient from a rule; if it has
+# one already, the new one is added.
 #
-# In $y = x / s$, `s` needs three rules: 1, as the factor $1/s$; 2, with $(1/s)' = -1/s^2$; and 3', as
-# it was spread over its row.
+# In $y = x / s$, `s` needs three rules: 1, because $1/s$ is a factor; 2, with $(1/s)' = -1/s^2$; and
+# 3', because it was spread over its row.
 
 # %%
 class Share:
     def forward(self, x):
         self.x, self.s = x, x.sum(axis=-1, keepdims=True)    # s: (N, 1)
-        return x / self.s                                    # y = x / s
+        return x / self.s
 
     def backward(self, dy):
+        # y = x / s
         dx = dy / self.s                                               # rule 1
         ds = -(dy * self.x / self.s**2).sum(axis=-1, keepdims=True)    # rules 1, 2 and 3'
-        return dx + ds                        # s = x.sum(): rule 3; x is used twice: rule 6
+        # s = x.sum(axis=-1, keepdims=True)
+        return dx + ds                        # rule 3; x is used twice: rule 6
 
 # %% [markdown]
 # **Before you run the next cell:** what does the chain rule give for $dx_{nc}$, in index form, on
@@ -414,7 +474,7 @@ for label, upstream in [("ones", np.ones((5, 3))), ("random", dy)]:
 #
 # ## When are two numbers equal?
 #
-# Measured slopes are right to ten digits or so; a tolerance must allow for that. Two kinds are in use,
+# Measured slopes are right to about ten digits; a tolerance must allow for that. Two kinds are common,
 # for a derived $a$ and a measured $b$: **absolute**, $|a - b| \le t$, and
 # **relative**, $|a - b| \le t\,|b|$. Three pairs show that neither is enough alone.
 
@@ -433,160 +493,12 @@ for label, derived, measured in pairs:
 # a small `atol`, gets all three right. It also pays to give parameters a size near 0.5, so that
 # gradients are not tiny.
 #
-# ## Building `gradcheck`
+# ## `gradcheck`
 #
-# `agrees` is the heart of a checker. What is left is to check all arrays of a layer, and to say what is
-# wrong. First, what it raises.
-
-# %% tags=["export"]
-class GradientError(AssertionError):
-    """A backward pass that disagrees with the slope of its forward pass."""
-
-# %% [markdown]
-# And what it returns when all are right: three numbers for each array. Python writes the `__init__`
-# of a *dataclass* from its attributes, here `rows`. Printed, the report leaves out the digits of the
-# errors, which differ between processors.
-
-# %% tags=["export"]
-@dataclass
-class GradReport:
-    """A check that passed: name -> (entries, worst absolute error, worst relative error).
-
-    The relative error is the absolute one, relative to the largest entry of the array.
-    """
-
-    rows: dict
-
-    @property
-    def max_error(self):
-        """The largest of the relative errors."""
-        return max((rel for _, _, rel in self.rows.values()), default=0.0)
-
-    def __str__(self):
-        rows = self.rows.items()
-        return "\n".join(f"{name:24}{entries:>7} entries  right" for name, (entries, *_) in rows)
-
-# %% [markdown]
-# Next, the comparison of two arrays. Every comparison with NaN (*not a number*) is false. So we ask
-# whether all entries are within their tolerance, not whether one is beyond.
-
-# %% tags=["export"]
-def _compare(name, analytic, numeric, rtol, atol):
-    """Return (entries, worst absolute error, worst relative error) or raise GradientError."""
-    analytic = np.asarray(analytic)
-    if analytic.shape != numeric.shape:
-        raise GradientError(f"{name} has shape {analytic.shape}, expected {numeric.shape}")
-    error = np.abs(analytic - numeric)
-    excess = error - (atol + rtol * np.abs(numeric))
-    if not (excess <= 0).all():  # with (excess > 0).any() a NaN would pass
-        raise GradientError(_complaint(name, analytic, numeric, excess))
-    largest, worst = (float(a.max(initial=0)) for a in (np.abs(numeric), error))
-    return error.size, worst, worst / largest if largest > atol else 0.0  # 0: truly zero
-
-# %% tags=["export"]
-def _complaint(name, analytic, numeric, excess):
-    """Name the entry that exceeds its tolerance the most, and say why if we can."""
-    worst = np.unravel_index(excess.argmax(), excess.shape)  # of a NaN, if there is one
-    return (
-        f"{name}{[int(i) for i in worst]}: backward gives {analytic[worst]:.8g}, central "
-        f"differences give {numeric[worst]:.8g} ({int((~(excess <= 0)).sum())} of {excess.size} "
-        f"entries differ)" + _explain(analytic, numeric)
-    )
-
-# %% [markdown]
-# Two common mistakes deserve a sentence: the whole gradient is off by one factor (a
-# mean where a sum belongs, a sign, a forgotten 2), or it is transposed. For derived $a$ and measured
-# $n$, the factor $r$ that fits best makes $\sum_i (a_i - r\, n_i)^2$ smallest. There the slope
-# $-2 \sum_i n_i (a_i - r\, n_i)$ is 0, so $r = \sum_i n_i a_i \,/ \sum_i n_i^2$.
-
-# %% tags=["export"]
-def _explain(analytic, numeric):
-    """Say so when one factor, or a transpose, turns the right gradient into the wrong one."""
-    if not np.isfinite(analytic).all():
-        return "; the gradient is not finite"
-    if not analytic.any():
-        return "; the gradient is zero everywhere"
-    if not numeric.any():
-        return ""
-    near = {"rtol": 1e-4, "atol": 1e-6 * np.abs(numeric).max()}
-    ratio = float(np.vdot(numeric, analytic) / np.vdot(numeric, numeric))
-    if np.allclose(analytic, ratio * numeric, **near):
-        return f"; every entry is {ratio:.5g} times what it should be"
-    square = analytic.ndim == 2 and analytic.shape[0] == analytic.shape[1]
-    if square and np.allclose(analytic.T, numeric, **near):
-        return "; it is the transpose of what it should be"
-    return ""
-
-# %% [markdown]
-# The derived gradients come from one backward pass that starts from cleared gradients. On the way
-# we catch a `backward` that changes what it may only read: another layer may need `dy`, too, and a
-# parameter that moves before it is measured hides a mistake. `output()` will be the forward pass; it
-# may give one number, such as a loss. Two helpers follow.
-
-# %% tags=["export"]
-def _analytic(layer, output, dy, x, params):
-    """Run one backward pass from cleared gradients: dx and a copy of each gradient."""
-    read_only = [("dy", dy), ("x", x), *params.items()]
-    for g in _grads(layer).values():
-        g[...] = 0
-    output()
-    before = [np.array(a) for _, a in read_only]
-    dx = layer.backward(dy if np.ndim(dy) else float(dy))
-    for (name, a), b in zip(read_only, before, strict=True):
-        if not np.array_equal(a, b):
-            raise GradientError(f"backward changed {name}, which it may only read; copy it first")
-    # A copy: a layer may hand out one array again and again.
-    return None if dx is None else np.array(dx), {n: g.copy() for n, g in _grads(layer).items()}
-
-# %% tags=["export"]
-def _grads(layer):
-    return layer.grads() if hasattr(layer, "grads") else {}
-
-def _dname(name):
-    """The gradient's name: layers.0.W -> layers.0.dW."""
-    head, dot, last = name.rpartition(".")
-    return f"{head}{dot}d{last}"
-
-# %% [markdown]
-# A `backward` that assigns (`=`) instead of adding (`+=`, rule 6) is right as long as each parameter is
-# used once. So we run a second backward pass, and expect twice the gradient. And one that spoils what
-# `forward` has kept is right as long as it is called once. So we run a third, with no forward pass
-# before it, and expect the same `dx` and three times the gradient.
-
-# %% tags=["export"]
-_SUM = (
-    "after two backward passes the gradient is not twice that of one; "
-    "add to it (+=), do not overwrite it"
-)
-_SPENT = "a backward pass right after another gives something else; leave what forward has kept"
-
-def _check_repeated(layer, output, dy, dx, grads, rtol, atol):
-    """Further backward passes must add to the gradients; the last has no forward before it."""
-    output()
-    for passes, mistake in ((2, _SUM), (3, _SPENT)):
-        again = layer.backward(dy if np.ndim(dy) else float(dy))
-        pairs = [(_dname(name), g, passes * grads[name]) for name, g in _grads(layer).items()]
-        pairs += [("dx", again, dx)] if dx is not None and passes == 3 else []
-        for name, now, right in pairs:
-            if not np.allclose(now, right, rtol=rtol, atol=atol):
-                raise GradientError(f"{name}: {mistake}")
-
-# %% [markdown]
-# Whole numbers have no slope: of a layer that takes them only the parameters are checked, and its
-# `backward` returns nothing. All that is checked must be float64.
-
-# %% tags=["export"]
-def _inputs_with_slopes(x, params):
-    """Return {"x": x}, or {} where x holds integers; TypeError if an array is too coarse."""
-    inputs = {"x": x} if np.issubdtype(x.dtype, np.floating) else {}
-    for name, a in [*params.items(), *inputs.items()]:
-        if a.dtype != np.float64:
-            raise TypeError(f"gradcheck needs float64, but {name} is {a.dtype}")
-    return inputs
-
-# %% [markdown]
-# The whole follows; half of it is its manual. It runs `forward` once to see the shape of the output,
-# draws a random `dy`, and calls the functions above. The loop is `agrees`, for each array.
+# `gradcheck` does what `agrees` does, for every array of a layer. It runs `forward` once to see the
+# shape of the output, draws a random `dy`, and runs one backward pass. Then comes the loop: measure,
+# compare. Half of the cell is docstring; the four helpers follow. `output()` is the forward pass, which
+# may also give one number, such as a loss.
 
 # %% tags=["export"]
 def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
@@ -633,6 +545,142 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
     return GradReport(rows)
 
 # %% [markdown]
+# The comparison has both tolerances. NaN (*not a number*) is neither smaller than, larger than, nor
+# equal to anything. So we ask whether all entries are within their tolerance, not whether one is
+# beyond it.
+
+# %% tags=["export"]
+def _compare(name, analytic, numeric, rtol, atol):
+    """Return (entries, worst absolute error, worst relative error) or raise GradientError."""
+    analytic = np.asarray(analytic)
+    if analytic.shape != numeric.shape:
+        raise GradientError(f"{name} has shape {analytic.shape}, expected {numeric.shape}")
+    error = np.abs(analytic - numeric)
+    excess = error - (atol + rtol * np.abs(numeric))
+    if not (excess <= 0).all():  # with (excess > 0).any() a NaN would pass
+        raise GradientError(_complaint(name, analytic, numeric, excess))
+    largest, worst = (float(a.max(initial=0)) for a in (np.abs(numeric), error))
+    return error.size, worst, worst / largest if largest > atol else 0.0  # 0: truly zero
+
+# %% [markdown]
+# The backward pass starts from cleared gradients. On the way we catch a `backward` that changes what it
+# may only read: another layer may need `dy`, too, and a parameter that moves before it is measured
+# hides a mistake.
+
+# %% tags=["export"]
+def _analytic(layer, output, dy, x, params):
+    """Run one backward pass from cleared gradients: dx and a copy of each gradient."""
+    read_only = [("dy", dy), ("x", x), *params.items()]
+    for g in _grads(layer).values():
+        g[...] = 0
+    output()
+    before = [np.array(a) for _, a in read_only]
+    dx = layer.backward(dy if np.ndim(dy) else float(dy))
+    for (name, a), b in zip(read_only, before, strict=True):
+        if not np.array_equal(a, b):
+            raise GradientError(f"backward changed {name}, which it may only read; copy it first")
+    # A copy: a layer may hand out one array again and again.
+    return None if dx is None else np.array(dx), {n: g.copy() for n, g in _grads(layer).items()}
+
+# %% [markdown]
+# A `backward` that assigns (`=`) instead of adding (`+=`, rule 6) is right as long as the gradients were
+# cleared and each parameter is used once. So we run a second backward pass, and expect twice the
+# gradient. And a `backward` that spoils what `forward` has kept is right as long as it is called once.
+# So we run a third, with no forward pass before it, and expect the same `dx` and three times the
+# gradient.
+
+# %% tags=["export"]
+_SUM = (
+    "after two backward passes the gradient is not twice that of one; "
+    "add to it (+=), do not overwrite it"
+)
+_SPENT = "a backward pass right after another gives something else; leave what forward has kept"
+
+def _check_repeated(layer, output, dy, dx, grads, rtol, atol):
+    """Further backward passes must add to the gradients; the last has no forward before it."""
+    output()
+    for passes, mistake in ((2, _SUM), (3, _SPENT)):
+        again = layer.backward(dy if np.ndim(dy) else float(dy))
+        pairs = [(_dname(name), g, passes * grads[name]) for name, g in _grads(layer).items()]
+        pairs += [("dx", again, dx)] if dx is not None and passes == 3 else []
+        for name, now, right in pairs:
+            if not np.allclose(now, right, rtol=rtol, atol=atol):
+                raise GradientError(f"{name}: {mistake}")
+
+# %% [markdown]
+# That is the check. The rest is what it says; **skim the next cell, or skip it.** It has the error, the
+# report, and the messages. Two common mistakes deserve a sentence of their own: the whole gradient is
+# off by one factor (a mean where a sum belongs, a sign, a forgotten 2), or it is transposed. For derived
+# $a$ and measured $n$, the factor $r$ that fits best makes $\sum_i (a_i - r\, n_i)^2$ smallest. There the
+# slope $-2 \sum_i n_i (a_i - r\, n_i)$ is 0, so $r = \sum_i n_i a_i \,/ \sum_i n_i^2$. Integer inputs, such
+# as the numbers of letters, have no slope, so for them we check only the parameters. Everything we
+# check must be float64.
+
+# %% tags=["export"]
+class GradientError(AssertionError):
+    """A backward pass that disagrees with the slope of its forward pass."""
+
+@dataclass
+class GradReport:
+    """A check that passed: name -> (entries, worst absolute error, worst relative error).
+
+    The relative error is the absolute one, relative to the largest entry of the array.
+    """
+
+    rows: dict
+
+    @property
+    def max_error(self):
+        """The largest of the relative errors."""
+        return max((rel for _, _, rel in self.rows.values()), default=0.0)
+
+    def __str__(self):
+        rows = self.rows.items()
+        return "\n".join(f"{name:24}{entries:>7} entries  right" for name, (entries, *_) in rows)
+
+def _complaint(name, analytic, numeric, excess):
+    """Name the entry that exceeds its tolerance the most, and say why if we can."""
+    worst = np.unravel_index(excess.argmax(), excess.shape)  # of a NaN, if there is one
+    return (
+        f"{name}{[int(i) for i in worst]}: backward gives {analytic[worst]:.8g}, central "
+        f"differences give {numeric[worst]:.8g} ({int((~(excess <= 0)).sum())} of {excess.size} "
+        f"entries differ)" + _explain(analytic, numeric)
+    )
+
+def _explain(analytic, numeric):
+    """Say so when one factor, or a transpose, turns the right gradient into the wrong one."""
+    if not np.isfinite(analytic).all():
+        return "; the gradient is not finite"
+    if not analytic.any():
+        return "; the gradient is zero everywhere"
+    if not numeric.any():
+        return ""
+    near = {"rtol": 1e-4, "atol": 1e-6 * np.abs(numeric).max()}
+    ratio = float(np.vdot(numeric, analytic) / np.vdot(numeric, numeric))
+    if np.allclose(analytic, ratio * numeric, **near):
+        return f"; every entry is {ratio:.5g} times what it should be"
+    square = analytic.ndim == 2 and analytic.shape[0] == analytic.shape[1]
+    if square and np.allclose(analytic.T, numeric, **near):
+        return "; it is the transpose of what it should be"
+    return ""
+
+def _inputs_with_slopes(x, params):
+    """Return {"x": x}, or {} where x holds integers; TypeError if an array is too coarse."""
+    inputs = {"x": x} if np.issubdtype(x.dtype, np.floating) else {}
+    for name, a in [*params.items(), *inputs.items()]:
+        if a.dtype != np.float64:
+            raise TypeError(f"gradcheck needs float64, but {name} is {a.dtype}")
+    return inputs
+
+def _grads(layer):
+    return layer.grads() if hasattr(layer, "grads") else {}
+
+def _dname(name):
+    """The gradient's name: layers.0.W -> layers.0.dW."""
+    head, dot, last = name.rpartition(".")
+    return f"{head}{dot}d{last}"
+
+# %% [markdown]
 # Each line of the report is an array that agrees.
 
 # %%
@@ -644,8 +692,8 @@ print(gradcheck(Share(), rng.uniform(1, 2, size=(5, 3)), rng=rng))
 # ## Break it on purpose
 #
 # A check that has never failed proves nothing. Here are four easy mistakes in `Scale`.
-# **Before you run the third cell, which checks them:** for each class, which array will be named,
-# and will the mistake be explained?
+# **Before you run the third of the next cells:** for each class, which array will be named, and will
+# the mistake be explained?
 
 # %%
 class MeanNotSum(Scale):
@@ -684,8 +732,8 @@ for Wrong in (MeanNotSum, Overwritten, ForgetsDy, ChangesDy):
         print(f"{Wrong.__name__:14} {gist(error)}")
 
 # %% [markdown]
-# All four are caught. The name says where to look, and three times the message says what is wrong: a
-# factor of 0.2 over 5 rows is a mean. The fifth mistake would be ours, to check in float32:
+# All four are caught. The name says where to look, and in three cases the message says what is wrong: a
+# factor of 0.2 over 5 rows is a mean. A fifth mistake would be ours, to check in float32:
 
 # %%
 try:
@@ -699,15 +747,16 @@ except TypeError as error:
 # We take $y = \tanh(x s)$, for which rules 1, 2 and 3' give
 # $ds_c = \sum_n dy_{nc}\, x_{nc}\,(1 - y_{nc}^2)$, and multiply that formula by $1 + \delta$, where
 # $\delta$ is now the size of a mistake. Then we compare it with central differences, in float64 and
-# in float32, each with the $\epsilon$ that was its best above.
+# in float32, each with the $\epsilon$ that was its best above. (For float32 the function rounds what
+# it is given.)
 
 # %%
 x64, s64, dy64 = rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=(5, 3))
 deltas = 10.0 ** np.arange(-13, 1)
 
 def gap(delta, dtype, eps):
-    x, s, dy = x64.astype(dtype), s64.astype(dtype), dy64.astype(dtype)
-    measured = numeric_gradient(lambda: np.sum(dy * np.tanh(x * s)), s, dtype(eps))
+    x, s, dy = x64.astype(dtype), s64.copy(), dy64.astype(dtype)
+    measured = numeric_gradient(lambda: np.sum(dy * np.tanh(x * s.astype(dtype))), s, eps)
     right = (dy64 * x64 * (1 - np.tanh(x64 * s64) ** 2)).sum(axis=0)
     return np.abs((1 + delta) * right - measured).max() / np.abs(right).max()
 
@@ -719,19 +768,19 @@ for label, kind, eps, line in [("float64", np.float64, 1e-5, "-"), ("float32", n
 ax.axhline(1e-6, color=GREY, lw=1, label="rtol = 1e-6")
 ax.set(xlabel="size of the mistake, delta", ylabel="gap to central differences, relative")
 ax.legend()
-show(fig, "Gap between a spoilt formula and the measured slope against the size of the mistake. "
+show(fig, "Gap between a spoiled formula and the measured slope against the size of the mistake. "
           "In float64 the gap follows the mistake down to about 1e-10; in float32 it levels off "
           "a little below 1e-4.")
 
 # %% [markdown]
-# A mistake of a millionth shows in float64 and drowns in float32. Where a curve is flat, it shows
-# the error of the measurement, not the mistake. In float64 that lies far below the line of `rtol`; in
-# float32 `rtol` would have to lie above the flat part, and every smaller mistake would pass. Training runs in
-# float32, for speed; checks run in float64.
+# A mistake of one in a million shows in float64 and drowns in float32. Where a curve is flat, it shows
+# the error of the measurement, not the mistake. In float64 that error lies far below the line of `rtol`;
+# in float32 `rtol` would have to lie above the flat part, and every smaller mistake would pass.
+# Training runs in float32, for speed; checks run in float64.
 #
 # ## Exercises
 #
-# Now write it yourself: [exercises/01_gradients.ipynb](../exercises/01_gradients.ipynb). A check says what is
+# Now write them yourself: [exercises/01_gradients.ipynb](../exercises/01_gradients.ipynb). A check says what is
 # wrong, and `hint("gradients-numeric")` helps.
 #
 # | task | | minutes |
@@ -746,7 +795,7 @@ show(fig, "Gap between a spoilt formula and the measured slope against the size 
 #
 # - A central difference with `eps = 1e-5` in float64 measures a slope to about ten digits; smaller
 #   is not better.
-# - The chain rule in index form sums over all paths.
+# - The chain rule multiplies along a path and sums over all paths; its index form does so for arrays.
 # - Rules 0 to 6 give nearly every line of a backward pass.
 # - A check needs a random `dy`, float64, both tolerances, and a second backward pass.
 # - The next cell writes `numpygpt/gradcheck.py`. Next: Module, the class that all layers share.

@@ -15,12 +15,13 @@ class HandListed:
 
     def forward(self, x):
         self.x = x
-        return x * self.s + self.b                # y = x s + b
+        return x * self.s + self.b
 
     def backward(self, dy):
+        # y = x s + b
         self.ds += (dy * self.x).sum(axis=0)
         self.db += dy.sum(axis=0)
-        return dy * self.s                        # dx = dy s
+        return dy * self.s
 
     def params(self): return {"s": self.s}
     def grads(self): return {"s": self.ds}
@@ -29,7 +30,7 @@ class HandListed:
 # Its backward pass is right. `gradcheck` says so.
 
 # %%
-from numpygpt import gradcheck
+from numpygpt.gradcheck import GradientError, gradcheck
 
 rng = np.random.default_rng(2)
 x = rng.normal(size=(7, 3))                       # (N, C)
@@ -39,8 +40,16 @@ print(gradcheck(HandListed(3), x, rng=rng))
 # Now we let it learn. The targets are $t = 2x + 3$, which the layer can represent without error:
 # $s = 2$, $b = 3$. The loss is the mean squared error; its slope for $y$ is $2(y - t)$ divided by
 # the number of entries. Before each backward pass the gradients are set to 0, because `backward` adds
-# to them; after it every parameter takes a small step downhill, `p -= lr * dp`. The factor `lr` is
-# the **learning rate**. Code that takes such steps is called an **optimizer**.
+# to them; after it every parameter takes a small step against its gradient, `p -= lr * dp`. The factor
+# `lr` is the **learning rate**. Code that takes such steps is called an **optimizer**.
+#
+# Why does that go downhill? By chapter 1, a small change $\Delta_i$ of each parameter changes the loss by
+# nearly $\sum_i dp_i\, \Delta_i$. Put in $\Delta_i = -\text{lr}\; dp_i$:
+#
+# $$L(p - \text{lr}\; dp) \approx L(p) - \text{lr} \sum_i dp_i^2$$
+#
+# A sum of squares is never negative. So the loss falls, as long as `lr` is small enough for $\approx$ to
+# hold, until all gradients are 0. The cell compares one small step with that promise, then trains.
 
 # %%
 target = 2 * x + 3
@@ -58,13 +67,18 @@ def train(layer, steps=200, lr=0.5):
     return losses
 
 # %%
+layer = HandListed(3)
+first = train(layer, steps=1, lr=0.01)[0]
+promised = first - 0.01 * np.sum(layer.ds**2)
+print(f"loss {first:.4f}, promised after a step: {promised:.4f}, found: {train(layer, steps=1)[0]:.4f}")
+
 stuck = train(HandListed(3))
 print(f"loss: first step {stuck[0]:.4f}, last step {stuck[-1]:.4f}")
 
 # %% [markdown]
 # The loss should go to 0. It stops far above. Look again at `params`: it does not list `b`. So the
-# check never looked at `db`, and training never moved `b`. Nothing failed; a list that is written
-# by hand was one entry short.
+# check never looked at `db`, and training never moved `b`. Nothing failed; a list written by hand was
+# one entry short.
 #
 # A GPT has dozens of parameter arrays, in layers inside layers. The question of this chapter: **can
 # a layer find its parameters by itself?** We build the class that all layers share, `Module`.
@@ -93,8 +107,7 @@ for name, value in vars(layer).items():
 
 # %% [markdown]
 # `x` is an array, too, but not a parameter: it has no `dx` beside it. So the book's naming rule is
-# all we need: **an attribute `W` is a parameter if `dW` stands beside it.** As a function, in one
-# line:
+# all we need: **an attribute `W` is a parameter if `dW` stands beside it.** As a function of one line:
 
 # %%
 def own_params(layer):
@@ -132,14 +145,13 @@ class Module:
 
 # %% [markdown]
 # A model is a tree: a layer holds layers, which hold layers. To find all parameters we walk through
-# the tree. The method `modules` is what Python calls a generator, which has nothing to do with
-# random numbers: `yield` hands out one result and goes on when the next one is asked for, and
-# `yield from` hands out all results of another generator. Here the other generator is the same
-# method of a part, so the walk reaches every depth. Each module comes with a prefix, the path that
-# leads to it.
+# the tree. The method `modules` is what Python calls a *generator* (not of random numbers). A loop over
+# it gets one result for each `yield`, and `yield from` passes on all results of another generator. Here
+# the other generator is the same method of a part, so the walk reaches every depth. Each module comes
+# with a prefix, the path that leads to it.
 #
-# From here on we add methods to the class one by one. `@add_to_class(Module)` does that; in the
-# exported file they all stand inside the class.
+# From here on we add methods to the class one by one, with `@add_to_class(Module)`; in the exported
+# file they all stand inside the class.
 
 # %% tags=["export"]
 from coursekit import add_to_class
@@ -185,9 +197,9 @@ for prefix, module in tree.modules():
 # Now we go through all modules and apply the naming rule in each. One case needs thought. Two
 # layers may hold **the same array**, on purpose: some models use one matrix both to read words and
 # to score them. Such an array must be listed once. Listed twice, it would take two steps downhill
-# instead of one. And if the two layers share the array but not the gradient, each gradient would
-# hold only a part of the truth; that is an error, and we say so. `id(p)` is a number that tells
-# whether two names mean one array.
+# instead of one. And if the two layers share the array but not the gradient, each gradient holds only
+# a part of the whole; that is an error, and we say so. `id(p)` is a number that only one object has: it
+# tells whether two names mean the same array.
 
 # %% tags=["export"]
 @add_to_class(Module)
@@ -199,7 +211,7 @@ def _param_slots(self):
             dp = vars(module).get(f"d{name}")
             if not (isinstance(p, np.ndarray) and isinstance(dp, np.ndarray)):
                 continue
-            # An optimizer would step a shared array twice, each time with half its gradient.
+            # A shared array would be stepped twice, each time with a part of its gradient.
             if id(p) in seen and seen[id(p)] is not dp:
                 raise ValueError(
                     f"{prefix}{name} shares its array with another layer, but not the gradient"
@@ -236,7 +248,7 @@ def num_params(self):
     return sum(p.size for p in self.params().values())
 
 # %% [markdown]
-# The tree has six arrays of 3 numbers. Then the layer from the first screen, checked and trained
+# The tree has six arrays of 3 numbers. Then the layer from the first screen is checked and trained
 # again. Look for `db` in the report.
 
 # %%
@@ -251,9 +263,9 @@ from coursekit.figures import show, subplots
 fig, ax = subplots(size=(5.5, 3.2))
 ax.semilogy(stuck, "--", label="list by hand, b forgotten")
 ax.semilogy(found, label="Module")
-ax.set(xlabel="step", ylabel="mean squared error", ylim=(1e-6, 30))
+ax.set(xlabel="step", ylabel="mean squared error", xlim=(0, 60), ylim=(1e-6, 30))
 ax.legend()
-show(fig, "Mean squared error over 200 steps, logarithmic. With the forgotten shift it stays "
+show(fig, "Mean squared error over the first 60 steps, logarithmic. With the forgotten shift it stays "
           "flat; with Module it falls by many orders of magnitude.")
 
 # %% [markdown]
@@ -261,7 +273,7 @@ show(fig, "Mean squared error over 200 steps, logarithmic. With the forgotten sh
 #
 # ## In place or not?
 #
-# `train` wrote `p -= lr * ...`. Would `p = p - lr * ...` have done as well?
+# `train` wrote `p -= lr * ...`. Would `p = p - lr * ...` do as well?
 #
 # **Before you run the next cell:** which of the three lines changes `layer.s`?
 
@@ -281,7 +293,7 @@ print("p[...] = 5   ", layer.s)
 # `p -= 1` and `p[...] = 5` change the numbers inside the array that both names mean. The same holds
 # for gradients: `self.ds += ...` adds into the array, so that every layer that shares it sees the sum.
 #
-# ## Layers in a row: Sequential
+# ## A chain of layers: Sequential
 #
 # Most models are chains: the output of a layer is the input of the next. We number the values on
 # the way: $h_0 = x$, $h_l = f_l(h_{l-1})$, and $y = h_K$ after the last of the $K$ layers. Write
@@ -297,11 +309,11 @@ print("p[...] = 5   ", layer.s)
 # $$
 #
 # The matrix $J_l$ of all slopes is called the **Jacobian** of layer $l$. The product is what the
-# layer's `backward` computes, without ever making the matrix. From the end to the start:
+# layer's `backward` computes, without ever building the matrix. From the end to the start:
 #
 # $$dx = dh_0 = \big(\big((dy\, J_K)\, J_{K-1}\big) \cdots \big) J_1$$
 #
-# So forward visits the layers first to last, and backward visits the same layers last to first.
+# So forward visits the layers from first to last, and backward visits them from last to first.
 
 # %% tags=["export"]
 class Sequential(Module):
@@ -316,15 +328,16 @@ class Sequential(Module):
         return x
 
     def backward(self, dy):
+        # x = layer(x)
         for layer in reversed(self.layers):
             dy = layer.backward(dy)
         return dy
 
 # %% [markdown]
 # We compare its `backward` with the formula, a loop over matrices. Two more layers make the chain
-# interesting: the slope of `Tanh` changes with its input, and `Center`, which takes away the mean of
+# interesting: the slope of `Tanh` changes with its input, and `Center`, which subtracts the mean of
 # each row (task 4 of chapter 1's exercises), lets channels influence each other. The Jacobians are
-# measured, a row for each output.
+# measured, one row for each output.
 
 # %%
 from numpygpt.gradcheck import numeric_gradient
@@ -366,35 +379,41 @@ print(gradcheck(net, x, rng=rng))
 
 # %% [markdown]
 # The names in the report are the paths through the tree: `layers.3.ds` belongs to the parameter
-# `layers.3.s`. `Tanh` and `Center` have no parameters and no lines.
+# `layers.3.s`. `Tanh` and `Center` have no parameters, so they have no lines in the report.
 #
 # ## Gradients add up
 #
 # A big batch may not fit into memory. By rule 6, the gradient of $L_1 + L_2$ is the sum of the
 # gradients of $L_1$ and $L_2$, and `backward` adds. So two passes over two parts give the gradient
-# of the whole.
+# of the whole, **if the loss is a sum over the examples.** A mean, such as the loss of `train`, divides
+# each part by its own size: of 7 rows, parts of 4 and 3 need the weights $\frac47$ and $\frac37$. To
+# forget them is a classic bug of *gradient accumulation*.
 #
-# **Before you run the cell after the next:** what will its last line say, where we do not clear the
+# **Before you run the second of the next cells:** what will its last line say, where we do not clear the
 # gradients first, and why?
 
 # %%
 dy = rng.normal(size=(7, 3))
 
-def grads_of(parts, clear=True):
+def grads_of(parts, clear=True, weights=(1, 1)):
     if clear:
         net.zero_grad()
-    for part in parts:
+    for part, weight in zip(parts, weights):
         net(x[part])
-        net.backward(dy[part])
+        net.backward(weight * dy[part])
     return {name: g.copy() for name, g in net.grads().items()}
 
 # %%
 def equal(a, b):
     return all(np.allclose(a[name], b[name]) for name in b)
 
-whole = grads_of([slice(0, 7)])
-print("4 rows, then 3 rows, equals 7 rows:", equal(grads_of([slice(0, 4), slice(4, 7)]), whole))
-print("again without clearing, equal:     ", equal(grads_of([slice(0, 7)], clear=False), whole))
+whole, parts = grads_of([slice(0, 7)]), [slice(0, 4), slice(4, 7)]
+mean = {name: g / 7 for name, g in whole.items()}
+print("a sum:  4 rows, then 3, equals 7 rows:   ", equal(grads_of(parts), whole))
+print("a mean: the same, each part a mean:      ", equal(grads_of(parts, weights=(1 / 4, 1 / 3)), mean))
+weights = (4 / 7 * 1 / 4, 3 / 7 * 1 / 3)
+print("a mean: with the weights 4/7 and 3/7:    ", equal(grads_of(parts, weights=weights), mean))
+print("7 rows again, without clearing:          ", equal(grads_of([slice(0, 7)], clear=False), whole))
 
 # %% [markdown]
 # Without `zero_grad` the old gradients are still there. Accumulation is a tool, and a trap: **clear
@@ -403,7 +422,7 @@ print("again without clearing, equal:     ", equal(grads_of([slice(0, 7)], clear
 # ## One array in two places
 #
 # Now two layers share one factor `s`: $y = s\,(s\,x + b) + b'$. By rule 6, `ds` is the sum over
-# both uses. We give the second layer the arrays of the first, parameter and gradient, and run the
+# both uses. We give the second layer the first one's arrays, parameter and gradient, and run the
 # check. There are 9 different numbers now, not 12.
 
 # %%
@@ -414,7 +433,7 @@ print(list(shared.params()), shared.num_params())
 print(gradcheck(shared, x, rng=rng))
 
 # %% [markdown]
-# Each layer adds its part to the same `ds`. A layer that assigned would wipe out the other's part.
+# Each layer adds its part to the same `ds`. A layer that assigns would wipe out the other's part.
 #
 # ## Break it on purpose
 #
@@ -455,17 +474,17 @@ for number, wrong in enumerate(nets, 1):
     try:
         gradcheck(wrong, x, rng=rng)
         print(number, "passed, which it should not")
-    except (ValueError, AssertionError) as error:
+    except (ValueError, GradientError) as error:
         print(number, str(error).split("[")[0])
 
 # %% [markdown]
 # In 1 `Module` itself objects. In 2 the layer's cache `self.x` holds only the last input when the
-# first use comes to its backward pass, so `ds` is wrong; share arrays, not layers. In 3 `dx` is
-# right, but `ds` was made from a `dy` that had not been through `Tanh`. In 4 the assignment wipes out
-# what the other use had added.
+# backward pass of the first use begins, so `ds` is wrong; share arrays, not layers. In 3 `dx` is
+# right, but `ds` was computed from a `dy` that had not been through `Tanh`. In 4 the assignment wipes
+# out what the other use had added.
 #
-# The fifth mistake passes every check. A layer that keeps `self.x` **and** `self.dx` makes `x` look
-# like a parameter:
+# The fifth mistake is harder to read. A layer that keeps `self.x` **and** `self.dx` makes `x` look like a
+# parameter. `gradcheck` stumbles over it, but blames `+=`:
 
 # %%
 class Keeps(Tanh):
@@ -477,21 +496,25 @@ class Keeps(Tanh):
         self.dx = Tanh.backward(self, dy)
         return self.dx
 
+try:
+    gradcheck(Keeps(), x, rng=rng)
+except GradientError as error:
+    print(error)
 keeps = Keeps()
 keeps.backward(rng.normal(size=keeps(x).shape))
 print("parameters of a layer that has none:", list(keeps.params()), keeps.num_params())
 
 # %% [markdown]
 # Training would change the data. The rule that finds parameters is short, so it can be fooled:
-# **return `dx`, do not keep it.** And look at `num_params()` of a new model; you can count by hand
+# **return `dx`, do not keep it.** And look at a new model's `num_params()`; you can count by hand
 # what it should be. That also shows when layers are missing: the walk looks into attributes and
 # lists, not into dictionaries.
 #
 # ## Saving and loading
 #
 # Copies of the arrays in `params()` are all that we need to save of a model. Loading copies them
-# back, under three conditions: no name missing, none left over, every shape right. All are tested
-# **before** the first array changes, so a failed load leaves the model as it was.
+# back, under three conditions: no name is missing, none is left over, every shape is right. All are
+# tested **before** the first array changes, so a failed load leaves the model as it was.
 
 # %% tags=["export"]
 @add_to_class(Module)
@@ -537,7 +560,7 @@ print("still the same outputs:    ", np.allclose(other(x), net(x)))
 # %% [markdown]
 # ## Experiment: why backward, and not forward?
 #
-# The product $dy\, J_K \cdots J_1$ may be multiplied in any order. Starting at the front,
+# The product $dy\, J_K \cdots J_1$ may be multiplied in any order. Starting at the input, with
 # $J_2 J_1$, works as well. How much does the order cost? A vector of size $C$ times a $C \times C$
 # matrix takes $C^2$ multiplications, a matrix times a matrix $C^3$. We count both for a chain of 4
 # layers.
@@ -559,19 +582,25 @@ show(fig, "Multiplications against C for a chain of four layers, both axes logar
           "at the input costs C cubed and rises faster than C squared, the cost from the loss.")
 
 # %% [markdown]
-# The loss is one number, so starting there keeps a vector all the way. The price is memory: each
-# layer must keep what its backward pass needs until the pass comes back. That is why `forward`
-# caches.
+# The loss is one number, so starting there keeps a vector all the way. This order is called
+# **reverse mode**, or *backpropagation*. The price is memory: each layer must keep what its backward
+# pass needs until that pass arrives. That is why `forward` caches.
 #
-# Change `K` to 40, ten times as deep, and run the last two cells again. Before you do: will the lines
-# come closer, drift apart, or keep their distance?
+# Try it: change `K` to 40, ten times as deep, and run the last two cells again. Before you do: will the
+# lines come closer, drift apart, or keep their distance?
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
-# They nearly keep it. One count is about $C\,(K-1)/K$ times the other: what makes the difference is
-# the size $C$, not the depth.
+# They nearly keep it: at $C = 128$ the ratio goes from 96 to 125. One count is about $C\,(K-1)/K$ times
+# the other, so what makes the difference is the size $C$, not the depth.
 #
+# </details>
+
+# %% [markdown]
 # ## Exercises
 #
-# Now write it yourself: [exercises/02_module.ipynb](../exercises/02_module.ipynb). A check says what is
+# Now write them yourself: [exercises/02_module.ipynb](../exercises/02_module.ipynb). A check says what is
 # wrong, and `hint("module-sequential")` helps.
 #
 # | task | | minutes |
@@ -584,6 +613,7 @@ show(fig, "Multiplications against C for a chain of four layers, both axes logar
 # ## Recap
 #
 # - A list of parameters written by hand can be one short, and no check will notice.
+# - A small step against the gradient lowers the loss by about $\text{lr} \sum dp^2$.
 # - `Module` finds parameters by name: `W` is one if `dW` stands beside it, at any depth, a shared
 #   array once.
 # - `Sequential` runs forward first to last and backward last to first; starting at the loss keeps

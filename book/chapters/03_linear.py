@@ -4,8 +4,8 @@
 # Most of the numbers in a GPT sit in one kind of layer: multiply by a matrix, add a vector. Its
 # backward pass needs the gradient of that matrix, and there is a popular way to find it: try
 # products until the shapes fit. Here are two that fit. We let each of them teach a $3 \times 3$
-# matrix `W` to imitate another one, by moving `W` again and again a small step against what the
-# formula says is its gradient.
+# matrix `W` to imitate another one, by moving `W`, again and again, a small step against what the
+# formula says is its gradient (downhill, as chapter 2 showed, if the formula is right).
 
 # %%
 import numpy as np
@@ -32,15 +32,15 @@ for steps in [0, 10, 30]:
 # grows without end. No shape told us which is which.
 #
 # **The question of this chapter:** what are the gradients of $y = xW + b$, and how do we get them
-# so that we know, rather than guess? Rule 4 of [chapter 1](01_gradients.ipynb) holds the answer for
-# any matrix product. For the layer that does most of a GPT's work we derive it again, entry by
-# entry, with the bias and for inputs with more axes.
+# so that we know, rather than guess? Rule 4 of [chapter 1](01_gradients.ipynb) answers it for any
+# matrix product. For the layer that does most of a GPT's work we go through it once more, entry by
+# entry, with the bias, and for inputs with more axes.
 #
 # ## Shapes
 #
 # | name | meaning | shape |
 # |---|---|---|
-# | `x` | inputs, one example a row | `(N, n_in)` |
+# | `x` | inputs, one example per row | `(N, n_in)` |
 # | `W` | weights | `(n_in, n_out)` |
 # | `b` | bias | `(n_out,)` |
 # | `y` | outputs, `y = x W + b` | `(N, n_out)` |
@@ -48,7 +48,7 @@ for steps in [0, 10, 30]:
 # | `dx`, `dW`, `db` | the gradients of `x`, `W`, `b` | as `x`, `W`, `b` |
 #
 # $L$ is the one number at the end, the loss. As in chapter 1, the gradient of an array has the
-# array's own shape and its name with a `d` before it.
+# array's own shape, and its name with a `d` in front.
 #
 # ## By hand
 #
@@ -99,7 +99,7 @@ print(x @ W_raised + b - y)
 #
 # ## The gradients, by index
 #
-# We are given $dy_{no} = \partial L / \partial y_{no}$. The chain rule adds up all the ways from
+# We are given $dy_{no} = \partial L / \partial y_{no}$. The chain rule adds up all the paths from
 # $W_{io}$ to the loss. They lead through the outputs $y_{mk}$:
 #
 # $$dW_{io} = \sum_m \sum_k dy_{mk}\, \frac{\partial y_{mk}}{\partial W_{io}}$$
@@ -122,8 +122,8 @@ print(x @ W_raised + b - y)
 #
 # $$dx_{ni} = \sum_k dy_{nk}\, W_{ik}$$
 #
-# **Before you run the cell after the next:** we let one single output matter, so `dy` is zero except
-# for `dy[1, 0] = 1`. Which entries of `dW`, `db` and `dx` are not zero? The three formulas tell.
+# **Before you run the second of the next cells:** we let a single output matter, so `dy` is zero except
+# for `dy[1, 0] = 1`. Which entries of `dW`, `db` and `dx` are not zero? The three formulas tell you.
 
 # %%
 def backward_loop(dy, x, W):
@@ -149,7 +149,7 @@ for name, value in zip(["dx", "dW", "db"], backward_loop(dy, x, W), strict=True)
 #
 # ## The gradients, as matrices
 #
-# A matrix product sums over *neighbouring* indices: $(AB)_{ij} = \sum_k A_{ik} B_{kj}$. We only
+# A matrix product sums over *neighboring* indices: $(AB)_{ij} = \sum_k A_{ik} B_{kj}$. We only
 # have to turn the factors until the summed index stands in the middle. In
 # $dW_{io} = \sum_m x_{mi}\, dy_{mo}$ it is $m$, and $x_{mi} = (x^\top)_{im}$:
 #
@@ -159,9 +159,8 @@ for name, value in zip(["dx", "dW", "db"], backward_loop(dy, x, W), strict=True)
 #
 # $$dx_{ni} = \sum_k dy_{nk}\, (W^\top)_{ki} \quad\Longrightarrow\quad dx = dy\, W^\top$$
 #
-# The shapes agree, but now as a check afterwards and not as the argument:
-# $(n_{in}, N)(N, n_{out})$ gives the shape of $W$. A random `dy` of full size shows that loops and
-# matrices give the same:
+# The shapes agree, but now as a check afterward and not as the argument:
+# $(n_{in}, N)(N, n_{out})$ gives the shape of $W$. With a random `dy`, loops and matrices give the same:
 
 # %%
 dy = rng.normal(size=y.shape)
@@ -174,12 +173,13 @@ print("dx = dy Wᵀ:", np.allclose(dx, dy @ W.T))
 # The picture shows $dW = x^\top dy$ with whole numbers. One entry of `dW` is framed, and with it
 # the row of $x^\top$ and the column of `dy` that made it. The row of $x^\top$ is one input over all
 # examples; the column of `dy` is the slope of one output over all examples. **A weight's gradient
-# asks: over the examples, do this input and the slope of this output rise and fall together?**
+# asks: over the examples, do this input and the slope of this output have the same sign, and how large
+# are they?**
 
 # %%
 from matplotlib.patches import Rectangle
 
-from coursekit.figures import ORANGE, SIGNED, show, subplots
+from coursekit.figures import BLACK, ORANGE, SIGNED, show, subplots
 
 def grid(axis, a, title, frame):
     axis.imshow(a, cmap=SIGNED, vmin=-14, vmax=14)
@@ -187,7 +187,7 @@ def grid(axis, a, title, frame):
         axis.text(c, r, f"{value:.0f}", ha="center", va="center")
     left, top, width, height = frame
     axis.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False,
-                             edgecolor=ORANGE, linewidth=3, clip_on=False))
+                             edgecolor=BLACK, linewidth=3, clip_on=False))
     axis.set(title=title, xticks=range(a.shape[1]), yticks=range(a.shape[0]))
 
 # %%
@@ -201,7 +201,7 @@ grid(axes[2], xs.T @ dys, "$dW = x^\\top\\,dy$", (o, i, 1, 1))
 for axis, (across, down) in zip(axes, [("example n", "input i"), ("output o", "example n"),
                                        ("output o", "input i")], strict=True):
     axis.set(xlabel=across, ylabel=down)
-show(figure, "Three coloured grids: x transposed, dy, and their product dW. Entry (2, 1) of dW is "
+show(figure, "Three colored grids: x transposed, dy, and their product dW. Entry (2, 1) of dW is "
              "framed, with row 2 of x transposed and column 1 of dy, whose products sum to it.")
 
 # %% [markdown]
@@ -223,7 +223,7 @@ from coursekit import add_to_class, export
 
 # %% [markdown]
 # `__init__` makes the parameters, each with its gradient beside it, as [chapter
-# 2](02_module.ipynb) wants them. The weights are drawn from a range of $\pm 1/\sqrt{n_{in}}$; an
+# 2](02_module.ipynb) requires. The weights are drawn from a range of $\pm 1/\sqrt{n_{in}}$; an
 # experiment below shows why. The bias starts at zero, and can be left out.
 
 # %% tags=["export"]
@@ -243,9 +243,9 @@ class Linear(Module):
 #
 # In a language model, `x` will not be a table of examples. It will have the shape `(B, T, C)`: `B`
 # texts in a batch, `T` positions in each, `C` numbers (channels) at each position. The layer
-# treats every position alike, so for the layer these are $N = B \cdot T$ examples.
-# `reshape(-1, C)` lays them under each other (NumPy works out the size that we call -1), and at the
-# end the rows go back into their places.
+# treats every position alike, so to the layer these are $N = B \cdot T$ examples.
+# `reshape(-1, C)` stacks them as rows (NumPy works out the size that we call -1), and at the end the
+# rows go back to their places.
 
 # %% tags=["export"]
 @add_to_class(Linear)
@@ -258,9 +258,8 @@ def forward(self, x):
     return y.reshape(*x.shape[:-1], self.W.shape[1])
 
 # %% [markdown]
-# It also keeps `x`: the backward pass will need it. The first line of the output repeats the
-# numbers that we made by hand. The second asks whether NumPy's own product of a stack of matrices
-# agrees with the rows under each other.
+# It also keeps `x`: the backward pass will need it. The first line of the output repeats the numbers
+# that we computed by hand. The second checks our flattened product against NumPy's product of a stack.
 
 # %%
 linear = Linear(3, 2, rng=rng, dtype=np.float64)
@@ -290,14 +289,15 @@ print(f"a stack of 12 products   {milliseconds(lambda: big @ W_big):.2f} ms")
 # ### Backward
 #
 # The forward pass in reverse order: first the bias, then the product. `dy` is laid out in rows,
-# too, so that the sum over all examples is a sum over `B` *and* `T`. The gradients are added to
-# (`+=`): a matrix that two layers share gets the sum of both, and `zero_grad()` clears it.
+# too, so that the sum over all examples is a sum over `B` *and* `T`. We add to the gradients (`+=`),
+# so that a matrix that two layers share gets the sum of both; `zero_grad()` clears them.
 
 # %% tags=["export"]
 @add_to_class(Linear)
 def backward(self, dy):
     x = self.x.reshape(-1, self.x.shape[-1])    # (N, n_in)
     rows = dy.reshape(-1, dy.shape[-1])         # (N, n_out)
+    # y = x W + b
     if self.b is not None:
         self.db += rows.sum(axis=0)
     self.dW += x.T @ rows
@@ -319,9 +319,9 @@ print("db", linear.db, "  dx", dx.shape, "  dW", linear.dW.shape)
 #
 # ## Is it right?
 #
-# `gradcheck` compares every entry of `dx`, `dW` and `db` with central differences, under a random
-# upstream gradient. All sizes are different, so that no two axes can be confused. We use float64
-# and weights of size 0.5.
+# `gradcheck` compares every entry of `dx`, `dW` and `db` with central differences, for a random
+# upstream gradient. All sizes differ, so that no two axes can be confused. We use float64 and
+# weights of size 0.5.
 
 # %%
 from numpygpt.gradcheck import GradientError, gradcheck
@@ -338,9 +338,9 @@ print(check(Linear(4, 3, bias=False, rng=rng, dtype=np.float64), (7, 4)))
 # %% [markdown]
 # ### Break it
 #
-# A check is worth something only if it fails for wrong code. Here are three wrong backward passes,
-# all with the right shapes. The first is the one from the top of this chapter, and it is square so
-# that the shapes hide it.
+# A check is worth something only if wrong code fails it. Here are three wrong backward passes, all
+# with the right shapes. The first is the one from the top of this chapter, with a square `W` so that
+# the shapes hide it.
 #
 # **Before you run the third of the next cells:** which array will `gradcheck` name for each?
 
@@ -373,9 +373,9 @@ for wrong in [TransposedProduct, MeanOfRows, Overwritten]:
         print(f"{wrong.__name__}: {array.split('[')[0]}: {message.split('; ')[-1].strip()}")
 
 # %% [markdown]
-# The third one deserves a second look: `dW` was overwritten where it must be added to. Its
-# gradient is right as long as `W` is used once after `zero_grad()`, and a check with one backward
-# pass lets it through. `gradcheck` runs two.
+# The third one deserves a second look: it overwrites `dW` instead of adding to it. Its gradient is
+# right as long as `W` is used once after `zero_grad()`, and a check with a single backward pass lets
+# it through. `gradcheck` runs more than one.
 #
 # ## Experiment: how large should the weights be at the start?
 #
@@ -399,8 +399,8 @@ print(f"ours: from {min(ours):.2f} to {max(ours):.2f}, over all widths")
 print(f"1/√3 = {1 / math.sqrt(3):.2f}")
 
 # %% [markdown]
-# The left plot shows both choices over the width. The right plot asks what follows when layers are
-# stacked: thirty of them, 256 wide, each fed with the output of the one before.
+# The left plot shows both choices against the width. The right plot asks what follows when layers are
+# stacked: thirty of them, 256 wide, each fed the output of the one before.
 
 # %%
 def std_by_depth(bound, depth=30, width=256):
@@ -431,17 +431,25 @@ show(figure, "Left: with weights in ±0.5 the outputs grow with the width, with 
 # %% [markdown]
 # Dividing by $\sqrt{n_{in}}$ makes the width irrelevant. The depth is another matter. With our
 # bound, each layer makes the numbers smaller by the factor $1/\sqrt 3$. With $\sqrt 3/\sqrt{n}$
-# they keep their size, and with anything larger they grow from layer to layer. Our bound is
-# PyTorch's default, and fine for a few layers. A deep model has to choose its first weights with
-# care, and may overwrite ours.
+# they keep their size, and with anything larger they grow from layer to layer. That holds for Linear
+# layers alone; what stands between them in a real network changes the numbers' size as well, and the
+# next chapter corrects the bound for it. Ours is PyTorch's default, and fine for a few layers. A deep
+# model has to choose its initial weights with care, and may overwrite ours.
 #
-# Change the 3 in $3/\sqrt n$ to 1.8 and run the last two cells again. Before you do: by what factor
-# does each layer make the numbers larger, and what is that after thirty layers? ($1.8/\sqrt 3$ is 1.04,
-# a little too much, and its 30th power is above 3.)
+# Try it: change the 3 in $3/\sqrt n$ to 1.8 and run the last two cells again. Before you do: by what
+# factor does each layer make the numbers larger, and what is that after thirty layers?
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
+# By $1.8/\sqrt 3 = 1.04$. That is only a little too much, but its 30th power is 3.17.
+#
+# </details>
+
+# %% [markdown]
 # ## Exercises
 #
-# Now write it yourself: [exercises/03_linear.ipynb](../exercises/03_linear.ipynb). A check says what is
+# Now write them yourself: [exercises/03_linear.ipynb](../exercises/03_linear.ipynb). A check says what is
 # wrong, and `hint("linear-forward")` helps.
 #
 # | task | | minutes |

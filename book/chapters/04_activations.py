@@ -2,9 +2,8 @@
 # # Chapter 4: Activations
 #
 # Here is a task with four examples: the output should be 1 if exactly one of the two inputs is 1 (an
-# *exclusive or*, XOR). We give it to three `Linear` layers in a row, with 8 numbers between one and the
-# next. Such a number inside a network is called a *hidden unit*. That is 105 parameters for four
-# targets.
+# *exclusive or*, XOR). We give it to three `Linear` layers in a row, with 8 numbers between each two.
+# Such a number inside a network is called a *hidden unit*. That is 105 parameters for four targets.
 
 # %% tags=["widget"]
 import numpy as np
@@ -36,12 +35,12 @@ for step in [0, 1000, 2000]:
 print("outputs", model(x).ravel().round(4), "parameters", model.num_params())
 
 # %% [markdown]
-# It answers 0.5 to everything, and more training changes nothing. The reason is not the training.
-# One line of algebra, without biases:
+# It answers 0.5 to everything, and more training changes nothing. The training is not to blame.
+# Here is one line of algebra, without biases:
 #
 # $$y = (x W_1) W_2 = x\, (W_1 W_2)$$
 #
-# Two matrices in a row are one matrix. The next cell multiplies our three layers out into one and
+# The product of two matrices is one matrix. The next cell multiplies our three layers into one and
 # compares.
 
 # %%
@@ -52,7 +51,7 @@ print("three layers equal one:", np.allclose(model(x), x @ W + b))
 
 # %% [markdown]
 # A stack of Linear layers is a Linear layer, however deep. **The question of this chapter:** what
-# can we put between them to break this, and what is its backward pass?
+# can we put between them so that depth counts, and what is its backward pass?
 #
 # ## Shapes
 #
@@ -68,13 +67,13 @@ print("three layers equal one:", np.allclose(model(x), x @ W + b))
 #
 # ## By hand
 #
-# The *rectified linear unit*, ReLU, is about the least that one can do to break a straight line:
+# The *rectified linear unit*, ReLU, is about the least that one can do to bend a straight line:
 #
 # $$\mathrm{ReLU}(x) = \max(x, 0)$$
 #
 # **Before you run the next cell:** copy its `x` and `dy` to paper. Positive inputs pass and the
 # others become 0. Which entries of `dx` will be zero, and what will the others be? The cell
-# measures, with `numeric_gradient` from [chapter 1](01_gradients.ipynb).
+# measures them, with `numeric_gradient` from [chapter 1](01_gradients.ipynb).
 
 # %%
 from numpygpt.gradcheck import numeric_gradient
@@ -90,7 +89,7 @@ print("dx =", dx.round(4).tolist())
 
 # %% [markdown]
 # Where `x` is positive, `dy` passes unchanged. Where `x` is negative, a small change of `x` does
-# not change `y`, and nothing comes back.
+# not change `y`, so no gradient comes back.
 #
 # ## The gradient of any function applied entry by entry
 #
@@ -103,7 +102,7 @@ print("dx =", dx.round(4).tolist())
 #
 # $$\frac{\partial y_i}{\partial x_j} = \delta_{ij}\, f'(x_j)$$
 #
-# One term of the sum is left, and the whole rule is a product entry by entry:
+# One term of the sum is left, and the rule is a product entry by entry:
 #
 # $$dx_j = dy_j\, f'(x_j) \qquad\Longrightarrow\qquad dx = dy \odot f'(x)$$
 #
@@ -128,8 +127,8 @@ print("loops and the product agree:", np.array_equal(relu_backward_loop(dy, x), 
 # %% [markdown]
 # ## ReLU, the layer
 #
-# The backward pass needs to know where `x` was positive, and nothing else. So the layer keeps the
-# booleans, one byte each, and not `x`.
+# The backward pass needs to know where `x` was positive, and nothing else. So the layer keeps only
+# the booleans, one byte each.
 
 # %% tags=["export"] module="nn/activations.py"
 """ReLU and GELU. Derived in chapter 04."""
@@ -151,6 +150,7 @@ class ReLU(Module):
         return np.maximum(x, 0)
 
     def backward(self, dy):
+        # y = max(x, 0)
         return dy * self.positive
 
 # %% [markdown]
@@ -167,17 +167,80 @@ print(f"loss {losses[0]:.4f} at the start, {losses[-1]:.4f} at the end")
 print("outputs", model(inputs).ravel().round(4) + 0)    # + 0 turns -0 into 0
 
 # %% [markdown]
+# ### What bent pieces add up to
+#
+# How can that be, with functions that are straight nearly everywhere? Two units are enough, by hand.
+# Let $s = x_0 + x_1$ be the sum of the two inputs: 0, 1, 1 and 2. Then
+#
+# $$y = \mathrm{ReLU}(s) - 2\, \mathrm{ReLU}(s - 1)$$
+#
+# goes up to 1 and down again. Each unit adds one joint to a broken line; many units can follow any
+# curve. In two dimensions the joints are lines, and between them the output is flat and tilted, like
+# a folded sheet of paper. On the right is the sheet that our network has folded.
+
+# %%
+from coursekit.figures import GREY, PALETTE, SIGNED, show, subplots
+
+s = np.linspace(-0.5, 2.5, 301)
+first, second = np.maximum(s, 0), -2 * np.maximum(s - 1, 0)
+figure, (left, right) = subplots(1, 2, size=(9, 3.4))
+for y, style, label in ((first, "--", "ReLU(s)"), (second, ":", "-2 ReLU(s - 1)"), (first + second, "-", "sum")):
+    left.plot(s, y, style, label=label)
+left.plot([0, 1, 2], [0, 1, 0], "ko", ms=6, label="targets")
+left.set(xlabel="s, the sum of the inputs", ylabel="y", title="two units, by hand", ylim=(-3.2, 2.6))
+left.legend(fontsize=9)
+
+side = np.linspace(-0.5, 1.5, 101)
+sheet = model(np.stack(np.meshgrid(side, side), axis=-1))[..., 0]    # (101, 101)
+image = right.contourf(side, side, sheet, np.linspace(-1.5, 1.5, 13), cmap=SIGNED, extend="both")
+right.contour(side, side, sheet, [0.5], colors="k")
+for (x0, x1), t in zip(inputs, target[:, 0], strict=True):
+    right.text(x0, x1, f"{t:.0f}", ha="center", va="center", bbox={"boxstyle": "circle", "fc": "white"})
+right.set(xlabel="first input", ylabel="second input", title="8 + 8 units, trained", aspect="equal")
+figure.colorbar(image, ax=right, label="output")
+show(figure, "Left: ReLU(s), rising from 0, and -2 ReLU(s - 1), falling from 1, and their sum, a broken "
+             "line through the targets 0, 1, 0. Right: the trained network's output over both inputs, "
+             "as colors; a black line at one half separates the two targets 1 from the two targets 0.")
+
+# %% [markdown]
+# ### ReLU and the size of the weights
+#
+# Chapter 3 drew weights from $\pm\sqrt 3/\sqrt n$ to keep the numbers' size from layer to layer. A
+# ReLU between them sets about half of the numbers to 0, and with them half of the mean square:
+# numbers symmetric around 0 have as much of it on either side. So each layer shrinks by
+# $1/\sqrt 2$, and weights from $\pm\sqrt 2 \cdot \sqrt 3/\sqrt n = \pm\sqrt 6/\sqrt n$ make up for it.
+# This is *He initialization* (He and others, 2015). Here is the root of the mean square after 1, 10,
+# 20 and 30 layers, 200 wide:
+
+# %%
+def sizes(factor, relu, width=200):
+    rng = np.random.default_rng(4)
+    x, found = rng.normal(size=(100, width)), []
+    for _ in range(30):
+        x = x @ rng.uniform(-1, 1, (width, width)) * (factor / width) ** 0.5
+        x = np.maximum(x, 0) if relu else x
+        found.append(np.sqrt(np.mean(x * x)))
+    return [f"{found[i]:.1g}" for i in (0, 9, 19, 29)]
+
+print("Linear only, √3/√n:", *sizes(3, relu=False))
+print("with ReLU,   √3/√n:", *sizes(3, relu=True))
+print("with ReLU,   √6/√n:", *sizes(6, relu=True))
+
+# %% [markdown]
+# It keeps the order of size, not more: 30 layers of random weights leave room for chance.
+
+# %% [markdown]
 # ## GELU: a ReLU without a corner
 #
 # GPT-2 uses the *Gaussian error linear unit*. ReLU multiplies $x$ by a switch that is 0 or 1. GELU
-# multiplies it by a number in between, the probability $\Phi(x)$ that a standard normal number, one
-# that `rng.normal()` draws, is below $x$. Large inputs pass, very negative ones do not, and there
-# is a smooth change in between:
+# multiplies it by a number in between: the probability $\Phi(x)$ that a standard normal number, such
+# as `rng.normal()` draws, is below $x$. Large inputs pass, very negative ones do not, and the change
+# between them is smooth:
 #
 # $$\mathrm{GELU}(x) = x\, \Phi(x) = \frac{x}{2}\left(1 + \mathrm{erf}\frac{x}{\sqrt 2}\right)$$
 #
-# NumPy has no erf, the error function. GPT-2 was trained with an approximation by tanh, which the
-# authors of GELU proposed, and that is the one that we need:
+# NumPy has no erf, the error function. GPT-2 was trained with an approximation by tanh that the
+# authors of GELU proposed, so that is the one we need:
 #
 # $$y = \frac{x}{2}\,(1 + t), \qquad t = \tanh u, \qquad u = a\,(x + c\,x^3), \qquad
 # a = \sqrt{2/\pi},\quad c = 0.044715$$
@@ -212,10 +275,10 @@ print(f"largest difference between the two forms: {np.abs(gelu(xs) - exact).max(
 # $$y' = \frac{1}{2}\,(1 + t) + \frac{x}{2}\,(1 - t^2)\, u'$$
 #
 # And $dx = dy \odot y'$. Now in code, with the same symbols. `backward` needs $x$ and $t$, so
-# `forward` keeps both and the tanh is computed once. With $1 - t^2 = (1 - t)(1 + t)$ the slope
+# `forward` keeps both, and the tanh is computed only once. With $1 - t^2 = (1 - t)(1 + t)$ the slope
 # becomes $y' = \frac12\,(1 + t)\,(1 + x\,(1 - t)\,u')$, which `backward` builds from the inside out.
-# Each line works on the array of the line before, in place: to make a new array for every step would
-# cost more time than the arithmetic.
+# Each line works in place on the array of the line before: a new array for every step would cost
+# more time than the arithmetic.
 
 # %% tags=["export"]
 class GELU(Module):
@@ -245,9 +308,11 @@ def forward(self, x):
 @add_to_class(GELU)
 def backward(self, dy):
     x, t = self.x, self.t
+    # u = a (x + c x³)
     dx = x * x
     dx *= 3 * self.a * self.c
     dx += self.a             # u'
+    # t = tanh u, y = x/2 (1 + t)
     dx *= x
     dx *= 1 - t              # 1 - t² = (1 - t)(1 + t)
     dx += 1
@@ -256,9 +321,8 @@ def backward(self, dy):
     return dx
 
 # %% [markdown]
-# **Before you run the next cell:** it prints GELU's slope at five points. ReLU's slopes there
-# would be 0, 0, no slope at all, 1, 1. What is GELU's slope at 0? Can a slope be negative, or
-# larger than 1?
+# **Before you run the next cell:** it prints GELU's slope at five points. ReLU has the slopes 0, 0,
+# none at all, 1, 1 there. What is GELU's slope at 0? Can it be negative, or larger than 1?
 
 # %%
 layer, points = GELU(), np.array([-4.0, -1.0, 0.0, 1.5, 4.0])
@@ -266,10 +330,10 @@ layer(points)
 print(layer.backward(np.ones(5)).round(4).tolist())
 
 # %% [markdown]
-# At 0 the slope is one half, midway between the 0 and the 1 of ReLU. At -1 the slope is negative:
-# GELU falls a little before it rises. At 1.5 it is above 1. The plot shows both functions on the
-# left. On the right are their slopes, and on each of them the central differences of chapter 1, as
-# dots: measured, without any formula.
+# At 0 the slope is one half, midway between ReLU's 0 and 1. At -1 it is negative: GELU falls a
+# little before it rises. At 1.5 it is above 1. The plot shows both functions on the left and their
+# slopes on the right. The dots are the central differences of chapter 1: measured, without any
+# formula.
 
 # %% tags=["widget"]
 from coursekit.figures import GREY, PALETTE, show, subplots
@@ -281,7 +345,9 @@ def plot_value_and_slope(value, slope, layer, color, style):
     measured = numeric_gradient(lambda: np.sum(layer(few)), few)
     value.plot(xs, y, style, color=color, label=type(layer).__name__)
     layer(xs)    # the cache held the few points of the measurement
-    slope.plot(xs, layer.backward(np.ones_like(xs)), style, color=color)
+    slopes = layer.backward(np.ones_like(xs))
+    slopes[np.abs(np.gradient(slopes)) > 0.1] = np.nan    # no line across a jump
+    slope.plot(xs, slopes, style, color=color)
     slope.plot(few, measured, ".", color=color)
 
 # %%
@@ -311,10 +377,10 @@ for layer in [ReLU(), GELU()]:
 # %% [markdown]
 # ### Break it
 #
-# Two mistakes that are easily made. The first forgets the 3 in the slope of the cube. The
-# second masks by the sign of `dy`, which happens if one writes the backward pass by looking at the
-# forward pass and changing names. **Before you run the cell after the next:** with an upstream
-# gradient of ones, could the second one be found?
+# Here are two mistakes that are easily made. The first forgets the 3 in the slope of the cube. The
+# second also masks by the sign of `dy`, which happens if one copies the forward pass and changes the
+# names. **Before you run the second of the next cells:** with an upstream gradient of ones, could the
+# second mistake be found?
 
 # %%
 class GELUWithoutThree(GELU):
@@ -342,8 +408,8 @@ print("with dy of ones nobody notices:", np.array_equal(right.backward(ones), wr
 # Ones have no negative entries, so the wrong mask changes nothing. This is why the upstream
 # gradient is random.
 #
-# The check itself has a blind spot, too. Central differences look a little to the left and to the
-# right of a point, and average. **Before you run the next cell:** what will they say about ReLU at
+# The check itself has a blind spot, too. A central difference averages over both sides of a point.
+# **Before you run the next cell:** what will they say about ReLU at
 # exactly 0, and what does our layer say?
 
 # %%
@@ -364,7 +430,7 @@ print("measured", measured.round(4), "  ReLU.backward", relu.backward(np.ones(1)
 # as the inputs stay the same, the slope stays 0. Such a unit is called *dead*.
 #
 # We let 50 hidden units learn a sine wave. Before they start, we subtract `push` from all their
-# biases, as one step that was far too large could do.
+# biases, as a single step that was far too large could do.
 
 # %% tags=["widget"]
 wave_x = np.linspace(-3, 3, 200)[:, None]
@@ -386,8 +452,8 @@ def learn_wave(activation, push):
 
 # %% [markdown]
 # **Before you run the next cell:** without the push, both networks learn. With a push of 2, how
-# many of ReLU's dead units will come back to life in 3,000 steps? And of GELU's units below zero,
-# how many will have moved at all?
+# many of ReLU's dead units will have moved after 3,000 steps? How many of GELU's units that began
+# below zero? And how many will have come back above it?
 
 # %%
 runs, far = {}, 2
@@ -397,45 +463,58 @@ for activation in [ReLU, GELU]:
         runs[activation.__name__, push] = before, after
         below = before <= 0
         moved = (before != after) & below
-        print(f"{activation.__name__}, push {push}:  loss {loss:.2f},  {below.sum():2} of 50 units "
-              f"start below zero everywhere,  {moved.sum():2} of them moved")
+        back = (after > 0) & below
+        print(f"{activation.__name__}, push {push}:  loss {loss:.2f},  {below.sum():2} of 50 units start "
+              f"below zero,  {moved.sum():2} of them moved,  {back.sum()} are above it now")
 
 # %% [markdown]
-# Not one of ReLU's 35 dead units has moved, in 3,000 steps, and the loss ends far higher than
-# without the push. The slope of GELU is small for negative inputs, but not zero: all 35 have
-# moved, and the loss ends lower than that of ReLU. GELU pays for the push, too, only less.
+# Not one of ReLU's 35 dead units has moved in 3,000 steps, and the loss ends far higher than
+# without the push. GELU's slope is small for negative inputs, but not zero. All 35 have moved, yet
+# none has come back above zero. They need not: below zero a GELU is bent as well, and still learns.
+# GELU pays for the push, too, only less.
 #
-# One point of the picture is one unit, before and after training. A unit that did not move lies on
-# the diagonal; in the shaded part it is dead.
+# Each point of the picture is one unit, before and after training. A unit that did not move lies on
+# the diagonal. In the shaded part, below zero before or after, a ReLU is dead.
 
 # %%
 figure, axes = subplots(size=(5, 3.6))
 for name, marker, color in [("GELU", "^", PALETTE[0]), ("ReLU", "o", PALETTE[1])]:
     axes.plot(*runs[name, far], marker, color=color, markersize=4, label=name)
 axes.axline((0, 0), slope=1, color=GREY, linewidth=0.8)
-axes.axvspan(-far, 0, color=GREY, alpha=0.25); axes.legend()
+low, right, high = -far - 0.3, axes.get_xlim()[1], axes.get_ylim()[1]
+axes.fill_between([low, 0, 0, right], [high, high, 0, 0], low, color=GREY, alpha=0.25, linewidth=0)
+axes.text(low, high, " here a ReLU\n is dead", va="top"); axes.legend(loc="center left")
 axes.set(xlabel="highest pre-activation before", ylabel="highest pre-activation after",
-         title=f"50 units, push {far}")
+         title=f"50 units, push {far}", xlim=(low, right), ylim=(low, high))
 show(figure, "The highest pre-activation of each unit after training against before. Below zero, "
-             "ReLU's units lie exactly on the diagonal, and GELU's do not.")
+             "ReLU's units lie exactly on the diagonal; GELU's lie around it, and none of them is above "
+             "zero after training. The parts where a ReLU is dead, below zero before or after, are "
+             "shaded.")
 
 # %% [markdown]
-# Set `far` to 3 and run the last two cells again. What can a ReLU network still learn when all of
-# its units are dead, and which parameter does that?
+# Try it: set `far` to 3 and run the last two cells again. What can a ReLU network still learn when
+# all of its units are dead, and which parameter does that?
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
-# Only the bias of the last layer still gets a gradient. It becomes the mean of the targets, and the
-# network says that number for every input.
+# Only the bias of the last layer still gets a gradient. It becomes the mean of the targets, which is
+# 0, and the network gives that number for every input. The loss stays at 0.52, the variance of the
+# targets. GELU gets to 0.36, and again none of its units comes back above zero.
 #
-# How dead a unit is can be read off before any training. `draw_units` multiplies the fresh weights
+# </details>
+
+# %% [markdown]
+# How dead a unit is can be seen before any training. `draw_units` multiplies the fresh weights
 # by `size` and subtracts `push` from the biases. On the left it counts the units by their highest
 # pre-activation. On the right it shows what part of the gradient comes back through each: the mean
 # of $|f'|$ over the examples.
 
 # %% tags=["widget"]
-def draw_highest(ax, highest, push):
-    ax.hist(highest, bins=np.arange(-5, 10.5, 0.5), color=PALETTE[2], edgecolor="white")
-    ax.set(xlabel="highest pre-activation", ylabel="number of units", xlim=(-5, 10),
-           title=f"push {push:.1f}: {np.sum(highest <= 0)} of 50 are dead, if ReLU")
+def draw_highest(ax, highest, push, bins):
+    ax.hist(highest, bins=bins, color=PALETTE[2], edgecolor="white")
+    ax.set(xlabel="highest pre-activation", ylabel="number of units", xlim=(bins[0], bins[-1]),
+           title=f"push {push:.1f}: with ReLU, {np.sum(highest <= 0)} of 50 are dead")
 
 def draw_slopes(ax, z):
     for layer, marker, color in [(GELU(), "^", PALETTE[0]), (ReLU(), "o", PALETTE[1])]:
@@ -443,17 +522,20 @@ def draw_slopes(ax, z):
         slopes = np.abs(layer.backward(np.ones_like(z))).mean(axis=0)    # (50,)
         ax.plot(z.max(axis=0), slopes, marker, color=color, markersize=4, label=type(layer).__name__)
     ax.set_yscale("symlog", linthresh=1e-4)    # logarithmic, with room for 0
-    ax.set(xlabel="highest pre-activation", ylabel="mean |slope|", xlim=(-5, 10), ylim=(0, 2))
+    ax.set(xlabel="highest pre-activation", ylabel="mean |slope|", ylim=(0, 2))
 
 # %% tags=["widget"]
-def draw_units(push, size):
+def draw_units(push, size, span=(-5, 10.5, 0.5)):
+    bins = np.arange(*span)
     first = Linear(1, 50, rng=np.random.default_rng(4), dtype=np.float64)
     z = wave_x @ (size * first.W) + first.b - push    # (200, 50)
     margins = {"left": 0.06, "right": 0.99, "bottom": 0.15, "top": 0.91, "wspace": 0.2}
     figure, (left, right) = subplots(1, 2, size=(9, 3.4), margins=margins)
-    draw_highest(left, z.max(axis=0), push)
+    draw_highest(left, z.max(axis=0), push, bins)
     draw_slopes(right, z)
-    for axes in (left, right): axes.axvspan(-5, 0, color=GREY, alpha=0.25, zorder=0)
+    for axes in (left, right):
+        axes.axvspan(bins[0], 0, color=GREY, alpha=0.25, zorder=0)
+        axes.set_xlim(bins[0], bins[-1])
     right.legend(loc="lower right")
     show(figure, "Left: a histogram of the highest pre-activation of 50 units, the dead part shaded. "
                  "Right: the mean slope of each unit; in the shaded part ReLU's is exactly 0, "
@@ -461,7 +543,7 @@ def draw_units(push, size):
     return figure
 
 # %%
-figure = draw_units(push=2, size=1)
+figure = draw_units(push=2, size=1, span=(-2.5, 1.6, 0.25))    # no wider than these data
 
 # %% [markdown]
 # Play with both numbers. Do larger weights kill units or wake them? And how far below zero must a
@@ -471,12 +553,13 @@ figure = draw_units(push=2, size=1)
 # %% tags=["skip-execution", "widget"]
 from coursekit.widgets import FloatSlider, interactive
 
-panel = interactive(draw_units, push=FloatSlider(2, min=0, max=4), size=FloatSlider(1, min=0.2, max=3))
+panel = interactive(lambda push, size: draw_units(push, size),
+                    push=FloatSlider(2, min=0, max=4), size=FloatSlider(1, min=0.2, max=3))
 panel
 
 # %% [markdown]
 # Larger weights wake them: a steeper line through the same bias reaches above zero somewhere in the
-# data. And GELU only dies later. The next cell gives its slope at three depths:
+# data. GELU dies, too, only later. The next cell takes its slope at three depths:
 
 # %%
 depths = np.array([-2.0, -4.0, -6.0])
@@ -485,12 +568,12 @@ for depth, slope in zip(depths, layer.backward(np.ones(3))):
     print(f"slope of GELU at {depth}: below a thousandth: {abs(slope) < 1e-3}")
 
 # %% [markdown]
-# A unit that is 4 below zero everywhere gets less than a thousandth of the gradient. For GELU it is
-# a matter of degree, and a push can be large enough to stop it, too.
+# A unit that is 4 below zero everywhere gets less than a thousandth of the gradient. For GELU dying is
+# a matter of degree, and a large enough push stops it, too.
 #
 # ## Exercises
 #
-# Now write it yourself: [exercises/04_activations.ipynb](../exercises/04_activations.ipynb). A check says what is
+# Now write them yourself: [exercises/04_activations.ipynb](../exercises/04_activations.ipynb). A check says what is
 # wrong, and `hint("relu-backward")` helps.
 #
 # | task | | minutes |
@@ -502,10 +585,12 @@ for depth, slope in zip(depths, layer.backward(np.ones(3))):
 #
 # ## Recap
 #
-# - Without something bent between them, Linear layers in a row are one Linear layer.
+# - Without something bent between them, Linear layers in a row are one Linear layer. With it, they add
+#   up bent pieces.
 # - A function applied entry by entry has the backward pass $dx = dy \odot f'(x)$.
-# - ReLU's slope is 0 or 1, and a unit that is never above zero is dead. GELU is smooth, with the
-#   slope $\frac12(1+t) + \frac x2(1-t^2)\,u'$.
+# - ReLU's slope is 0 or 1, and a unit that is never above zero is dead. It halves the mean square, so
+#   deep stacks start from $\pm\sqrt 6/\sqrt n$. GELU is smooth, with the slope
+#   $\frac12(1+t) + \frac x2(1-t^2)\,u'$.
 # - The next cell writes `ReLU` and `GELU` to `numpygpt/nn/activations.py`.
 # - Next: Softmax and cross-entropy, which turn the last layer's numbers into probabilities and a
 #   loss.

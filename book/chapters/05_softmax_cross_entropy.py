@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Chapter 5: Softmax and cross-entropy
 #
-# A language model ends with one score for each entry of its *vocabulary*, the list of all that it
-# can write next, for example one score for each character. A score can be any number; we want
+# A language model ends with one score for each entry of its *vocabulary*, the list of everything it
+# can write next: for example, one score for each character. A score can be any number; we want
 # probabilities. The usual way is the *softmax*: take the exponential of each score, which makes it
 # positive, and divide by the sum.
 
@@ -18,8 +18,8 @@ with np.errstate(all="ignore"):    # NumPy would warn; we look at the result
     print(naive_softmax(np.array([100.0, 101.0, 102.0], dtype=np.float32)))
 
 # %% [markdown]
-# The second line asks for hardly more than the first: each score is 99 higher, which should make
-# no difference to which is the best. The answer is `nan`, *not a number*. Once a `nan` is in the
+# The second line should be no harder: every score is 99 higher, so the ranking is the same. The
+# answer is `nan`, *not a number*. Once a `nan` is in the
 # loss, it is in every gradient, and after one step in every weight.
 #
 # **The question of this chapter:** how do we turn scores into probabilities and a loss that never
@@ -35,8 +35,7 @@ with np.errstate(all="ignore"):    # NumPy would warn; we look at the result
 # | `y` | the same, *one-hot*: 1 at the target and 0 elsewhere | `(N, V)` |
 # | `loss` | one number for the whole batch | `()` |
 #
-# *Logits* is the field's word for scores that go into a softmax. `V` is the size of the
-# vocabulary. The code takes any number of leading axes, such as `(B, T, V)`.
+# Scores that go into a softmax are called *logits*. `V` is the size of the vocabulary. The code takes any number of leading axes, such as `(B, T, V)`.
 #
 # ## A softmax that does not break
 #
@@ -50,7 +49,8 @@ with np.errstate(all="ignore"):    # NumPy would warn; we look at the result
 #
 # We choose the largest score of the row for $m$. Then the largest exponent is 0, nothing
 # overflows, and the sum is at least 1, so that we never divide by 0. Here the module
-# `numpygpt/nn/functional.py` starts. It holds functions; layers around them follow.
+# `numpygpt/nn/functional.py` starts. It holds functions; the layers around
+# them follow.
 
 # %% tags=["export"] module="nn/functional.py"
 """softmax, log_softmax, cross-entropy, and the Softmax layer. Derived in chapter 05."""
@@ -64,8 +64,8 @@ from coursekit import export
 # %% tags=["export"]
 def softmax(x, axis=-1):
     """Return p = exp(x) / Σ exp(x) along `axis`; x: any shape, p: the same, sums of 1."""
-    # Subtract the max: exp(1000) overflows, and p stays the same.
-    p = x - x.max(axis=axis, keepdims=True)
+    # Subtract the max: exp(1000) overflows, and p stays the same. Integers become floats.
+    p = np.subtract(x, x.max(axis=axis, keepdims=True), dtype=np.result_type(x, np.float16))
     np.exp(p, out=p)
     p /= p.sum(axis=axis, keepdims=True)
     return p
@@ -80,7 +80,7 @@ x = np.log([[1.0, 2.0, 5.0], [1.0, 2.0, 5.0]]) + np.array([[0.0], [1000.0]])
 print(softmax(x).round(4))
 
 # %% [markdown]
-# The same by loops, in the order of the formula. It must agree for ordinary scores.
+# Here is the same with loops, in the order of the formula. For ordinary scores the two must agree.
 
 # %%
 def softmax_loop(x):
@@ -141,11 +141,12 @@ print("column sums", np.abs(jacobian.sum(axis=0)).round(4))
 # The rules of chapter 1 lead to the same place: softmax is an exponential, entry by entry, and then
 # `Share`. The sum is the same for the whole row: the mean of `dp`, weighted by the probabilities. So
 # the $V \times V$ Jacobian never has to be built. That matters: $V$ is about 50,000 in GPT-2.
-# `np.vecdot` multiplies two arrays and sums along an axis, in one go.
+# `np.vecdot` multiplies two arrays and sums along an axis, in one pass.
 
 # %% tags=["export"]
 def softmax_backward(dp, p, axis=-1):
     """Return dx = p (dp - Σ dp p), given p = softmax(x) and its gradient dp, both of x's shape."""
+    # p = exp(x) / Σ exp(x)
     dx = dp - np.expand_dims(np.vecdot(dp, p, axis=axis), axis)    # dp - Σ dp p
     dx *= p
     return dx
@@ -187,21 +188,36 @@ for axis in [-1, 1]:
 # %% [markdown]
 # ## Cross-entropy: how surprised was the model?
 #
-# The model gave probability $p_t$ to the target $t$. The loss of this example is $-\log p_t$: it
-# is 0 if the model was certain and right, and grows without end as $p_t$ goes to 0. With the
-# natural logarithm its unit is the *nat*. The loss of a batch is the mean over its $N$ examples:
+# How good are the probabilities of a model? Ask how probable it made what really happened. If it gave
+# $p_{n t_n}$ to the target $t_n$ of example $n$, all $N$ targets together had the probability
 #
-# $$L = -\frac{1}{N} \sum_n \log p_{n t_n}$$
+# $$\prod_n p_{n t_n},$$
 #
-# It is called *cross-entropy*, or *negative log-likelihood*. By hand: the model below gives its
-# targets the probabilities 0.5 and 0.25.
+# the *likelihood* of the data; the best model makes it largest. A product of a thousand such numbers
+# is too small for a float64, though, and its slope is awkward. The logarithm grows with its argument,
+# so it has its maximum at the same place, and it turns the product into a sum. We add a minus sign, so
+# that smaller is better, and divide by $N$, so that batches of any size can be compared:
+#
+# $$L = -\frac{1}{N} \log \prod_n p_{n t_n} = -\frac{1}{N} \sum_n \log p_{n t_n}$$
+#
+# This is the *negative log-likelihood*. One example costs $-\log p_t$: 0 if the model was certain and
+# right, and more without limit as $p_t$ goes to 0. The unit is the *nat*, because the logarithm is the
+# natural one.
+#
+# Its other name is *cross-entropy*. The entropy of a distribution $q$, $-\sum_i q_i \log q_i$, is the
+# mean surprise of someone who expects $q$ and gets $q$. The *cross*-entropy, $-\sum_i q_i \log p_i$, is
+# that of someone who expects $p$ and gets $q$. Our $q$ is the one-hot $y$, and one term is left: $-\log p_t$.
+#
+# By hand: the model below gives its targets the probabilities 0.5 and 0.25. The last number is why we
+# do not multiply: the likelihood of a thousand targets, with 0.4 each.
 
 # %%
 p = np.array([[0.5, 0.25, 0.25],
               [0.25, 0.25, 0.5]])
 targets = np.array([0, 1])
 losses = -np.log(p[[0, 1], targets])
-print("each", losses.round(4), f"  mean {losses.mean():.4f}")
+print("each", losses.round(4), f"  mean {losses.mean():.4f}   likelihood {p[[0, 1], targets].prod():.4f}")
+print("likelihood of a thousand:", np.prod(np.full(1000, 0.4)), "  mean of -log p:", -np.log(0.4).round(4))
 
 # %% [markdown]
 # **Before you run the next cell:** a model that knows nothing gives the same probability to each
@@ -220,7 +236,7 @@ with np.errstate(divide="ignore"):
 # The first number is worth remembering: **a model should start near $\ln V$**, and if it does not,
 # something is wrong with its first weights. The second is infinite. The probability was
 # $e^{-1000}$, which is too small for a float64, and became 0. The true loss is 1000, an ordinary
-# number. We lose it between `exp` and `log`, so we do not go there. With $m$ the largest score,
+# number. We lose it between `exp` and `log`, so we avoid that detour. With $m$ the largest score,
 #
 # $$\log p_i = \log \frac{e^{x_i - m}}{\sum_k e^{x_k - m}} = (x_i - m) - \log \sum_k e^{x_k - m}$$
 
@@ -235,9 +251,9 @@ print("very wrong:", -log_softmax(np.array([[0.0, 1000.0]]))[0, 0])
 print("agrees for ordinary scores:", np.allclose(log_softmax(x), np.log(softmax(x))))
 
 # %% [markdown]
-# Now the loss. `np.take_along_axis` picks the target's entry of each row. One mistake would go
-# unseen: to NumPy, index -1 is the last entry, so a target of -1 would quietly count as V - 1. The
-# function checks.
+# Now the loss. `np.take_along_axis` picks the target's entry from each row. One mistake would go
+# unnoticed: to NumPy, index -1 is the last entry, so a target of -1 would quietly count as V - 1. So
+# the function checks.
 
 # %% tags=["export"]
 def cross_entropy(logits, targets):
@@ -275,12 +291,12 @@ except ValueError as error:
 # %% [markdown]
 # ## The gradient: p - y
 #
-# First the long way, through what we have. Take one example, with target $t$. The loss $-\log p_t$
-# depends on one probability:
+# First the long way, through what we have. Take one example with target $t$. The loss $-\log p_t$
+# depends on one probability only:
 #
 # $$dp_i = -\frac{1}{p_i}\,\delta_{it}$$
 #
-# That goes into the backward pass of softmax. In its sum, only $i = t$ is left, and there $p$
+# We put that into the backward pass of softmax. In its sum, only $i = t$ is left, and there $p$
 # cancels:
 #
 # $$\sum_i dp_i\, p_i = -\frac{1}{p_t}\, p_t = -1$$
@@ -294,14 +310,15 @@ except ValueError as error:
 #
 # After all these fractions and logarithms, **the gradient is what the model said minus what was
 # true**. And the division by $p_t$, dangerous if $p_t$ is tiny, is gone. In the code, $x$
-# is called `logits`, and $dx$ is `dlogits`. The code starts from $p$ and takes 1 from it at the
-# target of each row: nothing else of $y$ is needed. `dloss`, the upstream gradient, is a number, and
-# 1 where the loss comes last.
+# is called `logits`, and $dx$ is `dlogits`. The code starts from $p$ and subtracts 1 at the target of
+# each row: nothing else of $y$ is needed. `dloss`, the upstream gradient, is a number: 1 where the
+# loss comes last.
 
 # %% tags=["export"]
 def cross_entropy_backward(logits, targets, dloss=1.0):
     """Return dlogits = dloss (p - y) / N; y is one-hot at the target, N the number of targets."""
     _check_targets(logits, targets)
+    # loss = -Σ log softmax(logits)[target] / N
     dlogits, at_target = softmax(logits), targets[..., None]
     p_target = np.take_along_axis(dlogits, at_target, axis=-1)
     np.put_along_axis(dlogits, at_target, p_target - 1, axis=-1)
@@ -323,9 +340,9 @@ print("long way and closed form agree:", np.allclose(softmax_backward(dp, p), dl
 print("row sums", np.abs(dlogits.sum(axis=1)).round(4))
 
 # %% [markdown]
-# Each row sums to 0. A step against the gradient raises the target's score and lowers the others,
-# each in proportion to its own probability, and in balance. For one row of five scores, the target
-# being id 2:
+# Each row sums to 0. A step against the gradient raises the target's score and lowers each of the
+# others in proportion to its probability; what one gains, the others lose. For one row of five scores,
+# with id 2 as the target:
 
 # %%
 scores, target = np.array([2.0, 0.5, 1.5, -1.0, 0.0]), 2
@@ -336,24 +353,25 @@ print("y - p", push.round(3))
 # %% tags=["widget"]
 from coursekit.figures import BLUE, ORANGE, show, subplots
 
-def bars_and_arrows(left, right, p, push, colors):
+def two_bars(left, right, p, push, colors):
     left.bar(range(5), p, color=colors)
     left.set(ylabel="probability p", title="what the model says", ylim=(0, 1))
     right.axhline(0, color="black", linewidth=0.8)
-    right.quiver(range(5), 0 * push, 0 * push, push, color=colors, angles="xy", scale_units="xy",
-                 scale=1, width=0.012)
+    right.bar(range(5), push, color=colors)
+    for i, size in enumerate(push):
+        right.text(i, size, f"{size:+.2f}", ha="center", va="bottom" if size > 0 else "top")
     right.set(ylabel="y - p", title="the push on each logit", xlim=(-0.5, 4.5), ylim=(-1, 1))
 
 # %% tags=["widget"]
 def draw(scores, target):
     p, push = softmax(scores), -cross_entropy_backward(scores[None], np.array([target]))[0]
     figure, (left, right) = subplots(1, 2, size=(8, 3.2))
-    bars_and_arrows(left, right, p, push, [ORANGE if i == target else BLUE for i in range(5)])
+    two_bars(left, right, p, push, [ORANGE if i == target else BLUE for i in range(5)])
     for axes in (left, right):
         axes.set_xticks(range(5), [f"{i}\ntarget" if i == target else str(i) for i in range(5)])
         axes.set_xlabel("id")
-    show(figure, "Left: the probabilities of five ids, the target in orange. Right: arrows y minus "
-                 "p: the target's logit is pushed up, every other one down by its own probability.")
+    show(figure, "Left: the probabilities of five ids, the target in orange. Right: bars of y minus p: "
+                 "the target's logit is pushed up, every other one down by its own probability.")
     return figure
 
 # %%
@@ -374,9 +392,14 @@ panel = interactive(drag, target=IntSlider(2, min=0, max=4), **logits)
 panel
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # Neither happens. The push on the target is $1 - p_t$, between 0 and 1; on any other id it is $-p_i$,
 # never above 0.
 #
+# </details>
+
+# %% [markdown]
 # ## The layer
 #
 # `CrossEntropyLoss` goes into a module of its own, `numpygpt/nn/loss.py`.
@@ -398,7 +421,7 @@ class CrossEntropyLoss(Module):
         return cross_entropy_backward(self.logits, self.targets, dloss)
 
 # %% [markdown]
-# The check, with logits of three axes and integer targets, which have no gradient:
+# Here is the check, with logits of three axes, and with integer targets, which have no gradient:
 
 # %%
 logits, targets = rng.normal(size=(2, 5, 7)), rng.integers(0, 7, size=(2, 5))
@@ -409,7 +432,7 @@ print(gradcheck(CrossEntropyLoss(), logits, targets, rng=rng))
 #
 # Three mistakes that are easily made. One forgets that the loss is a mean. One forgets the sum in
 # softmax's backward pass, as if its Jacobian were diagonal. One sums over the wrong axis. **Before
-# you run the next cell:** for which of them can `gradcheck` tell the factor that is off?
+# you run the second of the next cells:** for which of them can `gradcheck` name the wrong factor?
 
 # %%
 class NoMean(CrossEntropyLoss):
@@ -435,11 +458,11 @@ for wrong, extra in [(NoMean(), [targets]), (Diagonal(), []), (WrongAxis(), [])]
 # %% [markdown]
 # ## Experiment: why not the squared error?
 #
-# We could also ask for probabilities that are close to the one-hot target, with the loss
+# We could also measure how far the probabilities are from the one-hot target, with the loss
 # $\frac12 \sum_i (p_i - y_i)^2$. It is 0 at the same place, where $p$ equals $y$. The difference
-# is in the gradient. Take two classes, target 0, and let the model be more and more wrong: the
-# score of class 1 is ahead by a margin from -10 to 10. We compare how strongly each loss pushes
-# the right score up.
+# is in the gradient. Take two classes and target 0, and let the model be more and more wrong: the
+# score of class 1 is ahead by a margin that goes from -10 to 10. We compare how strongly each loss
+# pushes the right score up.
 
 # %%
 margin = np.linspace(-10, 10, 201)
@@ -466,17 +489,24 @@ show(figure, "Left: cross-entropy grows in a straight line as the model gets mor
 
 # %% [markdown]
 # Far to the right, the model is certain and wrong. There it should learn most. Cross-entropy
-# pushes with all its strength, close to 1. The squared error has gone flat: its gradient passes
+# pushes with full strength, close to 1. The squared error has gone flat: its gradient passes
 # through softmax's Jacobian, whose entries $p_i(\delta_{ij} - p_j)$ all vanish when one
 # probability is near 1. In cross-entropy, the logarithm's $1/p_t$ cancels that factor.
 #
-# Let the margin run from -1000 to 1000 and run the two cells again. Before you do: does either
-# loss break, and does either push ever get larger than 1? (Neither: the cross-entropy ends at 1000,
-# and its push at 1.)
+# Try it: let the margin run from -1000 to 1000 and run the two cells again. Before you do: does either
+# loss break, and does either push ever get larger than 1?
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
+# No and no. The cross-entropy ends at 1000 and the squared error at 1; their pushes end at 1 and 0.
+#
+# </details>
+
+# %% [markdown]
 # ## Exercises
 #
-# Now write it yourself: [exercises/05_softmax_cross_entropy.ipynb](../exercises/05_softmax_cross_entropy.ipynb). A check says what is
+# Now write them yourself: [exercises/05_softmax_cross_entropy.ipynb](../exercises/05_softmax_cross_entropy.ipynb). A check says what is
 # wrong, and `hint("softmax-backward")` helps.
 #
 # | task | | minutes |
@@ -492,6 +522,7 @@ show(figure, "Left: cross-entropy grows in a straight line as the model gets mor
 # - `softmax` subtracts the largest score first; `log_softmax` never takes the logarithm of a
 #   number that has become 0.
 # - Softmax's backward pass is $dx = p\,(dp - \sum dp\,p)$; the Jacobian is never built.
+# - Cross-entropy is the negative logarithm of the targets' likelihood, per target.
 # - Softmax and cross-entropy together have the gradient $(p - y)/N$, and a model that knows
 #   nothing has the loss $\ln V$.
 # - The next cell writes `numpygpt/nn/functional.py` and `numpygpt/nn/loss.py`.

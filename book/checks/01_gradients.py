@@ -29,7 +29,7 @@ def cases(rng):
 
 # %% [markdown] task="gradients-numeric" hint=3
 # keep the entry; set it to kept + eps and call f; set it to kept - eps and call f; put the kept
-# one back; divide the difference by twice eps.
+# value back; divide the difference by twice eps.
 
 # %% [markdown] task="gradients-numeric" mistake="one-sided"
 # is measured on one side only: (f(a + eps) - f(a)) / eps is wrong by half of eps times the
@@ -321,14 +321,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="gradients-broadcast" mistake="swapped"
-# is exchanged with another: the order is dx, dw, db
+# is swapped with another: the order is dx, dw, db
 # ```diff
 # - (dy * x).sum(axis=(0, 1)), dy.sum(axis=(0, 1))
 # + dy.sum(axis=(0, 1)), (dy * x).sum(axis=(0, 1))
 # ```
 
 # %% [markdown] task="gradients-broadcast" mistake="last-axis"
-# is summed over the wrong axes: the last one stays
+# is summed over the wrong axes: the last one must stay
 # ```diff
 # - .sum(axis=(0, 1))
 # + .sum(axis=(1, 2)).repeat(w.size)[: w.size]
@@ -473,7 +473,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="gradients-matmul" mistake="dx-untransposed"
-# uses w where wᵀ is due: dx[n, i] sums dy[n, o] w[i, o] over o
+# uses w where wᵀ belongs: dx[n, i] sums dy[n, o] w[i, o] over o
 # ```diff
 # - dy @ w.T
 # + dy @ w.reshape(w.T.shape)
@@ -487,7 +487,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="gradients-matmul" mistake="swapped"
-# is exchanged with the other: first dx, then dw
+# is swapped with the other: first dx, then dw
 # ```diff
 # - return dy @ w.T, x.T @ dy
 # + return x.T @ dy, dy @ w.T
@@ -602,15 +602,15 @@ def cases(rng):
     yield Case("dy with small rows", [Call({"dy": np.stack(dy)}, returns="dx")])
 
 # %% [markdown] task="gradients-centre" hint=1
-# raise one x_j a little: its own y_j goes up, and all y of the row, that one too, go down by a
-# C-th.
+# raise one x_j a little: its own y_j goes up, and all y of the row, that one included, go down by
+# 1/C.
 
 # %% [markdown] task="gradients-centre" hint=2
 # dx and dy are (..., C); the slope of y_i with respect to x_j is δᵢⱼ - 1/C; the sum over i runs
 # along the last axis.
 
 # %% [markdown] task="gradients-centre" hint=3
-# dx is dy less the mean of dy along the last axis, which keeps its axis.
+# dx is dy minus the mean of dy along the last axis, which keeps its axis.
 
 # %% [markdown] task="gradients-centre" mistake="identity"
 # is dy: the mean depends on x, too
@@ -731,7 +731,7 @@ def cases(rng):
         yield Case(f"entries of size {size:g}", [Call(args, returns="dx")])
 
 # %% [markdown] task="gradients-reused" hint=1
-# treat s as a step of its own: y = x s, then s = Σ x². Go backwards through both, and add what x
+# treat s as a step of its own: y = x s, then s = Σ x². Go backward through both, and add what x
 # gets.
 
 # %% [markdown] task="gradients-reused" hint=2
@@ -790,7 +790,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="gradients-reused" mistake="mean"
-# has a mean where a sum is due
+# has a mean where a sum belongs
 # ```diff
 # - (x * x).sum()
 # + (x * x).mean()

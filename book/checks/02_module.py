@@ -68,14 +68,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="module-sequential" mistake="last-left-out"
-# begins at the last layer but one
+# leaves out the last layer
 # ```diff
 # - reversed(self.layers)
 # + reversed(self.layers[:-1])
 # ```
 
 # %% [markdown] task="module-sequential" mistake="summed"
-# adds what the layers return: they are in a row, not side by side
+# adds what the layers return: they form a chain, not parallel branches
 # ```diff
 # -     for layer in reversed(self.layers):
 # -         dy = layer.backward(dy)
@@ -86,7 +86,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="module-sequential" mistake="residual"
-# adds dy at each layer: there is no way around them here
+# adds dy at each layer: there is no path around them here
 # ```diff
 # - dy = layer.backward(dy)
 # + dy = dy + layer.backward(dy)
@@ -171,7 +171,7 @@ def cases(rng):
     yield from stacks(rng, [1, 2, 3, 4, 0])
 
 # %% [markdown] task="module-residual" hint=1
-# x reaches y on two ways; a sum passes its gradient on to both.
+# x reaches y in two ways; a sum passes its gradient on to both.
 
 # %% [markdown] task="module-residual" hint=2
 # x, y, dy and dx have one shape.
@@ -181,7 +181,7 @@ def cases(rng):
 # makes of it.
 
 # %% [markdown] task="module-residual" mistake="no-way-around" shows="`x` is used twice"
-# lacks the straight way: x is a term of y
+# lacks the direct path: x is a term of y
 # ```diff
 # - return dy + self.layer
 # + return self.layer
@@ -223,14 +223,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="module-residual" mistake="nested"
-# sends the sum through the layer: the straight way does not go through it
+# sends the sum through the layer: the direct path does not go through it
 # ```diff
 # - return dy + self.layer.backward(dy)
 # + return self.layer.backward(2 * dy)
 # ```
 
 # %% [markdown] task="module-residual" mistake="minus"
-# subtracts the straight way
+# subtracts the direct path
 # ```diff
 # - return dy + self.layer.backward(dy)
 # + return self.layer.backward(dy) - dy
@@ -380,7 +380,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="module-product" mistake="chained"
-# puts the layers in a row: each gets the same x
+# chains the layers: each should get the same x
 # ```diff
 # - self.results = [layer(x) for layer in self.layers]
 # + self.results = []
@@ -591,7 +591,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="module-params" mistake="no-nesting"
-# misses modules inside of modules
+# misses modules inside modules
 # ```diff
 # -         elif isinstance(value, Module):
 # -             found |= params(value, f"{prefix}{name}.")
@@ -612,7 +612,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="module-params" mistake="shared-twice" shows="An array that is met twice is listed once"
-# lists an array that stands in two places twice
+# lists an array twice that stands in two places
 # ```diff
 # - if not any(value is other for other in once.values()):
 # + if True:

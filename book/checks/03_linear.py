@@ -76,7 +76,7 @@ def forward(self, x):
 # ```
 
 # %% task="linear-forward" mistake="reshaped-weights"
-# W is used with its axes exchanged: y[n, o] = Σᵢ x[n, i] W[i, o], no transpose and no reshape
+# W is used with its axes swapped: y[n, o] = Σᵢ x[n, i] W[i, o], no transpose and no reshape
 @add_to_class(Linear)
 def forward(self, x):
     self.x = x
@@ -206,8 +206,8 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="linear-backward" mistake="dw-mean"
-# it is divided by the number of rows: this layer sums over them; whoever takes a mean divides,
-# and dy has that in it
+# it is divided by the number of rows: this layer sums over them; if the loss takes a mean, dy has
+# the division in it already
 # ```diff
 # -     self.dW += x.T @ rows
 # +     self.dW += x.T @ rows / len(rows)
@@ -230,7 +230,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="linear-backward" mistake="dx-untransposed"
-# it uses W where Wᵀ is due: dx[n, i] = Σₒ dy[n, o] W[i, o], the sum runs over the outputs
+# it uses W where Wᵀ belongs: dx[n, i] = Σₒ dy[n, o] W[i, o], the sum runs over the outputs
 # ```diff
 # -     return (rows @ self.W.T).reshape(self.x.shape)
 # +     return (rows @ self.W.reshape(self.W.shape[::-1])).reshape(self.x.shape)
@@ -271,7 +271,7 @@ def cases(rng):
 # ```
 
 # %% task="linear-backward" mistake="two-axes"
-# it works for x of two axes only: lay all rows under each other first, x.reshape(-1, n_in) and the
+# it works for x of two axes only: flatten the leading axes first, x.reshape(-1, n_in) and the
 # same for dy; dx goes back into the shape of x
 @add_to_class(Linear)
 def backward(self, dy):
@@ -463,7 +463,7 @@ def cases(rng):
     yield layer("W of shape (50, 50)", new(50), linear_params(rng, 50, 50, True), x, dy, max_lines=9 * 50 * 50)
 
 # %% [markdown] task="linear-shared" hint=1
-# write the two lines of the forward pass one under the other, and go through them backwards, as if
+# write the two lines of the forward pass one under the other, and go through them backward, as if
 # they were two layers with weights of their own.
 
 # %% [markdown] task="linear-shared" hint=2
@@ -517,7 +517,7 @@ def backward(self, dy):
     return dh
 
 # %% task="linear-shared" mistake="untransposed"
-# it uses W where Wᵀ is due: the way back runs from outputs to inputs
+# it uses W where Wᵀ belongs: the way back runs from outputs to inputs
 @add_to_class(Twice)
 def backward(self, dy):
     dh = dy @ self.W
@@ -526,7 +526,7 @@ def backward(self, dy):
     return dh @ self.W
 
 # %% task="linear-shared" mistake="transposed-dw"
-# it is the transpose: dW[i, o] = Σₙ h[n, i] dy[n, o]; with a square W no shape can tell
+# it is the transpose: dW[i, o] = Σₙ h[n, i] dy[n, o]; with a square W the shapes cannot tell
 @add_to_class(Twice)
 def backward(self, dy):
     dh = dy @ self.W.T
@@ -546,7 +546,7 @@ def backward(self, dy):
     return dh @ self.W.T
 
 # %% task="linear-shared" mistake="inputs-exchanged"
-# it has the two inputs exchanged: the line that made y had h for its input, the first one had x
+# it has the two inputs swapped: the line that made y had h for its input, the first one had x
 @add_to_class(Twice)
 def backward(self, dy):
     dh = dy @ self.W.T

@@ -236,7 +236,7 @@ def cases(rng):
 # is 1 (there t = 0): try your formulas on that.
 
 # %% [markdown] task="sigmoid-tanh" hint=3
-# sigmoid: dy times y times what y lacks to 1. tanh: dt times what the square of t lacks to 1.
+# sigmoid: dy times y times one minus y. tanh: dt times one minus the square of t.
 
 # %% task="sigmoid-tanh" mistake="slope-of-slope"
 # applies the function to y once more: y is the output already
@@ -260,7 +260,7 @@ def both(dy, y, dt, t):
     return dy * (1 - y), dt * (1 - t)
 
 # %% task="sigmoid-tanh" mistake="plus"
-# has a plus where a minus belongs: where the function is flat, the slope goes to 0
+# has a plus where a minus belongs: where the function is flat, the slope should go to 0
 def both(dy, y, dt, t):
     return dy * y * (1 + y), dt * (1 + t * t)
 
@@ -285,7 +285,7 @@ def both(dy, y, dt, t):
 def both(dy, y, dt, t):
     return dy * (y - y**2), dt - dt * t**2
 
-# %% task="sigmoid-tanh" reject="through-x" shows="rounding makes `y` exactly 0 or 1, and `t` exactly -1 or 1: no way leads back"
+# %% task="sigmoid-tanh" reject="through-x" shows="rounding makes `y` exactly 0 or 1, and `t` exactly -1 or 1: no formula leads back"
 def both(dy, y, dt, t):
     x, z = np.log(y / (1 - y)), np.arctanh(t)
     return dy * np.exp(-x) / (1 + np.exp(-x)) ** 2, dt / np.cosh(z) ** 2
@@ -537,7 +537,7 @@ def cases(rng):
 # keep x and s = σ(x) in forward, both of the shape of x; nothing is summed.
 
 # %% [markdown] task="silu" hint=3
-# the slope is s plus x times s times what s lacks to 1; multiply it by dy.
+# the slope is s plus x times s times one minus s; multiply it by dy.
 
 # %% task="silu" mistake="first-term"
 # it lacks the term in which σ is differentiated: σ depends on x, too
@@ -581,7 +581,7 @@ class SiLU(Module):
         return dy * (self.s + self.x * self.s * (1 - self.s))
 
 # %% task="silu" mistake="tanh-of-x"
-# it uses tanh(x) where tanh(x/2) is due
+# it uses tanh(x) where tanh(x/2) belongs
 class SiLU(Module):
     def forward(self, x):
         self.x, self.s = x, 0.5 * (1 + np.tanh(x))

@@ -49,15 +49,15 @@ def cases(rng):
     yield Case("p of shape (2, 100)", [Call({"dp": dp, "p": p, "axis": -1}, returns="dx")], max_bytes=50_000)
 
 # %% [markdown] task="softmax-backward" hint=1
-# raising one x lifts its own p and lowers all others, so each dx gathers from all dp of its row.
+# raising one x lifts its own p and lowers all others, so each dx gathers from every dp of its row.
 
 # %% [markdown] task="softmax-backward" hint=2
 # the slope of p[i] with respect to x[j] is p[i] (δᵢⱼ - p[j]). Summed over i with dp[i], the second
 # part is one number for each row: keep its axis, so that it broadcasts.
 
 # %% [markdown] task="softmax-backward" hint=3
-# p times what dp exceeds its average by, where the average weighs each dp with its p; sum along
-# `axis`, with keepdims.
+# p times the difference of dp and its average, where the average weights each dp by its p; sum
+# along `axis`, with keepdims.
 
 # %% task="softmax-backward" mistake="diagonal"
 # it has the Jacobian's diagonal only: every x reaches every p of its row
@@ -100,7 +100,7 @@ def softmax_backward(dp, p, axis=-1):
     return dp - (dp * p).sum(axis=axis, keepdims=True)
 
 # %% task="softmax-backward" mistake="p-inside-only"
-# it has p at one of the two terms only: both dp and the sum are multiplied by p
+# it has p in one of the two terms only: both dp and the sum are multiplied by p
 def softmax_backward(dp, p, axis=-1):
     return p * dp - (dp * p).sum(axis=axis, keepdims=True)
 
@@ -224,7 +224,7 @@ def cases(rng):
     yield layer("axis not given", {}, {}, [{"x": x}], [{"dp": dp}], returns=("p", "dx"))
 
 # %% [markdown] task="softmax-layer-backward" hint=1
-# all that the function of task 1 wants is here: the gradient, what forward kept, the axis.
+# all that the function of task 1 needs is here: the gradient, what forward kept, the axis.
 
 # %% [markdown] task="softmax-layer-backward" hint=2
 # dp, self.p and dx have the shape of x; self.axis may be 0, 1 or -1.
@@ -233,7 +233,7 @@ def cases(rng):
 # return what your softmax_backward gives for dp, self.p and self.axis.
 
 # %% [markdown] task="softmax-layer-backward" mistake="axis-forgotten" shows="which need not be the last"
-# it is for the last axis: pass self.axis on
+# it always uses the last axis: pass self.axis on
 # ```diff
 # -     return softmax_backward(dp, self.p, self.axis)
 # +     return softmax_backward(dp, self.p)
@@ -247,7 +247,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="softmax-layer-backward" mistake="swapped"
-# it has dp and p exchanged
+# it has dp and p swapped
 # ```diff
 # -     return softmax_backward(dp, self.p, self.axis)
 # +     return softmax_backward(self.p, dp, self.axis)
@@ -282,7 +282,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="softmax-layer-backward" mistake="first-axis"
-# it is for the first axis, whatever the layer's axis is
+# it always uses the first axis, whatever the layer's axis is
 # ```diff
 # -     return softmax_backward(dp, self.p, self.axis)
 # +     return softmax_backward(dp, self.p, 0)
@@ -379,7 +379,7 @@ def cases(rng):
     yield Case("logits of shape (2, 600)", [Call(args, returns="dlogits")], max_lines=6 * 1200)
 
 # %% [markdown] task="cross-entropy-backward" hint=1
-# for one target the gradient is p - y: the softmax of the logits, less 1 at the target.
+# for one target the gradient is p - y: the softmax of the logits, minus 1 at the target.
 
 # %% [markdown] task="cross-entropy-backward" hint=2
 # p and the one-hot y are (..., V). N is the number of targets: the product of all axes of
@@ -415,13 +415,13 @@ def cross_entropy_backward(logits, targets, dloss=1.0):
     return (np.eye(logits.shape[-1])[targets] - softmax(logits)) * dloss / targets.size
 
 # %% task="cross-entropy-backward" mistake="only-target"
-# it is zero but at the targets: all logits of a row enter through the normalisation
+# it is zero except at the targets: all logits of a row enter through the normalization
 def cross_entropy_backward(logits, targets, dloss=1.0):
     one_hot = np.eye(logits.shape[-1])[targets]
     return (softmax(logits) - 1) * one_hot * dloss / targets.size
 
 # %% task="cross-entropy-backward" mistake="logits-minus-y"
-# it has the logits where their softmax is due
+# it has the logits where their softmax belongs
 def cross_entropy_backward(logits, targets, dloss=1.0):
     return (logits - np.eye(logits.shape[-1])[targets]) * dloss / targets.size
 
@@ -438,7 +438,7 @@ def cross_entropy_backward(logits, targets, dloss=1.0):
     return softmax(logits) * dloss / targets.size
 
 # %% task="cross-entropy-backward" mistake="two-axes"
-# it picks the targets of (N, V) only: of (B, T, V), lay the rows under each other first, or use
+# it picks the targets of (N, V) only: for (B, T, V), flatten the leading axes first, or use
 # np.take_along_axis and np.put_along_axis, which take any number of axes
 def cross_entropy_backward(logits, targets, dloss=1.0):
     p = softmax(logits)
@@ -446,7 +446,7 @@ def cross_entropy_backward(logits, targets, dloss=1.0):
     return p * dloss / targets.size
 
 # %% task="cross-entropy-backward" mistake="whole-columns"
-# it takes 1 from whole columns: in row n, only the entry targets[n] is meant
+# it subtracts 1 from whole columns: in row n, only the entry targets[n] is meant
 def cross_entropy_backward(logits, targets, dloss=1.0):
     p = softmax(logits)
     p[..., targets] -= 1
@@ -591,7 +591,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="cross-entropy-layer-backward" mistake="probabilities-as-logits"
-# it hands on probabilities: the function wants logits, and takes their softmax itself
+# it hands on probabilities: the function expects logits, and takes their softmax itself
 # ```diff
 # -     return cross_entropy_backward(self.logits, self.targets, dloss)
 # +     return cross_entropy_backward(softmax(self.logits), self.targets, dloss)
@@ -685,7 +685,7 @@ def cases(rng):
 # gradient is p minus q, times dloss, divided by N.
 
 # %% task="label-smoothing" mistake="backward-unsmoothed"
-# it aims at the one-hot y: the loss aims at q
+# it has the one-hot y as its target: the loss has q
 class SmoothedCrossEntropy(Module):
     def __init__(self, smoothing):
         self.smoothing = smoothing
@@ -731,7 +731,7 @@ class SmoothedCrossEntropy(Module):
         return (self.p - self.q) * dloss / self.N
 
 # %% task="label-smoothing" mistake="not-one"
-# it has aims that add up to more than 1: the target's share goes down by s
+# it has targets that add up to more than 1: the target's share goes down by s
 class SmoothedCrossEntropy(Module):
     def __init__(self, smoothing):
         self.smoothing = smoothing
@@ -833,7 +833,7 @@ class SmoothedCrossEntropy(Module):
 # ```
 
 # %% [markdown] task="label-smoothing" mistake="shares-exchanged"
-# it has s and 1 - s exchanged: most of the aim stays at the target
+# it has s and 1 - s swapped: most of the weight stays at the target
 # ```diff
 # - (1 - self.smoothing) * np.eye(V)[targets] + self.smoothing / V
 # + self.smoothing * np.eye(V)[targets] + (1 - self.smoothing) / V

@@ -89,7 +89,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sgd-step" mistake="lr-in-v"
-# lr is inside v: v sums gradients alone, and the lr of the moment multiplies it in the step.
+# lr is inside v: v sums gradients alone, and the current lr multiplies it in the step.
 # Where lr changes, the two differ
 # ```diff
 # -         v += grads[name]
@@ -480,7 +480,7 @@ def lr_at(self, step):
     return self.min_lr + 0.5 * (1 + math.cos(math.pi * done)) * (self.base_lr - self.min_lr)
 
 # %% task="lr-warmup-cosine" mistake="current-rate"
-# it is made from optimizer.lr, the rate of the moment, which this very schedule changes: use
+# it is made from optimizer.lr, the current rate, which this very schedule changes: use
 # self.base_lr
 @add_to_class(WarmupCosineLR)
 def lr_at(self, step):
@@ -708,7 +708,8 @@ def clip_grad_norm(model, max_norm):
     return norm
 
 # %% task="clip-grad-norm" mistake="norm-afterwards"
-# it is the norm after clipping: return the one before, it shows trouble before the loss does
+# it is the norm after clipping: return the one before, because it shows trouble before the loss
+# does
 def clip_grad_norm(model, max_norm):
     grads = model.grads().values()
     norm = math.sqrt(sum(float((g**2).sum()) for g in grads))
@@ -768,7 +769,8 @@ def clip_grad_norm(model, max_norm):
     return norm
 
 # %% [markdown] task="clip-grad-norm" mistake="inf-times-zero" shows="leave all gradients as they are"
-# an infinite or nan norm reaches the factor: no factor mends such a gradient, so leave it as it is
+# an infinite or nan norm gets into the factor: no factor repairs such a gradient, so leave it as
+# it is
 # ```diff
 # -     norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
 # +     norm = math.sqrt(sum(float((g**2).sum()) for g in grads))
@@ -1037,7 +1039,7 @@ def step(self):
 # ```
 
 # %% [markdown] task="adam-step" mistake="correction-without-t"
-# the correction is that of the first step for ever: divide by 1 - βᵗ, with t the steps taken
+# the correction is that of the first step forever: divide by 1 - βᵗ, with t the steps taken
 # ```diff
 # -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
 # +         m += (1 - beta1) * g
@@ -1088,7 +1090,7 @@ def step(self):
 # ```
 
 # %% [markdown] task="adam-step" mistake="betas-swapped"
-# β₁ and β₂ are exchanged: betas is (β₁ of the mean, β₂ of the mean square)
+# β₁ and β₂ are swapped: betas is (β₁ of the mean, β₂ of the mean square)
 # ```diff
 # -     beta1, beta2 = self.betas
 # +     beta2, beta1 = self.betas
@@ -1108,7 +1110,7 @@ def step(self):
 # ```
 
 # %% [markdown] task="adam-step" mistake="weights-swapped"
-# the two weights are exchanged: the old mean keeps β, the new term gets 1 - β
+# the two weights are swapped: the old mean keeps β, the new term gets 1 - β
 # ```diff
 # -         m *= beta1
 # -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g

@@ -3,8 +3,8 @@
 #
 # Backward passes of small functions: ask which outputs an entry reaches, with what slope, and add up.
 # Write your code in place of `raise NotImplementedError()`, and all of it into that cell. The check
-# below it runs your code on cases that you do not see, and says what is wrong. It is the checker
-# here: this set uses nothing of the package. `hint("gradients-broadcast")` in a cell of your own
+# below it runs your code on cases that you do not see, and says what is wrong. This set uses
+# nothing from the package. `hint("gradients-broadcast")` in a cell of your own
 # gives a hint; call it again for the next.
 
 # %%

@@ -55,7 +55,7 @@ check("relu-backward", ReLU)
 #
 # For both, the slope can be written with the output alone. For $y = 1/(1 + e^{-x})$ derive it, and
 # return `dx` from `dy` and `y`; then do the same for $t = \tanh(x)$. All arrays have one shape. For a
-# large $|x|$, rounding makes `y` exactly 0 or 1, and `t` exactly -1 or 1: no way leads back to $x$.
+# large $|x|$, rounding makes `y` exactly 0 or 1, and `t` exactly -1 or 1: no formula leads back to $x$.
 
 # %% answer="sigmoid-tanh"
 def sigmoid_backward(dy, y):
@@ -81,7 +81,7 @@ check("sigmoid-tanh", both)
 #
 # `forward` has kept `self.x` and `self.t`, the tanh. `self.a` and `self.c` are the two constants.
 # $y$ is a product of $x/2$ and $1 + t$, and $t$ depends on $x$ through $u = a\,(x + c\,x^3)$. Entries
-# of any size must come out right, -1000 and 1000, too.
+# of any size must come out right, even -1000 and 1000.
 
 # %% answer="gelu-backward"
 @add_to_class(GELU)

@@ -110,7 +110,7 @@ check("cross-entropy-layer-backward", CrossEntropyLoss)
 # %% [markdown]
 # ## Task 5: label smoothing (3 points, hard, about 25 minutes)
 #
-# A model that is punished for every probability below 1 at the target grows ever surer of itself.
+# A model that is penalized for every probability below 1 at the target grows more and more certain.
 # Label smoothing (Szegedy et al., 2016) aims a little lower: with $V$ classes and a small
 # `smoothing` $s$, the aim is $q = (1 - s)\,y + s / V$, where $y$ is one-hot at the target, and
 #

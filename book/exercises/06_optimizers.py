@@ -1,14 +1,14 @@
 # %% [markdown]
 # # Exercises for chapter 6: Optimizers
 #
-# Write your code in place of `raise NotImplementedError()`, run the cell, and then the check below
+# Write your code in place of `raise NotImplementedError()`, run the cell, then run the check below
 # it. The check runs your code on cases that you do not see here, and says what is wrong. Stuck?
 # `hint("sgd-step")` in a cell of your own gives a first hint; call it again for the next.
 #
 # The classes are those of [chapter 6](../notebooks/06_optimizers.ipynb). An optimizer holds a
 # model. `self.model.params()` is a dict, name → parameter; `self.model.grads()` is a dict with the
-# same names, name → gradient, each of its parameter's shape. The names are any (`W`, `b`, `gain`),
-# and so are the shapes, `()` too. A step changes the parameters in place and leaves the gradients as they
+# same names, name → gradient, each of its parameter's shape. A name can be anything (`W`, `b`,
+# `gain`), and so can a shape, even `()`. A step changes the parameters in place and leaves the gradients as they
 # are. Run the next cell first.
 
 # %%
@@ -214,7 +214,7 @@ check("adam-step", Adam)
 # The chapter does not have this one. SGD with momentum steps along `v`, the sum that it has right
 # now. **Nesterov momentum** looks one step ahead: `self.v[name]` is updated as in task 1, and keeps
 # that value. But the parameter moves along another vector, `u`: what `v` would become in one
-# further update, were that update to meet the same gradient `g` again. The move is `p ← p - lr · u`.
+# further update if that update met the same gradient `g` again. The move is `p ← p - lr · u`.
 #
 # Express `u` by `g`, the new `v` and `momentum`, on paper first. Two checks for your formula:
 # without momentum the step is that of plain SGD. And the very first step, where the old `v` is 0,

@@ -15,6 +15,7 @@ class ReLU(Module):
         return np.maximum(x, 0)
 
     def backward(self, dy):
+        # y = max(x, 0)
         return dy * self.positive
 
 
@@ -41,9 +42,11 @@ class GELU(Module):
 
     def backward(self, dy):
         x, t = self.x, self.t
+        # u = a (x + c x³)
         dx = x * x
         dx *= 3 * self.a * self.c
         dx += self.a  # u'
+        # t = tanh u, y = x/2 (1 + t)
         dx *= x
         dx *= 1 - t  # 1 - t² = (1 - t)(1 + t)
         dx += 1

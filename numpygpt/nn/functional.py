@@ -7,8 +7,8 @@ from numpygpt.nn.module import Module
 
 def softmax(x, axis=-1):
     """Return p = exp(x) / Σ exp(x) along `axis`; x: any shape, p: the same, sums of 1."""
-    # Subtract the max: exp(1000) overflows, and p stays the same.
-    p = x - x.max(axis=axis, keepdims=True)
+    # Subtract the max: exp(1000) overflows, and p stays the same. Integers become floats.
+    p = np.subtract(x, x.max(axis=axis, keepdims=True), dtype=np.result_type(x, np.float16))
     np.exp(p, out=p)
     p /= p.sum(axis=axis, keepdims=True)
     return p
@@ -16,6 +16,7 @@ def softmax(x, axis=-1):
 
 def softmax_backward(dp, p, axis=-1):
     """Return dx = p (dp - Σ dp p), given p = softmax(x) and its gradient dp, both of x's shape."""
+    # p = exp(x) / Σ exp(x)
     dx = dp - np.expand_dims(np.vecdot(dp, p, axis=axis), axis)  # dp - Σ dp p
     dx *= p
     return dx
@@ -69,6 +70,7 @@ def _check_targets(logits, targets):
 def cross_entropy_backward(logits, targets, dloss=1.0):
     """Return dlogits = dloss (p - y) / N; y is one-hot at the target, N the number of targets."""
     _check_targets(logits, targets)
+    # loss = -Σ log softmax(logits)[target] / N
     dlogits, at_target = softmax(logits), targets[..., None]
     p_target = np.take_along_axis(dlogits, at_target, axis=-1)
     np.put_along_axis(dlogits, at_target, p_target - 1, axis=-1)

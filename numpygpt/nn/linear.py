@@ -29,6 +29,7 @@ class Linear(Module):
     def backward(self, dy):
         x = self.x.reshape(-1, self.x.shape[-1])  # (N, n_in)
         rows = dy.reshape(-1, dy.shape[-1])  # (N, n_out)
+        # y = x W + b
         if self.b is not None:
             self.db += rows.sum(axis=0)
         self.dW += x.T @ rows

@@ -37,7 +37,7 @@ class Module:
                 dp = vars(module).get(f"d{name}")
                 if not (isinstance(p, np.ndarray) and isinstance(dp, np.ndarray)):
                     continue
-                # An optimizer would step a shared array twice, each time with half its gradient.
+                # A shared array would be stepped twice, each time with a part of its gradient.
                 if id(p) in seen and seen[id(p)] is not dp:
                     raise ValueError(
                         f"{prefix}{name} shares its array with another layer, but not the gradient"
@@ -96,6 +96,7 @@ class Sequential(Module):
         return x
 
     def backward(self, dy):
+        # x = layer(x)
         for layer in reversed(self.layers):
             dy = layer.backward(dy)
         return dy
