@@ -411,7 +411,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="embedding-positions-backward" mistake="no-positions"
-# it stays as it was: positions are learnt, too
+# it stays as it was: positions are learned, too
 # ```diff
 # -     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
 # ```

@@ -456,7 +456,7 @@ def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dlo
 # ```
 
 # %% [markdown] task="gpt-backward" mistake="positions-forgotten"
-# it stays as it was: positions are learnt, too
+# it stays as it was: positions are learned, too
 # ```diff
 # -     self.wpe.backward(dx.sum(axis=0))
 # ```
