@@ -2,7 +2,7 @@
 # # Exercises for chapter 8: Embedding
 #
 # A table's backward pass, and two ways in which one table is read more than once. Write your code
-# in place of `raise NotImplementedError()`, and all of it into that cell. The check below it runs
+# in place of `raise NotImplementedError()`, all of it in that cell. The check below it runs
 # your code on cases that you do not see, and says what is wrong. `hint("embedding-backward")` in a
 # cell of your own gives a hint; call it again for the next.
 
