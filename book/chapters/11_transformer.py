@@ -13,16 +13,9 @@ import numpy as np
 from coursekit import add_to_class, export, figures
 from numpygpt.gradcheck import GradientError, gradcheck
 from numpygpt.nn import (
-    CrossEntropyLoss,
-    Embedding,
-    LayerNorm,
-    Linear,
-    Module,
-    MultiHeadAttention,
-    Sequential,
+    CrossEntropyLoss, Embedding, LayerNorm, Linear, Module, MultiHeadAttention, Sequential,
 )
 from numpygpt.optim import Adam
-
 
 # %%
 def difference(x):
@@ -199,10 +192,8 @@ J = np.zeros((4, 4))
 for j, step in enumerate(1e-5 * np.eye(4)):
     J[:, j] = (f(x1 + step) - f(x1 - step)) / 2e-5
 f(x1)
-print(
-    "dy + Jᵀ dy agrees with dy + f.backward(dy):",
-    np.allclose(dy1 + J.T @ dy1, dy1 + f.backward(dy1)),
-)
+print("dy + Jᵀ dy agrees with dy + f.backward(dy):",
+      np.allclose(dy1 + J.T @ dy1, dy1 + f.backward(dy1)))
 
 
 # %% [markdown]
@@ -213,7 +204,6 @@ print(
 # them and with weights three times as large: plain layers; layers that read a LayerNorm of their
 # input; residual connections; and residual connections whose branches read a LayerNorm of the
 # stream. The last is called **pre-norm**, and is the form that GPT-2 uses.
-
 
 # %%
 class Plain(Module):
@@ -266,7 +256,6 @@ class PreNorm(Residual):
 # We send random vectors up through twelve blocks and note, at the top, their size and how much the
 # positions still differ; then a random gradient down, and note its size after each block.
 
-
 # %%
 def twelve(kind, gain, rng, C=C, depth=12):
     blocks = Sequential(*[kind(rng, C) for _ in range(depth)])
@@ -293,10 +282,8 @@ styles = {Plain: "o-", NormOnly: "d-.", Residual: "s--", PreNorm: "^:"}
 sizes = {(kind, gain): stream_and_gradients(kind, gain) for gain in (1, 3) for kind in styles}
 print("                       at the top:             at the bottom:")
 for (kind, gain), (top, differ, gradients) in sizes.items():
-    print(
-        f"weights × {gain}, {kind.__name__:8}  "
-        f"values {top:.0e}, difference {differ:.3f}, gradient {gradients[-1]:.0e}"
-    )
+    print(f"weights × {gain}, {kind.__name__:8}  "
+          f"values {top:.0e}, difference {differ:.3f}, gradient {gradients[-1]:.0e}")
 
 # %%
 figure, axes = figures.subplots(1, 2, sharey=True)
@@ -308,8 +295,8 @@ axes[0].set_ylabel("size of the gradient")
 axes[1].legend()
 figures.show(
     figure,
-    "Gradient size, log scale, over twelve blocks, for weights times 1 and times 3. Plain falls by 14"
-    " or rises by 10 orders of magnitude, Residual stays level or rises by 10, and the two with a "
+    "Gradient size, log scale, over twelve blocks, for weights times 1 and times 3. Plain falls by "
+    "14 or rises by 10 orders of magnitude, Residual stays level or rises by 10, and the two with a "
     "LayerNorm stay within about one.",
 )
 
@@ -340,7 +327,6 @@ figures.show(
 # Here is our block, with the shape beside each arrow. The stream runs up on the left. Each branch
 # reads from it, computes, and adds.
 
-
 # %%
 def draw_branch(ax, y, layers, shapes):
     """A branch that leaves the stream at height y and comes back above its last layer."""
@@ -354,7 +340,6 @@ def draw_branch(ax, y, layers, shapes):
     ax.text(1.5, y + 0.6, shapes[-1], color="#555555", fontsize=9, ha="center")
     figures.box(ax, 0, y + 0.5, "+", width=0.5, color=figures.YELLOW)
 
-
 # %%
 def draw_block(ax):
     stream, hidden = "(B, T, C)", "(B, T, hidden)"
@@ -366,7 +351,6 @@ def draw_block(ax):
     ax.text(5.1, 6.05, "ffn: mixes\nchannels", va="center")
     ax.set(xlim=(-1.9, 6.7), ylim=(-0.1, 9.3))
     ax.axis("off")
-
 
 # %%
 figure, ax = figures.subplots(size=(5.6, 6.4))
@@ -390,7 +374,6 @@ figures.show(
 #
 # Note what goes into attention on the way down: $dx_1$, the sum of what came along the stream and
 # what came through the second branch.
-
 
 # %% tags=["export"]
 class TransformerBlock(Module):
@@ -418,7 +401,6 @@ def forward(self, x):
 
 # %% [markdown]
 # We write `x = x + ...` and not `x += ...`. The second would change the caller's array in place.
-
 
 # %% tags=["export"]
 @add_to_class(TransformerBlock)
@@ -462,7 +444,6 @@ for depth in range(13):
 # nothing in common. Both stacks get the same input. **Before you look:** what will the last picture
 # of the upper row be?
 
-
 # %%
 def cosine_similarity(x):
     """Dot products of the vectors of all positions, scaled to length 1.  x: (1, T, C)."""
@@ -478,7 +459,6 @@ def draw_stack(row, make_layer, x, title):
             shown[depth].set(title=f"{title}, depth {depth}")
         x = make_layer()(x)
     return image
-
 
 # %%
 x = rng.normal(0, 1, (1, 5, C))
@@ -502,7 +482,6 @@ figures.show(
 # ## Gradient check
 #
 # All sizes differ: $B, T, C, H = 4, 5, 6, 3$, so $D = 2$, and `hidden` is 13.
-
 
 # %%
 def check(block_class, activation="relu"):
@@ -531,7 +510,6 @@ print("both right")
 # then `dy` is `dx`.
 #
 # **Before you run the next cell:** which of the three does the check let through?
-
 
 # %%
 class ForgetsStream(TransformerBlock):
@@ -610,9 +588,7 @@ def losses(kind, gain, depth=12, steps=150):
 # %%
 curves = {(kind, gain): losses(kind, gain) for gain in (1, 3) for kind in styles}
 for (kind, gain), values in curves.items():
-    print(
-        f"weights × {gain}, {kind.__name__:8} last 20 steps below 0.1: {values[-20:].mean() < 0.1}"
-    )
+    print(f"weights × {gain}, {kind.__name__:8} last 20 steps below 0.1: {values[-20:].mean() < 0.1}")
 
 # %%
 figure, axes = figures.subplots(1, 2, sharey=True)
