@@ -2,7 +2,7 @@
 # # Exercises for chapter 12: GPT
 #
 # The whole model: its size, where it starts, and its backward pass. Write your code in place of
-# `raise NotImplementedError()`, and all of it into that cell. The check below it runs your code on
+# `raise NotImplementedError()`, all of it in that cell. The check below it runs your code on
 # cases that you do not see, and says what is wrong. `hint("gpt-count")` in a cell of your own gives a
 # hint; call it again for the next.
 
