@@ -285,7 +285,7 @@ ax.plot(text_only[:, 0], "-", color="C0", label="text alone, training")
 ax.plot(text_only[:, 1], "-", color="C1", label="text alone, validation")
 ax.plot(one_more[:, 1], "--", color="C2", label="one more of each pair, validation")
 ax.axhline(pair_loss(val_counts, P), color=GREY, linewidth=0.8)
-ax.text(10.5, 2.4885, "counted, alpha = 1", va="bottom", color="#555555")
+ax.text(2900, 2.487, "counted, alpha = 1", ha="right", va="top", color="#555555")
 ax.set(xscale="log", xlim=(10, 3000), ylim=(2.44, 2.64), xlabel="step", ylabel="nats per character")
 ax.legend()
 show(figure, "Loss against step. On the text alone the training loss keeps falling, the validation loss "
@@ -298,7 +298,7 @@ print(f"text alone: best validation {text_only[best, 1]:.4f}, at the end {text_o
 # %% [markdown]
 # It turns and climbs, on its way to the infinity of the first screen, while the training loss
 # still falls. This is **overfitting**, in its smallest form. Stopping early would have helped, too.
-# (The bump on all three curves, between steps 10 and 100, is Adam's: at this large rate its momentum
+# (The bump on all three curves, near step 20, is Adam's: at this large rate its momentum
 # carries it too far at first, as in the valley of chapter 6.)
 #
 # ## More context: an MLP

@@ -372,9 +372,10 @@ def forward(self, x):
     n = x.shape[-1]
     xc = x - x.sum(axis=-1, keepdims=True) / n  # x - μ
     var = np.vecdot(xc, xc)[..., None] / n  # σ²
-    self.r = 1 / np.sqrt(var + self.eps)
-    self.xhat = xc * self.r
-    y = self.xhat * self.gamma
+    r = 1 / np.sqrt(var + self.eps)
+    xhat = xc * r
+    self.xhat, self.r = xhat, r  # for backward
+    y = xhat * self.gamma
     if self.beta is not None:
         y += self.beta
     return y

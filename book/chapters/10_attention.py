@@ -87,8 +87,8 @@ print("loss by position:", loss_by_position(mlp).round(2), "  ln V =", round(mat
 # Position 0 is solved. Everywhere else the loss is $\ln V$, that of a random guess among 5
 # tokens. More steps or hidden units would not help: every layer of chapters 3 to 9 works on each
 # position **by itself**. What stands at position 6 never sees what stood at position 0. Chapter 7's
-# MLP did read five positions at once, by a reshape. But it had weights of its own for each position,
-# a fixed length, and a cost for every position more that made twelve worse than five.
+# MLP did read five positions at once, by a reshape. But it needed weights of its own for each of them,
+# and had learned less from twelve than from five.
 #
 # The question of this chapter: how can a position read from the others, and choose which ones?
 #
@@ -140,10 +140,10 @@ train(average)
 print("loss by position:", loss_by_position(average).round(2))
 
 # %% [markdown]
-# Better than $\ln V$, for the first token is part of the average; but the more tokens there are, the
-# smaller its share. The weights should be larger where it matters. Here is another way to write
-# the same weights: a softmax of **scores** that are all 0, and $-\infty$ where the future is. With
-# scores we can choose. We give position 3 a larger score for position 1:
+# Better than $\ln V$: the first token is part of the average, but the more tokens there are, the
+# smaller its share. Some weights should be larger than others. Here is another way to write equal
+# weights: a softmax of **scores** that are all 0, and $-\infty$ where the future is. With scores we
+# can choose. We give position 3 a larger score for position 1:
 
 # %%
 scores = np.where(triangle == 1, 0, -np.inf)
@@ -152,8 +152,8 @@ scores[3, 1] = 2
 print("row 3 of the weights:", softmax(scores)[3].round(2))
 
 # %% [markdown]
-# Now position 3 reads mostly from position 1. What is left to find is where the scores come from.
-# They should depend on the data: on what stands at position 3, and on what stands at position 1.
+# Now position 3 reads mostly from position 1. Where do the scores come from? They should depend on
+# the data: on what stands at position 3, and on what stands at position 1.
 #
 # ## One query, by hand
 #
@@ -223,9 +223,8 @@ print("zeroed agrees with the loop:", np.allclose(zeroed @ v, attend_loop(q, k, 
 # %% [markdown]
 # With the first idea only the last row sums to 1: the others have lost the weight that went to
 # the future. It also leaks, because the future scores are in the denominator. With $-\infty$ in
-# the **scores**, $e^{-\infty} = 0$ adds nothing to the denominator, and each row is a
-# distribution over what it may read. It is the triangular matrix of the average, with weights that
-# depend on the data.
+# the **scores**, each row is a distribution over what it may read: the triangular matrix of the
+# average, with weights that depend on the data.
 #
 # The next figure shows the three matrices for six words. Each word has one random vector, both as
 # its query and as its key, so that equal words fit each other. Look at the row of the second `to`.
@@ -317,11 +316,11 @@ figures.show(
 figure = draw_attention(D=16, divide=False, mask=True)
 
 # %% [markdown]
-# Those of the second `to` and `be`: equal words have equal scores. The scores are four times as
-# large, as the color bar says.
+# Those of the second `to` and `be`: equal words have equal scores. All scores are four times as
+# large now.
 #
 # Now play. Leave the factor out and make `D` smaller: at which size do different words begin to share?
-# Then take the mask away: which rows change? (In a notebook that is running you see the controls here.)
+# Then take the mask away: which rows change? (In a running notebook you see the controls here.)
 
 # %% tags=["skip-execution", "widget"]
 from coursekit.widgets import SelectionSlider, interactive
@@ -515,9 +514,8 @@ print("reshape alone:           head 0 =", x.reshape(2, 2, 2)[0].tolist())
 # same `x` are one product with the three matrices side by side, so we use one Linear of $3C$
 # outputs, `qkv`, and cut the result in three. A last Linear, `proj`, mixes the joined heads.
 #
-# The picture shows the whole way, with the shape beside each arrow, and in gray the sizes for
-# $B, T, C, H = 2, 5, 12, 3$. The strip below it is one row of `qkv`: where the 36 numbers of a position
-# go.
+# The picture shows the whole layer, with the shape beside each arrow, and in gray the sizes for
+# $B, T, C, H = 2, 5, 12, 3$. The strip below it shows what the 36 numbers of one position are.
 
 # %%
 def draw_layer(ax):
@@ -764,17 +762,16 @@ figures.show(
 
 # %% [markdown]
 # Position 0 can read from itself alone, so its weight is 1. Position 6 may read from seven, and the
-# small random scores of a fresh layer give each a share around a seventh, some half of that, some
-# more. After training the loss is near 0 at every position, with fewer parameters than the network.
-# Nobody told the layer to look at position 0; the gradient did: the position embedding gives position
+# small random scores of a fresh layer give each something like a seventh. After training the loss is
+# near 0 at every position, with fewer parameters than the network. Nobody told the layer to look at position 0; the gradient did: the position embedding gives position
 # 0 a key of its own, and all queries have learned to fit it.
 #
 # ## A task for two heads
 #
-# Here all heads do the same thing. Now the model must name two tokens at every position: the first
-# one, and the one **before** this one. (Position 0 has none, and names itself.) The vocabulary has 12
-# tokens. We train one head of 12 channels and two heads of 6, which have equally many parameters, each
-# from two seeds. **Before you look:** what will the weights of the single head be?
+# There, all heads did the same thing. Now the model must name two tokens at every position: the
+# first, and the **previous** one. (Position 0 has none, and names itself.) The vocabulary has 12
+# tokens. We train one head of 12 channels, and two heads of 6, with the same number of parameters,
+# each from two seeds. **Before you look:** what will the weights of the single head be?
 
 # %%
 def two_token_batch(rng, B=B):
@@ -830,10 +827,9 @@ for n in (1, 2):
           f"on the previous {previous.round(1)}")
 
 # %% [markdown]
-# A blur, as expected: the single head gives 0.4 to the first token and 0.5 to the previous one. It
-# passes on one sum of two values, and what comes later has to guess which was which. It still learns,
-# slowly, because its weights are not quite equal. Two heads have one job each, and are done within
-# 100 steps.
+# A blur: the single head gives 0.4 to the first token and 0.5 to the previous one. It passes on one
+# sum of two values, and `proj` and `head` must tell which was which. That improves, slowly. Two heads
+# have one job each, and are done within 100 steps.
 #
 # ## A set, not a sequence
 #
