@@ -85,24 +85,29 @@ class GPT(Module):
         x = self.wte(ids) + self.wpe(np.arange(T))  # (B, T, C)
         for block in self.blocks:
             x = block(x)
-        self.x = self.ln_f(x)
-        logits = self.x @ self.wte.W.T if self.head is None else self.head(self.x)  # (B, T, V)
-        self.has_loss = targets is not None
+        x = self.ln_f(x)
+        self.x, self.has_loss = x, targets is not None  # for backward
+        logits = x @ self.wte.W.T if self.head is None else self.head(x)  # (B, T, V)
         return (logits, self.loss(logits, targets)) if self.has_loss else logits
 
     def backward(self, dy=1.0):
         """Add to all gradients; dy: dloss after a pass with targets, else dlogits (B, T, V)."""
+        # loss(logits, targets)
         dlogits = self.loss.backward(dy) if self.has_loss else dy
+        # logits = head(ln_f(x))
         dx = self._head_backward(dlogits)
         dx = self.ln_f.backward(dx)
+        # x = block(x), for each block
         for block in reversed(self.blocks):
             dx = block.backward(dx)
-        self.wpe.backward(dx.sum(axis=0))  # every sequence reads the same positions
+        # x = wte(ids) + wpe(0..T-1): every sequence reads the same positions
+        self.wpe.backward(dx.sum(axis=0))
         self.wte.backward(dx)
 
     def _head_backward(self, dlogits):
         if self.head is not None:
             return self.head.backward(dlogits)
+        # logits = x wteᵀ
         V, C = self.wte.W.shape
         self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
         return dlogits @ self.wte.W

@@ -119,10 +119,10 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW | 95 + 80 |
 # | [7 A first language model](07_first_language_model.ipynb) | two small models of Shakespeare | 60 |
 # | [8 Embedding](08_embedding.ipynb) | vectors for tokens and positions | 50 + 65 |
-# | [9 LayerNorm](09_layernorm.ipynb) | a long derivation, a short result | 65 + 75 |
-# | [10 Attention](10_attention.ipynb) | queries, keys, masks and heads | 70 + 110 |
-# | [11 Transformer](11_transformer.ipynb) | the residual stream and its blocks | 65 + 65 |
-# | [12 GPT](12_gpt.ipynb) | the whole model | 70 + 70 |
+# | [9 LayerNorm](09_layernorm.ipynb) | a long derivation, a short result | 70 + 75 |
+# | [10 Attention](10_attention.ipynb) | queries, keys, masks and heads | 90 + 110 |
+# | [11 Transformer](11_transformer.ipynb) | the residual stream and its blocks | 70 + 65 |
+# | [12 GPT](12_gpt.ipynb) | the whole model | 75 + 70 |
 # | [13 Tokenizers](13_tokenizers.ipynb) | characters and words | 75 + 75 |
 # | [14 BPE](14_bpe.ipynb) | byte-pair encoding | 100 + 85 |
 # | [15 Data](15_data.ipynb) | token files and batches | 65 + 65 |

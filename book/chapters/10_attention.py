@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Chapter 10: Attention
 #
-# Here is a task that a child finds dull. Read seven tokens from left to right, and at every
+# Here is a task that would bore a child. Read seven tokens from left to right, and at every
 # position say which came **first**. We import what we have built, and draw batches of such
 # sequences.
 
@@ -33,8 +33,8 @@ print("targets", targets[0])
 
 
 # %% [markdown]
-# We build a model from what we have: tables of token and position embeddings, `wte` and `wpe` by
-# GPT-2's names (`t` as in token, `p` as in position), some layer in the middle, and a Linear, the
+# We build a model from what we have: tables of token and position embeddings, `wte` and `wpe` as
+# GPT-2 calls them (`t` as in token, `p` as in position), some layer in the middle, and a Linear, the
 # `head`, for the logits. The middle layer is an argument, because we will replace it.
 
 # %%
@@ -55,19 +55,21 @@ class FirstToken(Module):
 
 
 # %% [markdown]
-# First, the middle layer is a small network. We train for 300 steps on fresh batches and print the
+# At first, the middle layer is a small network. We train for 300 steps on fresh batches and print the
 # loss at each position. **Before you run the two cells:** the best guess without any knowledge has a
 # loss of $\ln V$. Where will the model do better?
 
 # %%
-def train(model, steps=300):
+def train(model, steps=300, draw=first_token_batch):
     rng, loss, optimizer = np.random.default_rng(0), CrossEntropyLoss(), Adam(model, lr=1e-2)
+    losses = []
     for _ in range(steps):
-        ids, targets = first_token_batch(rng)
-        loss(model(ids), targets)
+        ids, targets = draw(rng)
+        losses.append(loss(model(ids), targets))
         optimizer.zero_grad()
         model.backward(loss.backward())
         optimizer.step()
+    return np.array(losses)
 
 # %%
 def loss_by_position(model):
@@ -82,9 +84,11 @@ train(mlp)
 print("loss by position:", loss_by_position(mlp).round(2), "  ln V =", round(math.log(V), 2))
 
 # %% [markdown]
-# Position 0 is solved. Everywhere else the loss is $\ln V$, that of a guess at random among 5
+# Position 0 is solved. Everywhere else the loss is $\ln V$, that of a random guess among 5
 # tokens. More steps or hidden units would not help: every layer of chapters 3 to 9 works on each
-# position **by itself**. What stands at position 6 never sees what stood at position 0.
+# position **by itself**. What stands at position 6 never sees what stood at position 0. Chapter 7's
+# MLP did read five positions at once, by a reshape. But it needed weights of its own for each of them,
+# and had learned less from twelve than from five.
 #
 # The question of this chapter: how can a position read from the others, and choose which ones?
 #
@@ -102,12 +106,62 @@ print("loss by position:", loss_by_position(mlp).round(2), "  ln V =", round(mat
 # We start with one sequence and one head, so that `q`, `k` and `v` are $(T, D)$. B and H come
 # later.
 #
+# ## First an average
+#
+# The simplest way to read the past is to average it: position $i$ gets the mean of all vectors up to
+# its own. **Before you run the next cell:** the loop is also one product with a matrix. What stands
+# in its row 2? And above the diagonal?
+
+# %%
+x4 = np.arange(8.0).reshape(4, 2)  # (T, C)
+means = np.array([x4[: i + 1].mean(axis=0) for i in range(4)])
+triangle = np.tril(np.ones((4, 4)))
+P = triangle / triangle.sum(axis=1, keepdims=True)
+print(P.round(2))
+print("P @ x is the mean of the past:", np.allclose(P @ x4, means))
+
+# %% [markdown]
+# Row $i$ holds $i + 1$ equal weights, and the zeros above the diagonal hide the future. Is reading
+# an average enough for our task? We put it in the middle. It has no parameters.
+
+# %%
+class Average(Module):
+    def forward(self, x):
+        triangle = np.tril(np.ones((x.shape[1], x.shape[1])))
+        self.P = triangle / triangle.sum(axis=1, keepdims=True)
+        return self.P @ x  # (T, T) @ (B, T, C)
+
+    def backward(self, dy):
+        return self.P.T @ dy
+
+
+average = FirstToken(Average(), np.random.default_rng(10))
+train(average)
+print("loss by position:", loss_by_position(average).round(2))
+
+# %% [markdown]
+# Better than $\ln V$: the first token is part of the average, but the more tokens there are, the
+# smaller its share. Some weights should be larger than others. Here is another way to write equal
+# weights: a softmax of **scores** that are all 0, and $-\infty$ where the future is. With scores we
+# can choose. We give position 3 a larger score for position 1:
+
+# %%
+scores = np.where(triangle == 1, 0, -np.inf)
+print("softmax of 0 and -inf gives P:", np.allclose(softmax(scores), P))
+scores[3, 1] = 2
+print("row 3 of the weights:", softmax(scores)[3].round(2))
+
+# %% [markdown]
+# Now position 3 reads mostly from position 1. Where do the scores come from? They should depend on
+# the data: on what stands at position 3, and on what stands at position 1.
+#
 # ## One query, by hand
 #
 # Each position sends out three vectors. Its **query** says what it looks for. Its **key** says
-# what it offers. Its **value** is what others get when they read it. A query is compared with
-# each key by a dot product, the **score**. A softmax turns the scores into weights, and the
-# output is the sum of the values, each times its weight.
+# what it offers. Its **value** is what others get when they read it. The dot product of a query and a
+# key is their score. A softmax turns the scores into weights, and the output is the sum of the
+# values, each times its weight. This is **attention**; **self-attention**, when queries, keys and
+# values all come from the same sequence.
 #
 # **Before you run the next cell:** the query is $(2, 1)$, the keys are $(1, 0)$, $(0, 1)$ and
 # $(1, 1)$, the values $(10, 0)$, $(0, 10)$ and $(5, 5)$. Compute the three scores. Which value will
@@ -132,7 +186,7 @@ print("output ", (p @ v3).round(4))
 #
 # A language model predicts the next token, so position $i$ may read positions $j \le i$ only. That
 # is **causal** attention. In a loop over queries, it is where the inner loop ends. Each score is
-# divided by $\sqrt D$; we shall see why.
+# divided by $\sqrt D$; we shall see why. In this form it is called **scaled dot-product attention**.
 
 # %%
 def attend_loop(q, k, v):
@@ -149,7 +203,8 @@ def attend_loop(q, k, v):
 # %% [markdown]
 # We write a whole matrix as a capital letter: $Q$, $K$, $V$ and $P$ are `q`, `k`, `v` and `p`, and
 # $S$ is `scores`. All scores are one product, $S = QK^\top/\sqrt D$: row $i$ belongs to query $i$,
-# column $j$ to key $j$. The products with $j > i$ lie above the diagonal, and must not count.
+# column $j$ to key $j$. With $T$ tokens these are $T^2$ scores: twice the text, four times the work.
+# The products with $j > i$ lie above the diagonal, and must not count.
 #
 # **Before you run the next cell:** one idea is to take the softmax of whole rows and then set the
 # weights above the diagonal to 0. What do the rows of weights sum to?
@@ -166,10 +221,10 @@ print("agrees with the loop:", np.allclose(p @ v, attend_loop(q, k, v)))
 print("zeroed agrees with the loop:", np.allclose(zeroed @ v, attend_loop(q, k, v)))
 
 # %% [markdown]
-# Only the last row of the first idea sums to 1: the others have lost the weight that went to
+# With the first idea only the last row sums to 1: the others have lost the weight that went to
 # the future. It also leaks, because the future scores are in the denominator. With $-\infty$ in
-# the **scores**, $e^{-\infty} = 0$ adds nothing to the denominator, and each row is a
-# distribution over what it may read.
+# the **scores**, each row is a distribution over what it may read: the triangular matrix of the
+# average, with weights that depend on the data.
 #
 # The next figure shows the three matrices for six words. Each word has one random vector, both as
 # its query and as its key, so that equal words fit each other. Look at the row of the second `to`.
@@ -189,14 +244,14 @@ def attend_words(D, divide, mask):
 
 # %% tags=["widget"]
 def draw_attention(D, divide, mask):
-    margins = {"left": 0.07, "right": 0.94, "bottom": 0.17, "top": 0.91, "wspace": 0.15}
-    figure, axes = figures.subplots(1, 3, size=(8.4, 2.8), sharey=True, margins=margins)
+    margins = {"left": 0.08, "right": 0.94, "bottom": 0.19, "top": 0.91, "wspace": 0.42}
+    figure, axes = figures.subplots(1, 3, size=(9, 2.6), margins=margins)
     for axis, (title, matrix) in zip(axes, attend_words(D, divide, mask).items(), strict=True):
         image = axis.imshow(matrix, cmap=figures.POSITIVE)
         axis.set(title=title, xlabel="key")
         axis.set(xticks=range(6), xticklabels=words, yticks=range(6), yticklabels=words)
-        if title != "scores":  # the first two share their colours
-            figure.colorbar(image, ax=axis, fraction=0.046)
+        if title != "scores":  # the first two share their colors
+            figure.colorbar(image, cax=axis.inset_axes([1.04, 0, 0.05, 1]))
     axes[0].set_ylabel("query")
     figures.show(
         figure, "Three 6 by 6 grids, the words of 'to be or not to be' on both axes: scores, scores with "
@@ -213,9 +268,9 @@ figure = draw_attention(D=16, divide=True, mask=True)
 #
 # ## Why divide by √D
 #
-# Let the entries of $q$ and $k$ be independent, with mean 0 and variance 1. Each product $q_d
-# k_d$ then has variance 1, and a sum of $D$ of them has variance $D$: scores grow like $\sqrt
-# D$.
+# Let the entries of $q$ and $k$ be independent, with mean 0 and variance 1. Each product
+# $q_d k_d$ then has variance 1, and a sum of $D$ of them has variance $D$: scores grow like
+# $\sqrt D$.
 #
 # **Before you run the next cell:** what standard deviation do you expect for $D = 4$, 64 and 1024?
 
@@ -261,11 +316,11 @@ figures.show(
 figure = draw_attention(D=16, divide=False, mask=True)
 
 # %% [markdown]
-# Those of the second `to` and `be`: equal words have equal scores. The scores are four times as
-# large, as the colour bar says.
+# Those of the second `to` and `be`: equal words have equal scores. All scores are four times as
+# large now.
 #
 # Now play. Leave the factor out and make `D` smaller: at which size do different words begin to share?
-# Then take the mask away: which rows change? (In a notebook that is running you see the controls here.)
+# Then take the mask away: which rows change? (In a running notebook you see the controls here.)
 
 # %% tags=["skip-execution", "widget"]
 from coursekit.widgets import SelectionSlider, interactive
@@ -289,8 +344,8 @@ panel
 #
 # $$o_{id} = \sum_j p_{ij}\,v_{jd}$$
 #
-# We are given $do_{id}$ and go back line by line. The last line is a product: each factor's
-# gradient is $do$ times the other factor, summed over the index that the factor lacks.
+# We are given $do_{id}$ and go back line by line. The last line is a product: the gradient of each
+# factor is $do$ times the other factor, summed over the index that the factor lacks.
 #
 # $$dv_{jd} = \sum_i p_{ij}\,do_{id} \qquad\qquad dp_{ij} = \sum_d do_{id}\,v_{jd}$$
 #
@@ -336,9 +391,12 @@ class Head(Module):
 # %%
 @add_to_class(Head)
 def backward(self, dout):
+    # out = p v
     dp = dout @ self.v.swapaxes(-1, -2)
-    ds = softmax_backward(dp, self.p)
     self.dv += self.p.swapaxes(-1, -2) @ dout
+    # p = softmax(s)
+    ds = softmax_backward(dp, self.p)
+    # s = q kᵀ / √D
     self.dk += self.key_gradient(ds)
     return ds @ self.k / math.sqrt(dout.shape[-1])
 
@@ -374,9 +432,9 @@ print(gradcheck(Head(k, v), q, rng=rng))
 # %% [markdown]
 # ## A wrong gradient that passes its tests
 #
-# Say that we mix up the transpose and write $Q^\top dS$. Its shape is $(D, T)$, where `k` needs
+# Suppose we mix up the transpose and write $Q^\top dS$. Its shape is $(D, T)$, where `k` needs
 # $(T, D)$, so NumPy complains, and we "fix" it with a reshape. The numbers are all right, since
-# $Q^\top dS = (dS^\top Q)^\top$. But a reshape is no transpose: they stand in the wrong places.
+# $Q^\top dS = (dS^\top Q)^\top$. But a reshape is not a transpose: they stand in the wrong places.
 
 # %%
 class WrongHead(Head):
@@ -386,8 +444,8 @@ class WrongHead(Head):
 
 
 # %% [markdown]
-# Two tests that are often written: that the shape is right; and that `allclose` with `atol=1e-4`
-# finds no difference to the numeric gradient, with numbers of size 0.02 and a loss that is a mean.
+# Two tests are common: that the shape is right; and that `allclose` with `atol=1e-4` finds no
+# difference from the numeric gradient, with numbers of size 0.02 and a loss that is a mean.
 # **Before you run the next cell:** which of the two tests fails?
 
 # %%
@@ -434,10 +492,10 @@ except GradientError as error:
 # ## Several heads
 #
 # One head makes one distribution per position. A position that needs two things at once, say
-# the verb and the last comma, would get a blur of both. So we use $H$ heads side by side, each
-# with $D = C/H$ channels of its own, and join their outputs back to $C$ channels. Heads are one
-# more batch axis: the matrix products above do not change. (The `head` of `FirstToken`, its last
-# Linear, shares only the name.)
+# the first token and the one before it, gets a blur of both; an experiment below will show it. So we
+# use $H$ heads side by side, each with $D = C/H$ channels of its own, and join their outputs back to
+# $C$ channels. Heads are one more batch axis: the matrix products above do not change. (The `head` of
+# `FirstToken`, its last Linear, shares only the name.)
 #
 # Splitting needs care. Take $T = 2$, $C = 4$, $H = 2$, where the entry $10\,t + c$ tells its
 # own place. **Before you run the next cell:** head 0 should get channels 0 and 1 of both
@@ -456,6 +514,64 @@ print("reshape alone:           head 0 =", x.reshape(2, 2, 2)[0].tolist())
 # same `x` are one product with the three matrices side by side, so we use one Linear of $3C$
 # outputs, `qkv`, and cut the result in three. A last Linear, `proj`, mixes the joined heads.
 #
+# The picture shows the whole layer, with the shape beside each arrow, and in gray the sizes for
+# $B, T, C, H = 2, 5, 12, 3$. The strip below it shows what the 36 numbers of one position are.
+
+# %%
+def draw_layer(ax):
+    steps = [("qkv", -0.6, 0.6), ("reshape, transpose", -0.6, 1.8), ("q kᵀ / √D, mask", -1.6, 3.2),
+             ("softmax", -1.6, 4.4), ("p v", -1.6, 5.6), ("swap axes, reshape", -1.6, 6.8),
+             ("proj", -1.6, 8)]
+    for text, x, y in steps:
+        figures.box(ax, x, y, text, width=4.6 if text.endswith("transpose") else 3.4)
+    ax.text(1.9, 1.8, "split into heads", va="center", color="#555555")
+    ax.text(0.3, 6.8, "join the heads", va="center", color="#555555")
+    for x, y, name, sizes in [
+        (-0.6, -0.4, "x  (B, T, C)", "2, 5, 12"), (-0.6, 0.85, "(B, T, 3C)", "2, 5, 36"),
+        (-1.6, 3.45, "scores  (B, H, T, T)", "2, 3, 5, 5"), (-1.6, 4.65, "p  (B, H, T, T)", "2, 3, 5, 5"),
+        (-1.6, 5.85, "out  (B, H, T, D)", "2, 3, 5, 4"), (-1.6, 7.05, "(B, T, C)", "2, 5, 12"),
+        (-1.6, 8.25, "y  (B, T, C)", "2, 5, 12"),
+    ]:
+        top = y + 0.75 if y < 0 else y + 0.7
+        figures.arrow(ax, (x, y), (x, top), label=name)
+        ax.text(x + 0.15, (y + top) / 2, sizes, color=figures.GREY, fontsize=9, va="center")
+
+
+# %%
+def draw_qkv(ax):
+    for x, name in ((-2.6, "q"), (-0.6, "k")):
+        figures.arrow(ax, (x, 2.05), (x, 2.95), label=name)
+    figures.arrow(ax, (1.4, 2.05), (1.4, 5.6), (0.1, 5.6))
+    ax.text(1.25, 2.5, "v", color="#555555", fontsize=9, ha="right", va="center")
+    ax.text(1.6, 2.7, "each  (B, H, T, D)", color="#555555", fontsize=9, va="center")
+    ax.text(1.6, 2.35, "2, 3, 5, 4", color=figures.GREY, fontsize=9, va="center")
+    ax.set(xlim=(-5, 4.2), ylim=(-0.5, 9))
+    ax.axis("off")
+
+
+def draw_strip(ax):
+    for part, (name, color) in enumerate(zip("qkv", figures.PALETTE)):
+        for h in range(3):
+            left = 12 * part + 4 * h
+            ax.barh([0] * 4, 1, left=range(left, left + 4), color=color, alpha=0.3 + 0.2 * h, edgecolor="w")
+            ax.text(left + 2, 0, f"{name}, head {h}", ha="center", va="center", fontsize=8)
+    ax.set(xlim=(0, 36), yticks=[], xticks=range(0, 37, 4), xlabel="channel of qkv")
+
+
+# %%
+figure, axes = figures.subplots(2, 1, size=(7.4, 7.8), height_ratios=[12, 1])
+draw_layer(axes[0])
+draw_qkv(axes[0])
+draw_strip(axes[1])
+figures.show(
+    figure,
+    "From bottom to top: x (B, T, C) goes through the Linear qkv to (B, T, 3C), which is split into q, k "
+    "and v, each (B, H, T, D). q and k make the scores (B, H, T, T), a softmax makes p of them, p and v "
+    "make out (B, H, T, D), the heads are joined to (B, T, C), and proj gives y. Below, the 36 channels "
+    "of qkv: q, k and v, each with three heads of four channels.",
+)
+
+# %% [markdown]
 # ## The layer
 
 # %% tags=["export"] module="nn/attention.py"
@@ -487,10 +603,11 @@ class MultiHeadAttention(Module):
 
 
 # %% [markdown]
-# Forward: cut, attend, join. `reshape(B, T, 3, H, D)` splits the last axis into query, key or
-# value; head; channel. The transpose brings the 3 to the front, so that Python can unpack it. The
-# mask is a matrix of 0 and $-\infty$ that we add. `out=` takes a view: the products go straight to
-# where the joined heads have them.
+# Forward: cut, attend, join. `reshape(B, T, 3, H, D)` splits the last axis as the strip shows:
+# query, key or value; head; channel. The transpose brings the 3 to the front, so that Python can
+# unpack it. The mask is a matrix of 0 and $-\infty$ that we add. `out=` is given a view of the joined
+# array, so that each head's result is written in place: `p @ v` followed by a swap of axes would cost
+# one more copy.
 
 # %% tags=["export"]
 @add_to_class(MultiHeadAttention)
@@ -498,16 +615,17 @@ def forward(self, x):
     B, T, C = x.shape
     H, D = self.n_heads, C // self.n_heads
     # A Python float: np.sqrt would give a float64 and turn float32 scores into float64.
-    self.scale = 1 / math.sqrt(D)
+    scale = 1 / math.sqrt(D)
     qkv = self.qkv(x).reshape(B, T, 3, H, D)
-    self.q, self.k, self.v = qkv.transpose(2, 0, 3, 1, 4)  # each (B, H, T, D)
-    scores = self.q @ self.k.swapaxes(-1, -2)  # (B, H, T, T)
-    scores *= self.scale
+    q, k, v = qkv.transpose(2, 0, 3, 1, 4)  # each (B, H, T, D)
+    scores = q @ k.swapaxes(-1, -2)  # (B, H, T, T)
+    scores *= scale
     if self.causal:
         scores += np.triu(np.full((T, T), -np.inf, scores.dtype), 1)
-    self.p = softmax(scores)
-    out = np.empty((B, T, H, D), self.p.dtype)
-    np.matmul(self.p, self.v, out=out.swapaxes(1, 2))
+    p = softmax(scores)
+    out = np.empty((B, T, H, D), p.dtype)
+    np.matmul(p, v, out=out.swapaxes(1, 2))  # p v, written where the joined heads lie
+    self.q, self.k, self.v, self.p, self.scale = q, k, v, p, scale  # for backward
     return self.proj(out.reshape(B, T, C))
 
 
@@ -515,23 +633,27 @@ def forward(self, x):
 # Backward goes through the same lines in reverse. The gradient of a reshape is the reshape back,
 # that of a transpose the transpose back (chapter 1). Both `dq` and `dk` need $dS/\sqrt D$, so here
 # `dscores` contains the factor. `dq`, `dk` and `dv` are views of one array `dqkv` with the layout
-# that `qkv` had: what we write into them lands in its right place.
+# that `qkv` had: what we write into them lands in the right place.
 
 # %% tags=["export"]
 @add_to_class(MultiHeadAttention)
 def backward(self, dy):
     B, T, C = dy.shape
     H, D = self.n_heads, C // self.n_heads
+    # y = proj(out), the heads of out joined
     dout = self.proj.backward(dy).reshape(B, T, H, D).swapaxes(1, 2)  # (B, H, T, D)
-    dp = dout @ self.v.swapaxes(-1, -2)  # (B, H, T, T)
-    # The mask needs no line of its own: where p = 0, dscores = p (...) = 0.
-    dscores = softmax_backward(dp, self.p)
-    dscores *= self.scale
     dqkv = np.empty((B, T, 3, H, D), dy.dtype)
     dq, dk, dv = dqkv.transpose(2, 0, 3, 1, 4)  # views: each (B, H, T, D)
+    # out = p v
+    dp = dout @ self.v.swapaxes(-1, -2)  # (B, H, T, T)
+    np.matmul(self.p.swapaxes(-1, -2), dout, out=dv)
+    # p = softmax(scores + mask). The mask needs no line: where p = 0, dscores = p (...) = 0.
+    dscores = softmax_backward(dp, self.p)
+    # scores = q kᵀ / √D
+    dscores *= self.scale
     np.matmul(dscores, self.k, out=dq)
     np.matmul(dscores.swapaxes(-1, -2), self.q, out=dk)
-    np.matmul(self.p.swapaxes(-1, -2), dout, out=dv)
+    # q, k, v = qkv(x), cut in three
     return self.qkv.backward(dqkv.reshape(B, T, 3 * C))
 
 
@@ -566,7 +688,7 @@ dx = attn.backward(dy)
 print("dx is not zero at positions", np.flatnonzero(np.abs(dx).max(axis=(0, 2)) > 1e-12).tolist())
 
 # %% [markdown]
-# Rows 3 and 4: position 2 reads none after itself. Next, `qkv.b` has 12 numbers each for queries,
+# Rows 3 and 4: position 2 reads nothing after itself. Next, `qkv.b` has 12 numbers each for queries,
 # keys and values. **Before you run the next cell:** for one of the three the gradient is zero. Which?
 
 # %%
@@ -634,16 +756,82 @@ figure.colorbar(image, ax=axes[2], label="mean weight")
 figures.show(
     figure,
     "Left: loss by position. Without attention it is ln V from position 1 on, with attention it is "
-    "near 0 everywhere. Right: mean attention weights of a head. Before training each row is spread "
-    "evenly over what it may read; after it, all weight is on position 0.",
+    "near 0 everywhere. Right: mean attention weights of a head. Before training each row is spread, "
+    "unevenly, over all that it may read; after it, all weight is on position 0.",
 )
 
 # %% [markdown]
 # Position 0 can read from itself alone, so its weight is 1. Position 6 may read from seven, and the
-# small random scores of a fresh layer give each about a seventh. After training the loss is near 0
-# at every position, with fewer parameters than the network. Nobody told the layer to look at
-# position 0; the gradient did: the position embedding gives position 0 a key of its own, and all
-# queries have learned to fit it.
+# small random scores of a fresh layer give each something like a seventh. After training the loss is
+# near 0 at every position, with fewer parameters than the network. Nobody told the layer to look at position 0; the gradient did: the position embedding gives position
+# 0 a key of its own, and all queries have learned to fit it.
+#
+# ## A task for two heads
+#
+# There, all heads did the same thing. Now the model must name two tokens at every position: the
+# first, and the **previous** one. (Position 0 has none, and names itself.) The vocabulary has 12
+# tokens. We train one head of 12 channels, and two heads of 6, with the same number of parameters,
+# each from two seeds. **Before you look:** what will the weights of the single head be?
+
+# %%
+def two_token_batch(rng, B=B):
+    ids = rng.integers(0, 12, (B, T))
+    previous = np.concatenate([ids[:, :1], ids[:, :-1]], axis=1)
+    return ids, np.stack([np.repeat(ids[:, :1], T, axis=1), previous], axis=-1)  # (B, T, 2)
+
+
+class FirstAndPrevious(FirstToken):
+    def __init__(self, n_heads, seed):
+        f64 = {"rng": np.random.default_rng(seed), "dtype": np.float64}
+        super().__init__(MultiHeadAttention(C, n_heads, **f64), f64["rng"])
+        self.wte, self.head = Embedding(12, C, **f64), Linear(C, 2 * 12, **f64)
+
+    def forward(self, ids):
+        return super().forward(ids).reshape(*ids.shape, 2, 12)
+
+    def backward(self, dlogits):
+        super().backward(dlogits.reshape(*dlogits.shape[:2], 2 * 12))
+
+
+# %%
+models = {(n, seed): FirstAndPrevious(n, seed) for n in (1, 2) for seed in (0, 1)}
+losses = {key: train(model, 500, two_token_batch) for key, model in models.items()}
+for (n, seed), model in models.items():
+    end = losses[n, seed][-20:].mean()
+    print(f"heads: {n}, seed {seed}, {model.num_params()} parameters, last 20 losses below 0.01: {end < 0.01}")
+
+# %%
+figure, axes = figures.subplots(1, 4, size=(11, 2.9), width_ratios=[1.5, 1, 1, 1])
+for (n, seed), values in losses.items():
+    style = {"color": figures.PALETTE[n - 1], "ls": "-" if n == 1 else "--"}
+    label = None if seed else f"{n} head{'s' * (n > 1)}, two seeds"
+    axes[0].plot(range(5, 500, 10), values.reshape(-1, 10).mean(axis=1), label=label, **style)
+axes[0].set(xlabel="step", ylabel="loss, mean of 10 steps (nats)", ylim=(0, None))
+axes[0].legend()
+for axis, n, h in zip(axes[1:], (1, 2, 2), (0, 0, 1)):
+    models[n, 0](two_token_batch(np.random.default_rng(2), B=500)[0])
+    image = draw_weights(axis, models[n, 0].middle.p.mean(axis=0)[h], f"{n} head{'s' * (n > 1)}: head {h}")
+figure.colorbar(image, cax=axes[3].inset_axes([1.05, 0, 0.05, 1]), label="mean weight")
+figures.show(
+    figure,
+    "Left: loss over 500 steps. Two heads reach 0 within 100 steps, one head is at about 0.3 after 500. "
+    "Right: mean weights. The single head divides them between position 0 and the position before; of "
+    "two heads, one reads position 0 alone and the other the position before.",
+)
+
+# %%
+for n in (1, 2):
+    p = models[n, 0].middle.p.mean(axis=0)[:, 2:]  # (H, T - 2, T): mean weights of positions 2 to 6
+    previous = p[:, range(5), range(1, 6)].mean(axis=1)
+    print(f"{n} heads: weight on the first {p[:, :, 0].mean(axis=1).round(1)}, "
+          f"on the previous {previous.round(1)}")
+
+# %% [markdown]
+# A blur: the single head gives 0.4 to the first token and 0.5 to the previous one. It passes on one
+# sum of two values, and `proj` and `head` must tell which was which. That improves, slowly. Two heads
+# have one job each, and are done within 100 steps.
+#
+# ## A set, not a sequence
 #
 # **Before you run the next cell:** take attention without mask and without position embeddings, and
 # shuffle its input vectors. What happens to its output vectors?
@@ -655,8 +843,9 @@ print("order:", order)
 print("shuffled in, shuffled out:", np.allclose(unmasked(x)[:, order], unmasked(x[:, order])))
 
 # %% [markdown]
-# They are shuffled in the same way and otherwise unchanged: without a mask, attention sees a set,
-# not a sequence. The position embeddings of [chapter 8](08_embedding.ipynb) give it an order.
+# They are shuffled in the same way and otherwise unchanged (the word for it is *equivariant*):
+# without a mask, attention sees a set, not a sequence. The position embeddings of [chapter
+# 8](08_embedding.ipynb) give it an order.
 #
 # ## Exercises
 #
@@ -673,9 +862,9 @@ print("shuffled in, shuffled out:", np.allclose(unmasked(x)[:, order], unmasked(
 # ## Recap
 #
 # - Attention is a soft lookup: scores $QK^\top/\sqrt D$, a mask, a softmax, a weighted sum of
-#   values.
-# - The mask is $-\infty$ before the softmax, and asks for nothing in the backward pass.
-# - Heads are a batch axis; splitting them is a reshape **and** a swap of axes.
+#   values. It is an average of the past whose weights depend on the data.
+# - The mask is $-\infty$ before the softmax, and needs nothing in the backward pass.
+# - Each head reads one blend. Heads are a batch axis; splitting them is a reshape **and** a swap.
 # - A wrong $dK$ passed a shape test and a loose comparison. Numbers of size 1 and a tight
 #   tolerance caught it.
 # - We exported `nn/attention.py`: `MultiHeadAttention`. Next: Transformer, where we stack it.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Chapter 12: GPT
 #
-# We have all the parts of a GPT. Let us put them in a row and ask a fresh model, that has never
+# We have all the parts of a GPT. Let us put them in a row and ask a fresh model, which has never
 # seen a text, for its loss on a piece of Shakespeare.
 
 # %%
@@ -39,14 +39,14 @@ for block in blocks:
 logits = ln_f(x) @ wte.W.T  # (B, T, V): how well the vector fits each row of wte
 loss = cross_entropy(logits, targets)
 print(f"loss {loss:.1f} nats; a uniform guess has ln V = {math.log(V):.1f}")
-print(f"favours the character it has just read: {(logits.argmax(axis=-1) == ids).mean():.0%}")
+print(f"favors the character it has just read: {(logits.argmax(axis=-1) == ids).mean():.0%}")
 
 # %% [markdown]
 # A model that knows nothing should say so: give every character the probability $1/V$ and have
 # a loss of $\ln V$. This one is more than nine times worse. It is sure, and it is wrong:
 # everywhere it predicts that the character it has read will come again.
 #
-# The questions of this chapter: how do the parts make a GPT, what are good numbers to begin
+# The questions of this chapter: how do the parts make a GPT, what are good weights to begin
 # with, and how do we know that the whole of it is right?
 #
 # ## Shapes
@@ -96,11 +96,11 @@ figures.show(
 
 # %% [markdown]
 # Every position predicts its own next token, so one pass over T tokens gives T predictions at
-# once. The causal mask hides the answers from all of them.
+# once. The causal mask hides the answer from each of them.
 #
 # ## By hand: how many parameters?
 #
-# Take a GPT of $V = 11$, `block_size` 7, $C = 6$ and 2 blocks. **Before you run the next
+# Take a GPT with $V = 11$, `block_size` 7, $C = 6$ and 2 blocks. **Before you run the next
 # cell**, count on paper: both embeddings, then in each block two LayerNorms, `qkv`, `proj`,
 # `fc1`, `fc2` with their biases and a hidden layer of $4C$, then `ln_f`. The head is the matrix
 # of `wte` again and costs nothing. Is it more or less than 1,000?
@@ -125,7 +125,7 @@ print(parts, "sum", sum(parts.values()))
 # ## The configuration
 #
 # The shape of a GPT is a handful of numbers. They travel together: into the model, into the
-# file that it is saved in, and back. A frozen dataclass holds them, and refuses what no GPT can
+# file in which it is saved, and back. A frozen dataclass holds them, and refuses what no GPT can
 # have, with a message that names the field.
 
 # %% tags=["export"] module="gpt.py"
@@ -178,7 +178,7 @@ class GPTConfig:
 
 # %% [markdown]
 # A dataclass calls `__post_init__` as soon as it has stored the fields. In Python `True` counts
-# as the whole number 1, hence the test for `bool`. Three mistakes and what they say:
+# as the whole number 1, hence the test for `bool`. Here are three mistakes and what they say:
 
 # %%
 good = {"vocab_size": 11, "block_size": 7, "n_layer": 2, "n_head": 3, "n_embd": 6}
@@ -213,9 +213,8 @@ for mistake in ({"n_embd": 130, "n_head": 4}, {"n_layer": 0}, {"activation": "ta
 # In matrix form the first is $d\mathrm{logits}^\top x$, and $dx = d\mathrm{logits}\;W$.
 #
 # We try it with `wte` and nothing else: $x = x^0 = W[\mathrm{ids}]$, so $dx^0 = dx$. We take 5
-# tokens, 3 channels, 7 positions.
-# **Before you run the next cell:** will either of the two terms by itself agree with the numeric
-# gradient?
+# tokens, 3 channels, 7 positions. **Before you run the next cell:** will either of the two terms by
+# itself agree with the numeric gradient?
 
 # %%
 W = rng.normal(0, 1, (5, 3))
@@ -238,7 +237,7 @@ print("bottom term is the gradient:", np.allclose(bottom, numeric))
 print("their sum is the gradient:  ", np.allclose(head + bottom, numeric))
 
 # %% [markdown]
-# Neither will, only their sum.
+# Neither does, only their sum.
 #
 # ## The model
 #
@@ -271,10 +270,10 @@ class GPT(Module):
 
 
 # %% [markdown]
-# The numbers to begin with, as GPT-2 chose them, except that its position embeddings had 0.01.
+# The initial weights are GPT-2's, except that GPT-2 drew its position embeddings with 0.01.
 # Matrices have a standard deviation of 0.02, small enough that all logits are near 0. The last
-# matrix of each branch is smaller still; an experiment below will show why. Biases stay 0, and
-# `gamma` 1, as their layers made them: those have one dimension.
+# matrix of each branch is smaller still; an experiment below will show why. Biases stay 0 and
+# `gamma` stays 1, as their layers made them: they have one dimension.
 
 # %% tags=["export"]
 @add_to_class(GPT)
@@ -290,7 +289,7 @@ def _init_weights(self, rng):
 
 # %% [markdown]
 # Forward is the diagram, line by line. It keeps `self.x`, the input of the tied head, because the
-# gradient of the head needs it.
+# head's gradient needs it.
 
 # %% tags=["export"]
 @add_to_class(GPT)
@@ -302,9 +301,9 @@ def forward(self, ids, targets=None):
     x = self.wte(ids) + self.wpe(np.arange(T))  # (B, T, C)
     for block in self.blocks:
         x = block(x)
-    self.x = self.ln_f(x)
-    logits = self.x @ self.wte.W.T if self.head is None else self.head(self.x)  # (B, T, V)
-    self.has_loss = targets is not None
+    x = self.ln_f(x)
+    self.x, self.has_loss = x, targets is not None  # for backward
+    logits = x @ self.wte.W.T if self.head is None else self.head(x)  # (B, T, V)
     return (logits, self.loss(logits, targets)) if self.has_loss else logits
 
 
@@ -317,12 +316,16 @@ def forward(self, ids, targets=None):
 @add_to_class(GPT)
 def backward(self, dy=1.0):
     """Add to all gradients; dy: dloss after a pass with targets, else dlogits (B, T, V)."""
+    # loss(logits, targets)
     dlogits = self.loss.backward(dy) if self.has_loss else dy
+    # logits = head(ln_f(x))
     dx = self._head_backward(dlogits)
     dx = self.ln_f.backward(dx)
+    # x = block(x), for each block
     for block in reversed(self.blocks):
         dx = block.backward(dx)
-    self.wpe.backward(dx.sum(axis=0))  # every sequence reads the same positions
+    # x = wte(ids) + wpe(0..T-1): every sequence reads the same positions
+    self.wpe.backward(dx.sum(axis=0))
     self.wte.backward(dx)
 
 
@@ -334,6 +337,7 @@ def backward(self, dy=1.0):
 def _head_backward(self, dlogits):
     if self.head is not None:
         return self.head.backward(dlogits)
+    # logits = x wteᵀ
     V, C = self.wte.W.shape
     self.wte.dW += dlogits.reshape(-1, V).T @ self.x.reshape(-1, C)
     return dlogits @ self.wte.W
@@ -350,9 +354,9 @@ print("model:", tiny.num_params(), " by hand:", sum(parts.values()))
 print("untied:", GPT(GPTConfig(**good, tie_weights=False), rng=rng).num_params())
 
 # %% [markdown]
-# The same count takes us to a model that is too large to build here: GPT-2
-# small has 50,257 tokens, 1,024 positions, 768 channels and 12 blocks. Where are its
-# parameters, and where are those of a small character model?
+# The same function counts a model that is too large to build here. GPT-2 small has 50,257 tokens,
+# 1,024 positions, 768 channels and 12 blocks. Where are its parameters, and where are those of a
+# small character model?
 
 # %%
 shapes = {
@@ -369,8 +373,8 @@ print_shares(shapes, "parameters")
 print(f"a head of its own for GPT-2 small: {50257 * 768:,} more")
 
 # %% [markdown]
-# GPT-2 small has 124,439,808 parameters, which is the known number. With a large vocabulary tying
-# matters: without it, 38.6 million more would be needed.
+# GPT-2 small has 124,439,808 parameters, which is the published number. With a large vocabulary
+# tying matters: without it, the model would need 38.6 million more.
 #
 # ## Where the work is
 #
@@ -407,13 +411,13 @@ for name, length in lengths.items():
     print(f"{name:12}{per_token / sum(shapes[name].values()):.1f} FLOPs a token and parameter")
 
 # %% [markdown]
-# Reading is free, and the head is more than a quarter of the work. In the small model it is next to
-# nothing. Remember the last two lines, a rule of thumb of the field: a forward pass takes about two
-# FLOPs for each parameter and token. Backward has two products for each one of forward (chapter 3:
-# $dW$ and $dx$), so a step of training takes about six.
+# Reading is free, and the head is more than a quarter of the work. In the small model the head is
+# next to nothing. Remember the last two lines, a rule of thumb of the field: a forward pass takes
+# about two FLOPs for each parameter and token. Backward has two products for each one of forward
+# (chapter 3: $dW$ and $dx$), so a training step takes about six.
 #
 # Is the formula right? We count again from the arrays of a real model after a pass: two FLOPs for
-# each weight and token, but for `wpe`, and $2BHT^2D$ for each of the two products in a block.
+# each weight and token, except in `wpe`, and $2BHT^2D$ for each of the two products in a block.
 
 # %%
 counted = GPT(GPTConfig(vocab_size=V, block_size=T, n_layer=2, n_head=H, n_embd=C), rng=rng)
@@ -429,6 +433,8 @@ print("as by the formula:", total == B * sum(forward_flops(V, T, C, 2).values())
 # and little work, and for the opposite.
 
 # %%
+from matplotlib.patches import Patch
+
 COLORS = {"wte": figures.BLUE, "head": figures.BLUE, "wpe": figures.ORANGE, "norms": figures.GREY,
           "attention": figures.GREEN, "QKᵀ, PV": figures.YELLOW, "ffn": figures.SKY}
 
@@ -441,6 +447,8 @@ def stack(axis, counts):
             if width > 7:
                 axis.text(left + width / 2, name, part, ha="center", va="center", fontsize=8)
             left += width
+    patches = [Patch(color=COLORS[part], alpha=0.7, label=part) for part in parts]
+    axis.legend(handles=patches, loc="upper left", bbox_to_anchor=(1, 1.1), fontsize=8)
 
 # %%
 figure, axes = figures.subplots(2, 1, size=(8, 3.6), sharex=True)
@@ -457,13 +465,21 @@ figures.show(
 
 # %% [markdown]
 # `wte` costs nothing to read, and a lot to write with. The products $QK^\top$ and $PV$ have no
-# parameters at all. Their work grows with $T^2$, that of all other parts with $T$. Give GPT-2 small a
-# text of 4096 tokens, in `lengths`, and run from there: which part is then the largest?
+# parameters at all. Their work grows with $T^2$, that of all other parts with $T$. Suppose GPT-2
+# small had a `block_size` of 4096 and got a text of that length. Set it in `lengths`, and run from
+# there: which part is then the largest?
+#
+# <details><summary>Answer</summary>
+#
+# $QK^\top$ and $PV$, with 37.9% of the work; `ffn` has 28.4%, the head 19.4%, the matrices of attention
+# 14.2%.
+#
+# </details>
 #
 # ## The whole model, checked
 #
-# Layer by layer everything was right. Are they put together right? We check every one of the 1,140
-# parameters, in float64, with weights of size 0.5. What we differentiate is the loss itself.
+# Layer by layer everything was right. Did we put the layers together right? We check every one of
+# the 1,140 parameters, in float64, with weights of size 0.5. What we differentiate is the loss itself.
 
 # %%
 def check(gpt_class, **changes):
@@ -520,7 +536,7 @@ for wrong in (ForgetsHead, Overwrites):
 # ## The first loss
 #
 # Back to the text, with the weights of `_init_weights`. The head is still tied. **Before you run
-# the next cell:** does the fresh model still favour the character that it has just read? And
+# the next cell:** does the fresh model still favor the character that it has just read? And
 # what does that do to its loss?
 
 # %%
@@ -529,16 +545,16 @@ model = GPT(config, rng=rng)
 logits, loss = model(ids, targets)
 print(f"loss {loss:.2f}, ln V = {math.log(V):.2f}, size of the logits {logits.std():.2f}")
 p_read = np.take_along_axis(softmax(logits), ids[..., None], axis=-1)
-print(f"favours the character it has just read: {(logits.argmax(axis=-1) == ids).mean():.0%}")
+print(f"favors the character it has just read: {(logits.argmax(axis=-1) == ids).mean():.0%}")
 print(f"gives it a probability of {p_read.mean():.3f}; 1/V = {1 / V:.3f}")
 
 # %% [markdown]
 # It does, nearly everywhere. A vector of the stream still holds the row of `wte` that it came
-# from, and fits that row best. But now the fit is a small number: the favourite gets about twice
-# the share of a blind guess, and the loss is $\ln V$ but for about a hundredth. The model at the top
+# from, and fits that row best. But now the fit is a small number: the favorite gets about twice
+# the share of a blind guess, and the loss is within 0.02 of $\ln V$. The model at the top
 # of the chapter drew its embeddings with standard deviation 1, and the same fit was enough to be
-# sure. Whenever you start a training, look at the first loss. If it is not near $\ln V$, something
-# is wrong, and you know it before the first step.
+# sure. Whenever you start a training run, look at the first loss. If it is not near $\ln V$,
+# something is wrong, and you know it before the first step.
 #
 # Why are the last matrices of the branches divided by $\sqrt{2\,n_{layer}}$? The stream is a
 # sum of $2\,n_{layer}$ branches. Sums of independent terms grow like the square root of their
@@ -600,7 +616,7 @@ except ValueError as error:
 # %% [markdown]
 # ## Can it learn? Overfit one batch
 #
-# Before a long training there is one cheap test. Train on a single batch, again and again. A
+# Before a long training run there is one cheap test. Train on a single batch, again and again. A
 # model with far more parameters than the batch has characters should learn it by heart. If it
 # cannot, do not look for better settings: look for a bug.
 #
@@ -630,7 +646,7 @@ figures.show(
 
 # %% [markdown]
 # Towards 0: to know a text by heart is to give each of its characters the probability 1. We read
-# the first line of the batch, and below it what the model holds to come after each character.
+# the first line of the batch, and below it the model's guess for each next character.
 
 # %%
 guess = small(ids).argmax(axis=-1)
@@ -639,8 +655,24 @@ print("read: ", repr("".join(chars[i] for i in ids[0])))
 print("guess:", repr("".join(chars[i] for i in guess[0])))
 
 # %% [markdown]
-# It has learned the batch by heart, and nothing else. To learn the language it needs all of the
-# text, in ever new batches.
+# It has learned the batch by heart. Can it write, then? We give it the first 8 characters of that
+# line, append the character that it finds most likely, and repeat. This is **greedy** sampling. **Before you run the next cell:** what will it write?
+
+# %%
+def write(start, n=24):
+    written = np.array([[ids_of[char] for char in start]])  # (1, T)
+    for _ in range(n):
+        likeliest = small(written)[:, -1:].argmax(axis=-1)  # (1, 1)
+        written = np.concatenate([written, likeliest], axis=1)
+    return "".join(chars[i] for i in written[0])
+
+
+print("the text itself:", write("First Ci") == text[:32])
+print(repr(write("First Ci")))
+
+# %% [markdown]
+# The text itself. Ask it for anything else, such as `write("Romeo")`, and it falls into pieces of these
+# 256 characters: it has learned nothing but them. To learn the language it needs all of the text, in ever new batches.
 #
 # ## Exercises
 #

@@ -79,7 +79,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="embedding-backward" mistake="divided-by-n"
-# it is divided by the number of ids: whoever takes a mean divides, and dy has that in it
+# it is divided by the number of ids: where a loss is a mean, dy already contains the division
 # ```diff
 # -     np.add.at(self.dW, self.ids, dy)
 # +     np.add.at(self.dW, self.ids, dy / self.ids.size)
@@ -101,7 +101,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="embedding-backward" mistake="every-row"
-# it goes to every row: rows that were not read have no gradient
+# it goes to every row: rows that were not read have the gradient 0
 # ```diff
 # -     np.add.at(self.dW, self.ids, dy)
 # +     self.dW += dy.reshape(-1, dy.shape[-1]).sum(axis=0)
@@ -411,7 +411,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="embedding-positions-backward" mistake="no-positions"
-# it stays as it was: positions are learnt, too
+# it stays as it was: positions are learned, too
 # ```diff
 # -     self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
 # ```
@@ -585,7 +585,7 @@ def backward(self, dlogits):
     self.dW[self.ids] += dlogits @ self.W * (1 - self.h**2)
 
 # %% task="embedding-tied-backward" mistake="before-tanh"
-# it has W[ids] where h is due: what is written with is the output of tanh
+# it has W[ids] where h belongs: the head multiplies the output of tanh
 @add_to_class(TiedModel)
 def backward(self, dlogits):
     V, dim = self.W.shape

@@ -48,14 +48,14 @@ def cases(rng):
 # x enters twice: as itself, and through the mean. Take both, and see what the second adds up to.
 
 # %% [markdown] task="variance-backward" hint=2
-# dvar is (..., 1) and broadcasts over the row; dx is (..., dim). The sum of the centred entries
+# dvar is (..., 1) and broadcasts over the row; dx is (..., dim). The sum of the centered entries
 # of a row is 0.
 
 # %% [markdown] task="variance-backward" hint=3
-# twice the centred x, divided by dim, times dvar: the path through the mean adds nothing.
+# twice the centered x, divided by dim, times dvar: the path through the mean adds nothing.
 
 # %% [markdown] task="variance-backward" mistake="not-centred"
-# it has x where x - μ is due
+# it has x where x - μ belongs
 # ```diff
 # - xc = x - x.mean(axis=-1, keepdims=True)
 # + xc = x
@@ -90,7 +90,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="variance-backward" mistake="mean-term"
-# it has a term too much for the mean: the path through μ adds up to 0
+# it has one term too many, for the mean: the path through μ adds up to 0
 # ```diff
 # - return dvar * 2 * xc / x.shape[-1]
 # + dx = dvar * 2 * xc / x.shape[-1]
@@ -98,7 +98,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="variance-backward" mistake="whole-array"
-# it is centred with the mean of the whole array: each row has its own
+# it is centered with the mean of the whole array: each row has its own
 # ```diff
 # - x.mean(axis=-1, keepdims=True)
 # + x.mean()
@@ -119,7 +119,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="variance-backward" mistake="own-share"
-# it counts what x does to its own x - μ alone, 1 - 1/dim: μ moves with every x of the row, and over
+# it counts only what x does to its own x - μ, 1 - 1/dim: μ moves with every x of the row, and over
 # the whole row that part adds up to 0
 # ```diff
 # - / x.shape[-1]
@@ -236,14 +236,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="layernorm-backward" mistake="no-gamma"
-# it uses dy where dx̂ = dy γ is due: γ stands between x̂ and y
+# it uses dy where dx̂ = dy γ belongs: γ stands between x̂ and y
 # ```diff
 # - dxhat = dy * self.gamma
 # + dxhat = dy
 # ```
 
 # %% [markdown] task="layernorm-backward" mistake="no-r"
-# it lacks the factor r: x̂ is the centred x times r
+# it lacks the factor r: x̂ is the centered x times r
 # ```diff
 # - return r * (
 # + return (
@@ -257,7 +257,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="layernorm-backward" mistake="dgamma-y"
-# it has y where x̂ is due: γ multiplies x̂
+# it has y where x̂ belongs: γ multiplies x̂
 # ```diff
 # - self.dgamma += (dy * xhat)
 # + self.dgamma += (dy * xhat * self.gamma)
@@ -282,7 +282,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="layernorm-backward" mistake="sums-for-means"
-# it has sums where means are due: μ and σ² are means over dim
+# it has sums where means belong: μ and σ² are means over dim
 # ```diff
 # - dxhat.mean(
 # + dxhat.sum(
@@ -322,14 +322,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="layernorm-backward" mistake="statistics-constant"
-# it takes μ and r for constants: both depend on every x of the row
+# it treats μ and r as constants: both depend on every x of the row
 # ```diff
 # -  - along_one - xhat * along_xhat
 # +
 # ```
 
 # %% [markdown] task="layernorm-backward" mistake="one-sum"
-# it has a sum where a mean is due in the term of σ²
+# it has a sum where a mean belongs in the term of σ²
 # ```diff
 # - (dxhat * xhat).mean(
 # + (dxhat * xhat).sum(
@@ -345,7 +345,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="layernorm-backward" mistake="first-use-lost"
-# it lacks the path from x̂ straight to x: the centred x is used in x̂ and in σ², and both gradients
+# it lacks the path from x̂ straight to x: the centered x is used in x̂ and in σ², and both gradients
 # are added
 # ```diff
 # - (dxhat - along_one - xhat * along_xhat)
@@ -567,7 +567,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="rmsnorm" mistake="no-gamma"
-# it uses dy where dy γ is due
+# it uses dy where dy γ belongs
 # ```diff
 # - dxhat = dy * self.gamma
 # + dxhat = dy
@@ -581,7 +581,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="rmsnorm" mistake="sum-for-mean"
-# it has a sum where a mean is due: r holds the mean of the squares
+# it has a sum where a mean belongs: r holds the mean of the squares
 # ```diff
 # - (dxhat * self.xhat).mean(
 # + (dxhat * self.xhat).sum(
@@ -623,7 +623,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="rmsnorm" mistake="dgamma-x"
-# it has x where x r is due: γ multiplies x r
+# it has x where x r belongs: γ multiplies x r
 # ```diff
 # - (dy * self.xhat).sum(
 # + (dy * self.xhat / self.r).sum(

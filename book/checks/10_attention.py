@@ -47,7 +47,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="attention-core-backward" mistake="scale-squared"
-# it has 1/D where 1/√D is due
+# it has 1/D where 1/√D belongs
 # ```diff
 # - 1 / math.sqrt(q.shape[-1])
 # + 1 / q.shape[-1]
@@ -61,7 +61,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="attention-core-backward" mistake="dk-reshaped"
-# it is qᵀ dscores in another shape: dk is dscoresᵀ q, and a reshape is no transpose
+# it is qᵀ dscores in another shape: dk is dscoresᵀ q, and a reshape is not a transpose
 # ```diff
 # - dscores.T @ q, dv
 # + (q.T @ dscores).reshape(k.shape), dv
@@ -82,7 +82,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="attention-core-backward" mistake="dv-untransposed"
-# it uses p where pᵀ is due: dv[j] gathers over the queries i, p[i, j] dout[i]
+# it uses p where pᵀ belongs: dv[j] gathers over the queries i, p[i, j] dout[i]
 # ```diff
 # - dv = p.T @ dout
 # + dv = p @ dout
@@ -103,7 +103,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="attention-core-backward" mistake="q-k-swapped"
-# it has q and k exchanged: dq is made from the keys, dk from the queries
+# it has swapped q and k: dq is made from the keys, dk from the queries
 # ```diff
 # - return dscores @ k, dscores.T @ q, dv
 # + return dscores @ q, dscores.T @ k, dv
@@ -146,7 +146,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="attention-core-backward" mistake="dk-untransposed"
-# it uses dscores where dscoresᵀ is due: dk[j] gathers over the queries i
+# it uses dscores where dscoresᵀ belongs: dk[j] gathers over the queries i
 # ```diff
 # - dscores.T @ q
 # + dscores @ q
@@ -257,7 +257,7 @@ def cases(rng):
                 yield layer(title + named(options), new | {"dtype": "float64"}, params, x, dy, **options)
 
 # %% [markdown] task="attention-backward" hint=1
-# go through forward backwards, line by line: proj, the heads put together, p v, the softmax, the
+# go through forward from its end, line by line: proj, the heads joined, p v, the softmax, the
 # scores, the split, qkv. Mirror each reshape and swap.
 
 # %% [markdown] task="attention-backward" hint=2
@@ -278,7 +278,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="attention-backward" mistake="dk-untransposed"
-# it is made from a dk that uses dscores where dscoresᵀ is due
+# it is made from a dk that uses dscores where dscoresᵀ belongs
 # ```diff
 # - dk = dscores.swapaxes(-1, -2) @ self.q
 # + dk = dscores @ self.q
@@ -292,7 +292,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="attention-backward" mistake="dv-untransposed"
-# it is made from a dv that uses p where pᵀ is due
+# it is made from a dv that uses p where pᵀ belongs
 # ```diff
 # - dv = self.p.swapaxes(-1, -2) @ dout
 # + dv = self.p @ dout
@@ -306,7 +306,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="attention-backward" mistake="unmasked"
-# it uses probabilities without the mask: self.p has it in it
+# it uses probabilities without the mask: self.p already has it
 # ```diff
 # - softmax_backward(dp, self.p)
 # + softmax_backward(dp, softmax(self.q @ self.k.swapaxes(-1, -2) * self.scale))
@@ -506,15 +506,15 @@ def cases(rng):
                        [Call(args, returns=("dq", "dk", "dv"))], **options)
 
 # %% [markdown] task="attention-find-the-bug" hint=1
-# go through the lines and ask of each gradient which index it gathers over, and whether an entry stays
-# with its index when a shape changes.
+# go through the lines and ask of each gradient which index it sums over, and whether an entry keeps
+# its index when the shape changes.
 
 # %% [markdown] task="attention-find-the-bug" hint=2
 # scores[i, j] is the sum over d of q[i, d] k[j, d]. So dk[j, d] sums over i; what are the axes of
 # each factor?
 
 # %% [markdown] task="attention-find-the-bug" hint=3
-# in the line of dk, dscores must stand first, with its last two axes exchanged, and q second; the
+# in the line of dk, dscores must stand first, with its last two axes swapped, and q second; the
 # reshape goes.
 
 # %% [markdown] task="attention-find-the-bug" mistake="as-it-was"
@@ -545,7 +545,7 @@ def cases(rng):
 # + dk = dscores.swapaxes(-1, -2) @ q / scale
 # ```
 
-# %% [markdown] task="attention-find-the-bug" mistake="dq-broken" shows="One line of the backward pass is wrong, and one only"
+# %% [markdown] task="attention-find-the-bug" mistake="dq-broken" shows="Exactly one line of its backward pass is wrong"
 # it was right before: only one line is wrong
 # ```diff
 # - dq = dscores @ k
@@ -560,7 +560,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="attention-find-the-bug" mistake="wrong-axes"
-# it has the wrong axes exchanged: heads and positions
+# it swaps the wrong axes: heads and positions
 # ```diff
 # - dk = dscores.swapaxes(-1, -2) @ q
 # + dk = (dscores.transpose(0, 1, 3, 2) @ q).swapaxes(1, 2).reshape(k.shape)
@@ -682,7 +682,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="rotary" mistake="mirror"
-# it is a mirror and no turn: one of the two sines has a minus
+# it is a reflection, not a rotation: one of the two sines has a minus
 # ```diff
 # - even * cos - odd * sin
 # + even * cos + odd * sin

@@ -200,7 +200,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="block-backward" mistake="dy-at-the-end"
-# it adds dy at the end where dx₁ is due
+# it adds dy at the end where dx₁ belongs
 # ```diff
 # - return dx1 + self
 # + return dy + self
@@ -221,7 +221,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="block-backward" mistake="norms-swapped"
-# it has ln1 and ln2 exchanged
+# it has swapped ln1 and ln2
 # ```diff
 # - self.ln2.
 # + self.lnX.
@@ -232,7 +232,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="block-backward" mistake="dy-twice"
-# it adds dy twice: x₁ has taken it in
+# it adds dy twice: dx₁ already contains it
 # ```diff
 # - return dx1 + self
 # + return dy + dx1 + self
@@ -341,7 +341,7 @@ def cases(rng):
 # an entry that was dropped did not reach y; an entry that stayed was multiplied by a number.
 
 # %% [markdown] task="dropout" hint=2
-# u, x, y and dy have one shape. The same factor belongs to an entry on both ways, so keep it.
+# u, x, y and dy have one shape. Each entry has the same factor in both passes, so keep it.
 
 # %% [markdown] task="dropout" hint=3
 # the factor is 1/(1 - p) where u is at least p, and 0 elsewhere; both passes multiply by it.
@@ -368,7 +368,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="dropout" mistake="keeps-p"
-# it keeps a share of p: p is the probability to be dropped
+# it keeps a share of p: p is the probability of being dropped
 # ```diff
 # - (u >= self.p) / (1 - self.p)
 # + (u >= 1 - self.p) / max(self.p, 1e-9)
@@ -396,7 +396,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="dropout" mistake="multiplied"
-# it multiplies by 1 - p, as is done when nothing is dropped: here, those that stay grow
+# it multiplies by 1 - p, as one would where nothing is dropped: here, the entries that stay grow
 # ```diff
 # - / (1 - self.p)
 # + * (1 - self.p)
@@ -581,7 +581,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="swiglu" mistake="sigmoid-slope"
-# it has the slope of σ where that of SiLU is due
+# it has the slope of σ where that of SiLU belongs
 # ```diff
 # - (s + a * s * (1 - s))
 # + (s * (1 - s))

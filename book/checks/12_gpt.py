@@ -138,7 +138,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="gpt-count" mistake="tied-reversed"
-# the head is counted where it is tied, and not where it is of its own
+# the head is counted where it is tied, and not where it has a matrix of its own
 # ```diff
 # - (0 if tie_weights else C * V)
 # + (C * V if tie_weights else 0)
@@ -238,7 +238,7 @@ def cases(rng):
                        [Call(args, returns=("the standard deviation", "the loss"))])
 
 # %% [markdown] task="gpt-start" hint=1
-# two kinds of matrices, told by the end of the name. How many branches has the model, and what becomes
+# two kinds of matrices, told apart by the end of the name. How many branches has the model, and what becomes
 # of variances when independent things are added?
 
 # %% [markdown] task="gpt-start" hint=2
@@ -421,7 +421,7 @@ def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dlo
                 tuple(name for name in params if name.rpartition(".")[2].startswith("d")), **options)
 
 # %% [markdown] task="gpt-backward" hint=1
-# go through forward from its last line to its first; each part has a backward pass, but for the
+# go through forward from its last line to its first; each part has a backward pass, except the
 # tied head.
 
 # %% [markdown] task="gpt-backward" hint=2
@@ -461,7 +461,7 @@ def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dlo
 # ```
 
 # %% [markdown] task="gpt-backward" mistake="positions-forgotten"
-# it stays as it was: positions are learnt, too
+# it stays as it was: positions are learned, too
 # ```diff
 # -     self.wpe.backward(dx.sum(axis=0))
 # ```
@@ -487,7 +487,7 @@ def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dlo
 # ```
 
 # %% [markdown] task="gpt-backward" mistake="always-loss"
-# it takes dy for a gradient of the loss, also after a pass without targets
+# it treats dy as a gradient of the loss, even after a pass without targets
 # ```diff
 # - self.loss.backward(dy) if self.has_loss else dy
 # + self.loss.backward(dy)
@@ -550,8 +550,8 @@ def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dlo
 # ```
 
 # %% [markdown] task="gpt-backward" mistake="never-loss"
-# after a pass with targets dy is the gradient of the loss: self.loss.backward(dy) makes that of the
-# logits of it
+# after a pass with targets dy is the gradient of the loss: self.loss.backward(dy) turns it into
+# that of the logits
 # ```diff
 # - self.loss.backward(dy) if self.has_loss else dy
 # + dy

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Exercises for chapter 8: Embedding
 #
-# A table's backward pass, and two ways in which one table is read more than once. Write your code
-# in place of `raise NotImplementedError()`, and all of it into that cell. The check below it runs
+# A table's backward pass, and two models in which a table is read more than once. Write your code
+# in place of `raise NotImplementedError()`, all of it in that cell. The check below it runs
 # your code on cases that you do not see, and says what is wrong. `hint("embedding-backward")` in a
 # cell of your own gives a hint; call it again for the next.
 
@@ -95,9 +95,9 @@ check("embedding-positions-backward", TokensAndPositions)
 # %% [markdown]
 # ## Task 4: one table to read and to write (3 points, hard, about 20 minutes)
 #
-# `TiedModel` reads ids with the rows of `W`, bends, and writes logits with the same rows:
+# `TiedModel` reads ids with the rows of `W`, applies tanh, and writes logits with the same rows:
 # $h = \tanh(W[ids])$, $logits = h\,W^\top$. The chapter has no such model. Add to `self.dW` both
-# what reading and what writing gives. `dlogits` is `(B, T, V)`. The slope of tanh is $1 - h^2$.
+# the gradient of reading and that of writing. `dlogits` is `(B, T, V)`. The slope of tanh is $1 - h^2$.
 # Return nothing.
 
 # %%

@@ -2,8 +2,8 @@
 # # Exercises for chapter 9: LayerNorm
 #
 # Means and variances depend on every entry of a row, so every entry of `dx` gathers from the whole
-# row. Write your code in place of `raise NotImplementedError()`, and all of it into that cell. The
-# check below it runs your code on cases that you do not see, and says what is wrong.
+# row. Write your code in place of `raise NotImplementedError()`, all of it in that cell. The check
+# below it runs your code on cases that you do not see, and says what is wrong.
 # `hint("layernorm-backward")` in a cell of your own gives a hint; call it again for the next.
 
 # %%
@@ -85,7 +85,7 @@ check("layernorm-backward", LayerNorm)
 # $$y = x\,r\,\gamma, \qquad r = 1/\sqrt{\tfrac1{dim}\textstyle\sum_i x_i^2 + eps} .$$
 #
 # Write both passes. `self.gamma` is `(dim,)`; add to `self.dgamma`, return `dx`. Before you derive:
-# which of the two means of LayerNorm's closed form will be there?
+# which of the two means of LayerNorm's closed form will remain?
 
 # %% answer="rmsnorm"
 class RMSNorm(Module):

@@ -2,7 +2,7 @@
 # # Exercises for chapter 10: Attention
 #
 # The backward pass of attention has more ways to go wrong than any other, and shapes catch few of
-# them. Write your code in place of `raise NotImplementedError()`, and all of it into that cell. The
+# them. Write your code in place of `raise NotImplementedError()`, all of it in that cell. The
 # check below it runs your code on cases that you do not see, and says what is wrong.
 # `hint("attention-core-backward")` in a cell of your own gives a hint; call it again for the next.
 
@@ -92,8 +92,8 @@ check("attention-backward", MultiHeadAttention)
 # %% [markdown]
 # ## Task 3: find the bug (2 points, medium, about 15 minutes)
 #
-# A GPT in NumPy that many have copied trains, its loss falls, and its tests pass. They look at
-# shapes, as the cell below does. One line of the backward pass is wrong, and one only.
+# Many people have copied a certain GPT in NumPy. It trains, its loss falls, and its tests pass: they
+# look at shapes, as the cell below does. Exactly one line of its backward pass is wrong.
 
 # %%
 def buggy_backward(dout, q, k, v, p):
@@ -114,7 +114,7 @@ for name, gradient in zip(["dq", "dk", "dv"], buggy_backward(dout, q, k, v, p)):
     print(f"{name}: the shape is right")
 
 # %% [markdown]
-# Write the function again, with that line mended.
+# Write the function again, with that line corrected.
 
 # %% answer="attention-find-the-bug"
 def mended_backward(dout, q, k, v, p):

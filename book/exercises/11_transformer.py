@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Exercises for chapter 11: Transformer
 #
-# From here on, a backward pass is mostly the order in which others are called, and where gradients
-# meet and add. Write your code in place of `raise NotImplementedError()`, and all of it into that
-# cell. The check below it runs your code on cases that you do not see, and says what is wrong.
+# From here on, a backward pass mostly calls others: what matters is their order, and where gradients
+# meet and add. Write your code in place of `raise NotImplementedError()`, all of it in that cell.
+# The check below it runs your code on cases that you do not see, and says what is wrong.
 # `hint("feedforward-backward")` in a cell of your own gives a hint; call it again for the next.
 
 # %%

@@ -2,7 +2,7 @@
 # # Exercises for chapter 12: GPT
 #
 # The whole model: its size, where it starts, and its backward pass. Write your code in place of
-# `raise NotImplementedError()`, and all of it into that cell. The check below it runs your code on
+# `raise NotImplementedError()`, all of it in that cell. The check below it runs your code on
 # cases that you do not see, and says what is wrong. `hint("gpt-count")` in a cell of your own gives a
 # hint; call it again for the next.
 
@@ -46,10 +46,10 @@ check("gpt-count", num_params)
 #
 # The first loss is good if the first weights are small. Return the standard deviation that chapter
 # 12 gives a matrix: 0.02, but less for the two matrices of a block that end a branch, `attn.proj` and
-# `ffn.fc2`. What their branches write is added up in the stream, and starts as random and independent:
+# `ffn.fc2`. Their branches add up in the stream, and are random and independent at the start:
 # choose theirs so that all branches of the model together add the variance that a single one would
-# add with 0.02. `name` is a dotted name as in `params()`, such as `blocks.3.ffn.fc2.W`. Return, too,
-# the loss that a model has whose logits are all equal.
+# add with 0.02. `name` is a dotted name as in `params()`, such as `blocks.3.ffn.fc2.W`. Also return
+# the loss of a model whose logits are all equal.
 
 # %% answer="gpt-start"
 def start(name, n_layer, vocab_size):

@@ -23,5 +23,5 @@ class Embedding(Module):
         return self.W[ids]
 
     def backward(self, dy):
-        # dW[ids] += dy would count a repeated id once only. ids have no slope: there is no dx.
+        # y = W[ids]. dW[ids] += dy would count a repeated id once only. ids have no slope: no dx.
         np.add.at(self.dW, self.ids, dy)

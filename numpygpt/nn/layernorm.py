@@ -23,9 +23,10 @@ class LayerNorm(Module):
         n = x.shape[-1]
         xc = x - x.sum(axis=-1, keepdims=True) / n  # x - μ
         var = np.vecdot(xc, xc)[..., None] / n  # σ²
-        self.r = 1 / np.sqrt(var + self.eps)
-        self.xhat = xc * self.r
-        y = self.xhat * self.gamma
+        r = 1 / np.sqrt(var + self.eps)
+        xhat = xc * r
+        self.xhat, self.r = xhat, r  # for backward
+        y = xhat * self.gamma
         if self.beta is not None:
             y += self.beta
         return y
@@ -33,11 +34,12 @@ class LayerNorm(Module):
     def backward(self, dy):
         xhat, r = self.xhat, self.r
         rows = tuple(range(dy.ndim - 1))
+        # y = x̂ γ + β
         if self.beta is not None:
             self.dbeta += dy.sum(axis=rows)
         self.dgamma += (dy * xhat).sum(axis=rows)
         dx = dxhat = dy * self.gamma
-        # Subtract what μ and σ² undo: the parts of dxhat along 1 and along x̂.
+        # x̂ = (x - μ) r: subtract what μ and r undo, the parts of dxhat along 1 and along x̂.
         n = dy.shape[-1]
         along_one = dxhat.sum(axis=-1, keepdims=True) / n
         along_xhat = np.vecdot(dxhat, xhat)[..., None] / n

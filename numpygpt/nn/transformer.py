@@ -29,6 +29,7 @@ class FeedForward(Module):
         return self.fc2(self.act(self.fc1(x)))
 
     def backward(self, dy):
+        # y = fc2(act(fc1(x)))
         return self.fc1.backward(self.act.backward(self.fc2.backward(dy)))
 
 
@@ -53,5 +54,7 @@ class TransformerBlock(Module):
 
     def backward(self, dy):
         # A sum passes dy to both of its terms: down the branch, and straight along the stream.
+        # y = x₁ + ffn(ln2(x₁))
         dx = dy + self.ln2.backward(self.ffn.backward(dy))
+        # x₁ = x + attn(ln1(x))
         return dx + self.ln1.backward(self.attn.backward(dx))
