@@ -157,7 +157,7 @@ def unfit(cell, root):
         elif output.output_type == "error":
             texts = [output.evalue, *output.traceback]
         else:
-            texts = [str(value) for value in output.data.values()]
+            texts = [str(v) for kind, v in output.data.items() if not kind.startswith("image/")]
         for text in texts:
             text = re.sub(PICTURE, "", COLOURS.sub("", text))
             if found := ADDRESS.search(text):

@@ -15,6 +15,7 @@ from pathlib import Path
 from coursekit.files import BookError
 
 RUFF_OPTIONS = ["--isolated", "--no-cache", "--line-length=100", "--target-version=py311"]
+LANDS_IN = "# → numpygpt/"  # begins the line that tells a reader where a cell lands; it stays here
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -78,7 +79,7 @@ class Module:
 
     def add(self, source, where):
         """Take in one export cell; `where(line)` names a place in it."""
-        lines = source.split("\n")
+        lines = [line for line in source.split("\n") if not line.startswith(LANDS_IN)]
         end, kind = 0, None  # of the statement before
         for node in parse(source, where).body:
             chunk = lines[end : node.end_lineno]  # with the comments above it

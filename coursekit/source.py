@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import coursekit.quick  # noqa: F401  (before jupytext and nbformat)
-from coursekit.exporter import source_of
+from coursekit.exporter import LANDS_IN, source_of
 from coursekit.files import BookError
 
 # Without magics: jupytext would take the comment "# cat sat on the mat" for a shell command.
@@ -123,8 +123,27 @@ def check_metadata(page):
 
 
 def chapter_cells(page):
-    """The cells of a chapter's notebook."""
-    return [clean(cell) for cell in page.cells]
+    """The cells of a chapter's notebook.
+
+    A cell that is exported says where it lands, in a last comment, which does not go along. A cell
+    that only draws has the tag `figure`: a page can fold it.
+    """
+    cells, module = [], None
+    for cell in map(clean, page.cells):
+        source, tags = source_of(cell), cell["metadata"].get("tags", [])
+        if "export" in tags:
+            module = cell["metadata"].get("module", module)
+            cell["source"] = f"{source}\n{LANDS_IN}{landing(source, module)}"
+        elif cell["cell_type"] == "code" and re.search(r"^(figures\.)?show\(", source, re.M):
+            cell["metadata"]["tags"] = [*tags, "figure"]
+        cells.append(cell)
+    return cells
+
+
+def landing(source, module):
+    """Where an exported cell lands: "nn/linear.py, in Linear"."""
+    classes = dict.fromkeys(re.findall(r"^@(?:coursekit\.)?add_to_class\((\w+)\)", source, re.M))
+    return module + (f", in {' and '.join(classes)}" if classes else "")
 
 
 def exercise_cells(page, answers):

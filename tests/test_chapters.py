@@ -107,3 +107,17 @@ def test_the_map_says_what_each_chapter_needs_and_how_long_it_takes(path, link):
     if "chapters" in path:
         del pages["00_welcome"]  # you are here
     assert there == {name: minutes(page) for name, page in pages.items()}
+
+
+def test_a_cell_says_where_it_lands_and_one_that_only_draws_can_be_folded():
+    cells = json.loads((REPOSITORY / "notebooks/03_linear.ipynb").read_text("utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells]
+    backward = next(source for source in sources if "def backward(self, dy)" in source)
+    assert backward.endswith("\n# → numpygpt/nn/linear.py, in Linear")
+    assert any(source.endswith("\n# → numpygpt/nn/linear.py") for source in sources)
+    for path in (REPOSITORY / "numpygpt").rglob("*.py"):
+        assert "# →" not in path.read_text("utf-8")
+    draws = [
+        s for s, c in zip(sources, cells, strict=True) if "figure" in c["metadata"].get("tags", [])
+    ]
+    assert len(draws) == 2 and all("show(" in source for source in draws)

@@ -144,3 +144,12 @@ def test_blas_has_its_threads_back_afterwards():
         engine = ThreadedEngine(make(), 2)
         engine.share_out(lambda *_: seen.append(blas.get()) or 0.0, *batch())
         assert (seen, blas.get()) == ([1, 1], 2)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize(("B", "T", "most"), [(7, 96, 256), (12, 64, 2048), (5, 100, 64), (9, 3, 10)])
+def test_no_piece_is_longer_than_it_may_be_and_none_is_lost(B, T, most, threads):
+    model = GPT(GPTConfig(11, T, 1, 1, 2), rng=np.random.default_rng(0))
+    pieces = ThreadedEngine(model, threads, most).pieces(B, T)
+    assert [row for piece in pieces for row in range(B)[piece]] == list(range(B))
+    assert max(piece.stop - piece.start for piece in pieces) <= max(1, most // T)

@@ -49,8 +49,8 @@ for name, way in ways.items():
     print(f"{name:15} {best_ms(way):7.2f} ms")
 
 # %% [markdown]
-# The same arithmetic, and more than ten times as long. So the count of operations does not tell the time
-# that it takes. **What does? How fast can a training step be on this machine, and what
+# The same arithmetic takes more than ten times as long. So counting operations does not tell us how long
+# they take. **What does? How fast can a training step be on this machine, and what
 # keeps ours from it?** One rule holds for the whole chapter: whatever we make faster must give the
 # same numbers, and a cell shows that it does.
 #
@@ -104,8 +104,9 @@ for name, (flop, size) in costs.items():
     print(f"{name:36} {flop:11,} FLOP {size:9,} bytes {flop / size:6.2f} FLOP a byte")
 
 # %% [markdown]
-# A sum uses each number once. A product uses each many times, and more often the larger it is. The
-# broadcast of the first cell lost that: it wrote all single products to memory and read them back.
+# A sum uses each number once. A product uses each number many times: the larger the matrices, the more
+# often. The broadcast of the first cell lost that: it wrote every single product to memory and read it
+# back.
 #
 # Now the whole step. Each weight meets each token once forward and twice backward, for `dx` and `dW`,
 # 2 FLOP each time. A block has $12 C^2$ weights, and attention adds $4TC$ for each token forward and
@@ -138,7 +139,7 @@ from pathlib import Path
 
 import numpy as np
 
-PIECE_TOKENS = 2048  # as many rows as keep a matrix product fast; the rest is memory
+PIECE_TOKENS = 2048  # rows enough for fast matrix products; more would only take memory
 # %% tags=["export"]
 class BLASThreads:
     """The number of threads that OpenBLAS, NumPy's matrix product, uses; for any other BLAS, 1."""
@@ -223,22 +224,23 @@ for name, ms in parts.items():
 figure, axes = subplots(size=(6, 3))
 colors = [BLUE, PINK] + [ORANGE] * 5 + [GREY]    # products, both, passes over arrays
 axes.barh(list(parts)[::-1], list(parts.values())[::-1], color=colors[::-1])
-axes.set(xlabel="milliseconds of a step", title="blue: products, orange: passes, pink: both")
+axes.set(xlabel="milliseconds of a step",
+         title="blue: products, orange: passes, pink: both, gray: what is left")
 show(figure, "Bars of the time that each kind of layer takes in a training step, on one core. "
              "Linear has the longest by far; attention and the rest follow; the others are short.")
 
 # %% [markdown]
 # The blue bar is matrix products: few calls, many FLOP a byte. The orange ones are *element-wise
-# passes*: each call reads arrays, does one operation a number, and writes an array. The pink one has
-# both, and takes more than its 8% of the operations. If a part takes the share $f$ of a step and becomes
-# $s$ times as fast, the step takes $1 - f + f/s$ of the time (**Amdahl's law**). A bar of 2% is worth 2%
-# at most.
+# passes*: each call reads arrays, does one operation on each number, and writes an array. The pink one
+# has both, and takes more than its 8% of the operations. The gray bar is the difference to a whole step:
+# the head, the residual sums, and that a layer which is timed alone finds its arrays in the cache, where
+# a step has long used others. If a part takes the share $f$ of a step and becomes $s$ times as fast, the
+# step takes $1 - f + f/s$ of the time (**Amdahl's law**): a bar of 2% is worth 2% at most.
 #
 # ## Idea 1: float32
 #
 # Half the bytes to move, and twice as many numbers in each instruction of the processor. But one
-# careless number undoes it. A Python float adapts to the array; a float64 that comes from NumPy does
-# not:
+# careless number undoes it. A Python float adapts to the array; a float64 from NumPy does not:
 
 # %%
 print("times a Python float:   ", (x * math.sqrt(2)).dtype)
@@ -246,8 +248,8 @@ print("times a float of NumPy: ", (x * np.sqrt(2)).dtype)
 
 # %% [markdown]
 # We break a copy of the model on purpose: one LayerNorm, that of block 1, gets its `eps` from NumPy. The
-# loss stays the same, so that no test of numbers can see it. What sees it is a look at the arrays that
-# the layers keep. **Predict**: in which of the four blocks are the keys of attention float64?
+# loss stays the same, so no test of numbers can see it; only a look at the arrays that the layers keep
+# can. **Predict**: in which of the four blocks are the keys of attention float64?
 
 # %%
 broken = copy.deepcopy(model)
@@ -256,8 +258,8 @@ print("the loss is the same:", same(broken(ids, targets)[1], model(ids, targets)
 print("keys, block by block:", [block.attn.k.dtype.name for block in broken.blocks])
 
 # %% [markdown]
-# One number is enough for all that comes after it. What does it cost? Here and for each idea to come we
-# time before and after in turns.
+# One number is enough to change everything after it. What does it cost? Here, and for each idea to
+# come, we time "before" and "after" in turns.
 
 # %%
 gains = {}
@@ -318,18 +320,18 @@ print("the same numbers:", same(as_written(hidden), gelu(hidden)))
 print(f"arrays at a time: {before:.0f} as written, {after:.0f} in place")
 
 # %% [markdown]
-# Neither: Python frees an array as soon as no name holds it. And one of the layer's three is the tanh,
-# which it keeps for its backward pass. What it saves is time, for a new array lies in no cache. And beware of
-# `**`: NumPy knows the square, but a third power goes through a slow routine for any power.
+# Neither: Python frees an array as soon as no name holds it, and one of the layer's three is the tanh,
+# kept for its backward pass. What it saves is time: a new array is not in the cache yet. Beware of `**`,
+# too: NumPy has a fast path for squares, but a cube goes through its general, slow `pow`.
 
 # %% tags=["measurement"]
 compare("GELU in place", lambda: as_written(hidden), lambda: gelu(hidden))
 compare("x * x * x for x**3", lambda: hidden**3, lambda: hidden * hidden * hidden)
 
 # %% [markdown]
-# A sum over rows of products, as in the backward passes of softmax and LayerNorm, needs no array of
+# A sum of products along rows, as in the backward passes of softmax and LayerNorm, needs no array of
 # products: `np.vecdot` multiplies and adds as it reads. And a plain sum along short rows is a product
-# with a vector of ones, which is the BLAS's own ground:
+# with a vector of ones, which is what a BLAS does best:
 
 # %%
 ones = np.ones(T, np.float32)
@@ -343,7 +345,7 @@ compare("row sums by @ ones", lambda: scores.sum(axis=-1), lambda: scores @ ones
 # %% [markdown]
 # ## Idea 4: add the mask
 #
-# A boolean index makes NumPy look up, one by one, which places to write to. Adding $-\infty$ to
+# With a boolean index, NumPy looks up one by one which places to write to. Adding $-\infty$ to
 # some and 0 to the others is a pass like any other.
 
 # %%
@@ -371,9 +373,9 @@ compare("mask by adding", lambda: by_index(scores), lambda: scores + minus_inf)
 print(np.add.reduceat(np.array([1, 2, 3, 4, 5]), [0, 2, 3]))
 
 # %% [markdown]
-# The first exercise makes a faster backward pass of `Embedding` out of it. The layer itself keeps its one
-# clear line, `np.add.at`: the bar of the token embedding in the profile is short. Here is what the ideas
-# gain, each on its own piece of code:
+# The first exercise turns this into a faster backward pass for `Embedding`. The layer itself keeps its
+# one clear line, `np.add.at`: its bar in the profile is short. Here is what each idea gains on its own
+# piece of code:
 
 # %% tags=["measurement"]
 figure, axes = subplots(size=(6, 3.2))
@@ -387,8 +389,8 @@ show(figure, "Bars of how many times as fast each idea made its own piece of cod
 # %% [markdown]
 # ## Idea 6: share the batch out over threads
 #
-# There are more cores than one. OpenBLAS can use them within a product, but not in the passes, where
-# they wait. We can give each core a piece of the batch instead, and let it do everything for it. Is
+# There is more than one core. OpenBLAS can use them all within a product, but during the passes they
+# wait. Instead, we can give each core a piece of the batch and let it do everything for that piece. Is
 # that exact? The loss is a mean over the batch. Cut it into pieces $s$ of $B_s$ sequences:
 #
 # $$L = \frac{1}{B} \sum_{b} \ell_b = \frac{1}{B} \sum_s \sum_{b \in s} \ell_b = \sum_s \frac{B_s}{B} \, L_s,
@@ -398,8 +400,8 @@ show(figure, "Bars of how many times as fast each idea made its own piece of cod
 #
 # $$\frac{\partial L}{\partial W} = \sum_s \frac{B_s}{B} \, \frac{\partial L_s}{\partial W} .$$
 #
-# No layer mixes two sequences, so that a piece needs nothing from the others. The factor is the
-# **share**. Here are seven sequences in pieces of 1, 2 and 4. **Predict**: which one is the loss of the
+# No layer mixes two sequences, so a piece needs nothing from the others. The factor $B_s/B$ is the piece's
+# **share**. Here are seven sequences in pieces of 1, 2 and 4. **Predict**: which is the loss of the
 # batch, the mean of the three losses, or their sum by shares?
 
 # %%
@@ -411,11 +413,11 @@ by_shares = np.average(losses, weights=[1, 2, 4])
 print(f"batch {small(*few)[1]:.4f}, mean {np.mean(losses):.4f}, by shares {by_shares:.4f}")
 
 # %% [markdown]
-# With pieces of one size the mean would be right, too, and the mistake would pass every test.
+# With pieces of equal size the mean would be right, too, and the mistake would pass every test.
 #
-# Python has a lock that lets one thread at a time run Python code. NumPy releases it while it works
-# on an array. So threads help us, and would not help a loop in Python. (On a machine with one core, or
-# one that is busy, neither gains.)
+# Python has a lock, the **GIL** (global interpreter lock), that lets only one thread at a time run Python
+# code. NumPy releases it while it works on an array. So threads help us, and would not help a loop in
+# Python. (On a machine with one core, or a busy one, neither gains.)
 
 # %%
 pool = ThreadPoolExecutor(2)
@@ -431,7 +433,8 @@ compare_threads("a sum in Python", lambda: sum(i for i in range(200_000)))
 
 # %% [markdown]
 # Each thread needs caches and gradients of its own, since a layer keeps its `x` between forward and
-# backward. But all share the weights: a copy would need an optimizer step, too. We call this a *twin*.
+# backward. But all share the weights: a copy of them would need optimizer steps of its own. We call such
+# a model a *twin*.
 
 # %% tags=["export"]
 def twin(model):
@@ -470,14 +473,14 @@ class ThreadedEngine:
         self.models = [model] + [twin(model) for _ in range(self.threads - 1)]
         self.pool = ThreadPoolExecutor(self.threads)
 # %% [markdown]
-# A piece takes memory, so its size has a limit. The number of pieces is a multiple of the
-# number of threads where the batch is large enough.
+# A piece takes memory, so its size has a limit: as many whole sequences as fit into `piece_tokens`, one at
+# least. The number of pieces is a multiple of the number of threads if the batch is large enough.
 
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
 def pieces(self, B, T):
-    """Return slices of the batch: as many for each thread, none longer than piece_tokens."""
-    rounds = math.ceil(B * T / (self.piece_tokens * self.threads))
+    """Return slices of the batch: as many for each thread, of at most piece_tokens or 1 row."""
+    rounds = math.ceil(B / (max(1, self.piece_tokens // T) * self.threads))
     edges = np.linspace(0, B, min(B, rounds * self.threads) + 1).astype(int)
     return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 # %%
@@ -487,7 +490,8 @@ for n in (7, 12, 100):
 
 # %% [markdown]
 # Thread $i$ takes pieces $i$, $i$ + threads, and so on: a fixed order, so that the same batch gives the
-# same bits every time.
+# same bits every time. Settings such as `np.errstate` belong to the context of a thread; each job runs in a
+# copy of ours.
 
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
@@ -504,7 +508,7 @@ def share_out(self, work, x, y):
 
     # While we have a thread for each core, BLAS must not start its own.
     with self.blas.limited(1):
-        # A context carries np.errstate along.
+        # Settings such as np.errstate go along in a context.
         contexts = [contextvars.copy_context() for _ in self.models]
         jobs = [self.pool.submit(c.run, one_thread, i) for i, c in enumerate(contexts)]
         return sum([job.result() for job in jobs])
@@ -514,7 +518,7 @@ def loss(self, x, y):
     """Return the mean loss of the batch."""
     return self.share_out(lambda model, x, y, share: model(x, y)[1] * share, x, y)
 # %% [markdown]
-# `backward` of a model takes the factor that scales its gradient: here goes the share.
+# A model's `backward` takes a factor that scales its gradient: that is where the share goes.
 
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
@@ -535,7 +539,8 @@ def backprop(self, x, y, scale=1.0):
             total[name] += g
     return loss
 # %% [markdown]
-# The check: loss and every gradient against the whole batch at once. Then twice the same, bit by bit.
+# The check: the loss and every gradient, compared with the whole batch at once. Then the same twice, bit
+# by bit.
 
 # %%
 def results(engine):
@@ -575,14 +580,14 @@ for name, ms in zip(runs, times):
     print(f"{name:20} {ms:6.1f} ms: {times[0] / ms:.2f} times as fast, {1000 * N / ms:,.0f} tokens/s")
 
 # %% [markdown]
-# Our threads meet once a step. Those of BLAS meet in every product, and where one must wait for a core,
-# they can even lose.
+# Our threads meet once a step. Those of BLAS meet in every product; where one of them has to wait for a
+# core, two can even be slower than one.
 #
 # ## Pieces against memory
 #
-# The forward pass keeps arrays for the backward pass, so that memory grows with the number of tokens in
-# a pass. A batch in pieces keeps those of one piece at a time. **Predict**: 48 sequences in one pass, or
-# in pieces of 4; how many times as much memory?
+# The forward pass keeps arrays for the backward pass, so memory grows with the number of tokens in
+# a pass. A batch in pieces keeps those of one piece at a time. **Predict**: how many times as much
+# memory do 48 sequences take in one pass as in pieces of 4?
 
 # %%
 large = rng.integers(0, V, (2, 48, T))
@@ -604,8 +609,8 @@ show(figure, "Bars for one batch in pieces of 3,072, 1,024, 256 and 64 tokens. P
 
 # %% [markdown]
 # Memory falls with the size of the piece, and the time hardly changes until the pieces are so small that
-# their products have few rows. `PIECE_TOKENS` stays well above that. One might hope for more speed from
-# pieces whose arrays fit a cache. The bars say no: what a piece gains in its passes it loses in its products.
+# their products have few rows. `PIECE_TOKENS` stays well above that. One might hope that pieces whose
+# arrays fit into a cache are faster. The bars say no: what they gain in the passes they lose in the products.
 #
 # ## The roofline
 #
@@ -615,9 +620,11 @@ show(figure, "Bars for one batch in pieces of 3,072, 1,024, 256 and 64 tokens. P
 #
 # $$\text{FLOP a second} \le \min(P, \; \beta I) .$$
 #
-# Over $I$, on logarithmic axes, that is a slope and then a flat roof. We measure $P$ with a large product
-# and $\beta$ with the sum of arrays that fit in no cache, and then place our own work under the roof. An
-# `exp` counts as one operation here, though it is many multiplications inside.
+# Over $I$, on logarithmic axes, that is a slope and then a flat roof. A core's own peak is its clock, times
+# the numbers in one instruction, times 2 for multiply and add, times such instructions at once: 3 GHz ·
+# 8 · 2 · 2 = 96 GFLOP/s with AVX2, twice that with AVX-512. We cannot look that up from Python, so our roof
+# is the fastest product that we see, and $\beta$ comes from a sum of arrays that fit in no cache. Then
+# we place our own work under the roof. An `exp` counts as one operation, though inside it is many.
 
 # %%
 from numpygpt.nn.functional import softmax
@@ -664,9 +671,21 @@ show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A grey 
              "products lie on the flat part; sums, exp and softmax lie far to the left and low.")
 
 # %% [markdown]
-# Blue points are products, orange ones passes. Large products touch the roof: no code will make them
-# faster on this core. A product of 16×16 lies below it, since the call itself takes time. A pass has a
-# small intensity, whoever writes it; all that helps is to make fewer. And the step as a whole?
+# Blue points are products, orange ones passes. The largest product is our roof; that the others lie near
+# it says that they have nothing to gain from a better shape. A product of 16×16 lies below, since the call
+# itself takes time. A pass has a small intensity, whoever writes it. But does it wait for bytes? Then it
+# would move as many a second as a sum does:
+
+# %% tags=["measurement"]
+for name in ("sum, memory", "sum, cache", "exp", "softmax"):
+    flop, size, _ = points[name]
+    print(f"{name:12} moves {rates[name] * size / flop:5.1f} GB/s")
+
+# %% [markdown]
+# The arrays of `exp` and softmax are in the cache, and they move far fewer bytes than the sum there. They
+# wait for their own arithmetic: `exp` for the many operations inside it, softmax for that and for NumPy's
+# reductions along short rows. The additions and multiplications of GELU, Adam and the residual stream wait
+# for bytes; all that helps there is to make fewer passes. And the step as a whole?
 
 # %% tags=["measurement"]
 floor_ms = step_flop / peak_rate / 1e6
@@ -675,6 +694,9 @@ print(f"so it runs at {floor_ms / step_ms:.0%} of the peak, and if all the rest 
       f" it would be {step_ms / floor_ms:.2f} times as fast")
 
 # %% [markdown]
+# That percentage is the number by which the field compares training runs: **MFU**, *model FLOPs
+# utilization*.
+#
 # ## What NumPy cannot do
 #
 # A *compiler* that knows a chain of passes can **fuse** them: read each number once, do everything to
@@ -692,23 +714,33 @@ for name, (passes, fused) in moved.items():
     print(f"{name:7} {passes:2} numbers, fused {fused}: at most {passes / fused:.1f} times as fast")
 
 # %% [markdown]
-# Good factors, but on the short bars of the profile. A *GPU*, a processor with thousands of small cores,
+# Good factors, but on short bars of the profile, and for softmax not even that: its `exp` would still take
+# its time. A *GPU*, a processor with thousands of small cores,
 # raises the roof itself. Let us assume one with 30 TFLOP/s, 5 microseconds to start each operation, and
 # 400 operations a step.
 
 # %%
 launches_ms = 400 * 5e-3
-for width in (1, 8):
-    flop = step_flop * width**2    # width times C: weights grow with its square
-    print(f"C = {C * width:4}: products {flop / 30e9:5.2f} ms, starting them {launches_ms:.2f} ms")
+for c in (C, 8 * C):    # the blocks' weights grow with its square, the head and attention with c itself
+    flop = 6 * N * (n_layer * 12 * c**2 + V * c) + 12 * N * n_layer * T * c
+    print(f"C = {c:4}: products {flop / 30e9:5.2f} ms, starting them {launches_ms:.2f} ms")
 
 # %% [markdown]
-# The GPU would spend its time on starting work: our model is too small for it. One of eight times the width
+# The GPU would spend its time starting work: our model is too small for it. One of eight times the width
 # is not.
 #
 # **Experiment.** Set `C = 256`, or `T = 256`, in the cell below "Shapes", and run all cells: which bar of the
 # profile grows faster than the others, and does the share of the peak rise? With more cores, put more
 # threads into `runs`.
+#
+# <details><summary>Answer</summary>
+#
+# With `C = 256`, Linear: its weights grow with the square of C, everything else with C, so that attention
+# falls to 4% of the operations. Larger products come nearer to the roof, and the share of the peak rises. With
+# `T = 256`, attention: scores grow with the square of T, and it has 25% of the operations instead of 8%.
+# The share of the peak falls, for softmax and the mask work on scores.
+#
+# </details>
 #
 # ## Export
 
@@ -732,8 +764,8 @@ export("18_speed")
 # ## Recap
 #
 # - Profile first; Amdahl's law says what a faster part is worth to the whole.
-# - FLOP a byte decides: large products reach the peak, element-wise passes wait for bytes. So: float32, one
-#   large product, fewer passes, no lookups one by one.
+# - FLOP a byte decides: large products run near the peak; element-wise passes wait for bytes, or for the
+#   `exp` inside. So: float32, one large product, fewer passes, no lookups one by one.
 # - A batch cut into pieces gives the same loss and gradient if each counts by its share: that makes threads
 #   exact, and bounds the memory.
 # - We exported `numpygpt/engine.py`: `ThreadedEngine`, `twin`, `BLASThreads`. `numpygpt train` uses it.

@@ -60,7 +60,7 @@ def assert_drawn(figure):
 
 def test_any_text_is_drawn(panel, monkeypatch):
     shown = []
-    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    monkeypatch.setattr("IPython.display.display", lambda data, metadata, raw: shown.append(data))
     texts = {n: c for n, c in panel.controls.items() if isinstance(c.value, str)}
     for name in texts:
         for line in LINES:
