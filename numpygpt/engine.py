@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-PIECE_TOKENS = 2048  # as many rows as keep a matrix product fast; the rest is memory
+PIECE_TOKENS = 2048  # rows enough for fast matrix products; more would only take memory
 
 
 class BLASThreads:
@@ -73,8 +73,8 @@ class ThreadedEngine:
         self.pool = ThreadPoolExecutor(self.threads)
 
     def pieces(self, B, T):
-        """Return slices of the batch: as many for each thread, none longer than piece_tokens."""
-        rounds = math.ceil(B * T / (self.piece_tokens * self.threads))
+        """Return slices of the batch: as many for each thread, of at most piece_tokens or 1 row."""
+        rounds = math.ceil(B / (max(1, self.piece_tokens // T) * self.threads))
         edges = np.linspace(0, B, min(B, rounds * self.threads) + 1).astype(int)
         return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
@@ -91,7 +91,7 @@ class ThreadedEngine:
 
         # While we have a thread for each core, BLAS must not start its own.
         with self.blas.limited(1):
-            # A context carries np.errstate along.
+            # Settings such as np.errstate go along in a context.
             contexts = [contextvars.copy_context() for _ in self.models]
             jobs = [self.pool.submit(c.run, one_thread, i) for i, c in enumerate(contexts)]
             return sum([job.result() for job in jobs])

@@ -147,7 +147,7 @@ def test_blas_has_its_threads_back_afterwards():
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize(("B", "T", "most"), [(7, 96, 256), (12, 64, 2048), (5, 100, 64), (9, 3, 10)])
+@pytest.mark.parametrize(("B", "T", "most"), [(7, 96, 256), (12, 64, 2048), (5, 100, 64)])
 def test_no_piece_is_longer_than_it_may_be_and_none_is_lost(B, T, most, threads):
     model = GPT(GPTConfig(11, T, 1, 1, 2), rng=np.random.default_rng(0))
     pieces = ThreadedEngine(model, threads, most).pieces(B, T)
