@@ -38,7 +38,7 @@ from coursekit.checking.checked import Checked, Finding
 from coursekit.checking.comparing import Table, close
 from coursekit.checking.covered import OwnVersion, covered
 from coursekit.checking.definitions import only_definitions, reaches_others
-from coursekit.checking.judge import Reference, problems_of
+from coursekit.checking.judge import problems_of
 from coursekit.checking.kernel import tried_again
 from coursekit.checking.record import INPUTS, OUTPUTS, ask
 from coursekit.checking.running import named, run
@@ -1376,14 +1376,32 @@ print([r.name for r in run(answer, Case("", [Call({{"x": 1}})], max_lines=40))])
 
 
 def test_what_a_reader_did_before_harms_no_count_and_never_the_reference():
-    gc.get_objects()
-    (lambda: 0).__code__.replace(co_name="x")
-    exec(compile("y = 1", np.__file__, "exec"), {})  # of this one, the answer has no count
-    Reference(
-        load_set("18_speed"),
-        "speed-gelu",
-        list(load_set("18_speed").tasks["speed-gelu"].cases(np.random.default_rng(0))),
-    )
+    """In a process of its own: what was done there is remembered."""
+    program = """
+import gc
+import numpy as np
+from coursekit.checking.cases import Call, Case
+from coursekit.checking.judge import Reference
+from coursekit.checking.meter import guard
+from coursekit.checking.running import run
+from coursekit.checking.tasks import load_set
+from coursekit.checking.whose import reader_wrote
+
+guard(reader_wrote)
+case = Case("", [Call({"x": 1})], max_lines=40)
+gc.get_objects()
+(lambda: 0).__code__.replace(co_name="x")
+print([r.name for r in run(lambda x: x, case)])
+exec(compile("y = 1", np.__file__, "exec"))
+print([r.name for r in run(lambda x: x, case)])
+exercises = load_set("18_speed")
+cases = list(exercises.tasks["speed-gelu"].cases(np.random.default_rng(0)))
+Reference(exercises, "speed-gelu", cases)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    counted = "['the result']\n['limit: the counters', 'the result']\n"
+    assert (done.stdout, done.returncode) == (counted, 0), done.stderr
 
 
 def test_names_are_found_however_a_function_uses_them():

@@ -454,7 +454,7 @@ def test_it_is_not_run_in_the_cases_that_follow(short_limit):
         while True:
             pass
 
-    results = run_all(f, list(function_cases(np.random.default_rng(0))) * 5)
+    results = run_all(f, list(function_cases(np.random.default_rng(0))) * 5, 3)
     assert len(tries) == 1 and results[1:] == [[]] * 9
 
 

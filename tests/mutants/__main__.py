@@ -2,7 +2,7 @@
 
     python tests/mutants                  all mutants of the answers to all exercises
     python tests/mutants 03 rmsnorm       those of a set, of a task
-    python tests/mutants --sample         a thirtieth, always the same: what `make test` runs
+    python tests/mutants --sample         a sixtieth, always the same: what `make test` runs
     python tests/mutants package          those of numpygpt/, against the tests
     python tests/mutants package engine   those of a module
     python tests/mutants package --sample
@@ -26,7 +26,6 @@ os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 from tqdm import tqdm
 
 from mutants import reviewed
-from mutants.child import shared
 
 
 def main(arguments=None):
@@ -34,8 +33,7 @@ def main(arguments=None):
         prog="mutants", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("chosen", nargs="*", help="sets, tasks, or package and modules")
-    parser.add_argument("--sample", action="store_true", help="one of thirty, always the same")
-    parser.add_argument("--workers", type=int, choices=(1, 2), default=1, help="processes; 1")
+    parser.add_argument("--sample", action="store_true", help="one of sixty, always the same")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = options.chosen
@@ -45,8 +43,9 @@ def main(arguments=None):
     chosen = chosen[package:]
     try:
         with source.prepared(chosen, options.sample) as (pieces, run):
-            done = shared(run, pieces, options.workers)
-            results = tqdm(done, total=len(pieces), unit=f" {source.UNIT}", disable=None)
+            results = tqdm(
+                map(run, pieces), total=len(pieces), unit=f" {source.UNIT}", disable=None
+            )
             return report(list(results), options.sample, package, whole=not chosen)
     except KeyboardInterrupt:
         return 130
