@@ -27,7 +27,7 @@ build check-build test test-peers test-browser: export MKL_NUM_THREADS := 1
 help:
 	@echo 'make train        train a GPT on data/shakespeare.txt and print a sample'
 	@echo 'make lab          open the book, chapter 0, in JupyterLab'
-	@echo 'make test         run all tests: code style, fresh builds, unit tests, every notebook'
+	@echo 'make test         run the tests: code style, fresh builds, units, notebooks; ten minutes'
 	@echo 'make build        build notebooks, exercises, solutions and the package from book/'
 	@echo 'make check-build  prove that the built files are those of book/'
 	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
