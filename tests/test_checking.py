@@ -40,7 +40,7 @@ from coursekit.checking.covered import OwnVersion, covered
 from coursekit.checking.definitions import only_definitions, reaches_others
 from coursekit.checking.judge import problems_of
 from coursekit.checking.kernel import tried_again
-from coursekit.checking.record import INPUTS, OUTPUTS, ask
+from coursekit.checking.record import INPUTS, OUTPUTS, ask, record
 from coursekit.checking.running import named, run
 from coursekit.checking.tasks import find_task, load_set, outcomes
 from coursekit.checking.values import frozen
@@ -1423,3 +1423,31 @@ def test_names_are_found_however_a_function_uses_them():
     for name in ("directly", "by_alias", "by_string", "by_helper", "inside"):
         assert "at" in names_used(namespace[name]), name
     assert "at" not in names_used(namespace["by_nobody"])
+
+
+def test_what_a_first_try_keeps_is_not_free_in_the_graders_only_one(monkeypatch):
+    kept = []
+
+    def gelu(x):
+        if not kept:
+            kept.append([np.empty_like(x) for _ in range(4)])
+        return x + 1
+
+    case = Case("", [Call({"x": np.ones(10_000)})], max_bytes=200_000)
+    [results] = outcomes(gelu, [case], tries=1)
+    assert "limit: memory" in [result.name for result in results]
+
+    asked = []
+    monkeypatch.setattr(
+        "coursekit.checking.record.outcomes", lambda *_, tries, **__: asked.append(tries) or []
+    )
+    monkeypatch.setattr("coursekit.checking.record.send", lambda *_: None)
+    monkeypatch.setattr(
+        "coursekit.checking.record.Path.read_bytes",
+        lambda _: wire.dumps({"chapter": 3, "cases": []}),
+    )
+    monkeypatch.setenv(INPUTS, "in")
+    for place in ("fd:7", "out"):
+        monkeypatch.setenv(OUTPUTS, place)
+        record("linear-forward", gelu)
+    assert asked == [1, 3]

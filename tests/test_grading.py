@@ -480,7 +480,14 @@ def test_an_instructors_mistake_gets_one_line(submissions, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "words", [["grade"], ["grade", "s", "--seed", "-1"], ["frobnicate"], ["check", "3", "--x\ny"]]
+    "words",
+    [
+        ["grade"],
+        ["grade", "s", "--seed", "-1"],
+        ["frobnicate"],
+        ["check", "3", "--x\ny"],
+        ["grade", "s", "--assignment", "3", "--out", ""],
+    ],
 )
 def test_a_mistake_in_the_command_gets_one_line(words, capsys):
     with pytest.raises(SystemExit) as ended:
