@@ -468,6 +468,27 @@ def test_a_loop_is_named_though_its_frame_is_between_two_lines():
     assert limit.loop_in(frames[:1]) == "def f():"
 
 
+def test_a_loop_that_begins_late_is_named_and_not_what_called_the_check(short_limit):
+    answer = typed(ENDLESS["while i < 3:"], "f")
+
+    def prepares_slowly():
+        while time.thread_time() < start + 0.2:  # past the first look
+            pass
+
+    def makes_the_call():
+        prepares_slowly()
+        answer(0)
+
+    start, ended = time.thread_time(), False
+    for _ in range(1):  # the reader's loop around a check is not the one
+        with ending.Limit(lambda name: name == "<cell 7>") as limit:
+            try:
+                makes_the_call()
+            except ending.Endless:
+                ended = True
+    assert ended and limit.line == "while i < 3:"
+
+
 def test_a_loop_in_another_thread_is_ended_and_computing_counts_not_waiting(short_limit):
     def waits(x):
         time.sleep(0.6)

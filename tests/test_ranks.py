@@ -92,7 +92,11 @@ def watches(monkeypatch, tmp_path):
 
 
 def cut(watch):
-    """What the system does when the process of a rank ends: all its sockets are closed."""
+    """What the system does when the process of a rank ends: all its sockets are closed.
+
+    Its own threads, which would be gone by then, hear them close one by one, and may say nothing.
+    """
+    watch.ending.acquire()
     for line in watch.lines.values():
         line.shutdown(socket.SHUT_RDWR)
 
@@ -110,8 +114,8 @@ def told(capsys):
 def test_a_rank_that_is_lost_is_named_once_and_ends_the_others(watches, capsys):
     office, found = watches(3)
     cut(found[2])
-    assert office.all_ended(3)  # rank 2, which is not gone, hears its own line close
-    assert office.ends == {0: 2, 1: 2, 2: 2}
+    assert office.all_ended(2)
+    assert office.ends == {0: 2, 1: 2}
     [line] = told(capsys)
     assert line.startswith("numpygpt train: rank 2 (process ")
     assert line.endswith(") was lost; there is no checkpoint yet") and " on " in line
@@ -121,8 +125,8 @@ def test_a_rank_that_is_lost_is_named_once_and_ends_the_others(watches, capsys):
 def test_when_rank_0_is_lost_rank_1_says_so_and_no_other(watches, capsys, size):
     office, found = watches(size)
     cut(found[0])
-    assert office.all_ended(size)
-    [line] = [line for line in told(capsys) if "rank 0" in line]  # and what rank 0 says itself
+    assert office.all_ended(size - 1)
+    [line] = told(capsys)
     assert line.startswith("numpygpt train: rank 0 (process ")
 
 

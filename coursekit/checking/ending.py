@@ -30,6 +30,7 @@ class Limit:
     def __enter__(self):
         self.thread, self.clock = threading.get_ident(), clock_of_this_thread()
         self.over, self.lock, self.done = False, threading.Lock(), threading.Event()
+        self.outside = len(stack_of(self.thread)) - 2  # frames; two are of these lines here
         with suppress(RuntimeError):  # there may be no room for a thread
             threading.Thread(target=self.look_on, daemon=True).start()
         return self
@@ -51,15 +52,19 @@ class Limit:
         while not self.done.wait(TICK):
             if self.clock() > end - SECONDS / 2:
                 # Frames that stay: what is called again and again has a new one each time.
-                now = stack_of(self.thread)
+                now = self.stack()
                 stay = zip(stack or now, now, strict=False)
                 stack = [old for old, new in stay if old is new]
             if self.clock() > end or time.monotonic() > latest:
-                self.line = self.line or self.loop_in(stack or stack_of(self.thread))
+                self.line = self.line or self.loop_in(stack or []) or self.loop_in(self.stack())
                 with self.lock:
                     # Again and again: an answer may have an `except:` of its own.
                     if not self.over:
                         raise_in(self.thread, Endless)
+
+    def stack(self):
+        """The frames of what runs in the block."""
+        return stack_of(self.thread)[self.outside :]
 
     def loop_in(self, stack):
         """The line of the reader's loop that goes on, or else the line that runs."""
