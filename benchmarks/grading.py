@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
@@ -82,16 +83,14 @@ def watched(process):
     peak = 0
     while process.poll() is None:
         time.sleep(0.2)
-        try:
+        with suppress(psutil.NoSuchProcess):
             family = psutil.Process(process.pid).children()
-        except psutil.NoSuchProcess:
-            break
-        for pid in [process.pid, *(p.pid for p in family if "bwrap" not in p.name())]:
-            try:
-                status = Path(f"/proc/{pid}/status").read_text()
-            except OSError:
-                continue
-            peak = max([peak, *(int(x.split()[1]) for x in status.split("\n") if "VmHWM" in x)])
+            for member in [psutil.Process(process.pid), *family]:
+                with suppress(OSError, psutil.NoSuchProcess):  # it has just ended
+                    status = Path(f"/proc/{member.pid}/status").read_text()
+                    lines = [line for line in status.split("\n") if "VmHWM" in line]
+                    if "bwrap" not in member.name():
+                        peak = max([peak, *(int(line.split()[1]) for line in lines)])
     assert process.wait() == 0
     return peak / 1024
 

@@ -541,6 +541,26 @@ def test_a_sandbox_that_was_killed_is_no_mark(submissions, tmp_path, monkeypatch
     assert [marks(out)[name]["points"] for name in ("ann", "ben")] == ["7", "4"]
 
 
+@pytest.mark.parametrize(("ending", "runs"), [("os._exit(0)", 2), ("os.kill(os.getpid(), 9)", 4)])
+def test_who_ends_by_itself_is_graded_once_and_who_was_killed_twice(
+    tmp_path, monkeypatch, ending, runs
+):
+    """A run, and one without the answer that ended it; the machine may have killed the other."""
+    box, started = sandbox.Sandbox.run, []
+
+    def run(self, job, *args, **kwargs):
+        started.append(job)
+        return box(self, job, *args, **kwargs)
+
+    hand_in(tmp_path / "class" / "ann", {TASK: f"{hostile.WRONG}\nimport os; {ending}"})
+    monkeypatch.setattr(sandbox.Sandbox, "run", run)
+    out = tmp_path / "out"
+    command = ["grade", str(tmp_path / "class"), "--assignment", "3", "--no-nbval"]
+    assert main([*command, "--out", str(out)]) == 0
+    assert len(started) == 1 + runs  # and the one that is tried out
+    assert marks(out)["ann"][TASK] == "0"
+
+
 def test_two_graders_of_root_take_different_users(monkeypatch):
     monkeypatch.setattr(sandbox.os, "getuid", lambda: 0)
     box = object.__new__(sandbox.Sandbox)

@@ -167,11 +167,8 @@ class Grader:
             if submission.answers is None:
                 found, endings = {}, {}
             else:
-                found, endings, left = self.compute(submission, slot)
+                found, endings, left, is_sure = self.compute(submission, slot)
                 result.seconds = self.seconds - left
-                # Somebody else may have killed it: the machine, short of memory, or a person.
-                unsure = {ENDINGS["time"], ENDINGS[None]}
-                is_sure = left > 0 and not unsure & set(endings.values())
                 if not is_sure and not alone:
                     return result, False
                 remarks = submission.answers.remarks.items()
@@ -196,13 +193,13 @@ class Grader:
         """Run a student's answers.
 
         Returns:
-            tuple of what was sent by frame, how a task's run was ended by task, and the seconds
-            that are left.
+            tuple of what was sent by frame, how a task's run was ended by task, the seconds that
+            are left, and whether it would be the same on an idle machine.
 
         Raises:
             BookError: the sandbox does not start.
         """
-        found, endings, left, runs = {}, {}, self.seconds, 0
+        found, endings, left, runs, is_sure = {}, {}, self.seconds, 0, True
         tasks = list(self.exercises.tasks)
         # A task that ends the whole run is left out of the next, so that it costs only itself.
         while True:
@@ -213,6 +210,7 @@ class Grader:
                 raise BookError(f"its sandbox did not start: {inert(outcome.errors[-200:])}")
             left -= outcome.seconds + outcome.start * (runs > 0)  # a run more is the student's
             runs += 1
+            is_sure = is_sure and left > 0 and not outcome.may_be_the_machines
             at, is_over = {"task": None}, False
             steps = {f"#run {number}": cell for number, cell in enumerate(cells)}
             for name, data in outcome.frames:
@@ -234,7 +232,7 @@ class Grader:
             endings[task] = ENDINGS[outcome.why]
             if left <= 0:
                 break
-        return found, endings, left
+        return found, endings, left, is_sure
 
     def cells(self, submission, endings):
         """The cells of a student's notebook, without the answers that ended an earlier run."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,11 @@ class Outcome:
     @property
     def was_ready(self):
         return any(name == READY for name, _ in self.frames[:1])
+
+    @property
+    def may_be_the_machines(self):
+        """Whether it ran out of time, or was killed: by the machine, short of memory, say."""
+        return self.why == "time" or self.why is None and not 0 <= (self.code or 0) < 128
 
 
 class Sandbox:
@@ -203,6 +209,9 @@ class Watch:
         if self.group and self.group.was_out_of_memory():
             why = "memory"
         worked = self.clock.seconds - (self.ready or 0.0)
+        if why is None:  # it has closed its pipes, and is about to end by itself
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=1)
         end(self.process)
         said = self.errors.decode("utf-8", "replace")[:2000]
         code = self.process.poll()
