@@ -1,4 +1,4 @@
-"""The build: from book/ to notebooks/, solutions/, exercises/ and numpygpt/.
+"""The build: from book/ to notebooks/, solutions/, exercises/, numpygpt/ and docs/NOTATION.md.
 
 Each built notebook remembers, in its metadata, a digest of what its outputs depend on (`inputs`)
 and a digest of itself (`contents`). The first tells whether it must run again, the second whether
@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from coursekit import dependencies
+from coursekit import dependencies, notation
 from coursekit.exporter import formatted, modules_of, undefined_name
 from coursekit.files import BookError, keep_old, read, write
 from coursekit.source import chapter_cells, code_of, exercise_cells, read_page
@@ -283,6 +283,8 @@ def check_all(book, targets, errors, force, jobs, say, everything):
             elif old != text:
                 problems.append(f"numpygpt/{module}: is not what {source} exports")
     problems += filter(None, (why_stale(book.root, target) for target in targets))
+    if not book.errors and read(book.root / notation.PATH) != notation.index(book.pages):
+        problems.append(f"{notation.PATH}: is not what the chapters' tables of names say")
     if everything:
         problems += [f"{path}: nothing in book/ makes it" for path in orphans(book)]
     if force and not problems and not errors:
@@ -309,6 +311,10 @@ def build_all(book, targets, errors, force, jobs, say, everything):
             write(book.root / "numpygpt" / module, text)
             say(f"exported numpygpt/{module}")
             written += 1
+    if not book.errors and read(book.root / notation.PATH) != notation.index(book.pages):
+        write(book.root / notation.PATH, notation.index(book.pages))
+        say(f"wrote {notation.PATH}")
+        written += 1
     stale = []
     for target in targets:
         text = read(book.root / target.path)

@@ -690,6 +690,24 @@ def test_changed_prose_is_written_without_executing(book, say):
     assert check(book) == (0, [])
 
 
+def test_the_tables_of_names_are_gathered_by_name_and_what_is_stale_is_found(book, say):
+    page = book / "book/chapters/02_module.py"
+    page.write_text(
+        page.read_text()
+        + "\n# %% [markdown]\n# | name | meaning | shape |\n# |---|---|---|\n"
+        + "# | `b` | a bar \\| in it | `(n,)` |\n# | `A`, `W` | two | `()` |\n#\n# | no | row | here |\n"
+    )
+    index = book / "docs/NOTATION.md"
+    build(book, say=say.append)
+    rows = [line for line in index.read_text().split("\n") if line.startswith("| `")]
+    assert rows == ["| `A`, `W` | two | `()` | 2 |", "| `b` | a bar \\| in it | `(n,)` | 2 |"]
+    index.write_text(index.read_text().replace("two", "three"))
+    assert build(book, check=True, say=say.append) == 1
+    assert say[-2] == "docs/NOTATION.md: is not what the chapters' tables of names say"
+    build(book, say=say.append)
+    assert "| two |" in index.read_text()
+
+
 def test_changed_data_that_a_notebook_names_makes_it_stale(book, say):
     put(book, "data/small.txt", "one")
     change(

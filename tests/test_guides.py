@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from answers import REPOSITORY
 
+from coursekit.source import read_page
 from numpygpt import nn
 from numpygpt.gpt import GPT
 from numpygpt.gradcheck import numeric_gradient
@@ -76,3 +77,28 @@ def test_a_row_says_what_the_layer_computes_and_keeps(row):
 def test_the_code_of_the_guide_runs():
     [block] = re.findall(r"```python\n(.*?)```", BACKPROP, re.DOTALL)
     exec(block, {})
+
+
+# The words of the book
+
+GLOSSARY = re.findall(
+    r"^\| (.+?) \| (.+?) \| (\d+) \|$",
+    (REPOSITORY / "docs" / "GLOSSARY.md").read_text("utf-8"),
+    re.M,
+)
+
+
+def test_the_glossary_is_in_order_and_has_each_word_once():
+    words = [word.lower() for word, *_ in GLOSSARY]
+    assert words == sorted(set(words)) and len(words) > 70
+
+
+@pytest.mark.parametrize("entry", GLOSSARY, ids=lambda entry: entry[0])
+def test_a_word_of_the_glossary_has_one_sentence_and_stands_in_its_chapter(entry):
+    word, meaning, number = entry
+    assert meaning[0].isupper() and meaning[-1] == "." and ". " not in meaning
+    [path] = REPOSITORY.glob(f"book/chapters/{int(number):02}_*.py")
+    page = read_page(REPOSITORY, path.relative_to(REPOSITORY).as_posix())
+    prose = " ".join(c["source"] for c in page.cells if c["cell_type"] == "markdown").lower()
+    for each in word.lower().split(", "):
+        assert each in " ".join(prose.split())

@@ -73,8 +73,9 @@ for name in ["PROSPERO", "SEBASTIAN", "GONZALO", "CALIBAN", "FERDINAND"]:
 # A **language model** gives a probability to each possible next character, given the characters
 # before it, the **context**. Its loss on a text $c_1 \dots c_N$ is the mean of
 # $-\log p(c_t \mid \text{context})$, in nats per character. Divided by $\ln 2$, it is in **bits**
-# per character. The held-back text is the **validation** set: we measure on it and never train on
-# it. A model with no context is a **unigram**; with one character of context it is a **bigram**.
+# per character. $e$ to the power of the loss is its **perplexity**: the number of equally likely
+# characters among which the choice would be as hard. The held-back text is the **validation** set: we
+# measure on it and never train on it. A model with no context is a **unigram**; with one character of context it is a **bigram**.
 #
 # ## Shapes
 #

@@ -224,7 +224,7 @@ print("zeroed agrees with the loop:", np.allclose(zeroed @ v, attend_loop(q, k, 
 # With the first idea only the last row sums to 1: the others have lost the weight that went to
 # the future. It also leaks, because the future scores are in the denominator. With $-\infty$ in
 # the **scores**, each row is a distribution over what it may read: the triangular matrix of the
-# average, with weights that depend on the data.
+# average, with weights that depend on the data. This is the **causal mask**.
 #
 # The next figure shows the three matrices for six words. Each word has one random vector, both as
 # its query and as its key, so that equal words fit each other. Look at the row of the second `to`.

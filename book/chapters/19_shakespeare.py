@@ -44,12 +44,12 @@ for name, tok in tokenizers.items():
           f"   loss {nats:.2f} nats   {to_bits(nats, name):.2f} bits per character")
 
 # %% [markdown]
-# Three models that know nothing, and one of them needs little more than half of the bits of
-# another. Nothing has been learned yet, so what it is ahead by must lie in its tokens: whoever
-# knows the words of a language knows a good part of it.
+# Three models that know nothing, and one of them needs little more than half the bits of another.
+# Nothing has been learned yet, so its lead must come from its tokens: whoever knows the words of a
+# language knows a good part of it.
 #
 # **The question of this chapter:** with the same layers, the same number of steps and the same
-# text, which tokens give the best model? And which of the answers that we could give is honest?
+# text, which tokens give the best model? And which of the possible answers is honest?
 #
 # ## Shapes, sizes and budget
 #
@@ -69,7 +69,7 @@ for name, tok in tokenizers.items():
 #
 # $$6 \, B T \,(P_{\text{blocks}} + V C)$$
 #
-# operations on floating-point numbers. A `GFLOP` is a billion of them.
+# operations on floating-point numbers. A GFLOP is a billion of them.
 
 # %%
 from numpygpt import GPT, GPTConfig
@@ -81,23 +81,27 @@ def new_model(name, seed=0):
     return GPT(config, rng=np.random.default_rng(seed))
 
 # %%
+def in_blocks(model):
+    return sum(p.size for key, p in model.params().items() if key.startswith("blocks"))
+
+step_flop = {}
 for name, tok in tokenizers.items():
-    model, V = new_model(name), tok.vocab_size
-    blocks = sum(p.size for key, p in model.params().items() if key.startswith("blocks"))
-    print(f"{name:4}  {model.num_params():7,} parameters: {blocks:,} in blocks, {V * C:7,} in wte"
-          f"   {6 * B * T * (blocks + V * C) / 1e9:.2f} GFLOP a step")
+    model, in_table = new_model(name), tok.vocab_size * C
+    step_flop[name] = 6 * B * T * (in_blocks(model) + in_table)
+    print(f"{name:4}  {model.num_params():7,} parameters: {in_blocks(model):,} in blocks, "
+          f"{in_table:7,} in wte   {step_flop[name] / 1e9:.2f} GFLOP a step")
 
 # %% [markdown]
 # The blocks are equal. The word model spends most of its parameters, and most of its work, on
-# the table of its words. So "the same budget" is a choice: the same tokens, as here, are not the same
-# arithmetic, and not the same text either, since a step of the word model reads several times as
-# many characters.
+# the table of its words. So "the same budget" is a choice. The same number of tokens, as here, is
+# neither the same arithmetic nor the same text: a step of the word model reads several times as many
+# characters.
 #
 # ## By hand: which loss is lower?
 #
-# A line of 8 characters. The char model needs 8 tokens for it, with a mean loss of 2.5 nats. The
-# word model needs 4 tokens, with a mean loss of 4.5. **Before you run the next cell:** which of the
-# two gave the line the higher probability?
+# Take a line of 8 characters. The char model needs 8 tokens for it, with a mean loss of 2.5 nats.
+# The word model needs 4, with a mean loss of 4.5. **Before you run the next cell:** which of the two
+# gave the line the higher probability?
 
 # %%
 for name, n_tokens, loss in [("char", 8, 2.5), ("word", 4, 4.5)]:
@@ -105,16 +109,16 @@ for name, n_tokens, loss in [("char", 8, 2.5), ("word", 4, 4.5)]:
           f"{n_tokens * loss / math.log(2) / 8:.2f} bits per character")
 
 # %% [markdown]
-# The word model, with the higher loss. A loss per token says nothing about a model with other
-# tokens.
+# The word model did, with the higher loss. Losses per token cannot be compared between models with
+# different tokens.
 #
 # ## Measuring on every character
 #
 # [Chapter 16](16_training.ipynb) estimated the validation loss from random windows. To compare
-# tokenizers we want exactly the same text for each, and a fair share of context: the first token of
-# a window is predicted from nothing. So each window starts half a window after the one before, and
-# only the second half of its predictions counts. So every token is scored once; only those of the very
-# first half window are not scored at all.
+# tokenizers we want the same text for each, and a fair share of context: the first token of a window
+# is predicted from nothing. So each window starts half a window after the one before, and only the
+# second half of its predictions counts. Every token is scored once, except at the two ends: the first
+# half window, and up to half a window that is left over at the end.
 
 # %%
 from numpygpt.nn.functional import cross_entropy
@@ -148,19 +152,56 @@ print(f"before training {nats(model, few):.2f}, ln V = {math.log(1024):.2f}")
 
 # %% [markdown]
 # One thing is missing. The word tokenizer writes `<unk>` for each word that it does not know, and a
-# model is not honest if it need not say which word it was. As in chapter 13, we charge it the
-# letters: each unknown word, and a space, at the price of the unigram of characters.
+# model that need not say which word it was is not honest. As in chapter 13, we charge it the letters
+# of each unknown word, and a space. How much is a letter? There the unigram set the price, like
+# everything else in that chapter. Here the models are better, so the speller must be, too, or we would
+# blame the words for a poor speller.
+#
+# Ours counts letters in the rare words of the training text, those that became `<unk>`. To predict a
+# letter from the $n$ before it, it corrects the prediction from $n - 1$ by what followed them there:
+#
+# $$p_n = \frac{\text{times the letter followed these } n + 10 \, p_{n-1}}{\text{times these } n
+# \text{ occurred} + 10}, \qquad p_{-1} = 1/V$$
+#
+# Many occurrences outweigh the 10; with none, $p_n = p_{n-1}$.
 
 # %%
+from collections import Counter
+
 from numpygpt.tokenizers.word import PIECE
 
-char = tokenizers["char"]
-counts = np.bincount(train["char"], minlength=char.vocab_size)
-letter_bits = -np.log2(counts / counts.sum())
-unknown = [p for p in PIECE.findall(val_text) if p not in tokenizers["word"].id_of]
-spelling = sum(letter_bits[char.encode(p + " ")].sum() for p in unknown) / len(val_text)
-print(f"{len(unknown) / len(val['word']):.1%} of the words are unknown, "
-      f"and cost {spelling:.2f} bits per character")
+def endings(word, order):
+    """For each letter, and a space at the end: the text up to it, in pieces of 1 to order + 1."""
+    padded = " " * order + word + " "
+    for i in range(order, len(padded)):
+        yield [padded[i - n : i + 1] for n in range(order + 1)]
+
+def spelling_bits(words, examples, order):
+    """Bits for all letters of `words`, from letters counted in `examples`."""
+    pieces = [p for word in examples for letter in endings(word, order) for p in letter]
+    times, before = Counter(pieces), Counter(p[:-1] for p in pieces)
+    bits = 0.0
+    for word in words:
+        for letter in endings(word, order):
+            p = 1 / tokenizers["char"].vocab_size
+            for piece in letter:
+                p = (times[piece] + 10 * p) / (before[piece[:-1]] + 10)
+            bits -= math.log2(p)
+    return bits
+
+# %%
+known = tokenizers["word"].id_of
+rare = [p for p in PIECE.findall(train_text) if p not in known]
+unknown = [p for p in PIECE.findall(val_text) if p not in known]
+words = [p for p in PIECE.findall(val_text) if p.isalpha()]
+print(f"unknown: {len(unknown) / len(val['word']):.1%} of the tokens, "
+      f"{sum(w not in known for w in words) / len(words):.1%} of the words")
+for order in range(5):
+    spelling = spelling_bits(unknown, rare, order) / len(val_text)
+    print(f"spelled from {order} letters before: {spelling:.2f} bits per character of the text")
+
+# %% [markdown]
+# We take the last, from four letters.
 
 # %%
 def bits(name, model):
@@ -170,8 +211,8 @@ def bits(name, model):
 # %% [markdown]
 # ## What is a good number?
 #
-# A model that predicts well compresses well: with $-\log_2 p$ bits for each token it can write the
-# text. So we can ask any program that compresses files. We take two from Python's library, give
+# A model that predicts well compresses well: with $-\log_2 p$ bits for each token it can write down
+# the text. So any program that compresses files is a rival. We take two from Python's library, give
 # them the training text, and count the bytes that the validation text adds.
 
 # %%
@@ -182,7 +223,9 @@ def added_bits(compress):
     both, first = (len(compress(part.encode())) for part in (text, train_text))
     return (both - first) * 8 / len(val_text)
 
-rows = [("knows nothing (characters)", 0, math.log2(char.vocab_size))]
+counts = np.bincount(train["char"], minlength=tokenizers["char"].vocab_size)
+letter_bits = -np.log2(counts / counts.sum())
+rows = [("knows nothing (characters)", 0, math.log2(tokenizers["char"].vocab_size))]
 rows += [("unigram of characters", 62, letter_bits[val["char"]].mean())]
 rows += [("zlib, as in zip files", 0, added_bits(zlib.compress))]
 rows += [("MLP of chapter 7", 19_503, 2.774)]    # from the table there
@@ -191,13 +234,14 @@ for name, size, value in rows:
     print(f"{name:28} {size:8,} parameters   {value:.2f} bits per character")
 
 # %% [markdown]
-# `lzma` knows nothing of English either. It remembers every string of the training text and
-# points back to it. Shannon (1951) let people guess English letters, and estimated that 0.6 to 1.3
-# bits per character would do. **Before you train:** write down where you expect our three models.
+# `lzma` knows nothing of English either. It remembers every string of the training text and points
+# back to it. Shannon (1951) let people guess English, reduced to 26 letters and the space, and
+# estimated that 0.6 to 1.3 bits per character would do; our text has capitals and marks on top.
+# **Before you train:** write down where you expect our three models.
 #
 # ## Train
 #
-# We measure six times on the way, and at steps 0, 100, 500 and 2,000 the model writes a few lines.
+# We measure eight times on the way, and at steps 0, 100, 500 and 2,000 the model writes a few lines.
 # Everything else is the `Trainer` of [chapter 16](16_training.ipynb) with the threads of [chapter
 # 18](18_speed.ipynb).
 
@@ -224,7 +268,7 @@ def new_trainer(name, steps=STEPS):
 def train_and_watch(name):
     trainer, curve, samples = new_trainer(name), [], {}
     for step in range(STEPS + 1):
-        if step in (0, 100, 250, 500, 1000, STEPS):
+        if step in (0, 100, 250, 500, 750, 1000, 1500, STEPS):
             curve.append((step, bits(name, trainer.model)))
             print(f"{name:4}  step {step:4}   {curve[-1][1]:.3f} bits per character")
         if step in (0, 100, 500, STEPS):
@@ -252,9 +296,9 @@ run("word")
 run("BPE")
 
 # %% [markdown]
-# Nothing here compares to the last digit with another machine: after hundreds of steps in float32,
-# a sum taken in another order has become another model. So the numbers of this chapter are
-# those of one run. What must hold everywhere is this:
+# Your digits will differ from these: after hundreds of steps in float32, a sum taken in another order
+# has become another model. The numbers of this chapter are those of one run. What must hold everywhere
+# is this:
 
 # %%
 final = {name: curve[-1][1] for name, curve in curves.items()}
@@ -269,6 +313,23 @@ for name, size, value in sorted(rows, key=lambda row: -row[2]):
 # %%
 from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
 
+figure, axes = subplots(size=(8, 3.2))
+for place, (name, _, value) in enumerate(sorted(rows, key=lambda row: -row[2])):
+    axes.barh(place, value, color=BLUE if name.startswith("GPT") else GREY)
+    if name == "GPT, word":
+        axes.barh(place, spelling, left=value - spelling, color=BLUE, edgecolor="white", hatch="//")
+    axes.text(value + 0.05, place, f"{name}, {value:.2f}", va="center")
+axes.set(xlabel="bits per character, validation (hatched: the spelling of unknown words)",
+         xlim=(0, 7.5), yticks=[])
+show(figure, "Bars of bits per character, longest first. Knowing nothing costs 5.98, a unigram 4.81, "
+             "zlib 3.19, the MLP of chapter 7 2.77. The GPT over characters is below that, lzma below "
+             "it; the GPTs over words and BPE are shortest, and about as long as each other. A third of "
+             "the word model's bar is hatched: the price of spelling unknown words.")
+
+# %% [markdown]
+# And on the way there, step by step:
+
+# %%
 def characters_read(name, steps):
     return steps * B * T * len(train_text) / len(train[name])
 
@@ -294,31 +355,54 @@ show(figure, "Bits per character on the validation text. By steps, the word and 
              "than the char model. By characters read, on a logarithmic axis, the three are close "
              "together, and word ends last and flattest. Only BPE passes a thin line that marks lzma.")
 
-# %%
-for name in tokenizers:
-    read = characters_read(name, STEPS)
-    print(f"{name:4}  read {read / 1e6:.1f} million characters, "
-          f"{read / len(train_text):.1f} times the text")
+# %% [markdown]
+# At every step the char model is last, and in the first hundred the word model leaves both others
+# behind: with its words it was given what they must find out. Then its curve flattens, and the BPE
+# model draws near. But a step of the word model reads more text, and does more arithmetic. We can read
+# off the curves what each model needed for the same amount of either, here for all that the char model
+# used, and for all that the BPE model used:
+
+# %% tags=["measurement"]
+def bits_at(name, steps):
+    known_steps, values = np.array(curves[name][1:]).T
+    return np.interp(np.log(steps), np.log(known_steps), values)
+
+def compare(label, cost, whose):
+    steps = {name: STEPS * cost[whose] / cost[name] for name in tokenizers}
+    found = [f"{name} {bits_at(name, n):.2f}" if n <= STEPS else " " * (len(name) + 5)
+             for name, n in steps.items()]
+    print(f"{label:34}", "   ".join(found))
+
+one, chars = dict.fromkeys(tokenizers, 1), {n: characters_read(n, 1) for n in tokenizers}
+compare(f"{STEPS:,} steps", one, "char")
+for whose in ("char", "BPE"):
+    compare(f"{STEPS * chars[whose] / 1e6:.1f} million characters read", chars, whose)
+    compare(f"{STEPS * step_flop[whose] / 1e9:,.0f} GFLOP", step_flop, whose)
 
 # %% [markdown]
-# Read the left plot first. At every step the char model is last, and in the first hundred steps
-# the word model leaves both others behind: with its words it was given what they must find out.
-# Then its curve is nearly flat, and the BPE model passes it.
+# So several sentences are true at once. With equal steps, words are ahead of BPE, by a little. With
+# equal text or equal arithmetic, words lead early, and BPE leads when there is more of it. The char
+# model is last by any measure, though its curve is the steepest where it ends: it has the most to gain
+# from more steps. The MLP of chapter 7, with a fifth of its parameters, comes close to it: a small GPT
+# is a slow starter.
 #
-# Now the bill. More than 1 bit of the word model's number is the price of its unknown words, and
-# no training can lower it. And in the right plot, where all have read equally much *text*, the char
-# model is close to the BPE model and ends ahead of the word model. It read the text less than twice,
-# the word model more than five times.
+# Two GPTs need fewer bits than `lzma`, and one does not. `lzma` keeps the whole text to point back to; a
+# GPT has only its parameters to remember with.
 #
-# So three sentences are true at once: with equal steps, BPE is best by far; with equal text, it is
-# best by a little; and the MLP of chapter 7, with a fifth of the char model's parameters, comes close
-# to the char model. A small GPT is a slow starter. The char curve is still falling when it ends, and
-# in the right plot it is the steepest of the three: it has the most to gain from more steps. And
-# where more context made the MLP worse in chapter 7, a GPT reads it with hardly any parameters more;
-# whether that pays, `SCALE = 2` will tell.
+# And the word model owes its place to the speller. Of its bits, 0.88 are the price of unknown words,
+# which no training of the GPT can lower. At the price of a unigram, 1.15, it would be last of the three.
+# Whenever somebody compares tokenizers, ask what became of the words that one of them does not know.
 #
-# One GPT needs fewer bits than `lzma`, and two do not. `lzma` keeps the whole text to point back to;
-# a GPT has only its parameters to remember with.
+# Is the lead of words over BPE luck? **Try it:** give `new_model` the seed 1, then 2, and run the three
+# again.
+#
+# <details><summary>Answer</summary>
+#
+# With seeds 0, 1 and 2 we got 2.43, 2.43, 2.43 for words, 2.46, 2.46, 2.45 for BPE, and 2.66, 2.67, 2.65
+# for characters. So it is not the seed. It may still be the learning rate, the same 0.005 for all, which
+# nobody has tuned for any of them.
+#
+# </details>
 #
 # ## What they write
 
@@ -331,11 +415,11 @@ for name in ("word", "BPE"):
     print(f"--- {name}, step {STEPS} ---\n{samples[name][STEPS]}\n")
 
 # %% [markdown]
-# At step 0 all characters are equally likely. After 100 steps there are spaces at the distances of
-# words; after 500, line breaks, speakers in capitals and the first real words; after 2,000 most
-# words are real, and some are nearly so. The word model spells every word right, for it cannot do
-# otherwise, and says `<unk>` where it has none. BPE can invent words, but out of larger pieces. None
-# of them knows what it is talking about.
+# At step 0 all characters are about equally likely. After 100 steps there are spaces at the distances of
+# words; after 500, line breaks, speakers in capitals and the first real words; after 2,000 most words
+# are real, or nearly so. The word model spells every word right, as it cannot do otherwise, and says
+# `<unk>` where it has none. BPE can invent words, but out of larger pieces. None of them knows what it
+# is talking about.
 #
 # ## Break it: a number that is too good
 #
@@ -381,12 +465,12 @@ print("the honest model does not:", repeats(models["char"]) < 0.3)
 # ## Look inside: what the heads attend to
 #
 # Each head of the char model has learned where to look. Rows are the characters that ask, columns
-# those that they read from; the darker a cell, the larger the weight. **Before you look:** what might a head
-# find useful to look at when the next letter of a word is wanted?
+# those that they read from; the darker a cell, the larger the weight. **Before you look:** where might
+# a head look to predict the next letter of a word?
 
 # %%
 line = "my lord, I will go"
-models["char"](np.array([char.encode(line)]))
+models["char"](np.array([tokenizers["char"].encode(line)]))
 maps = np.concatenate([block.attn.p[0] for block in models["char"].blocks[:2]])   # (2·H, T, T)
 figure, grid = subplots(2, H, size=(10.4, 5.6))
 for i, axes in enumerate(grid.flat):
@@ -403,22 +487,21 @@ show(figure, "Attention weights of eight heads over one line, rows asking, colum
 # weight on the character itself, on the one before, and so on.
 
 # %% tags=["measurement"]
-T_line = len(line)
+rows_of = np.arange(4, len(line))                  # those that have four characters to look back at
 for i, p in enumerate(maps):
-    back = [float(np.diagonal(p, -d).sum() / (T_line - d)) for d in range(4)]
-    far = 1 - sum(np.diagonal(p, -d).sum() for d in range(4)) / T_line
+    back = [float(p[rows_of, rows_of - d].mean()) for d in range(4)]
     print(f"block {i // H}, head {i % H}: itself {back[0]:.2f}, one back {back[1]:.2f}, "
-          f"two {back[2]:.2f}, three {back[3]:.2f}, farther {far:.2f}")
+          f"two {back[2]:.2f}, three {back[3]:.2f}, farther {1 - sum(back):.2f}")
 
 # %% [markdown]
 # ## Look inside: which tokens are alike
 #
-# The model was never told what a word is. It only moved embeddings until its predictions were
-# better. Tokens that can stand in the same places should have come to lie in the same direction.
-# We rank by the cosine of the angle between embeddings.
+# The model was never told what a word is. It only moved embeddings until its predictions got better.
+# Tokens that can stand in the same places should have come to point the same way. We rank by cosine
+# similarity.
 
 # %%
-def neighbours(name, token, k=5):
+def neighbors(name, token, k=5):
     tok, W = tokenizers[name], models[name].wte.W
     unit = W / np.linalg.norm(W, axis=1, keepdims=True)
     (i,) = tok.encode(token)
@@ -428,19 +511,18 @@ def neighbours(name, token, k=5):
 # %% tags=["measurement"]
 for name, tokens in [("char", "aTz."), ("word", ["king", "he", "shall", "ROMEO", "good"])]:
     for token in tokens:
-        print(f"{name:4}  {token!r:8} {neighbours(name, token)}")
+        print(f"{name:4}  {token!r:8} {neighbors(name, token)}")
 
 # %% [markdown]
-# Vowels lie with vowels, marks that end a sentence with others, and capitals with capitals. For
-# words it is as clear: pronouns, the verbs that go before another verb, the names of speakers, kind
-# adjectives. Nobody said so; it follows from predicting the next token.
+# Vowels lie near vowels, marks that end a sentence near others, and capitals near capitals. Words are
+# as clear: pronouns, verbs that go before another verb, names of speakers, kind adjectives. Nobody said
+# so; it follows from predicting the next token.
 #
 # ## Your own layers
 #
-# So far the package's layers did the work, those that the chapters exported. If you have done
-# exercises, your own can do it. `adopt` takes each answer in `exercises/` that its check accepts
-# and puts it in the place of the package's method, for the rest of this session. First, twenty
-# steps of the package as it is:
+# So far the layers that the chapters exported did the work. If you have done exercises, your own can
+# do it. `adopt` takes each answer in `exercises/` that its check accepts, and puts it in place of the
+# package's method for the rest of this session. First, twenty steps of the package as it is:
 
 # %%
 def first_losses(steps=20):
@@ -456,7 +538,7 @@ parts = adopt("../exercises")
 
 # %% [markdown]
 # **Before you run the next cell:** the twenty losses start from the same weights and read the same
-# batches. How far may they differ, if your gradients are right?
+# batches. How far may they differ if your gradients are right?
 
 # %%
 your_losses = first_losses()
@@ -464,19 +546,20 @@ print("the same losses with the layers of exercises/:",
       np.allclose(your_losses, package_losses, rtol=1e-3))
 
 # %% [markdown]
-# They may differ by rounding alone: your sums may run in another order. Want more? Run
-# `train_and_watch("char")` in a new cell, and the whole GPT is yours. (If your answers have loops,
-# bring some patience.) To see that it is really your code, put `print("mine")` into a backward pass
-# of yours, restart the notebook, and run it again.
+# By rounding alone: your sums may run in another order. Want more? Run `train_and_watch("char")` in a
+# new cell, and the whole GPT is yours. (If your answers have loops, bring some patience.) To see that
+# it is really your code, put `print("mine")` into a backward pass of yours, restart the notebook, and
+# run it again.
 #
 # ## Experiment
 #
 # Set `SCALE = 2` at the top and let the notebook run while you do something else. Or keep the size
 # and ask one of these:
 #
-# - Does the char model catch up with the BPE model if both read the same number of *characters*?
-#   Give it more `STEPS`.
+# - How far does the char model come if it may read as many characters as the word model did? Give it
+#   more `STEPS`.
 # - BPE with `vocab_size=512`, or 4,096: where is the best number, and what does it cost a step?
+# - Let the char model spell the unknown words: is it better than four letters counted?
 # - `activation="gelu"` in `new_model`: is the difference larger than that between two seeds?
 #
 # ## Recap
@@ -484,8 +567,8 @@ print("the same losses with the layers of exercises/:",
 # - We trained three GPTs on one text and compared them in bits per character, on every character of
 #   the validation text, with unknown words paid for.
 # - Part of what a model knows is in its tokens before it has learned anything.
-# - "The same budget" can mean tokens, characters or arithmetic; the ranking depends on it, so say
-#   which you mean.
+# - "The same budget" can mean tokens, characters or arithmetic. The ranking depends on it, and on the
+#   price of unknown words, so say which you mean.
 # - A number that is too good is a bug until you have found out why.
 # - This chapter exports nothing: all that a GPT needs is there, and your own answers fit into it.
 # - Next: Scaling out, where several processes train one model.

@@ -97,7 +97,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="gpt-count" mistake="qkv-bias"
-# the biases of qkv are missing
+# lacks 3 C biases in each block: qkv has 3 C of them, and fc1 has 4 C
 # ```diff
 # - C * 3 * C + 3 * C * bias
 # + C * 3 * C
@@ -156,6 +156,43 @@ def cases(rng):
 # ```diff
 # - C * V)
 # + (C + bias) * V)
+# ```
+
+# %% [markdown] task="gpt-count" mistake="fc2-bias"
+# counts 4 C biases for fc2: a bias belongs to an output, and fc2 has C of them
+# ```diff
+# - 4 * C * C + C * bias
+# + 4 * C * C + 4 * C * bias
+# ```
+
+# %% [markdown] task="gpt-count" mistake="no-proj"
+# the matrix of proj is missing: C × C in each block
+# ```diff
+# -  + C * C + C * bias
+# +  + C * bias
+# ```
+
+# %% [markdown] task="gpt-count" mistake="head-each-block"
+# counts the head in each block: it comes once, after the last
+# ```diff
+# - + norm + (0 if tie_weights else C * V)
+# + + norm + n_layer * (0 if tie_weights else C * V)
+# ```
+
+# %% [markdown] task="gpt-count" mistake="last-norm-beta"
+# the LayerNorm after the blocks loses its β without bias, like the others
+# ```diff
+# - blocks + norm +
+# + blocks + 2 * C +
+# ```
+
+# %% [markdown] task="gpt-count" mistake="hidden-two"
+# the feed-forward layer is not 4 C wide inside
+# ```diff
+# - 4 * C * bias + 4 * C * C
+# + 2 * C * bias + 2 * C * C
+# - ffn = C * 4 * C
+# + ffn = C * 2 * C
 # ```
 
 # %% task="gpt-count" right="formula"
@@ -282,6 +319,41 @@ def cases(rng):
 # ```diff
 # - ("attn.proj.W", "ffn.fc2.W")
 # + "attn.proj.W"
+# ```
+
+# %% [markdown] task="gpt-start" mistake="last-block-only"
+# is scaled in the last block only: the branches of all blocks add up
+# ```diff
+# - branch = name.endswith
+# + branch = f".{n_layer - 1}." in name and name.endswith
+# ```
+
+# %% [markdown] task="gpt-start" mistake="multiplied"
+# is multiplied by √(2 n_layer): the more branches, the smaller each must be
+# ```diff
+# - 0.02 / math.sqrt
+# + 0.02 * math.sqrt
+# ```
+
+# %% [markdown] task="gpt-start" mistake="variance"
+# is the variance: the standard deviation is its root
+# ```diff
+# - return std,
+# + return std**2,
+# ```
+
+# %% [markdown] task="gpt-start" mistake="own-depth"
+# depends on the number of the block: all blocks have the same share
+# ```diff
+# - 2 * n_layer)
+# + 2 * (int(name.split(".")[1]) + 1))
+# ```
+
+# %% [markdown] task="gpt-start" mistake="perplexity"
+# is e to the power of the loss: the loss is the logarithm
+# ```diff
+# - math.log(vocab_size)
+# + float(vocab_size)
 # ```
 
 # %% [markdown] task="gpt-start" mistake="bits"

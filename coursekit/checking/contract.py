@@ -24,7 +24,7 @@ CLAUSES = {
     "other sizes": "is right for one batch, and wrong when the next one has another size: keep "
     "nothing of the batch before",
     "calls in a row": "is right in a first call, and wrong in a later one with other arguments: "
-    "keep nothing from call to call",
+    "keep nothing from call to call; if it keeps nothing, these arguments are what it gets wrong",
     "earlier arrays": "is changed by a later call: leave what you got, and what you gave away, as "
     "it was, and return new arrays",
     "caches": "is changed by backward: forward has kept it, and others may look at it",
