@@ -695,7 +695,8 @@ def test_the_tables_of_names_are_gathered_by_name_and_what_is_stale_is_found(boo
     page.write_text(
         page.read_text()
         + "\n# %% [markdown]\n# | name | meaning | shape |\n# |---|---|---|\n"
-        + "# | `b` | a bar \\| in it | `(n,)` |\n# | `A`, `W` | two | `()` |\n#\n# | no | row | here |\n"
+        + "# | `b` | a bar \\| in it | `(n,)` |\n# | `A`, `W` | two | `()` |\n"
+        + "#\n# | no | row | here |\n"
     )
     index = book / "docs/NOTATION.md"
     build(book, say=say.append)

@@ -17,6 +17,7 @@ import traceback
 import tracemalloc
 import types
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import ipykernel
@@ -288,7 +289,7 @@ def told_of(got, expected, **options):
     ("got", "expected", "text", "detail"),
     [
         # Numbers with as many digits as it takes to tell them apart.
-        ([0.8740761], [0.8740762], "is not what it should be", "is 0.8740761, expected 0.8740762,"),
+        ([0.8740761], [0.8740762], "right in its first digits", "0.8740761, expected 0.8740762,"),
         ([1.0], [2.0], "is not what it should be", "the result is 1, expected 2, in the case"),
         # Lists, texts and dicts from where they differ.
         ([[1, 2, 3]], [[1, 2, 4]], "wrong entries: the last", "the result[2] is 3, expected 4"),
@@ -314,6 +315,9 @@ def told_of(got, expected, **options):
         ([np.arange(6.0).reshape(2, 3)], [np.arange(6.0).reshape(2, 3).T], "is the transpose", ""),
         ([np.array([9, 1, 2, 4])], [np.array([1, 2, 4, 7])], "is one place late", ""),
         ([np.array([3, 5])], [np.array([2, 4])], "is 1 too large, everywhere", ""),
+        # Of float32 there are seven digits; one small number among large ones is no rounding.
+        ([np.float32([3.1, 1 / 3])], [np.array([3.1, 1 / 3])], "right in its first digits", ""),
+        ([np.array([1e7, 2.0])], [np.array([1e7, 1.0])], "has wrong entries: the last", ""),
         ([np.array([2.0, 1, 3])], [np.array([1.0, 2, 3])], "right entries in the wrong places", ""),
     ],
 )  # fmt: skip
@@ -334,6 +338,22 @@ def test_a_message_says_what_is_wrong_and_shows_where(got, expected, text, detai
 def test_too_few_results_are_counted(got, said):
     [problem] = told_of([got], [[np.ones(2), np.ones(3)]], returns=("X", "dW"))
     assert problem.text == said
+
+
+def test_it_is_told_which_cases_are_wrong_or_which_are_right_if_those_are_fewer():
+    def said(*wrong):
+        cases = [Case(f"case {n}", [Call({}, returns="y")]) for n in range(7)]
+        cases[6] = replace(cases[0], title="case 0, strided", strided=True)
+        expected = [[Result(0, "y", frozen(np.arange(3.0) + n % 6))] for n in range(7)]
+        got = [[Result(0, "y", frozen(np.array([n, 4.0, n % 2])))] for n in range(7)]
+        table = Table(cases, expected, [got[n] if n in wrong else expected[n] for n in range(7)])
+        [problem] = problems_of(table, table.wrong(), [])
+        return problem.where
+
+    assert said(1, 3) == "wrong in 2 of 6 cases: case 1; case 3"
+    assert said(0, 1, 3, 4, 5, 6) == "right in 1 of 6 cases: case 2"
+    assert said(0, 6) == "wrong in 1 of 6 cases: case 0"
+    assert said(*range(7)) == ""
 
 
 def test_a_result_that_is_none_by_name_is_no_forgotten_return():

@@ -12,6 +12,8 @@ from coursekit.checking.ending import Endless
 from coursekit.checking.patterns import pattern
 from coursekit.checking.running import NotAMethod
 
+FEW = 4  # cases that are named
+
 
 @dataclass
 class Problem:
@@ -21,6 +23,7 @@ class Problem:
     text: str  # what is wrong; gives away neither numbers nor the case
     detail: str = ""  # numbers of one case, for the reader at home
     known: bool = False  # a mistake of the book's list, or one that fits all numbers
+    where: str = ""  # which cases are wrong, where some are and some are not
 
 
 def explained(table, name, rows):
@@ -40,7 +43,26 @@ def explained(table, name, rows):
         said = f" ({problem.text})" if name == "error" else ""
         problem.text = f"{CLAUSES[row.case.clause]}{said}"
         problem.known = True
+    elif problem and not problem.known:
+        problem.where = some_cases(table.rows[name], own or rows)
     return problem
+
+
+def some_cases(every, wrong):
+    """Which cases are wrong, or right if those are fewer: what they have in common is the cause."""
+    every = [row for row in every if not row.case.clause]
+    # Strided copies of cases tell something only where they alone are wrong.
+    if not all(row.case.strided for row in wrong):
+        every, wrong = ([r for r in rows if not r.case.strided] for rows in (every, wrong))
+    cases = list({id(row.case): row.case for row in every}.values())
+    bad = {id(row.case) for row in wrong}
+    groups = [c for c in cases if id(c) in bad], [c for c in cases if id(c) not in bad]
+    if not all(groups):
+        return ""
+    word, few = ("wrong", groups[0]) if len(groups[0]) <= len(groups[1]) else ("right", groups[1])
+    titles = list(dict.fromkeys(case.title for case in few))
+    named = "; ".join(titles[:FEW]) + ("; ..." if len(titles) > FEW else "")
+    return f"{word} in {len(few)} of {len(cases)} cases: {named}"
 
 
 # Troubles: what else a call may do besides returning something wrong.

@@ -35,11 +35,12 @@ class Verdict:
                 f"{self.task}: not written yet. Put your code in place of "
                 "raise NotImplementedError(), run that cell, and then this one again."
             ]
-        lines = [f"{self.task}: {'right' if self.is_right else 'not right yet'}"]
+        lines, where = [f"{self.task}: {'right' if self.is_right else 'not right yet'}"], ""
         for problem in self.problems[:MOST]:
             lines.append(f"  {label(problem.name)}: {problem.text}")
-            if detail and problem.detail:
-                lines.append(f"      {problem.detail}")
+            more = [problem.detail] if problem.where == where else [problem.detail, problem.where]
+            lines += [f"      {text}" for text in more if text and detail]
+            where = problem.where
         if more := dict.fromkeys(plain_name(p.name) for p in self.problems[MOST:]):
             lines.append(f"  and something is wrong with {', '.join(more)}")
         about = {plain_name(problem.name) for problem in self.problems}

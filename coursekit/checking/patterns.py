@@ -56,7 +56,7 @@ def pattern(table, name, rows):
         wrong = [pair for pair in pairs if not pair.is_right]
     if not wrong or not all(np.isfinite(pair.expected).all() for pair in wrong):
         return None
-    for look in (zero, sign, turned, another, factor, constant, late, order):
+    for look in (zero, sign, turned, another, factor, constant, late, order, digits):
         if text := look(wrong, pairs, table):
             return f"{'what is added to it ' if added else ''}{text}", wrong[0].row
     text = only_where(wrong, pairs) or place(wrong)
@@ -251,6 +251,18 @@ def order(wrong, pairs, table):
         return e.size > 1 and close(g, e, pair.row.case.float32)
 
     return "has the right entries in the wrong places" if all(map(same, wrong)) else ""
+
+
+def digits(wrong, pairs, table):
+    """Numbers that are right but for their last digits."""
+
+    def nearly(pair):
+        e, g = pair.expected.astype(float), pair.got.astype(float)
+        return bool((np.abs(g - e) <= 3e-6 * np.abs(e) + 1e-7 * np.abs(e).mean()).all())
+
+    if all(p.expected.dtype.kind == "f" and nearly(p) for p in wrong):
+        return "is right in its first digits only: is it float32 on the way, or a measured slope?"
+    return ""
 
 
 def only_where(wrong, pairs):
