@@ -340,6 +340,26 @@ def test_too_few_results_are_counted(got, said):
     assert problem.text == said
 
 
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (("self.db += rows.sum(axis=0)", "self.db += rows.mean(axis=0)"), "`mean` stands where"),
+        (("rows.sum(axis=0)", "rows.sum()"), "`axis=` is left out"),
+    ],
+)
+def test_a_slip_that_no_list_has_is_named_where_it_alone_explains_all(edit, said, monkeypatch):
+    exercises = load_set(SET)
+    monkeypatch.setattr(exercises.tasks[TASK], "variants", [])
+    answer = exercises.answer(TASK, {TASK: exercises.own_answer(TASK).replace(*edit)})
+    texts = [problem.text for problem in verdict_on(exercises, TASK, answer, seed=1).problems]
+    assert f"is what comes out if {said}" in texts[0]
+    twice = exercises.own_answer(TASK).replace(*edit).replace("self.W.T", "abs(self.W.T)")
+    answer = exercises.answer(TASK, {TASK: twice})
+    texts = [problem.text for problem in verdict_on(exercises, TASK, answer, seed=1).problems]
+    assert any("is what comes out" in text for text in texts)
+    assert not all("is what comes out" in text for text in texts), "dx has a fault of its own"
+
+
 def test_it_is_told_which_cases_are_wrong_or_which_are_right_if_those_are_fewer():
     def said(*wrong):
         cases = [Case(f"case {n}", [Call({}, returns="y")]) for n in range(7)]

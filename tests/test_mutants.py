@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 from mutants import reviewed
-from mutants.making import mutants
-from mutants.rules import EXPRESSION_RULES, PAIR_RULES, STATEMENT_RULES
+
+from coursekit.checking.slips.making import mutants
+from coursekit.checking.slips.rules import EXPRESSION_RULES, PAIR_RULES, STATEMENT_RULES
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="each mutant runs in a fork")
 HERE = Path(__file__).parent

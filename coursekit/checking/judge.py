@@ -1,14 +1,17 @@
 """The verdict: an answer's results beside the right ones, and the mistake that explains them."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 from coursekit.checking.comparing import Table
 from coursekit.checking.explaining import Problem, explained, not_called
 from coursekit.checking.likeness import Suspect, agree
 from coursekit.checking.meter import TOUCHED
+from coursekit.checking.slips.making import mutants
 from coursekit.checking.tasks import outcomes
 
 NOT_WRITTEN = "NotImplementedError"
+MUTANTS = 250  # of an answer that are tried
 MOST = 5  # problems that are told in full: what comes after them, is theirs
 MISSING_ANSWER = "the check cell ran, but nothing was recorded"
 
@@ -87,23 +90,37 @@ class Reference:
         return ""
 
     def suspects(self, table, wrong):
-        """The known mistakes that explain some of what is wrong in `table`, the best first.
+        """The known mistakes that explain some of what is wrong in `table`, the best first."""
+        mistakes = self.exercises.tasks[self.task].of_kind("mistake")
+        return self.like(table, wrong, [(v.message, v.source) for v in mistakes])
 
-        To run all mistakes in all cases takes many times what the answer takes. So each runs first
-        in a few cases in which the answer is wrong. If it never gives the same wrong results
-        there, it explains nothing.
+    def slips(self, table, wrong):
+        """The same of mistakes that nobody has listed: small changes of the right answers."""
+        right = self.exercises.tasks[self.task].of_kind("right")
+        sources = [self.exercises.own_answer(self.task), *(v.source for v in right)]
+        changed = (m for source in sources for m in mutants(self.task, source) if m.words)
+        ending = (m for m in changed if "while" not in m.source)
+        tried = [(f"is what comes out if {m.words}", m.source) for m in islice(ending, MUTANTS)]
+        return self.like(table, wrong, tried)
+
+    def like(self, table, wrong, tried):
+        """Those of `tried`, pairs of a message and an answer's source, that are Suspects.
+
+        To run them all in all cases takes many times what the answer takes. So each runs first in
+        a few cases in which the answer is wrong. If it never gives the same wrong results there, it
+        explains nothing.
         """
         probes = probes_of([table.wrong_rows(name) for name in wrong])
         few = [i for i, case in enumerate(self.cases) if any(case is p.case for p in probes)]
         cases, expected = [self.cases[i] for i in few], [self.expected[i] for i in few]
         suspects = []
-        for variant in self.exercises.tasks[self.task].of_kind("mistake"):
+        for message, source in tried:
             try:
-                answer = self.exercises.variant_answer(self.task, variant.name)
+                answer = self.exercises.answer(self.task, {self.task: source})
                 first = Table(cases, expected, outcomes(answer, cases), self.without)
                 if any(agree(probe, row) for probe in probes for row in first.same_as(probe)):
                     results = self.table(outcomes(answer, self.cases))
-                    suspects.append(Suspect(variant.message, table, results))
+                    suspects.append(Suspect(message, table, results))
             except Exception:  # a mistake that shows as soon as its cell runs
                 continue
         return sorted((s for s in suspects if s.explains), key=lambda suspect: suspect.misses)
@@ -116,8 +133,11 @@ def probes_of(outputs, most=5):
     return [row for row in probes if id(row.case) in few]
 
 
-def judge(reference, got):
+def judge(reference, got, at_leisure=True):
     """Compare an answer's results, a list of Result for each case, with the right ones.
+
+    Args:
+        at_leisure: look for what is no listed mistake among the slips, too; takes half a second.
 
     Returns:
         Verdict.
@@ -131,7 +151,12 @@ def judge(reference, got):
             return Verdict(task, False, [], [], len(cases), reference.needs(error["line"]))
     table = reference.table(got)
     wrong = table.wrong()
-    problems = problems_of(table, wrong, reference.suspects(table, wrong)) if wrong else []
+    suspects = reference.suspects(table, wrong) if wrong else []
+    problems = problems_of(table, wrong, suspects) if wrong else []
+    unnamed = [p.name for p in problems if not p.known and p.name in table.rows]
+    if unnamed and at_leisure:
+        suspects += reference.slips(table, unnamed)
+        problems = problems_of(table, wrong, suspects)
     # Where the answer stopped, the outputs after it have no verdict of their own.
     stopped = any(problem.name == "error" for problem in problems)
     problems.sort(key=lambda problem: rank(problem.name))

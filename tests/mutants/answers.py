@@ -14,9 +14,9 @@ import numpy as np
 from coursekit.checking import ending
 from coursekit.checking.covered import covered, load_all
 from coursekit.checking.judge import Reference, judge
+from coursekit.checking.slips.making import mutants, plain
 from coursekit.checking.tasks import load_set, outcomes, owner, set_names
 from mutants.child import Outcome, in_children, in_sample
-from mutants.making import mutants, plain
 
 UNIT = "tasks"
 DRAWS = 8
@@ -63,7 +63,7 @@ def references(name, task):
     for draw in range(DRAWS):
         cases = list(exercises.tasks[task].cases(np.random.default_rng([draw, 11])))
         reference = Reference(exercises, task, cases)
-        reference.suspects = lambda table, wrong: []  # no need to know which one it is
+        reference.like = lambda table, wrong, tried: []  # no need to know which one it is
         found.append(reference)
     load_all()  # once, and not in each child
     gc.freeze()  # a child that collects what the parent has would copy all of it

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from mutants.making import key
+from coursekit.checking.slips.making import key
 
 GIB = 1 << 30
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from coursekit.checking.slips.making import mutants
 from mutants.child import Outcome, in_children, in_sample
-from mutants.making import mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = "pieces"

@@ -6,7 +6,7 @@ Each line is a mutant's id; in a line, … stands for anything: one reason may b
 import re
 from pathlib import Path
 
-from mutants.making import key
+from coursekit.checking.slips.making import key
 
 FILE = Path(__file__).with_name("survivors.md")
 

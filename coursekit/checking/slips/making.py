@@ -11,7 +11,8 @@ import re
 import warnings
 from dataclasses import dataclass
 
-from mutants.rules import EXPRESSION_RULES, PAIR_RULES, STATEMENT_RULES, Scope
+from coursekit.checking.slips.rules import EXPRESSION_RULES, PAIR_RULES, STATEMENT_RULES, Scope
+from coursekit.checking.slips.words import in_words
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Mutant:
     was: str  # the lines that the change touches, before and after
     now: str
     source: str  # all of the code, changed
+    words: str = ""  # what has changed, as a reader is told it
 
     @property
     def id(self):
@@ -58,7 +60,7 @@ def mutants(of, source, forms=None, *, defaults=False, seen=()):
             was, now = difference(before, text)
             if width == 2:
                 was, now = heads(new[::-1]), heads(new)
-            yield Mutant(of, node.lineno, rule, was, now, text)
+            yield Mutant(of, node.lineno, rule, was, now, text, in_words(rule, node, new))
 
 
 def plain(source):
