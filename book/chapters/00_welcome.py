@@ -127,7 +127,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [14 BPE](14_bpe.ipynb) | byte-pair encoding | 100 + 85 |
 # | [15 Data](15_data.ipynb) | token files and batches | 65 + 65 |
 # | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 105 + 75 |
-# | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 75 + 95 |
+# | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 80 + 95 |
 # | [18 Speed](18_speed.ipynb) | where the time goes; threads | 80 + 100 |
 # | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs, one of your own layers | 50 |
 # | [20 Scaling out](20_scaling_out.ipynb) | training in many processes at a time | 75 + 75 |

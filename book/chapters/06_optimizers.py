@@ -22,8 +22,7 @@ for lr in (0.020, 0.078, 0.082):
 # %% [markdown]
 # At 0.020 the steep axis ($p_1$) has arrived and the flat one ($p_0$) has a way to go. At 0.078 both
 # are near 0. At 0.082, a rate 5% larger, the steep axis ends more than 130 times as far away as it
-# began. One number has to serve two directions that need different ones, and a network has far more
-# than two.
+# began. One rate must serve two directions that need different ones, and a network has far more.
 #
 # **The question of this chapter: what should a step be, given the gradient?** Five answers follow:
 # momentum, Adam, weight decay done right, clipping, and a rate that changes over time.
@@ -78,9 +77,9 @@ print(gradcheck(Valley(), rng.normal(size=2), rng=rng))
 # %% [markdown]
 # ## SGD: how large may a step be?
 #
-# **Stochastic gradient descent** (SGD) takes the gradient of a *batch*, a random part of the data,
-# instead of all of it. We come to the random part soon. Without it, we can say exactly what a step
-# does in the valley. Put $dp_i = k_i (p_i - x_i)$ into the update:
+# **Stochastic gradient descent** (SGD) takes the gradient of a *batch*, a random part of the data. We
+# come to the random part soon. Without it, we can say exactly what a step does in the valley. Put
+# $dp_i = k_i (p_i - x_i)$ into the update:
 #
 # $$p_i - x_i \leftarrow (p_i - x_i) - \text{lr}\, k_i (p_i - x_i) = (1 - \text{lr}\, k_i)(p_i -
 # x_i)$$
@@ -102,14 +101,13 @@ print(f"there, the flat distance shrinks by a factor of {1 - limit * k.min():.2f
 
 # %% [markdown]
 # The limit lies between 0.078 and 0.082. The ratio of the largest to the smallest $k$ is called
-# the **condition number**; here it is 25. In a network nobody knows these numbers beforehand, nor
-# even the directions that they belong to.
+# the **condition number**; here it is 25. In a network nobody knows these numbers, nor even the
+# directions that they belong to.
 #
 # ## SGD, as a class
 #
 # An optimizer holds the model and walks over `params()` and `grads()`. It changes each parameter in
-# place (`p -= ...`), because the layers hold these very arrays. `v` is a memory that momentum will
-# need.
+# place (`p -= ...`), because the layers hold these very arrays. `v` is for momentum.
 
 # %% tags=["export"] module="optim/sgd.py"
 """SGD, with momentum. Derived in chapter 06."""
@@ -137,8 +135,8 @@ def step(self):
         p -= self.lr * v
 
 # %% [markdown]
-# With `momentum=0` this is plain SGD. Three short methods complete the class: `zero_grad` calls the
-# model's, `state` returns what a run must save to continue later, and `load_state` puts it back.
+# With `momentum=0` this is plain SGD. Three short methods complete the class: `state` returns what a run
+# must save to continue later, and `load_state` puts it back.
 
 # %% tags=["export"]
 @add_to_class(SGD)
@@ -157,7 +155,7 @@ def load_state(self, arrays):
 
 # %% [markdown]
 # Here is a training loop as you will write it from now on: forward, clear, backward, step. It keeps
-# the path for a figure below, and we compare its end with the formula.
+# the path for a figure below; we compare its end with the formula.
 
 # %% tags=["widget"]
 def descend(make_optimizer, steps=60, clear=True):
@@ -183,9 +181,9 @@ print("as the formula says:", np.allclose(sgd_path[-1], formula))
 # %% [markdown]
 # ### The stochastic part
 #
-# Now let 200 random examples be the data, each with a lowest point `x` of its own, and let the loss be
-# the mean of their valleys. The mean of all `x` is $(0, 0)$, so the lowest point of the whole is where
-# it was. The gradient of a batch is $k_i (p_i - \bar x_i)$, with $\bar x$ the mean of that batch.
+# Let 200 random examples be the data, each with a lowest point `x` of its own, and let the loss be the
+# mean of their valleys. The mean of all `x` is $(0, 0)$, so the lowest point of the whole stays where it
+# was. The gradient of a batch is $k_i (p_i - \bar x_i)$, with $\bar x$ the mean of that batch.
 #
 # **Before you run the next cells:** a batch of all 200 arrives at the lowest point. Does a batch of 10
 # arrive, with the same rate? With a tenth of it?
@@ -222,16 +220,15 @@ show(figure, "Distance from the lowest point against the step, logarithmic. With
 
 # %% [markdown]
 # A batch of 10 points in the right direction on average only. So the path never comes to rest: it
-# jitters around the lowest point, the more the larger the rate. A batch costs a twentieth of the whole
-# data, though, and far from the lowest point it is nearly as good. Hence small batches, and a rate that
-# ends small.
+# jitters, the more the larger the rate. But a batch costs a twentieth of the whole data, and far from the
+# lowest point it is nearly as good. Hence small batches, and a rate that ends small.
 
 # %% [markdown]
 # ## Momentum: remember where you were going
 #
-# Back to the whole data. Across the valley the gradient changes sign at every step; along the valley it
-# always points the same way. A running sum of gradients cancels the first kind and collects the
-# second. Write out $v$ after $t$ steps, with $\mu$ for `momentum`:
+# Back to the whole data. Across the valley the gradient changes sign at every step; along it, the
+# gradient always points the same way. A running sum cancels the first kind and collects the second.
+# Write out $v$ after $t$ steps, with $\mu$ for `momentum`:
 #
 # $$v_t = g_t + \mu\, v_{t-1} = g_t + \mu\, g_{t-1} + \mu^2 g_{t-2} + \dots = \sum_{s=1}^{t}
 # \mu^{t-s} g_s$$
@@ -257,8 +254,8 @@ for name, path in [("SGD", sgd_path), ("momentum 0.9", momentum_path)]:
     print(f"{name:14} distance from the lowest point: {np.linalg.norm(path[-1]):.4f}")
 
 # %% [markdown]
-# Momentum 0.9 is so fast here that it runs past the lowest point and swings back. It still ends
-# closer than SGD. In practice 0.9 is the usual choice, swing and all.
+# Momentum 0.9 is so fast here that it runs past the lowest point and swings back, yet it ends closer
+# than SGD. In practice 0.9 is the usual choice, swing and all.
 #
 # **Before you run the next cell:** a loop forgets `zero_grad()`, so `g` is the sum of all gradients
 # so far. Which setting of SGD does exactly the same?
@@ -272,15 +269,14 @@ loss_of_path = 0.5 * (forgot**2 * k).sum(axis=1)
 print("loss at every 12th step:", loss_of_path[::12].round(1))
 
 # %% [markdown]
-# A sum that forgets nothing is momentum without friction: it swings forever. That is what a missing
-# `zero_grad` looks like from the outside: the loss goes down, then up, then down.
+# A sum that forgets nothing is momentum without friction: it swings forever. So a missing `zero_grad`
+# shows in a loss that goes down, then up, then down.
 #
 # ## Adam: a rate for every parameter
 #
 # SGD's step is proportional to the gradient, and that is odd: in a steep direction the step should
-# be *short*. **Adam** (adaptive moment estimation) divides a mean of the gradient by its
-# typical size, the root of a mean of its square, entry by entry. Its $v$ is not that of SGD; both
-# names are customary:
+# be *short*. **Adam** (adaptive moment estimation) divides a mean of the gradient by its typical size,
+# the root of a mean of its square, entry by entry. (SGD's $v$ is another; both names are customary.)
 #
 # $$m_t = \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \qquad v_t = \beta_2 v_{t-1} + (1 - \beta_2)\,
 # g_t^2$$
@@ -295,8 +291,8 @@ print("loss at every 12th step:", loss_of_path[::12].round(1))
 # $$\hat m_t = \frac{m_t}{1 - \beta_1^t} \qquad \hat v_t = \frac{v_t}{1 - \beta_2^t} \qquad p
 # \leftarrow p - \text{lr}\, \frac{\hat m_t}{\sqrt{\hat v_t} + \text{eps}}$$
 #
-# Here is the first step by hand, for $g = 4$, $\beta_1 = 0.9$, $\beta_2 = 0.999$. Watch the ratio in
-# the last two lines: it is the step in units of `lr`.
+# The first step by hand, for $g = 4$, $\beta_1 = 0.9$, $\beta_2 = 0.999$. Watch the ratio in the last
+# two lines: it is the step in units of `lr`.
 
 # %%
 g = 4.0
@@ -385,8 +381,8 @@ def step(self):
         p -= step_size * m / (np.sqrt(v) / root2 + self.eps)
 
 # %% [markdown]
-# `zero_grad` is as before. The state has one more number than SGD's: `t`. A run that resumes with
-# `t = 0` would correct a bias that is no longer there.
+# `zero_grad` is as before. The state also holds `t`: a run that resumes with `t = 0` would correct a bias
+# that is no longer there.
 
 # %% tags=["export"]
 @add_to_class(Adam)
@@ -409,31 +405,9 @@ def load_state(self, arrays):
         self.v[name][...] = arrays[f"v.{name}"]
 
 # %% [markdown]
-# Does the state hold all that is needed? We stop after 30 steps, load the state into a new
-# optimizer and continue. The second line of the output leaves out `t`.
-
-# %%
-def go_on(model, optimizer, steps=30):
-    for _ in range(steps):
-        optimizer.zero_grad()
-        model(np.zeros(2))
-        model.backward()
-        optimizer.step()
-
-# %%
-whole = descend(lambda model: Adam(model, lr=0.5))[-1]  # 60 steps at once
-for name, changes in (("all of it", {}), ("t forgotten", {"t": 0})):
-    model = Valley()
-    first, second = Adam(model, lr=0.5), Adam(model, lr=0.5)
-    go_on(model, first)
-    second.load_state(first.state() | changes)
-    go_on(model, second)
-    print(f"{name}: the same as 60 steps at once: {np.array_equal(model.p, whole)}")
-
-# %% [markdown]
-# An update rule has no backward pass, so `gradcheck` has nothing to check here. Instead, `check_adam`
-# gives the same random gradients to the class and to the slow reference, and names the first step
-# after which the parameters differ.
+# An update rule has no backward pass for `gradcheck`. Instead, `check_adam` gives the same random
+# gradients to the class and to the slow reference, and names the first step after which the parameters
+# differ.
 
 # %%
 def check_adam(adam_class, steps=7):
@@ -453,7 +427,7 @@ def check_adam(adam_class, steps=7):
 print(check_adam(Adam))
 
 # %% [markdown]
-# Break it on purpose: here is the same class without the bias correction, a common slip.
+# Break it on purpose: the same class without the bias correction, a common slip.
 #
 # **Before you run the next cell:** at which step is it caught, and with which ratio?
 
@@ -467,7 +441,7 @@ class NoCorrection(Adam):
 print(check_adam(NoCorrection))
 
 # %% [markdown]
-# At the first, with the 3.16 from above. A second property follows from the formula. Multiply the loss
+# At the first, with the 3.16 from above. Another property follows from the formula. Multiply the loss
 # by 1000: every $g$, and with it $m$ and $\sqrt{v}$, becomes 1000 times larger.
 #
 # **Before you run the next cell:** how do the first steps of SGD and Adam change?
@@ -486,8 +460,8 @@ for name, make in (("SGD", lambda m: SGD(m, lr=0.01)), ("Adam", lambda m: Adam(m
     print(f"{name:5} step lengths {one.round(4)}, with the loss times 1000: {thousand.round(4)}")
 
 # %% [markdown]
-# The length of Adam's step does not depend on the units of the loss. A rate means the same in every
-# layer: about how far an entry moves per step.
+# Adam's step does not depend on the units of the loss. A rate means the same in every layer: about how
+# far an entry moves per step.
 #
 # ## Three paths over one valley
 #
@@ -525,8 +499,8 @@ show(figure, "Contour lines of a long valley with the paths of three optimizers,
 # is. Adam's first step is as long along $p_0$ as along $p_1$. It overshoots, too: $m$ is a kind of
 # momentum.
 #
-# **Before you run the next cell:** the straightest way out, but who is closest after 60 steps? The
-# rates above are ours. For a fair race the cell also gives each its best of 81 rates.
+# **Before you run the next cell:** who is closest after 60 steps? The rates above are ours. For a fair
+# race the cell also gives each its best of 81 rates.
 
 # %%
 rules = {
@@ -541,13 +515,11 @@ with np.errstate(all="ignore"):  # SGD overflows at the largest rates
 
 # %% [markdown]
 # Momentum wins here, and at our rate Adam is the furthest away. Its step hardly depends on the
-# gradient's size, so it does not shrink by itself near the lowest point. Two parameters and one smooth
-# valley are not what Adam is good at; the last experiment shows what is.
+# gradient's size, so it does not shrink by itself near the lowest point. One smooth valley is not what
+# Adam is good at; the last experiment shows what is.
 #
-# `draw_adam` shows Adam's path beside the length of every step, in units of `lr`. First without the
-# correction.
-#
-# **Before you look:** where does the curve on the right begin?
+# `draw_adam` shows Adam's path beside the length of every step, in units of `lr`, first without the
+# correction. **Before you look:** where does the curve on the right begin?
 
 # %% tags=["widget"]
 def draw_adam(lr, beta1, beta2, correction):
@@ -587,30 +559,29 @@ panel
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At $\beta_1 = 0.5$ it does not overshoot. With both betas at 0, $m$ is $g$ and $\sqrt v$ is $|g|$:
-# almost every step is exactly `lr` long on both axes, up or down by the sign of the gradient alone.
-# (Only where $|g|$ is as small as `eps` is a step shorter: 0.60 `lr` on $p_1$ at step 3.) So the path
-# reaches the lowest point and then jumps back and forth around it.
+# At $\beta_1 = 0.5$. With both betas at 0, $m$ is $g$ and $\sqrt v$ is $|g|$: almost every step is
+# exactly `lr` long on both axes, up or down by the sign of the gradient alone. (Only where $|g|$ is as
+# small as `eps` is a step shorter: 0.60 `lr` on $p_1$ at step 3.) So the path reaches the lowest point
+# and then jumps back and forth around it.
 #
 # </details>
 
 # %% [markdown]
 # ## Weight decay: L2 is not AdamW
 #
-# Large weights often mean that a model has learned its training data by heart. A classic remedy
+# Large weights often mean that a model has memorized its training data. A classic remedy
 # adds $\frac{\lambda}{2} \lVert p \rVert^2$ to the loss (**L2 regularization**), which adds
 # $\lambda p$ to the gradient. For SGD this is the same as shrinking the weights:
 #
 # $$p - \text{lr}\,(g + \lambda p) = (1 - \text{lr}\,\lambda)\, p - \text{lr}\, g$$
 #
 # In Adam it is not: there $\lambda p$ is divided by $\sqrt{\hat v}$ along with the rest.
-# **AdamW** takes the decay out of the gradient (it *decouples* it): first $p \leftarrow
-# (1 - \text{lr}\,\lambda)\, p$, then Adam's step. That is the line with `weight_decay` in `step`;
-# $\lambda$ is `weight_decay`. It skips arrays with one dimension: there is no reason to pull a bias
-# toward 0.
+# **AdamW** *decouples* the decay from the gradient: first $p \leftarrow (1 - \text{lr}\,\lambda)\, p$,
+# then Adam's step. That is the line with `weight_decay`, our $\lambda$, in `step`. It skips arrays with
+# one dimension: there is no reason to pull a bias toward 0.
 #
-# We test both on two weights of 1 whose gradients do nothing but change sign, $\pm 10$ and $\pm 0.1$.
-# The gradients cancel, so in the long run only the decay moves the weights.
+# We test both on two weights of 1 whose gradients only change sign, $\pm 10$ and $\pm 0.1$. The gradients
+# cancel, so in the long run only the decay moves the weights.
 #
 # **Before you run the next cell:** which of the two weights does L2 decay less?
 
@@ -635,7 +606,7 @@ print(f"(1 - lr * decay) ** 1000 = {(1 - 0.01 * 0.1) ** 1000:.2f}")
 
 # %% [markdown]
 # With L2 the weight with the large gradients has hardly moved, because its decay was divided by their
-# size, and the other weight is gone. AdamW decays both alike, to about the value in the last line.
+# size; the other weight is gone. AdamW decays both alike, to about the value in the last line.
 #
 # ## Clipping: one bad batch must not undo a thousand good ones
 #
@@ -645,8 +616,8 @@ print(f"(1 - lr * decay) ** 1000 = {(1 - 0.01 * 0.1) ** 1000:.2f}")
 # $$\lVert g \rVert = \sqrt{\textstyle\sum_{\text{arrays}} \sum_i g_i^2} \qquad g \leftarrow g \cdot
 # \min\left(1, \frac{\text{max\_norm}}{\lVert g \rVert}\right)$$
 #
-# There is one factor for all arrays, so the length changes and the direction stays. Clipping every entry
-# on its own would change the direction.
+# One factor serves all arrays, so the length changes and the direction stays. Clipping every entry on
+# its own would change the direction.
 
 # %% tags=["export"] module="optim/clip.py"
 """Clipping the gradient by its norm. Derived in chapter 06."""
@@ -677,8 +648,8 @@ def clip_grad_norm(model, max_norm):
     return norm
 
 # %% [markdown]
-# A gradient of $(3, 4)$ has norm 5. We clip it at 1, then at 10; then we spoil one entry. The norm
-# that comes back is the one *before* clipping.
+# A gradient of $(3, 4)$ has norm 5. We clip it at 1, then at 10; then we spoil one entry. The function
+# returns the norm *before* clipping.
 
 # %%
 model = Valley()
@@ -688,15 +659,15 @@ for g, max_norm in (([3, 4], 1), ([3, 4], 10), ([3, np.inf], 1)):
     print(f"g = {g}, max_norm = {max_norm:2}: norm {norm:.1f}, afterwards {model.dp.round(4)}")
 
 # %% [markdown]
-# No factor can repair an infinite gradient, so the last one is left as it was. A loop that gets `inf`
-# back should stop.
+# No factor can repair an infinite gradient, so it is left as it was. A loop that gets `inf` back should
+# stop.
 #
 # ## Schedules: large steps first, small ones last
 #
 # A large rate finds the valley; a small one settles in it, as the batches of 10 showed. And the very
 # first steps are the least informed of all: Adam's $\hat v$ is then the mean of a handful of squares.
 # So the usual schedule has a **warm-up**, a straight line up, and then half a cosine down. At step $t$,
-# with `warmup` steps of warm-up and `total` steps in all, and with `done` running from 0 to 1:
+# with `warmup` steps of warm-up, `total` steps in all, and `done` running from 0 to 1:
 #
 # $$\text{lr}_t = \text{base} \cdot \frac{t + 1}{\text{warmup}} \qquad (t < \text{warmup})$$
 #
@@ -803,12 +774,12 @@ show(figure, "Learning rate against update. The warm-up cosine rises in a line t
 # ## Experiment: how forgiving is each optimizer?
 #
 # A small network, built from the layers of chapters 3 to 5, learns to tell two curved rows of points
-# apart, 200 in all. Each optimizer gets 200 updates at each of eleven rates, from three random starts.
-# Over how wide a range of rates does it learn?
+# apart. Each optimizer gets 200 updates at each of eleven rates, from three random starts. Over how wide
+# a range of rates does it learn?
 #
-# Adam has two things that SGD lacks, a mean of gradients and a division by their size. So it gets rivals
-# with one of them each: SGD with momentum 0.99, and Adam with $\beta_1 = 0$. And there are two tasks:
-# the inputs as they are, and with the first one in other units, its numbers ten times larger.
+# Adam has two things that SGD lacks, a mean of gradients and a division by their size. So it gets a rival
+# with each alone: SGD with momentum 0.99, and Adam with $\beta_1 = 0$. And there are two tasks: the
+# inputs as they are, and with the first one in other units, ten times larger.
 #
 # **Before you look:** which of the two differences is the one that forgives?
 
@@ -877,7 +848,7 @@ draw_sweep(axes[2], unlike, "first input times 10")
 axes[1].set(ylabel="loss after 200 updates\n(nats, cut at 1.5)"); axes[1].legend(fontsize=8)
 show(figure, "Left: the points, two arcs that curl around each other, one for each class. Middle and "
      "right: the loss after 200 updates against the learning rate for five optimizers, the median of "
-     "three starts and their band, with a grey line at the loss of guessing, ln 2. Each curve falls "
+     "three starts and their band, with a gray line at the loss of guessing, ln 2. Each curve falls "
      "and rises. In the middle the low parts of momentum 0.99 and Adam are equally wide. On the right "
      "those of SGD and momentum have shrunk to a point or two, and Adam's are wider.")
 
@@ -891,9 +862,9 @@ for name in makers:
 # With inputs alike, Adam is no better than momentum 0.99: each learns at about five rates. Where inputs
 # differ in size, so do the gradients of the weights behind them, and no single rate fits them all. SGD
 # keeps one rate or two whatever its momentum, and sometimes none. Adam keeps four, and with
-# $\beta_1 = 0$ at least as many: it is the division that forgives. In a language model
-# gradients differ in size from layer to layer, one reason why most of them are trained with Adam. The price is memory: Adam keeps two more arrays for each parameter, SGD with
-# momentum one.
+# $\beta_1 = 0$ at least as many: it is the division that forgives. In a language model gradients differ
+# in size from layer to layer, one reason why most are trained with Adam. The price is memory: two more
+# arrays for each parameter, where SGD with momentum keeps one.
 #
 # Try it: make one input ten times *smaller*, `sweep(units=(0.1, 1))`, then the other. Who still learns?
 
@@ -902,8 +873,8 @@ for name in makers:
 #
 # With a small first input SGD learns at no rate, momentum 0.9 at 3, momentum 0.99 at 3 or 4, Adam at 4
 # or 5, and Adam with $\beta_1 = 0$ at 4 to 7. The second input is needed more: if it is the small one,
-# SGD and both momenta learn at no rate, Adam at 1, with $\beta_1 = 0$ at 1 or 2. The order is the same,
-# but no optimizer makes up for badly scaled inputs: bring them to one size first where you can.
+# SGD and both momenta learn at no rate, Adam at 1, with $\beta_1 = 0$ at 1 or 2. No optimizer makes up
+# for badly scaled inputs: bring them to one size first where you can.
 #
 # </details>
 
@@ -923,10 +894,10 @@ for name in makers:
 #
 # ## Recap
 #
-# - We checked plain SGD against the formula with $(1 - \text{lr}\,k)^t$, and Adam against sums over the
-#   whole history. A batch adds jitter that grows with the rate.
-# - Momentum is a sum that forgets; Adam divides a mean by a size, which is what forgives gradients of
-#   unlike sizes; the bias correction makes the weights of its means sum to 1.
+# - We checked plain SGD against $(1 - \text{lr}\,k)^t$, and Adam against sums over the whole history. A
+#   batch adds jitter that grows with the rate.
+# - Momentum is a sum that forgets; Adam divides a mean by a size, which forgives gradients of unlike
+#   sizes; the bias correction makes the weights of its means sum to 1.
 # - The next cell writes SGD, Adam with AdamW's decay, clipping and two schedules to `numpygpt/optim/`.
 # - Next: A first language model, trained on Shakespeare.
 

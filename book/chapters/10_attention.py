@@ -33,9 +33,9 @@ print("targets", targets[0])
 
 
 # %% [markdown]
-# We build a model from what we have: tables of token and position embeddings, `wte` and `wpe` as
-# GPT-2 calls them (`t` as in token, `p` as in position), some layer in the middle, and a Linear, the
-# `head`, for the logits. The middle layer is an argument, because we will replace it.
+# We build a model from what we have: tables of token and position embeddings, `wte` and `wpe` (GPT-2's
+# names for them), some layer in the middle, and a Linear, the `head`, for the logits. The middle layer is
+# an argument, because we will replace it.
 
 # %%
 class FirstToken(Module):
@@ -56,8 +56,8 @@ class FirstToken(Module):
 
 # %% [markdown]
 # At first, the middle layer is a small network. We train for 300 steps on fresh batches and print the
-# loss at each position. **Before you run the two cells:** the best guess without any knowledge has a
-# loss of $\ln V$. Where will the model do better?
+# loss at each position. **Before you run the two cells:** a guess without any knowledge has a loss of
+# $\ln V$. Where will the model do better?
 
 # %%
 def train(model, steps=300, draw=first_token_batch):
@@ -86,9 +86,8 @@ print("loss by position:", loss_by_position(mlp).round(2), "  ln V =", round(mat
 # %% [markdown]
 # Position 0 is solved. Everywhere else the loss is $\ln V$, that of a random guess among 5
 # tokens. More steps or hidden units would not help: every layer of chapters 3 to 9 works on each
-# position **by itself**. What stands at position 6 never sees what stood at position 0. Chapter 7's
-# MLP did read five positions at once, by a reshape. But it needed weights of its own for each of them,
-# and had learned less from twelve than from five.
+# position **by itself**. Chapter 7's MLP did read five positions at once, by a reshape. But it needed
+# weights of its own for each of them, and had learned less from twelve than from five.
 #
 # The question of this chapter: how can a position read from the others, and choose which ones?
 #
@@ -103,8 +102,7 @@ print("loss by position:", loss_by_position(mlp).round(2), "  ln V =", round(mat
 # | `p` | attention weights: each row sums to 1 | `(B, H, T, T)` |
 # | `out` | weighted sums of values, head by head | `(B, H, T, D)` |
 #
-# We start with one sequence and one head, so that `q`, `k` and `v` are $(T, D)$. B and H come
-# later.
+# We start with one sequence and one head: `q`, `k` and `v` are $(T, D)$.
 #
 # ## First an average
 #
@@ -121,8 +119,8 @@ print(P.round(2))
 print("P @ x is the mean of the past:", np.allclose(P @ x4, means))
 
 # %% [markdown]
-# Row $i$ holds $i + 1$ equal weights, and the zeros above the diagonal hide the future. Is reading
-# an average enough for our task? We put it in the middle. It has no parameters.
+# Row $i$ holds $i + 1$ equal weights, and the zeros above the diagonal hide the future. Is an average
+# enough for our task? We put it in the middle. It has no parameters.
 
 # %%
 class Average(Module):
@@ -141,9 +139,9 @@ print("loss by position:", loss_by_position(average).round(2))
 
 # %% [markdown]
 # Better than $\ln V$: the first token is part of the average, but the more tokens there are, the
-# smaller its share. Some weights should be larger than others. Here is another way to write equal
-# weights: a softmax of **scores** that are all 0, and $-\infty$ where the future is. With scores we
-# can choose. We give position 3 a larger score for position 1:
+# smaller its share. Some weights should be larger than others. Equal weights are also a softmax of
+# **scores** that are all 0, and $-\infty$ where the future is. With scores we can choose. We give
+# position 3 a larger score for position 1:
 
 # %%
 scores = np.where(triangle == 1, 0, -np.inf)
@@ -152,8 +150,8 @@ scores[3, 1] = 2
 print("row 3 of the weights:", softmax(scores)[3].round(2))
 
 # %% [markdown]
-# Now position 3 reads mostly from position 1. Where do the scores come from? They should depend on
-# the data: on what stands at position 3, and on what stands at position 1.
+# Now position 3 reads mostly from position 1. The scores should depend on the data: on what stands at
+# position 3, and on what stands at position 1.
 #
 # ## One query, by hand
 #
@@ -180,7 +178,7 @@ print("output ", (p @ v3).round(4))
 # %% [markdown]
 # The scores are 2, 1 and 3. The third key fits best and gets two thirds of the weight, so the
 # output is nearest to $(5, 5)$. It is a soft lookup in a table: no entry is picked, all are
-# mixed, and so the result has a slope with respect to everything in it.
+# mixed, and so the result has a slope with respect to each of them.
 #
 # ## All queries: a loop, then matrices
 #
@@ -263,8 +261,7 @@ def draw_attention(D, divide, mask):
 figure = draw_attention(D=16, divide=True, mask=True)
 
 # %% [markdown]
-# It reads from both `to` alike, and a little from the rest. The first `to` can read from itself
-# alone.
+# It reads from both `to` alike, and a little from the rest. The first `to` can read only from itself.
 #
 # ## Why divide by √D
 #
@@ -303,8 +300,8 @@ axes[1].set(xscale="log", xlabel="head size D", ylabel="mean slope p(1 − p)", 
 axes[0].legend()
 figures.show(
     figure,
-    "Two plots against head size. Without the factor the largest of 16 weights rises towards 1 and "
-    "the mean slope falls towards 0; divided by the square root of D, both stay level.",
+    "Two plots against head size. Without the factor the largest of 16 weights rises toward 1 and "
+    "the mean slope falls toward 0; divided by the square root of D, both stay level.",
 )
 
 # %% [markdown]
@@ -320,7 +317,7 @@ figure = draw_attention(D=16, divide=False, mask=True)
 # large now.
 #
 # Now play. Leave the factor out and make `D` smaller: at which size do different words begin to share?
-# Then take the mask away: which rows change? (In a running notebook you see the controls here.)
+# Then take the mask away: which rows change? (A running notebook shows the controls here.)
 
 # %% tags=["skip-execution", "widget"]
 from coursekit.widgets import SelectionSlider, interactive
@@ -494,8 +491,7 @@ except GradientError as error:
 # One head makes one distribution per position. A position that needs two things at once, say
 # the first token and the one before it, gets a blur of both; an experiment below will show it. So we
 # use $H$ heads side by side, each with $D = C/H$ channels of its own, and join their outputs back to
-# $C$ channels. Heads are one more batch axis: the matrix products above do not change. (The `head` of
-# `FirstToken`, its last Linear, shares only the name.)
+# $C$ channels. Heads are one more batch axis: the matrix products above do not change.
 #
 # Splitting needs care. Take $T = 2$, $C = 4$, $H = 2$, where the entry $10\,t + c$ tells its
 # own place. **Before you run the next cell:** head 0 should get channels 0 and 1 of both
@@ -515,7 +511,7 @@ print("reshape alone:           head 0 =", x.reshape(2, 2, 2)[0].tolist())
 # outputs, `qkv`, and cut the result in three. A last Linear, `proj`, mixes the joined heads.
 #
 # The picture shows the whole layer, with the shape beside each arrow, and in gray the sizes for
-# $B, T, C, H = 2, 5, 12, 3$. The strip below it shows what the 36 numbers of one position are.
+# $B, T, C, H = 2, 5, 12, 3$. The strip below shows what the 36 numbers of one position are.
 
 # %%
 def draw_layer(ax):
@@ -605,9 +601,8 @@ class MultiHeadAttention(Module):
 # %% [markdown]
 # Forward: cut, attend, join. `reshape(B, T, 3, H, D)` splits the last axis as the strip shows:
 # query, key or value; head; channel. The transpose brings the 3 to the front, so that Python can
-# unpack it. The mask is a matrix of 0 and $-\infty$ that we add. `out=` is given a view of the joined
-# array, so that each head's result is written in place: `p @ v` followed by a swap of axes would cost
-# one more copy.
+# unpack it. The mask is a matrix of 0 and $-\infty$ that we add. `out=` gets a view of the joined array,
+# so that each head's result is written in place: `p @ v` and then a swap of axes would cost one more copy.
 
 # %% tags=["export"]
 @add_to_class(MultiHeadAttention)
@@ -761,10 +756,11 @@ figures.show(
 )
 
 # %% [markdown]
-# Position 0 can read from itself alone, so its weight is 1. Position 6 may read from seven, and the
+# Position 0 can read only from itself, so its weight is 1. Position 6 may read from seven, and the
 # small random scores of a fresh layer give each something like a seventh. After training the loss is
-# near 0 at every position, with fewer parameters than the network. Nobody told the layer to look at position 0; the gradient did: the position embedding gives position
-# 0 a key of its own, and all queries have learned to fit it.
+# near 0 at every position, with fewer parameters than the network. Nobody told the layer to look at
+# position 0; the gradient did: the position embedding gives position 0 a key of its own, and all queries
+# have learned to fit it.
 #
 # ## A task for two heads
 #

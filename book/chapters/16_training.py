@@ -2,7 +2,7 @@
 # # Chapter 16: Training
 #
 # The loop that trains a GPT has six steps: take a batch, clear the gradients, go forward, go
-# backward, clip, step. We write it for a GPT that trains in seconds: two blocks, 32 channels,
+# backward, clip, step. We write it for a GPT that learns in seconds: two blocks, 32 channels,
 # characters.
 
 # %%
@@ -24,21 +24,22 @@ from numpygpt.tokenizers import CharTokenizer
 
 # %%
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
-tokenizer = CharTokenizer.train(text)
-tokens = np.array(tokenizer.encode(text))
-train_tokens, val_tokens = tokens[:1_000_000], tokens[1_000_000:]
+train_text, val_text = text[:1_000_000], text[1_000_000:]
+tokenizer = CharTokenizer.train(train_text)
+train_tokens, val_tokens = (np.array(tokenizer.encode(t)) for t in (train_text, val_text))
 
 def tiny_gpt(seed=0):
     config = GPTConfig(tokenizer.vocab_size, block_size=32, n_layer=2, n_head=2, n_embd=32)
     return GPT(config, rng=np.random.default_rng(seed), dtype=np.float64)
 
 # %% [markdown]
-# The loop. After each step we look at the validation loss, always on the same batch.
+# The loop. After each step we measure the validation loss, always on the same batch.
 
 # %%
+x_val, y_val = next(DataLoader(val_tokens, 32, 32, rng=np.random.default_rng(5)))
+
 def train_steps(model, optimizer, loader, n_steps):
     """Train, and return the validation loss after each step."""
-    x_val, y_val = next(DataLoader(val_tokens, 32, 32, rng=np.random.default_rng(5)))
     losses = []
     for _ in range(n_steps):
         x, y = next(loader)
@@ -51,7 +52,7 @@ def train_steps(model, optimizer, loader, n_steps):
     return losses
 
 # %% [markdown]
-# We train for 80 steps, put the weights aside, and train for 40 more.
+# We train for 80 steps, keep a copy of the weights, and train for 40 more.
 
 # %%
 def fresh_loader():
@@ -64,9 +65,9 @@ weights = {name: p.copy() for name, p in model.params().items()}
 losses += train_steps(model, optimizer, loader, 40)
 
 # %% [markdown]
-# Now the same with a break after step 80: of the first run we keep only the weights, and go on with a
-# new model that gets them, a new optimizer and a new loader. **Before you run the next cell:** every
-# weight is restored exactly. What will the losses of the next steps be?
+# Now the same run with a break after step 80. Of the first run we keep only the weights: a new model
+# gets them, with a new optimizer and a new loader. **Before you run the next cell:** every weight is
+# restored exactly. What will the losses of the next steps be?
 
 # %%
 resumed = tiny_gpt()
@@ -86,13 +87,12 @@ axes.axvline(80, color=GREY, linestyle=":")
 axes.set(xlabel="step", ylabel="validation loss (nats per character)")
 axes.legend()
 show(figure, "Validation loss from step 60 to 120. The run that was resumed after step 80 from its "
-             "weights alone jumps upwards there and then takes a course of its own.")
+             "weights alone jumps upward there and then takes a course of its own.")
 
 # %% [markdown]
-# The loss jumps after the break. That it is lower some time later is chance: the second run reads
-# other batches now and is another run. So the weights are not the run.
-# **What is the whole state of a training run, and how do we keep it safe?** Then a run that was
-# killed can go on as if nothing had happened.
+# The loss jumps after the break. That it is lower some time later is chance: the second run reads other
+# batches now. So the weights are not the run. **What is the whole state of a training run, and how do we
+# keep it safe?**
 #
 # ## The state, and its shapes
 #
@@ -102,17 +102,16 @@ show(figure, "Validation loss from step 60 to 120. The run that was resumed afte
 # | `optimizer.m.*`, `optimizer.v.*` | Adam's two running means (chapter 6) | the same |
 # | `optimizer.t` | steps that Adam has taken: its bias correction needs it | `()` |
 # | `step` | steps done: the learning-rate schedule needs it | a number |
-# | `rng` | state of the generator that draws the batches | whole numbers, two of them of 128 bits |
+# | `rng` | state of the generator that draws the batches | integers, two of them of 128 bits |
 #
-# The second run had only the first row. Its new Adam began with `m = v = 0`, where the very first
-# step moves every weight by the full learning rate, and its loader served the first batches again.
+# The second run had only the first row. Its new Adam began with `m = v = 0`, and then the very first
+# step moves every weight by the full learning rate. Its new loader served the first batches again.
 #
 # ## One file that is whole
 #
-# Arrays and counters must go to disk together. NumPy's `.npz` is a zip file of arrays; the counters
-# become JSON, and its text one more array. What we do not use is *pickle*, Python's own format for any
-# object: loading a pickle can run any code that its author put into it. Here begins
-# `numpygpt/checkpoint.py`. Whatever is wrong with a file, its reader gets one kind of error.
+# Arrays and counters must reach the disk together. NumPy's `.npz` is a zip file of arrays; we write the
+# counters as JSON and store that text as one more array. We avoid *pickle*, Python's own format for any
+# object: loading a pickle can run any code that its author put into it.
 
 # %% tags=["export"] module="checkpoint.py"
 """Checkpoints: one .npz file that is never torn. Derived in chapter 16."""
@@ -133,8 +132,8 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, or of another model; the message says which."""
 
 # %% [markdown]
-# A file can be changed, by a failing disk or by a script that meant well. We store a SHA-256 digest
-# with it, as for the token files of chapter 15, over names, types, shapes and bytes.
+# A failing disk can change a file, and so can a script that meant well. So we store a SHA-256 digest over
+# names, types, shapes and bytes with it, as for the token files of chapter 15.
 
 # %% tags=["export"]
 def digest_of(arrays):
@@ -148,8 +147,8 @@ def digest_of(arrays):
 
 # %% [markdown]
 # To save, we use the trick of chapter 15: write beside the file, then rename. One line is new. The
-# operating system keeps written bytes in memory for a while; `os.fsync` waits until they are on the
-# disk. Without it, a power failure can leave the new name on an empty file.
+# operating system keeps written bytes in memory for a while; `os.fsync` waits until they are on the disk.
+# Without it, a power failure can leave the new name on an empty file.
 
 # %% tags=["export"]
 def save_checkpoint(path, arrays, meta):
@@ -173,8 +172,8 @@ def save_checkpoint(path, arrays, meta):
     write_beside(Path(path), write)
 
 # %% [markdown]
-# To read, we take the file apart; `allow_pickle=False` refuses one with a pickle in it. Much can be
-# wrong there, and must become one clear line.
+# To read, we take the file apart; `allow_pickle=False` refuses a pickle. Much can go wrong there, and
+# each failure must become one clear line.
 
 # %% tags=["export"]
 def _read(path):
@@ -208,8 +207,8 @@ def load_checkpoint(path):
     return arrays, meta
 
 # %% [markdown]
-# First the round trip. The state of a generator holds whole numbers of 128 bits, more than any
-# NumPy integer. Do they survive JSON?
+# First the round trip. Do the 128-bit integers of a generator's state, larger than any of NumPy's,
+# survive JSON?
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -219,8 +218,8 @@ arrays, meta = load_checkpoint(path)
 print(arrays["W"].tolist(), "rng state survives:", meta["rng"] == rng.bit_generator.state)
 
 # %% [markdown]
-# Then we break it on purpose: the file cut at half its length; one weight changed by a program that
-# leaves the digest as it was; a pickle; and a file that is not there.
+# Then we break it on purpose: a file cut to half its length; one weight changed by a program that keeps
+# the old digest; a pickle; and a file that does not exist.
 
 # %%
 (folder / "half.npz").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -237,9 +236,9 @@ for name in ("half.npz", "changed.npz", "pickle.npz", "nowhere.npz"):
         print(f"{name:12}", str(error).removeprefix(f"{folder / name} ").split(":")[0])
 
 # %% [markdown]
-# A checkpoint of a model also carries its configuration and its tokenizer, so that one file is
-# enough to build both again. All arrays of a run share one dict, told apart by a prefix such as
-# `model.`; `part` picks those of one prefix.
+# A checkpoint of a model also carries its configuration and its tokenizer, so that one file is enough
+# to rebuild both. All arrays of a run share one dict, told apart by prefixes such as `model.`; `part`
+# picks those of one prefix.
 
 # %% tags=["export"]
 def part(arrays, prefix):
@@ -269,9 +268,9 @@ def load_model(path, dtype=np.float32):
 # %% [markdown]
 # ## Gradient accumulation
 #
-# Now the loop itself. A large batch gives a less noisy gradient, but its activations may not fit
-# into memory. Gradients add up in our layers, so we can split a batch into $A$ parts and go
-# forward and backward with one part at a time. By which number must each part's gradient be
+# Now the loop itself. A large batch gives a less noisy gradient, but its activations may not fit into
+# memory. Gradients add up in our layers, so we can split a batch into $A$ parts, which the field calls
+# *micro-batches*, and go forward and backward with one at a time. By what must each part's gradient be
 # multiplied? The loss of a batch of $B$ sequences of $T$ tokens is a mean. Group the sequences into
 # $A$ parts of $B/A$ each, where part $a$ has the mean loss $L_a$:
 #
@@ -284,7 +283,7 @@ def load_model(path, dtype=np.float32):
 # $$
 #
 # So each part goes backward with the upstream gradient $1/A$ in place of 1, and `+=` does the sum. To
-# check it with [chapter 1](01_gradients.ipynb)'s `gradcheck`, we wrap the loop into a layer: forward
+# check this with [chapter 1](01_gradients.ipynb)'s `gradcheck`, we wrap the loop in a layer: forward
 # gives the loss of the whole batch, backward goes through two parts, with a `factor` that we can get
 # wrong.
 
@@ -323,8 +322,8 @@ except GradientError as error:
     print(str(error).split(":")[0].split("[")[0], "is wrong;", str(error).split("; ")[-1])
 
 # %% [markdown]
-# Would you have seen it in the training curve? **Before you run the two cells**, which train with the
-# right and the wrong factor: which will notice, SGD or Adam?
+# Would the training curve have told you? We train with both factors, from the same weights on the same
+# batches. **Before you run the two cells:** which will notice, SGD or Adam?
 
 # %%
 def train_in_parts(optimizer_class, lr, factor, n_steps=40):
@@ -333,35 +332,47 @@ def train_in_parts(optimizer_class, lr, factor, n_steps=40):
     for _ in range(n_steps):
         optimizer.zero_grad()
         for x, y in (next(loader), next(loader)):
-            loss = model(x, y)[1]
+            model(x, y)
             model.backward(factor)
         optimizer.step()
-    return loss
+    return model(x_val, y_val)[1]
 
 # %%
-for kind, lr in ((SGD, 0.1), (Adam, 1e-3)):
+for kind, lr in ((SGD, 0.1), (SGD, 0.2), (Adam, 1e-3)):
     right, wrong = (train_in_parts(kind, lr, factor) for factor in (1 / 2, 1))
-    print(f"{kind.__name__:4} last loss: {right:.3f} with 1/2, {wrong:.3f} without")
+    print(f"{kind.__name__:4} lr {lr:5}: validation loss {right:.4f} with 1/2, {wrong:.4f} without")
 
 # %% [markdown]
-# With SGD the bug acts as a doubled learning rate. With Adam it leaves no trace: Adam divides
-# the mean gradient by its size, and a constant factor cancels. (Clipping would cut more often.) A loss
-# that falls is no proof that a gradient is right.
+# With SGD the bug is a doubled learning rate: without the factor, 0.1 ends exactly where 0.2 ends with
+# it. That helps at 0.1 and hurts at 0.2, and looks like a bug at neither. With Adam it leaves no trace:
+# Adam divides the mean gradient by its size, and a constant factor cancels. A loss that falls is no proof
+# that a gradient is right.
 #
 # ## How well do we know the validation loss?
 #
 # The loss of one batch is a noisy measurement. The mean of $n$ independent batches is less noisy: its
 # *standard error*, the standard deviation of such means, is $\sigma/\sqrt{n}$, with $\sigma$ the
-# standard deviation of one batch. Here are 200 batches of validation windows, read by our resumed
-# model. **Before you run the next cell:** $\sigma$ will turn out to be 0.064. How many batches do you
-# need to tell apart two models whose losses differ by 0.02?
+# standard deviation of one batch. To compare two models we subtract two such means. Variances of
+# independent numbers add up, so the difference has the standard error $\sqrt 2\,\sigma/\sqrt n$. A common
+# rule believes a difference $\delta$ of at least two standard errors:
+#
+# $$2 \sqrt 2\,\frac{\sigma}{\sqrt n} \le \delta \quad\Longleftrightarrow\quad n \ge \frac{8 \sigma^2}{\delta^2}.$$
+#
+# Here are 200 batches of validation windows, read by our resumed model. **Before you run the next
+# cell:** $\sigma$ will turn out to be 0.064. How many batches tell two models apart whose losses differ by
+# 0.02?
 
 # %%
-loader = DataLoader(val_tokens, 12, 32, rng=np.random.default_rng(3))
-values = np.array([resumed(*next(loader))[1] for _ in range(200)])
+def batch_losses(model, seed=3):
+    loader = DataLoader(val_tokens, 12, 32, rng=np.random.default_rng(seed))
+    return np.array([model(*next(loader))[1] for _ in range(200)])
+
+values = batch_losses(resumed)
 sigma = values.std(ddof=1)
 for n in (1, 10, 50, 200):
     print(f"{n:3} batches: {values[:n].mean():.3f} ± {sigma / math.sqrt(n):.3f}")
+for delta in (0.02, 0.01, 0.005):
+    print(f"for a difference of {delta}: {math.ceil(8 * sigma**2 / delta**2)} batches")
 
 # %% [markdown]
 # Does the formula hold? The means of 20 groups of 10 should spread by 0.020:
@@ -371,13 +382,22 @@ groups = values.reshape(20, 10).mean(axis=1)
 print(f"standard deviation of 20 means of 10 batches: {groups.std(ddof=1):.3f}")
 
 # %% [markdown]
-# About as predicted. One batch, or ten, cannot tell two models apart whose losses differ by 0.02; 200
-# can. It also helps to evaluate on the *same* batches every time: then the difference of two
-# evaluations is the model's and not the draw's.
+# About as predicted. There is a cheaper way: let both models read the *same* batches. What is hard for
+# one is hard for the other, and cancels in the difference. Here is the resumed model minus the unbroken
+# one, both ways:
+
+# %%
+for name, seed in (("other batches", 4), ("the same batches", 3)):
+    d = values - batch_losses(model, seed)
+    print(f"{name:16}: difference {d.mean():6.3f} ± {d.std(ddof=1) / math.sqrt(200):.4f}; "
+          f"for 0.02, {math.ceil(4 * d.var(ddof=1) / 0.02**2)} batches")
+
+# %% [markdown]
+# So the trainer will evaluate on the same batches every time.
 #
 # ## The Trainer
 #
-# Now we build the loop for keeps, and begin with the error of a run that has gone astray.
+# Now the loop that we keep. First, the error of a run that has gone astray.
 
 # %% tags=["export"] module="training.py"
 """The training loop: accumulate, clip, step, evaluate, resume. Derived in chapter 16."""
@@ -397,8 +417,8 @@ class DivergedError(ArithmeticError):
     """A loss, a gradient or a weight became infinite or NaN."""
 
 # %% [markdown]
-# The settings of a run are, as those of the model in [chapter 12](12_gpt.ipynb), a frozen dataclass,
-# which refuses impossible values by name.
+# The settings of a run, its *hyperparameters*, are a frozen dataclass like those of the model in
+# [chapter 12](12_gpt.ipynb); it refuses impossible values by name.
 
 # %% tags=["export"]
 def _problem(name, value):
@@ -435,9 +455,8 @@ class TrainConfig:
                 raise ValueError(f"{name}={value} {problem}")
 
 # %% [markdown]
-# The loop asks two things of the model: the loss of a batch, and its gradient. How they are computed
-# need not concern it, so they have a class of their own, the **engine**. This one sends the whole
-# batch through the layers at once.
+# How a loss and its gradient are computed need not concern the loop, so that has a class of its own, the
+# **engine**. This one sends the whole batch through the layers at once.
 
 # %% tags=["export"]
 class LayersEngine:
@@ -457,8 +476,8 @@ class LayersEngine:
         return loss
 
 # %% [markdown]
-# The trainer holds what the table of states lists. The generator of `[seed, 1]` draws the batches to
-# train on. Another one, of `[seed, 2]`, draws those to evaluate on, since how often a run evaluates must
+# The trainer holds what the table of states lists. One generator, of seed `[seed, 1]`, draws the batches
+# to train on. Another, of `[seed, 2]`, draws those to evaluate on, since how often a run evaluates must
 # not change what it trains on.
 
 # %% tags=["export"]
@@ -496,8 +515,8 @@ def accumulate_gradients(self):
     return loss
 
 # %% [markdown]
-# One step clips, looks at the numbers, sets the learning rate and moves the weights. Where the loss
-# or the gradient is not finite, the weights are left as they were.
+# One step clips, checks the numbers, sets the learning rate and moves the weights. If the loss or the
+# gradient is not finite, the weights stay as they were.
 
 # %% tags=["export"]
 @add_to_class(Trainer)
@@ -519,7 +538,7 @@ def step(self):
     return {**record, "tokens_per_s": tokens / (time.perf_counter() - start)}
 
 # %% [markdown]
-# `run` does all steps, and evaluates now and then.
+# `run` does all the steps, and evaluates now and then.
 
 # %% tags=["export"]
 @add_to_class(Trainer)
@@ -544,9 +563,8 @@ def run(self):
         yield record
 
 # %% [markdown]
-# And the state. One update can throw the weights so far off that they overflow, with a
-# loss that was still finite before it. Such weights must not replace a good checkpoint, so they have
-# no state.
+# And the state. One update can throw the weights so far off that they overflow, although the loss before
+# it was still finite. Such weights must not replace a good checkpoint, so they have no state.
 
 # %% tags=["export"]
 @add_to_class(Trainer)
@@ -577,8 +595,8 @@ def load_state(self, arrays, meta):
 # %% [markdown]
 # ## Killed and resumed
 #
-# One trainer does 40 steps. Another is stopped after 25; its state goes through a file into a third,
-# which does the other 15.
+# One trainer does 40 steps. Another stops after 25; its state goes through a file into a third, which
+# does the other 15.
 
 # %%
 config = TrainConfig(batch_size=8, max_iters=40, lr=3e-3, warmup_iters=10, accumulate=2)
@@ -612,7 +630,7 @@ print("largest difference of the weights:", gap(unbroken, third))
 # Every bit. Floating-point addition gives the same result for the same numbers in the same order,
 # and the state holds all the numbers.
 #
-# Is each part of the state needed? `forget` replaces one by that of a trainer, `fresh`, that has done no
+# Do we need each part of the state? `forget` replaces one by that of a `fresh` trainer, which has done no
 # step.
 
 # %%
@@ -624,8 +642,8 @@ def forget(missing, arrays, meta, fresh):
     return arrays | forgotten, meta
 
 # %% [markdown]
-# Two trainers take up the run at step 25, one with the whole state and one without that part. How far do
-# their weights drift apart? **Before you run the cells:** we leave out `m`, `v` and `t` of Adam, the step,
+# Two trainers take up the run at step 25, one with the whole state and one with a part forgotten. How far
+# do their weights drift apart? **Before you run the cells:** we forget Adam's `m`, `v` and `t`, the step,
 # and the generator in turn. Which one does the most harm?
 
 # %%
@@ -659,19 +677,17 @@ show(figure, "How far the weights drift when one part of the state is left out, 
              "axis: by thousandths to hundredths for four parts, by hundreds without Adam's v.")
 
 # %% [markdown]
-# With nothing left out, the two agree to the last bit. Each of the five matters. Without `v` the
-# model is ruined: Adam divides the mean of many gradients by the size of a single one, and where that
-# one happens to be tiny, the weight is thrown far away.
+# Each of the five matters. Without `v` the model is ruined: Adam divides the mean of many gradients by
+# the size of a single one, and where that one happens to be tiny, the weight is thrown far away.
 #
-# The text belongs to the run, too. `numpygpt train` keeps the digest of its data in the checkpoint, and
-# does not go on with another text. And it holds a *lock* on the run's folder, which the system takes back
-# when the process ends, however it ends: two runs that write one checkpoint in turn would be none.
+# The text belongs to the run, too: `numpygpt train` keeps the digest of its data in the checkpoint and
+# refuses another text.
 #
 # ## A log that survives
 #
-# Each record becomes a line of `metrics.jsonl`, one JSON object a line, written at once. A crash
-# can cut the last line in two, and a resumed run repeats the steps after its checkpoint. So on
-# opening we drop lines that are no record and lines of steps that are still to come.
+# Each record becomes a line of `metrics.jsonl`, written at once. A crash can cut the last line in two, and
+# a resumed run repeats the steps after its checkpoint. So when we open the log we drop broken lines, and
+# lines of steps that are still to come.
 
 # %% tags=["export"] module="metrics.py"
 """The log of a run, metrics.jsonl: written line by line, read back. Derived in chapter 16."""
@@ -726,7 +742,7 @@ print("resumed from step 1:", read_metrics(path))
 # %% [markdown]
 # ## It learns
 #
-# Now 2,000 steps of the real thing. Loss, learning rate and norm come with each record. We add two
+# Now 2,000 steps of the real thing. Each record holds loss, learning rate and norm. We add two
 # instruments. The first lets the model write, one character after the other, as in
 # [chapter 7](07_first_language_model.ipynb).
 
@@ -752,14 +768,15 @@ def watched_step(trainer):
     params = trainer.model.params()
     before = {name: params[name].copy() for name in watched}
     record = trainer.step()
-    record["ratios"] = [(params[n] - p).std() / p.std() for n, p in before.items()]
+    record["size"] = [p.std() for p in before.values()]
+    record["update"] = [(params[name] - p).std() for name, p in before.items()]
     return record
 
 # %% [markdown]
-# **Before you run the next cells**, three guesses. Adam moves each weight by about the learning rate, at
+# **Before you run the next cells**, three guesses. Adam moves each weight by about the learning rate at
 # most (chapter 6). The rate rises to 0.005, and the entries of `wte` begin with a standard deviation of
-# 0.02. What ratio do you expect for `wte`, at most? Does clipping, at norm 1, ever act? And will the
-# training and the validation loss part?
+# 0.02. How large will the ratio of `wte` get? Does clipping, at norm 1, ever act? And will the training
+# and the validation loss part?
 
 # %%
 config = TrainConfig(batch_size=8, max_iters=2000, lr=5e-3, min_lr=5e-4, warmup_iters=100,
@@ -767,7 +784,8 @@ config = TrainConfig(batch_size=8, max_iters=2000, lr=5e-3, min_lr=5e-4, warmup_
 trainer = new_trainer(config)
 print(f"ln V = {math.log(tokenizer.vocab_size):.3f}, before training {trainer.evaluate():.3f}")
 read = config.max_iters * config.batch_size * trainer.block_size
-print(f"{read:,} characters to read, {read / len(train_tokens):.2f} of the training text")
+share = 1 - math.exp(-read / len(train_tokens))    # chapter 15
+print(f"{read:,} characters to read: {share:.0%} of the training text at least once")
 
 # %%
 records, samples = [], {0: write(trainer.model)}
@@ -780,12 +798,19 @@ for step in range(1, config.max_iters + 1):
 
 # %%
 evaluated = [r for r in records if "val_loss" in r]
-ratios = np.array([r["ratios"] for r in records])    # (steps, matrices)
 for r in evaluated[1::2]:
     print(f"step {r['step']:4}: validation loss {r['val_loss']:.3f}")
 print(f"clipping acted in {np.mean([r['grad_norm'] > 1 for r in records]):.0%} of the steps")
-print(f"guess 0.005 / 0.02 = {0.005 / 0.02}; "
-      f"ratio of wte: {ratios[:, 0].max():.3f} at most, {ratios[-100:, 0].mean():.4f} at the end")
+
+# %%
+size, update = (np.array([r[key] for r in records]) for key in ("size", "update"))    # (steps, matrices)
+ratios, rows = update / size, [("guess", 1.0, 0.005, 0.02)]
+for i in (int(ratios[:, 0].argmax()), config.warmup_iters - 1, config.max_iters - 1):
+    lr = records[i]["lr"]
+    rows.append((f"step {i + 1}", update[i, 0] / lr, lr, size[i, 0]))
+print("wte        update/rate  ×   rate  ÷  matrix  =  ratio")
+for name, moved, lr, matrix in rows:
+    print(f"{name:10} {moved:11.2f} {lr:10.5f} {matrix:9.4f} {moved * lr / matrix:9.4f}")
 
 # %%
 def draw_run(loss, norm, ratio, rate):
@@ -812,24 +837,26 @@ show(figure, "Four plots over 2,000 steps. Training and validation loss fall tog
              "rate rises, then falls along a cosine.")
 
 # %% [markdown]
-# Training and validation loss stay together: the run has read half of the text, and little of it twice,
-# so there is nothing yet to recite. The norm of the gradient falls during the warm-up, and then it
-# rises while the model gets better, so that clipping acts in most of the later steps. That costs little
-# here, since Adam cancels a factor that all gradients share. What clipping is for are the spikes.
+# Training and validation loss stay together: the run has read 40% of the text, so there is nothing to
+# recite yet. The norm of the gradient falls during the warm-up, then rises while the model gets better,
+# so that clipping acts in most of the later steps. That costs little, since Adam cancels a factor that
+# all recent gradients share. Clipping is there for the spikes.
 #
-# The ratio stays far below the guess of 0.25, for Adam moves a weight by the whole learning rate only
-# where all gradients of late point the same way. It falls with the learning rate and ends near 0.001,
-# which many people take for a healthy size. Were one of the three lines a hundred times higher or lower
-# than the others, we would look there first. And the samples:
+# The guess put the highest rate beside the smallest matrix, but the two never meet. At step 27, where the
+# ratio is largest, the update is nearly the whole rate, but the warm-up has reached only a quarter of it.
+# At step 100 the rate is at its height, but the matrix is four times as large as at first, and the update a
+# quarter of the rate: Adam moves a weight by all of it only where the recent gradients agree. Then the
+# ratio falls with the rate and ends near 0.001, which many people take for healthy. If one of the three
+# lines lay a hundred times above or below the others, we would look there first. And the samples:
 
 # %%
 for step, sample in samples.items():
     print(f"--- step {step} ---\n{sample}\n")
 
 # %% [markdown]
-# At first all characters are equally likely. After 100 steps spaces come at the distances of words;
-# after 500, vowels stand between consonants; after 2,000 there is a speaker, with a name that nobody has,
-# and here and there a word of English.
+# At first all characters are almost equally likely. After 100 steps spaces come at the distances of
+# words; after 500, vowels stand between consonants; after 2,000 there is a speaker, with a name that
+# nobody has, and here and there a word of English.
 #
 # ## Experiment: better, or lucky?
 #
@@ -841,32 +868,42 @@ for step, sample in samples.items():
 # %%
 def validation_curve(lr, seed):
     config = TrainConfig(batch_size=8, max_iters=300, lr=lr, min_lr=lr / 10, warmup_iters=30,
-                         eval_interval=50, eval_iters=20, seed=seed)
+                         eval_interval=60, eval_iters=60, seed=seed)
     return [r["val_loss"] for r in new_trainer(config).run() if "val_loss" in r]
 
 curves = {lr: np.array([validation_curve(lr, seed) for seed in (0, 1, 2)]) for lr in (5e-3, 2.5e-3)}
 for lr, values in curves.items():    # values: (seeds, evaluations)
     low, high = values[:, -1].min(), values[:, -1].max()
     print(f"lr {lr}: after 300 steps {low:.3f} to {high:.3f}, a band of {high - low:.3f}")
+print(f"standard error of one evaluation: {sigma * math.sqrt(12 / 8 / 60):.3f}")    # batches of 8, not 12
 
 # %%
 figure, axes = subplots(size=(6, 3.2))
 for (lr, values), color, style in zip(curves.items(), (BLUE, ORANGE), ("o-", "s--")):
-    at = np.arange(50, 301, 50)
+    at = np.arange(60, 301, 60)
     axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, lw=0)
     axes.plot(at, values.mean(axis=0), style, color=color, label=f"lr {lr}, mean of 3 seeds")
 axes.set(xlabel="step", ylabel="validation loss\n(nats per character)")
 axes.legend()
 show(figure, "Validation loss for two learning rates, each the mean of three seeds inside a band "
-             "from lowest to highest. The band of rate 0.005 is several times as wide as the "
-             "other; the means are close.")
+             "from lowest to highest. From step 120 on, the band of rate 0.005 is several times as wide "
+             "as the other and holds it; the means are close.")
 
 # %% [markdown]
-# They overlap from the first evaluation to the last. The best of the six runs has the high rate, and so
-# has the worst: with one seed each, either rate could have won. What three seeds do show is the width: at
-# the high rate much more depends on chance. Try it: give both rates ten seeds, or add a third rate. Can you
-# say then which is better?
+# They overlap from the first evaluation to the last, and the evaluations' own error is too small to be
+# the reason. The best of the six runs has the high rate, and so has the worst: with one seed each, either
+# rate could have won. Try it: give both rates ten seeds. Can you say then which is better?
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
+# No. The means are 2.583 and 2.580, and their difference has a standard error of 0.024. The high rate is
+# ahead with 7 seeds of 10, but two of its runs end at 2.70 and 2.72: it leaves more to chance, with a
+# standard deviation of 0.073 against 0.019.
+#
+# </details>
+
+# %% [markdown]
 # ## When it goes wrong
 #
 # We plant a NaN in one weight. The trainer must stop before the optimizer spreads it to the others.
@@ -904,10 +941,10 @@ export("16_training")
 #
 # - The state of a run: weights, Adam's means and its step count, the schedule's step, the
 #   generator.
-# - A checkpoint is one `.npz` without pickle, with a digest, renamed into place when it is on the
+# - A checkpoint is one `.npz` without pickle, with a digest, renamed into place once it is on the
 #   disk.
 # - Accumulating $A$ batches needs the factor $1/A$; Adam hides its absence, gradcheck does not.
-# - Watch the validation loss, the gradient's norm and the update-to-weight ratio; before you call one
-#   setting better than another, train both with several seeds.
+# - Watch the validation loss, the gradient's norm and the update-to-weight ratio. A difference needs its
+#   own standard error; compare settings on the same batches, and with several seeds.
 # - We exported `numpygpt/checkpoint.py`, `numpygpt/training.py` and `numpygpt/metrics.py`. Next:
 #   Sampling, where the trained model writes.

@@ -2,10 +2,11 @@
 # # Chapter 17: Sampling
 #
 # In `data/checkpoints` lies a GPT that was trained as in [chapter 16](16_training.ipynb), on
-# characters of Shakespeare. It gives a probability to every next character. The natural thing to do
-# with it: take the likeliest character, append it, ask again. This is *greedy* decoding.
+# characters of Shakespeare. It gives a probability to every possible next character. The natural thing
+# to do: take the likeliest character, append it, ask again. This is *greedy decoding*.
 
 # %% tags=["widget"]
+import math
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ for _ in range(180):
 print(tokenizer.decode(ids[0].tolist()))
 
 # %% [markdown]
-# Each character is the best one, and the text runs in circles. Shakespeare's own next character is
+# Each character is the best one, yet the text runs in circles. Shakespeare's own next character is
 # often *not* the likeliest one. We can measure how often, on text from the validation part:
 
 # %%
@@ -45,9 +46,9 @@ hit = logits.argmax(axis=-1) == held_out[:, 1:]
 print(f"loss {loss:.2f} nats; the likeliest character is the true one in {hit.mean():.0%} of cases")
 
 # %% [markdown]
-# In all the other cases the author took a character that the model ranks second or lower. A text
-# without any such choice is not like his. So we must draw from the distribution. But a pure draw
-# errs the other way. Look at the *tail*, all characters to which the model gives less than 1%:
+# In all other cases the author took a character that the model ranks second or lower. So we must draw
+# from the distribution. But a pure draw errs the other way. Look at the *tail*, all characters to which
+# the model gives less than 1%:
 
 # %%
 from numpygpt.nn.functional import softmax
@@ -56,13 +57,15 @@ p = softmax(logits)  # (64, T, V)
 tail = np.where(p < 0.01, p, 0).sum(axis=-1)  # (64, T)
 print(f"below 1%: {(p < 0.01).sum(axis=-1).mean():.0f} of {p.shape[-1]} characters, on average; "
       f"together they have {tail.mean():.1%}")
-print(f"in a text of 200 characters: {200 * tail.mean():.0f} from the tail")
+true = np.take_along_axis(p, held_out[:, 1:, None], axis=-1)
+print(f"in 200 characters drawn by the model: {200 * tail.mean():.0f} from the tail; "
+      f"in 200 of Shakespeare's: {200 * (true < 0.01).mean():.0f}")
 
 # %% [markdown]
-# Each of them is nearly impossible, but together they add up: in each text of a few lines some are
-# drawn, and one that fits nowhere spoils the word that it is in. **How do we draw the next token so that
-# the text is neither a circle nor a mess? And how do we do it without reading the whole text again for
-# every token?**
+# Each of them is nearly impossible, but together they add up. Shakespeare takes even more of them, and
+# knows where one fits; the model draws blindly, and one that fits nowhere spoils its word. **How do we draw
+# the next token so that the text is neither a circle nor a mess? And how do we do it without reading the
+# whole text again for every token?**
 #
 # ## Shapes
 #
@@ -82,13 +85,13 @@ print(f"in a text of 200 characters: {200 * tail.mean():.0f} from the tail")
 #
 # $$p_i = \frac{e^{z_i/\tau}}{\sum_j e^{z_j/\tau}}.$$
 #
-# What this does shows in a ratio of two probabilities, where the sum cancels:
+# Its effect shows in the ratio of two probabilities, where the sum cancels:
 #
 # $$\frac{p_i}{p_j} = e^{(z_i - z_j)/\tau} = \left(e^{z_i - z_j}\right)^{1/\tau}.$$
 #
 # At $\tau = 1$ it is the model's ratio. At $\tau = 1/2$ the ratio is squared: the likely
-# gets likelier. As $\tau \to 0$ every ratio to the largest logit goes to 0, which is greedy. As
-# $\tau \to \infty$ every ratio goes to 1: all tokens are equally likely, as the faces of a die.
+# gets likelier. As $\tau \to 0$ every ratio to the largest logit goes to 0, which is greedy decoding. As
+# $\tau \to \infty$ every ratio goes to 1: all tokens are equally likely, like the faces of a die.
 # **Before you run the next cell:** the first two tokens have the ratio 2 at $\tau = 1$. What is it at
 # $\tau = 1/2$, and at $\tau = 2$?
 
@@ -101,9 +104,9 @@ for tau in (0.5, 1.0, 2.0, 100.0):
 # %% [markdown]
 # ## Top-k and top-p
 #
-# *Top-k* keeps the k likeliest tokens, sets the others to 0 and divides by what is left. *Top-p*
-# keeps the smallest set of likeliest tokens whose mass reaches p: many tokens where the
-# model is unsure, few where it is sure. By hand, as a loop over one row:
+# *Top-k* keeps the k likeliest tokens, sets the others to 0 and divides by the sum of what is left.
+# *Top-p*, also called *nucleus sampling*, keeps the smallest set of likeliest tokens whose mass reaches p:
+# many tokens where the model is unsure, few where it is sure. By hand, as a loop over one row:
 
 # %%
 def top_p_loop(p, top_p):
@@ -125,9 +128,9 @@ for top_p in (0.7, 0.4):
     print(top_p, top_p_loop(p, top_p).round(3))
 
 # %% [markdown]
-# The vector form sorts all rows at once, cuts them, and puts the numbers back where they came
-# from. It begins `numpygpt/generate.py`. Two choices: the cut by k comes before the cut by p, and
-# the mass for p is that of what k has left, as Hugging Face's library `transformers` does it.
+# The vector form sorts all rows at once, cuts them, and puts the numbers back where they came from. Two
+# choices: the cut by k comes before the cut by p, and p counts the mass of what k has left, as in Hugging
+# Face's library `transformers`.
 
 # %% tags=["export"] module="generate.py"
 """Sampling: temperature, top-k, top-p and the KV cache. Derived in chapter 17."""
@@ -198,15 +201,21 @@ def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
         p = softmax(z / temperature)
     return p if top_k is top_p is None else keep_likeliest(p, top_k, top_p)
 
+# %%
+z = np.array([[2.0, 1.0, 0.5]])
+with np.errstate(over="ignore", invalid="ignore"):
+    print("temperature 1e-308, divided first:", softmax(z / 1e-308)[0])
+print("temperature 1e-308, as above:     ", next_token_probs(z, temperature=1e-308)[0])
+
+
 # %% [markdown]
-# Now on real distributions: what may follow when Romeo says `I `, and when he says
-# `What say'st t`? The bars show the model's probabilities; colour and hatching show who keeps a
-# character. The black line is the *mass so far*, the sum of the bars up to there: top-p keeps all up to
-# the first bar at which it reaches 0.9, and top-k the first five, wherever it is then. The sign ␣ is
-# the space.
+# Now real distributions: what may follow when Romeo says `I `, and when he says `What say'st t`? The bars
+# show the model's probabilities; color and hatching show which cut keeps a character. The black line is
+# the sum of the bars so far: top-p keeps all up to the first at which it reaches 0.9, and top-k the first
+# five. The sign ␣ is the space.
 
 # %%
-# (top-k keeps it, top-p keeps it): colour, hatching, label
+# (top-k keeps it, top-p keeps it): color, hatching, label
 looks = {
     (True, True): (BLUE, "", "both keep it"),
     (False, True): (ORANGE, "///", "top-p 0.9 only"),
@@ -245,9 +254,9 @@ show(figure, "Two bar charts of next-character probabilities, with their running
 # %% [markdown]
 # A fixed k does not know how sure the model is. After `I ` five characters hold little more than half
 # of the mass, and the model's other good ideas are lost; after `What say'st t` three would have done.
-# Top-p follows the model.
+# Top-p adapts to the model.
 #
-# Temperature comes before the cuts, so it moves them, too. Here the grey bars are the model's
+# Temperature comes before the cuts, so it moves them, too. Here the gray bars are the model's
 # probabilities, and the blue ones what is left to draw from, at a temperature of 0.7 with both cuts.
 
 # %% tags=["widget"]
@@ -263,16 +272,16 @@ def draw_kept(prompt, temperature, top_k, top_p):
     axes.set(xlabel="next character", ylabel="probability", ylim=(0, max(0.5, 1.05 * kept.max())),
              title=f"{(kept > 0).sum()} of {len(p)} characters are left")
     axes.legend()
-    show(figure, f"Probabilities after {prompt!r}: grey, the model's; blue, what the settings leave.")
+    show(figure, f"Probabilities after {prompt!r}: gray, the model's; blue, what the settings leave.")
     return figure
 
 # %%
 figure = draw_kept("ROMEO:\nI ", 0.7, 10, 0.9)
 
 # %% [markdown]
-# Two questions to try. When the model is sure, as after `What say'st t`, which of the two cuts leaves
+# Two questions for the sliders of a running notebook. After `What say'st t`, which of the two cuts leaves
 # fewer characters? And with top-k at 63, where it cuts nothing, how far must you raise the temperature
-# until top-p leaves twice as many? (In a notebook that is running you see sliders here.)
+# until top-p leaves twice as many?
 
 # %% tags=["skip-execution", "widget"]
 from coursekit.widgets import FloatSlider, IntSlider, Textarea, interactive
@@ -289,6 +298,14 @@ for control in panel.children[:-1]:    # the last child is the figure
 panel
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Top-p: it leaves 2 at temperature 0.7, top-k 10. It leaves 4 at temperature 1.1. After `I ` that takes
+# longer: 10 at temperature 0.7, and 21 at 1.7.
+#
+# </details>
+
+# %% [markdown]
 # ## Drawing one token
 #
 # We have probabilities and need a token. Lay the $p_i$ end to end on a line of length 1 and throw
@@ -297,7 +314,7 @@ panel
 # $$c_{i-1} \le u < c_i, \qquad c_i = \sum_{j \le i} p_j,$$
 #
 # and the length of this piece is $c_i - c_{i-1} = p_i$. So the token is the first $i$ with $c_i >
-# u$.
+# u$. The field calls this *inverse transform sampling*.
 
 # %% tags=["export"]
 def draw(probs, rng):
@@ -310,9 +327,9 @@ def draw(probs, rng):
     return (cumulative > u * cumulative[:, -1:]).argmax(axis=-1)
 
 # %% [markdown]
-# A check by counting: 100,000 darts on four pieces, one of them of length 0. Then the same check
-# on a draw with a bug: one dart for the whole batch. **Before you run the next cell:** what will the
-# second line say? And would you notice the bug with a batch of 1?
+# A check by counting: 100,000 darts on four pieces, one of length 0. Then the same check on a draw with
+# a bug: one dart for the whole batch. **Before you run the next cell:** what will the second line say? And
+# would you notice the bug with a batch of 1?
 
 # %%
 def frequencies(draw):
@@ -327,20 +344,19 @@ print("draw:    ", frequencies(draw).round(2).tolist())
 print("one dart:", frequencies(draw_with_one_dart).round(2).tolist())
 
 # %% [markdown]
-# With one dart, all rows hit the same piece. A batch of 1 has only one row, so there nothing is wrong.
+# With one dart, all rows hit the same piece. A batch of 1 has only one row, so there nothing looks wrong.
 #
 # ## What the past costs
 #
 # So far each new character costs a full forward pass over the window: with 64 characters in it,
-# 63 of them were read before. Look at attention, for the query at position $i$ and one head:
+# 63 have been read before. Look at attention, for the query at position $i$ and one head:
 #
 # $$o_i = \sum_{j \le i} p_{ij} v_j, \qquad p_{ij} = \operatorname{softmax}_j\!\left(\frac{q_i \cdot k_j}{\sqrt{D}}\right).$$
 #
 # The last position needs its own query $q_i$, but the keys and values of all positions. In the
 # first block $k_j$ and $v_j$ depend on token $j$ alone. What the block gives at position $j$
 # depends on tokens up to $j$, so in the second block $k_j$ and $v_j$ depend on tokens up to $j$; and so on
-# upwards. In no block do they depend on a later token: the causal mask sees to it. Then we can keep
-# them.
+# upward. In no block do they depend on a later token: the causal mask sees to that. So we can keep them.
 #
 # The next cell reads 6 tokens, then 7, and compares the first 6 keys. With the mask all should
 # agree. **Before you run the one after it:** how many agree with the mask switched off, in the last
@@ -365,16 +381,16 @@ print("first block, without the mask:", keys_that_agree(0, causal=False))
 
 # %% [markdown]
 # With the mask, nothing that has been read ever changes. Without it, every key of the last block has
-# heard of the seventh token. In the first block even then no key has: there it depends on its own token
-# alone.
+# heard of the seventh token. In the first block no key has, even then: there a key depends on its own
+# token alone.
 #
 # ## The KV cache
 #
-# The *KV cache* keeps `k` and `v` of the window, for every layer. One question remains. The
-# position embedding has `block_size` rows, so what happens when the window is full? We cannot
-# shift the kept keys by one: they were computed at their old positions. We drop the older half of
-# the window and read the newer half again, from position 0. Reading half a window once in every
-# half window of new tokens costs, on average, about one more token read for each new one.
+# The *KV cache* keeps `k` and `v` of the window, for every layer. One question remains: the position
+# embedding has `block_size` rows, so what happens when the window is full? We cannot shift the kept keys
+# by one: they were computed at their old positions. We drop the older half of the window and read the
+# newer half again, from position 0. Half a window read again for every half window of new tokens is
+# about one more token read for each new one.
 
 # %% tags=["export"]
 class KVCache:
@@ -413,7 +429,7 @@ def append(self, ids):
 
 # %% [markdown]
 # `_read` is `GPT.forward` of [chapter 12](12_gpt.ipynb), for the new tokens only. Two things
-# differ: positions count from `start`, and the head sees the last position alone.
+# differ: positions count from `start`, and the head sees only the last position.
 
 # %% tags=["export"]
 @add_to_class(KVCache)
@@ -453,10 +469,10 @@ def _attend(self, attn, x, layer, start, end):
 # %% [markdown]
 # ## Check it, then break it
 #
-# Sampling has no backward pass, so no gradient to check. The promise is another one: at every
-# step, the cache gives the logits of the full forward pass over its window. We feed it 110
-# characters of Shakespeare, in two sequences at once, first 5 and then one by one: the window
-# fills up and is halved, more than once. **Before you run the cells:** which token halves it first?
+# Sampling has no backward pass. What we check is that, at every step, the cache gives the logits of the
+# full forward pass over its window. We feed it 110 characters of Shakespeare, two sequences at once,
+# first 5 characters and then one by one: the window fills up and is halved, more than once. **Before you
+# run the cells:** which token halves it first?
 
 # %%
 def check_cache(cache_class, n_tokens=110):
@@ -475,8 +491,8 @@ verdict, sizes = check_cache(KVCache)
 print(verdict, "| window sizes:", sizes[0], "...", sizes[58:62], "...", sizes[90:94], "...")
 
 # %% [markdown]
-# The 64th token fills the window, so the 65th halves it. How much does the cache read? We count the
-# tokens of each pass, for 250 tokens that come one by one.
+# The 64th token fills the window, so the 65th halves it. How much does each pass of the cache read, for
+# 250 tokens that come one by one?
 
 # %%
 class CountingCache(KVCache):
@@ -490,7 +506,7 @@ for i in tokenizer.encode(text[1000:1250]):
     cache.append(np.array([[i]]))
     reads.append(cache.count)
 print("passes that read more than 1 token:", {n + 1: r for n, r in enumerate(reads) if r > 1})
-print(f"on average, once the window is full: {np.mean(reads[64:224]):.2f} tokens for each new one")
+print(f"five periods, tokens 65 to 229: {np.mean(reads[64:229]):.2f} tokens read for each new one")
 
 # %%
 figure, axes = subplots(size=(7, 2.6))
@@ -504,9 +520,10 @@ show(figure, "Tokens read for each of 250 new tokens. The full pass reads all of
              "the window is full.")
 
 # %% [markdown]
-# As we said: on average one token more for each new one. Now a tempting improvement: reading half a
-# window again looks like waste, since its keys are there. This class moves them to the front and goes
-# on. **Before you run the cell:** at which token will the check notice?
+# A period has 33 tokens: one pass over 32, then 32 passes over 1, until the window is full again. That
+# is 64 tokens read for 33 new ones, about one more each, as we said. Now a tempting improvement: to read
+# half a window again looks like waste, since its keys are there. This class moves them to the front and
+# goes on. **Before you run the cell:** at which token will the check notice?
 
 # %%
 class MovesOldKeys(KVCache):
@@ -523,14 +540,14 @@ print(check_cache(MovesOldKeys)[0])
 print("a test of 60 tokens says:", check_cache(MovesOldKeys, n_tokens=60)[0])
 
 # %% [markdown]
-# A short test would have passed it. The first 64 tokens are right; at the 65th the moved keys
+# A short test would have let it pass. The first 64 tokens are right; at the 65th the moved keys
 # still carry the positions 32 to 63, while the model takes them for 0 to 31.
 #
 # ## Generate
 #
-# What is left is the loop of the first cells. Here it has no end: it yields token after token, and
-# whoever asks takes as many as they like, and has what came so far if they stop. All sequences of a
-# batch have prompts of one length.
+# What is left is the loop of the first cells. Here it has no end: it yields token after token, and the
+# caller takes as many as it likes. The first pass reads the whole prompt at once, which the field calls
+# *prefill*; then comes *decoding*, one token a pass. All prompts of a batch have the same length.
 
 # %% tags=["export"]
 def stream(model, ids, *, temperature=1.0, top_k=None, top_p=None, rng):
@@ -560,8 +577,8 @@ def generate(model, ids, max_new_tokens, **options):
     return np.concatenate([ids, *islice(stream(model, ids, **options), max_new_tokens)], axis=1)
 
 # %% [markdown]
-# Temperature 0 must give the greedy text of the first cells, as long as the window is not yet full:
-# after that, the two drop the past differently. Then three temperatures. Read them aloud.
+# Temperature 0 must give the greedy text of the first cells until the window is full: after that, the
+# two drop the past differently. Then three temperatures. Read them aloud.
 
 # %%
 greedy = generate(model, prompt, 57, temperature=0, rng=np.random.default_rng(0))
@@ -580,25 +597,15 @@ for temperature in (0.5, 0.8, 1.5):
 #
 # $$\text{full pass: } n\, n_{layer}\,(12 C^2 + 2 n C), \qquad \text{cache: } n_{layer}\,(12 C^2 + 2 n C).$$
 #
-# The ratio is $n$, as the figure shows. The cell after it looks at the clock: 57 new tokens after a
-# prompt of 7. By the count, the factor grows from 8 to 63 on the way. **Before you run that one:** how
-# many times as fast do you expect the cache to be on your machine?
+# The ratio is $n$. The second cell looks at the clock: 57 new tokens after a prompt of 7. By the count,
+# the factor grows from 8 to 63 on the way. **Before you run it:** how many times as fast do you expect the
+# cache to be?
 
 # %%
 n_layer, C = model.config.n_layer, model.config.n_embd
-n = np.arange(1, model.config.block_size + 1)
-cached = n_layer * (12 * C**2 + 2 * n * C) / 1e6
-print(f"with {n[-1]} tokens: {n[-1] * cached[-1]:.1f} million against {cached[-1]:.2f} million")
-
-# %%
-figure, axes = subplots(size=(5.5, 3.2))
-axes.plot(n, n * cached, color=ORANGE, label="full pass for every token")
-axes.plot(n, cached, "--", color=BLUE, label="KV cache")
-axes.set(xlabel="tokens in the window", ylabel="multiplications (millions)", yscale="log")
-axes.legend()
-show(figure, "Multiplications for one new token against the tokens in the window, on a logarithmic "
-             "axis. The full pass grows to 64 times the cost of the cache, which stays almost "
-             "flat.")
+for n in (8, 63):
+    cached = n_layer * (12 * C**2 + 2 * n * C) / 1e6
+    print(f"{n:2} tokens: {n * cached:4.1f} million by a full pass, {cached:.2f} million with the cache")
 
 # %% tags=["measurement"]
 import time
@@ -613,69 +620,116 @@ without = time.perf_counter() - start
 print(f"57 tokens: the cache is {without / with_cache:.1f} times as fast here")
 
 # %% [markdown]
-# One token at a time makes small products. Each of them costs Python and NumPy a fixed time, too,
-# and fetches all the weights for one row. So the clock falls short of the count.
+# Passes of one token make small products. Each has a fixed overhead in Python and NumPy, and reads all the
+# weights for a single row. So the measured speed-up is smaller than the count predicts.
 #
 # ## Between circle and mess
 #
-# Which temperature is good? We measure two things on samples. *Real words*: how many of the words
-# occur somewhere in Shakespeare's text. *Variety*: how many of all runs of 8 characters are
-# different from each other. Circles have little variety, a mess has few real words.
+# Which temperature is good? We measure two things on samples. *Real words*: the share of the words that
+# occur somewhere in Shakespeare's text. *Variety*: the share of all runs of 8 characters that differ
+# from each other. Circles have little variety, a mess has few real words. One draw may be lucky
+# (chapter 16), so each setting gets eight, each of eight samples; we print mean and standard deviation.
 
 # %%
 import re
 
 known = set(re.findall(r"[a-z']+", text.lower()))
 
-def measure(**settings):
-    """Real words and variety of eight samples of 150 characters."""
-    eight = np.repeat(prompt, 8, axis=0)
-    out = generate(model, eight, 150, rng=np.random.default_rng(2), **settings)
-    samples = [tokenizer.decode(row[7:].tolist()) for row in out]
+def judge(samples):
+    """The share of real words, and of runs of 8 characters that differ."""
     words = [w for s in samples for w in re.findall(r"[a-z']+", s.lower())]
     runs = [s[i : i + 8] for s in samples for i in range(len(s) - 7)]
     return sum(w in known for w in words) / len(words), len(set(runs)) / len(runs)
+
+def measure(**settings):
+    """Real words and variety of eight draws, each of eight samples of 150 characters: (8, 2)."""
+    prompts = np.repeat(prompt, 64, axis=0)
+    out = generate(model, prompts, 150, rng=np.random.default_rng(2), **settings)
+    samples = [tokenizer.decode(row[7:].tolist()) for row in out]
+    return np.array([judge(samples[i : i + 8]) for i in range(0, 64, 8)])
+
+# %%
+def report(name, draws):
+    (real, variety), (d_real, d_variety) = draws.mean(axis=0), draws.std(axis=0, ddof=1)
+    print(f"{name:16}  real words {real:.3f} ± {d_real:.3f}, variety {variety:.3f} ± {d_variety:.3f}")
 
 # %% [markdown]
 # **Before you run the next cell:** at temperature 0, why will the variety be near 0, and not higher?
 
 # %%
-temperatures = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
-measured = [measure(temperature=t) for t in temperatures]
-for t, (real, variety) in zip(temperatures, measured, strict=True):
-    print(f"temperature {t:4}: real words {real:.2f}, variety {variety:.2f}")
+temperatures = [0.0, 0.25, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5]
+measured = np.array([measure(temperature=t) for t in temperatures])    # (temperatures, draws, 2)
+for t, draws in zip(temperatures, measured, strict=True):
+    report(f"temperature {t:4}", draws)
 
 # %%
 figure, axes = subplots(size=(5.5, 3.2))
-real, variety = np.transpose(measured)
-axes.plot(temperatures, real, "o-", color=BLUE, label="words that Shakespeare has")
-axes.plot(temperatures, variety, "s-", color=ORANGE, label="runs of 8 that differ")
-axes.set(xlabel="temperature", ylabel="part of the sample", ylim=(0, 1.05))
+lines = [("o-", BLUE, "words that Shakespeare has"), ("s-", ORANGE, "runs of 8 that differ")]
+for (style, color, label), y in zip(lines, np.moveaxis(measured, 2, 0)):    # y: (temperatures, draws)
+    axes.fill_between(temperatures, y.min(axis=1), y.max(axis=1), color=color, alpha=0.25, lw=0)
+    axes.plot(temperatures, y.mean(axis=1), style, ms=4, color=color, label=label)
+axes.set(xlabel="temperature", ylabel="share of the sample", ylim=(0, 1.05))
 axes.legend(loc=(0.22, 0.06))
-show(figure, "Real words and variety of samples against temperature. Variety rises from near 0 at "
-             "temperature 0 to almost 1 at 0.5; real words fall from 0.25 on, and faster past 1.")
+show(figure, "Real words and variety of samples against temperature, means of eight draws inside "
+             "bands from lowest to highest. Variety rises from near 0 at temperature 0 to almost 1 "
+             "at 0.6; real words fall from 0.25 on, to less than half at 1.5. The bands are narrow.")
 
 # %% [markdown]
-# At temperature 0 nothing is left to chance: the eight samples are one and the same, which runs in
-# circles besides. With rising temperature variety grows first and the words fall apart later. In
-# between lies a range that is good at both; the command `numpygpt sample` takes 0.8.
+# At temperature 0 all samples are one and the same, which runs in circles besides. As the temperature
+# rises, variety grows first and the words fall apart later. In between lies a range that is good at both;
+# the command `numpygpt sample` takes 0.8.
 #
-# And the cuts? They take away what we called the tail, at temperature 1. Compare them with the
-# temperatures above: is there one that does as well in both?
+# And the cuts? They take away the tail, at temperature 1. Is there a temperature that does as well at
+# both?
 
 # %%
+cuts = {}
 for settings in ({"top_k": 5}, {"top_k": 10}, {"top_p": 0.9}, {"top_p": 0.7}):
-    real_words, varied = measure(**settings)
-    print(f"{settings!s:15} real words {real_words:.2f}, variety {varied:.2f}")
+    (name, value), = settings.items()
+    cuts[f"{name} {value}"] = draws = measure(**settings)
+    report(f"{name} {value}", draws)
+
+# %%
+for name, t in (("top_p 0.9", 0.8), ("top_p 0.7", 0.6), ("top_k 5", 0.7)):
+    gap = cuts[name] - measured[temperatures.index(t)]    # (draws, 2)
+    (real, variety), error = gap.mean(axis=0), gap.std(axis=0, ddof=1) / math.sqrt(8)
+    print(f"{name} minus temperature {t}: real words {real:+.3f}, variety {variety:+.3f}, "
+          f"standard errors {error[0]:.3f} and {error[1]:.3f}")
+
+# %%
+figure, axes = subplots(size=(5.8, 3.6))
+axes.plot(*measured[2:7].mean(axis=1)[:, ::-1].T, color=BLUE)    # temperatures 0.5 to 1
+points = {f"$\\tau$ = {t}": draws for t, draws in zip(temperatures[2:7], measured[2:7])}
+for name, draws in (points | cuts).items():
+    (y, x), (dy, dx) = draws.mean(axis=0), draws.std(axis=0, ddof=1) / math.sqrt(8)
+    color, shift = ORANGE if name in cuts else BLUE, 8 if "top_p" in name else -8
+    axes.errorbar(x, y, dy, dx, fmt="o", ms=4, color=color)
+    axes.annotate(name, (x, y), (shift, shift), textcoords="offset points", color=color, va="center",
+                  ha="left" if shift > 0 else "right")
+axes.set(xlabel="variety", ylabel="real words", xlim=(0.947, 1.006))
+show(figure, "Real words against variety, means of eight draws with their standard errors. From "
+             "temperature 0.5 to 1 a curve falls from upper left to lower right. Top-p 0.7 and 0.9 lie on "
+             "its outer side, close by; top-k 10 lies on it and top-k 5 well inside.")
 
 # %% [markdown]
-# Every cut makes more words real than temperature 1 alone, at next to no cost in variety. And top-p 0.7
-# gives, on both scales, what temperature 0.5 gives. For this model, to cut the tail and to lower the
-# temperature are nearly the same trade.
+# Every cut makes more words real than temperature 1 alone. Top-p lies near the curve of the temperatures
+# $\tau$, or a little outside: 0.9 beside 0.8, 0.7 beside 0.6, each ahead on one scale by about two standard
+# errors. Top-k 5 lies inside. It has the real words of temperature 0.7 and less variety, by more than three
+# standard errors: it cuts most where the model is unsure. So for this model top-p and a lower temperature
+# are nearly the same trade.
 #
-# Try it: temperature and cut together, such as `measure(temperature=0.8, top_p=0.9)`. Can you find
-# settings that are better at both than any line above?
+# Try it: a cut and a higher temperature together, `report("both", measure(temperature=1.2, top_p=0.7))`. Is
+# that better at both than temperature 0.7 alone?
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
+# A little: 0.863 and 0.990, against 0.836 and 0.987. The differences, 0.027 and 0.003, are 2.4 and 1.5 of
+# their standard errors, so we believe the first only.
+#
+# </details>
+
+# %% [markdown]
 # ## Export
 
 # %%
@@ -702,5 +756,5 @@ export("17_sampling")
 # - Within a window, keys and values never change, thanks to the causal mask: the KV cache keeps
 #   them, and gives the logits of the full pass.
 # - We exported `numpygpt/generate.py`: `next_token_probs`, `draw`, `KVCache`, `stream`, `generate`.
-# - You have now built all that it takes to train a GPT and to have it write.
+# - You have now built everything it takes to train a GPT and to let it write.
 # - Next: Speed, where the same numbers come sooner.

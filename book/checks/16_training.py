@@ -19,7 +19,7 @@ def cases(rng):
                            [Call(args, returns=("the losses", "the norms", "w", "dw"))], strided=strided)
 
 # %% [markdown] task="training-step" hint=1
-# five calls in an order; ask of each what must have happened before it.
+# five calls, in the right order; ask of each what must have happened before it.
 
 # %% [markdown] task="training-step" hint=2
 # the loss and the norm are two numbers; everything else happens inside model and optimizer.
@@ -28,13 +28,13 @@ def cases(rng):
 # clear, forward, backward, clip, step; return the loss and the norm.
 
 # %% [markdown] task="training-step" mistake="not-cleared"
-# is made with old gradients in it: they add up until they are cleared
+# is made from old gradients, too: they add up until they are cleared
 # ```diff
 # -     optimizer.zero_grad()
 # ```
 
 # %% [markdown] task="training-step" mistake="cleared-late"
-# is made with cleared gradients: clear before backward, not after
+# is made from cleared gradients: clear before backward, not after
 # ```diff
 # -     norm = clip
 # +     optimizer.zero_grad()
@@ -58,7 +58,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-step" mistake="norm-after"
-# is the norm after clipping: the one before tells of trouble
+# is the norm after clipping: return the one before it, which shows trouble
 # ```diff
 # - norm = clip_grad_norm(model, max_norm)
 # + clip_grad_norm(model, max_norm)
@@ -85,7 +85,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-step" mistake="cleared-last"
-# clears the gradients at the end: what is in them when the step begins goes in, too
+# clears the gradients at the end: whatever they hold when the step begins is added in
 # ```diff
 # -     optimizer.zero_grad()
 # -     loss
@@ -105,14 +105,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-step" mistake="loss-backward"
-# goes backward from the loss itself: the derivative of the loss by itself is 1
+# starts backward from the loss itself: the derivative of the loss with respect to itself is 1
 # ```diff
 # - model.backward()
 # + model.backward(loss)
 # ```
 
 # %% [markdown] task="training-step" mistake="returned-swapped"
-# is in the place of the other: the loss comes first, then the norm
+# stands in the place of the other: the loss comes first, then the norm
 # ```diff
 # - return loss, norm
 # + return norm, loss
@@ -127,7 +127,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-step" mistake="entries-clipped"
-# clips each entry by itself: that turns the gradient; it is the norm that has a limit
+# clips each entry by itself, which turns the gradient: the limit is for the norm
 # ```diff
 # - norm = clip_grad_norm(model, max_norm)
 # + norm = float(np.linalg.norm(model.dw))
@@ -265,7 +265,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-accumulate" mistake="gradient-unscaled"
-# has the parts' gradients in full: they are scaled as their losses are
+# has the parts' gradients in full: scale them as you scale the losses
 # ```diff
 # - model.backward(share)
 # + model.backward()
@@ -293,7 +293,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-accumulate" mistake="loss-backward"
-# goes backward from the part of the loss: the upstream gradient is the share, not the loss
+# starts backward from the part's loss: the upstream gradient is the share, not the loss
 # ```diff
 # - loss += share * model(x, y)
 # + part = share * model(x, y)
@@ -303,7 +303,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-accumulate" mistake="rows-not-shares"
-# counts each part with its number of rows, and does not divide by that of all rows
+# counts each part by its number of rows, and does not divide by that of all rows
 # ```diff
 # - share = len(y) / total
 # + share = len(y)
@@ -429,7 +429,7 @@ def cases(rng):
 # to the t.
 
 # %% [markdown] task="training-average" mistake="uncorrected"
-# is pulled to 0 at its start: divide by 1 - βᵗ
+# is pulled toward 0 at the start: divide by 1 - βᵗ
 # ```diff
 # -  / (1 - beta**t)
 # +
@@ -467,7 +467,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-average" mistake="started-at-first"
-# starts from the first loss: it starts from 0, and is corrected
+# starts from the first loss: start from 0, and correct
 # ```diff
 # - m, out = 0.0,
 # + m, out = losses[0],
@@ -476,7 +476,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-average" mistake="no-weight"
-# adds the losses in full: each counts with 1 - β
+# adds the losses in full: each has the weight 1 - β
 # ```diff
 # - (1 - beta) * loss
 # + loss
@@ -490,14 +490,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-average" mistake="beta-times-t"
-# has β t where βᵗ is due
+# has β t where it should have βᵗ
 # ```diff
 # - beta**t
 # + beta * t / (1 + t)
 # ```
 
 # %% [markdown] task="training-average" mistake="first-and-corrected"
-# starts from the first loss and corrects, too: it starts from 0
+# starts from the first loss and corrects as well: start from 0
 # ```diff
 # - m, out = 0.0,
 # + m, out = losses[0],
@@ -636,7 +636,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-resume" mistake="seeded-again"
-# starts its generator anew from the seed: it must go on where it was
+# seeds its generator again: it must go on from where it was
 # ```diff
 # - self.rng.bit_generator.state = state["rng"]
 # + self.rng = np.random.default_rng(1)
@@ -685,7 +685,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="training-resume" mistake="nothing-loaded"
-# is not taken over: load_state changes the run that it is called on, self.w and the others
+# is not restored: load_state must change the run that it is called on, self.w and the rest
 # ```diff
 # -         self.w[...] = state["w"]
 # -         self.momentum[...] = state["momentum"]

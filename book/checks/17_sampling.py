@@ -22,7 +22,7 @@ def cases(rng):
                        strided=temperature == 2.0)
 
 # %% [markdown] task="sampling-temperature" hint=1
-# a low temperature makes the likely likelier; 0 is the limit, and division by 0 is not the way
+# a low temperature makes the likely likelier; 0 is the limit, but dividing by 0 does not lead
 # there.
 
 # %% [markdown] task="sampling-temperature" hint=2
@@ -33,7 +33,7 @@ def cases(rng):
 # temperature.
 
 # %% [markdown] task="sampling-temperature" mistake="after-softmax"
-# divides the probabilities: the logits are divided
+# divides the probabilities: divide the logits
 # ```diff
 # - softmax(logits / temperature)
 # + softmax(logits) / temperature
@@ -62,7 +62,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sampling-temperature" mistake="ids"
-# gives ids at temperature 0: probabilities are asked for
+# gives ids at temperature 0: return probabilities
 # ```diff
 # - np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
 # + logits.argmax(axis=-1)
@@ -85,14 +85,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sampling-temperature" mistake="power-of-root"
-# has the square root of the temperature
+# divides by the square root of the temperature
 # ```diff
 # - logits / temperature
 # + logits / math.sqrt(temperature)
 # ```
 
 # %% [markdown] task="sampling-temperature" mistake="after-softmax-scaled"
-# divides the probabilities, and scales them back: the logits are divided, before the softmax
+# divides the probabilities and scales them back: divide the logits, before the softmax
 # ```diff
 # - return softmax(logits / temperature)
 # + p = softmax(logits) / temperature
@@ -100,7 +100,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sampling-temperature" mistake="ones"
-# gives every logit that is as large as the largest a 1: the first one has all mass
+# gives a 1 to every logit that is as large as the largest: the first one has all the mass
 # ```diff
 # - np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
 # + (logits == logits.max(axis=-1, keepdims=True)).astype(float)
@@ -467,7 +467,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sampling-top-p" mistake="at-most-mass"
-# keeps a token where the likelier ones have just the mass: they have reached it, so it goes
+# keeps a token although the likelier ones have the whole mass: they have reached it, so it goes
 # ```diff
 # - before < mass
 # + before <= mass
@@ -593,7 +593,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sampling-draw" mistake="no-cumsum"
-# compares with single probabilities: with their sums up to there
+# compares u with single probabilities: compare it with their sums up to there
 # ```diff
 # - (sums >
 # + (p >
@@ -656,7 +656,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sampling-draw" mistake="probability"
-# is the probability that was drawn: its id is asked for
+# is the probability that was drawn: return its id
 # ```diff
 # - return (sums > u[:, None]).argmax(axis=-1)
 # + ids = (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
@@ -749,7 +749,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sampling-kv-cache" mistake="whole-room"
-# looks at places that are not used yet: a key of zeros has the score 0, and weight
+# looks at places that are not used yet: a key of zeros has the score 0, and so some weight
 # ```diff
 # - self.k[: self.length], self.v[: self.length]
 # + self.k, self.v
@@ -785,7 +785,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sampling-kv-cache" mistake="keys-for-values"
-# mixes the keys: the weights belong to the values
+# averages the keys: the weights belong to the values
 # ```diff
 # - ) @ values
 # + ) @ keys
@@ -806,7 +806,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sampling-kv-cache" mistake="divided-by-D"
-# divides by D: by its square root
+# divides by D: divide by its square root
 # ```diff
 # - math.sqrt(len(q))
 # + len(q)
@@ -820,14 +820,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sampling-kv-cache" mistake="scaled-after"
-# divides the weights: the scores are divided, before the softmax
+# divides the weights: divide the scores, before the softmax
 # ```diff
 # - softmax(keys @ q / math.sqrt(len(q)))
 # + softmax(keys @ q) / math.sqrt(len(q))
 # ```
 
 # %% [markdown] task="sampling-kv-cache" mistake="kept-swapped"
-# has keys and values in each other's place
+# keeps keys and values in each other's place
 # ```diff
 # - = k, v
 # + = v, k

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Exercises for chapter 16: Training
 #
-# The loop around the model. A mistake here raises no error: the loss falls all the same, only less.
-# Write your code in place of `raise NotImplementedError()`, and all of it into that cell. The check
-# below it runs your code on cases that you do not see, and says what is wrong.
-# `hint("training-step")` in a cell of your own gives a hint; call it again for the next.
+# The loop around the model. A mistake here raises no error: the loss still falls, only more slowly.
+# Write your code in place of `raise NotImplementedError()`, all of it in that cell. The check below it
+# runs your code on cases that you do not see, and says what is wrong. `hint("training-step")` in a cell
+# of your own gives a hint; call it again for the next.
 #
 # The model here is small: $loss = \frac1N \sum_n (x_n \cdot w - y_n)^2$, with its backward pass.
 
@@ -65,9 +65,9 @@ check("training-step", a_few_steps)
 # ## Task 2: a large batch in small parts (3 points, medium, about 20 minutes)
 #
 # A batch that does not fit into memory is cut into parts. Clear the gradients, fill them with those of
-# the whole batch, though the model sees one part at a time, and return the loss of the whole batch. `parts` is
-# a list of `(x, y)`, each `x` of shape (rows, C). The chapter's parts were all equal and counted
-# $1/A$ each. These need not be of equal size: how much does each count?
+# the whole batch, though the model sees one part at a time, and return the loss of the whole batch.
+# `parts` is a list of `(x, y)`, each `x` of shape (rows, C). The chapter's parts were all equal and
+# counted $1/A$ each. These need not be of equal size: how much does each count?
 
 # %% answer="training-accumulate"
 def accumulate(model, parts):
@@ -102,9 +102,9 @@ check("training-accumulate", loss_and_gradient)
 # %% [markdown]
 # ## Task 3: a moving average (2 points, easy, about 15 minutes)
 #
-# The losses of single batches jump. Return the smoothed curve, of the shape of `losses`, (N,): the
-# exponential moving average $m_t = \beta\,m_{t-1} + (1 - \beta)\,loss_t$, from $m_0 = 0$ on, freed from
-# its pull to 0 as Adam frees its averages: entry number t, counted from 1, is $m_t / (1 - \beta^t)$.
+# The losses of single batches are noisy. Return a smooth curve of the shape of `losses`, (N,): the
+# exponential moving average $m_t = \beta\,m_{t-1} + (1 - \beta)\,loss_t$, starting from $m_0 = 0$, with
+# Adam's bias correction: entry number t, counted from 1, is $m_t / (1 - \beta^t)$.
 
 # %% answer="training-average"
 def smoothed(losses, beta):
@@ -124,11 +124,11 @@ check("training-average", smoothed)
 # ## Task 4: stop and go on (3 points, hard, about 25 minutes)
 #
 # A run draws its batches with `self.rng` and counts its steps in `self.steps`. Write `state()`, which
-# returns all that a resumed run needs, as a dict, and `load_state(state)`, which takes it: after it,
+# returns all that a resumed run needs, as a dict, and `load_state(state)`, which restores it: after that,
 # the run must go on as if it had never stopped, with the same batches, bit for bit. What `state()`
 # returned may not change when the run goes on, nor when a run that has loaded it goes on: one can
-# resume from it twice. The state of a generator is
-# `rng.bit_generator.state`, a dict that can be read and set; `self.momentum` and `self.w` are arrays.
+# resume from it twice. The state of a generator is `rng.bit_generator.state`, a dict that you can read
+# and set; `self.momentum` and `self.w` are arrays.
 
 # %% answer="training-resume"
 class Run:

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Exercises for chapter 17: Sampling
 #
-# From logits to the next token, and how not to compute everything again for each. Write your code in
-# place of `raise NotImplementedError()`, and all of it into that cell. The check below it runs your
-# code on cases that you do not see, and says what is wrong. `hint("sampling-temperature")` in a cell
-# of your own gives a hint; call it again for the next.
+# From logits to the next token, and how not to compute everything again for each one. Write your code
+# in place of `raise NotImplementedError()`, all of it in that cell. The check below it runs your code on
+# cases that you do not see, and says what is wrong. `hint("sampling-temperature")` in a cell of your own
+# gives a hint; call it again for the next.
 
 # %%
 import math
@@ -18,7 +18,7 @@ from numpygpt.nn.functional import softmax
 # ## Task 1: temperature (2 points, easy, about 10 minutes)
 #
 # Return the probabilities to draw from, `(B, V)`, for logits `(B, V)`: the softmax of the logits
-# divided by `temperature`. With temperature 0 all mass lies on the largest logit of each row, the
+# divided by `temperature`. At temperature 0 all mass lies on the largest logit of each row, the
 # first one if several are equal.
 
 # %% answer="sampling-temperature"
@@ -56,7 +56,7 @@ check("sampling-top-k", top_k)
 # %% [markdown]
 # ## Task 3: top-p (3 points, hard, about 25 minutes)
 #
-# Keep, of each row, the smallest set of likeliest tokens whose mass reaches `mass`: a token stays if
+# Keep, in each row, the smallest set of likeliest tokens whose mass reaches `mass`: a token stays if
 # all that are likelier than it have less than `mass` together. So the likeliest always stays. Scale
 # the rest so that rows sum to 1. `p` is `(B, V)`, no two entries of a row are equal; `p` itself stays
 # as it is.
@@ -80,7 +80,7 @@ check("sampling-top-p", top_p)
 # %% [markdown]
 # ## Task 4: draw (2 points, medium, about 15 minutes)
 #
-# `p` is `(B, V)`, each row sums to 1; `u` is `(B,)`, drawn evenly from [0, 1). Return ids, `(B,)`: in
+# `p` is `(B, V)`, each row sums to 1; `u` is `(B,)`, uniform in [0, 1). Return ids, `(B,)`: in
 # row b, the first id at which the sum of the probabilities up to and including it is larger than
 # `u[b]`. A token of probability 0 is never drawn. (Rounding may leave the sum of a whole row a little
 # below 1. The check's `u` are below that sum, too; a sampler's need not be, so it divides by the sum.)
