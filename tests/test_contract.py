@@ -19,10 +19,11 @@ from answers import TASKS, WRONG
 from coursekit.checking import cases as case_module
 from coursekit.checking import ending
 from coursekit.checking.cases import Call, Case, Rng, layer, result_names
-from coursekit.checking.contract import CLAUSES, caches_of, with_contract
+from coursekit.checking.contract import CLAUSES, with_contract
 from coursekit.checking.judge import Reference, judge
 from coursekit.checking.running import run, run_all
 from coursekit.checking.tasks import load_set, outcomes
+from coursekit.checking.trials import caches_of
 
 
 class Scale:

@@ -7,10 +7,7 @@ cases are made from those of the task, so an author need not think of them.
 from dataclasses import replace
 from itertools import islice, pairwise
 
-import numpy as np
-
-from coursekit.checking.running import Tried, run
-from coursekit.checking.values import frozen, identical
+from coursekit.checking import trials
 
 ROUNDS = ["forward", "backward"] * 2  # the calls of cases.layer
 
@@ -20,7 +17,11 @@ CLAUSES = {
     "two objects": "is right for one object, and wrong while a second one is at work beside it: "
     "what belongs to an object stands in self, not in a global name or in the class",
     "backward twice": "is right once, and wrong when backward is called a second time after one "
-    "forward: leave what forward has kept as it was",
+    "forward: leave what forward has kept as it was, and compute from the gradient that comes in",
+    "new weights": "is right once, and wrong after the parameters have changed, as they do in each "
+    "step of training: keep no copy of them, and nothing that was made of them before",
+    "zeros": "is right for other numbers, and wrong where an input, a weight or a gradient is all "
+    "zeros, or a gradient is negative: divide by none of them, and leave none out",
     "other sizes": "is right for one batch, and wrong when the next one has another size: keep "
     "nothing of the batch before",
     "calls in a row": "is right in a first call, and wrong in a later one with other arguments: "
@@ -61,69 +62,19 @@ def with_contract(given, again, answer, caches=(), without=()):
     following = dict(pairwise(plain))
     pairs = [(given[n], again[n]) for n in some]
     pairs += [(given[n], given[following[n]]) for n in some if n in following]
-    tried = []
+    tried, bold = [], []  # bold: those that the right answer itself may not bear
     for one, other in pairs:
         if one.new is not None:
-            tried.append(two_objects(one, other))
+            tried.append(trials.two_objects(one, other))
         elif one.calls[0].args:
-            tried.append(in_a_row(one, other))
+            tried.append(trials.in_a_row(one, other))
+            tried += trials.mixed(one, other, answer)
     layers = [n for n in plain if [call.method for call in given[n].calls] == ROUNDS]
-    tried += [backward_twice(given[n]) for n in layers if n in some]
-    cut = filter(None, (other_sizes(given[n]) for n in layers))
-    tried += list(islice((case for case in cut if runs(answer, case)), 3))
+    tried += [trials.backward_twice(given[n]) for n in layers if n in some]
+    cut = [case for n in layers for case in trials.other_sizes(given[n])]
+    tried += list(islice((case for case in cut if trials.runs(answer, case)), 3))
+    for n in some:
+        bold += trials.new_weights(given[n])
+        bold += (trials.zeros if n in layers else trials.zero_gradients)(given[n])
+    tried += [case for case in bold if trials.is_finite(answer, case)]
     return given + [case for case in tried if case.clause not in without]
-
-
-def runs(answer, case):
-    return not any(result.name == "error" for result in run(answer, case))
-
-
-def titled(case, clause, said, **changes):
-    return replace(case, title=f"{case.title}; {said}", clause=clause, **changes)
-
-
-def two_objects(one, other):
-    """The calls of two objects in turn."""
-    said = f"beside another object: {other.title}"
-    return titled(one, "two objects", said, beside=(replace(other, max_lines=0, max_bytes=0),))
-
-
-def in_a_row(one, other):
-    """The calls of two cases, one after the other: of a function."""
-    calls = [*one.calls, *other.calls]
-    said = f"then: {other.title}"
-    return titled(one, "calls in a row", said, calls=calls, max_lines=0, max_bytes=0)
-
-
-def backward_twice(case):
-    """Each backward pass a second time, with no forward pass between."""
-    calls = [c for call in case.calls for c in [call] * (1 + (call.method == "backward"))]
-    return titled(case, "backward twice", "each backward pass twice", calls=calls)
-
-
-def other_sizes(case):
-    """The first round with a part of its rows only; None where there are no rows to leave out."""
-    arrays = [a for call in case.calls[:2] for a in call.args.values() if np.ndim(a)]
-    rows = {len(a) for a in arrays}
-    if len(rows) != 1 or max(rows) < 2:
-        return None
-    fewer = max(rows) // 2
-    calls = [
-        replace(call, args={k: a[:fewer] if np.ndim(a) else a for k, a in call.args.items()})
-        for call in case.calls[:2]
-    ]
-    said = f"{fewer} of {max(rows)} rows first, then all"
-    return titled(case, "other sizes", said, calls=calls + case.calls[2:])
-
-
-def caches_of(answer, case):
-    """The arrays that a layer's forward pass keeps: its attributes that were not there before."""
-    tried = Tried(answer, case)
-    before = dict(vars(tried.thing))
-    tried.make(case.calls[0], 0)
-    return [
-        name
-        for name, value in vars(tried.thing).items()
-        if isinstance(value, np.ndarray)
-        and not (name in before and identical(frozen(before[name]), frozen(value)))
-    ]

@@ -108,8 +108,9 @@ class Tried:
             put(thing, name, made(value, case))
         args = {name: made(value, case) for name, value in (call.args | call.kwargs).items()}
         watched = args | {name: a for name, a in self.held.items() if name not in case.reads}
-        if call.method == "backward":
-            watched |= {name: a for name in case.caches if (a := cache(thing, name)) is not None}
+        kept = case.caches if call.method == "backward" else ()
+        kept = [name for name in kept if cache(thing, name) is not None]
+        watched |= {name: cache(thing, name) for name in kept}
         before = {name: frozen(value) for name, value in watched.items()}
         draws = {name: a for name, a in args.items() if isinstance(a, np.random.Generator)}
         drawn = {name: generator_state(a) for name, a in draws.items()}
@@ -128,7 +129,7 @@ class Tried:
         for name in case.reads:
             results.append(Result(number, name, frozen(get(thing, name))))
         for name, value in watched.items():
-            if name in case.caches:
+            if name in kept:
                 value = cache(thing, name)
             if not identical(now := frozen(value), before[name]):
                 results.append(Result(number, f"changed: {name}", now))

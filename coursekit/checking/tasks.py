@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from coursekit.checking import cases as case_module
-from coursekit.checking.contract import CLAUSES, caches_of, with_contract
+from coursekit.checking import trials
+from coursekit.checking.contract import CLAUSES, with_contract
 from coursekit.checking.running import run_all
 from coursekit.files import BookError
 from coursekit.source import BEGIN, END, answer_lines, read_page
@@ -119,7 +120,7 @@ class ExerciseSet:
         # Where forward is not the reader's, what it keeps has a name that others may count on.
         own_forward = any(name.endswith("forward") for name in self.defined(task))
         if given[0].calls[0].method == "forward" and not own_forward:
-            caches = caches_of(answer, given[0])
+            caches = trials.caches_of(answer, given[0])
         return with_contract(given, again, answer, caches, without)
 
     @functools.cache  # noqa: B019  (a set lives as long as the process)

@@ -1,0 +1,167 @@
+"""The cases that try the contract, each made from a case of the task: a clause and its runs."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from coursekit.checking.cases import dname
+from coursekit.checking.running import Tried, run
+from coursekit.checking.values import frozen, identical
+
+
+def titled(case, clause, said, **changes):
+    return replace(case, title=f"{case.title}; {said}", clause=clause, **changes)
+
+
+def two_objects(one, other):
+    """The calls of two objects in turn."""
+    said = f"beside another object: {other.title}"
+    return titled(one, "two objects", said, beside=(replace(other, max_lines=0, max_bytes=0),))
+
+
+def in_a_row(one, other):
+    """The calls of two cases, one after the other: of a function."""
+    calls = [*one.calls, *other.calls]
+    said = f"then: {other.title}"
+    return titled(one, "calls in a row", said, calls=calls, max_lines=0, max_bytes=0)
+
+
+def mixed(one, other, answer):
+    """A call of a function, and then calls of which some arguments are the same, the others new.
+
+    Of two cases whose arguments have the same forms, so that mixtures make sense; those that the
+    right answer does not bear are left out.
+    """
+    first, second = one.calls[0], other.calls[0]
+    if len(first.args) < 2 or form(first.args) != form(second.args):
+        return
+    mixtures = []
+    for name in first.args:
+        for changed in ({name: second.args[name]}, second.args | {name: first.args[name]}):
+            call = replace(first, args=first.args | changed)
+            if is_finite(answer, replace(one, calls=[call])):
+                mixtures.append(call)
+    if mixtures:
+        said = "then with some arguments the same"
+        calls = [first, *mixtures]
+        yield titled(one, "calls in a row", said, calls=calls, max_lines=0, max_bytes=0)
+
+
+def form(value):
+    """What kind of thing a value is, and how large; of text and numbers only the kind."""
+    if isinstance(value, dict):
+        return {key: form(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [form(part) for part in value]
+    return type(value), getattr(value, "shape", None)
+
+
+def backward_twice(case):
+    """Each backward pass again, with no forward pass between, and once more with another dy."""
+    calls = []
+    for call in case.calls:
+        calls.append(call)
+        if call.method == "backward":
+            other = {name: mapped(value, turned) for name, value in call.args.items()}
+            calls += [call, replace(call, args=other)]
+    said = "each backward pass again, and with another dy"
+    return titled(case, "backward twice", said, calls=calls)
+
+
+def new_weights(case):
+    """The parameters change in place before the second forward pass, if there is one."""
+    gradients = {dname(name) for name in case.params}
+    others = {n: 0.3 + mapped(p, turned) for n, p in case.params.items() if n not in gradients}
+    passes = [number for number, call in enumerate(case.calls) if call.method == "forward"]
+    if others and len(passes) > 1:
+        calls = list(case.calls)
+        second = calls[passes[1]]
+        calls[passes[1]] = replace(second, sets=second.sets | others)
+        yield titled(case, "new weights", "with new weights in the second round", calls=calls)
+
+
+def zeros(case):
+    """A round with an input of zeros and one with a gradient of zeros; all weights 0."""
+    first, back, second, last = case.calls
+    calls = [of_zeros(first, first.args), back, second, of_zeros(last, last.args)]
+    yield titled(case, "zeros", "x of zeros, then dy of zeros", calls=calls)
+    weights = {name for name in case.params if dname(name) in case.params}
+    if weights:
+        params = {n: np.zeros_like(p) if n in weights else p for n, p in case.params.items()}
+        yield titled(case, "zeros", "all weights 0", params=params)
+
+
+def zero_gradients(case):
+    """An input x, or a gradient such as dy, that a function is given: zeros; a number negative."""
+    call, *rest = case.calls
+    for name, value in call.args.items():
+        if name == "x" or name.startswith("d"):
+            calls = [of_zeros(call, [name]), *rest]
+            yield titled(case, "zeros", f"{name} of zeros", calls=calls)
+            if isinstance(value, float):
+                calls = [replace(call, args=call.args | {name: -1.5 * value}), *rest]
+                yield titled(case, "zeros", f"{name} negative", calls=calls)
+
+
+def of_zeros(call, names):
+    zeros = {name: mapped(call.args[name], np.zeros_like) for name in names}
+    return replace(call, args=call.args | zeros)
+
+
+def turned(value):
+    return -1.5 * np.flip(value) if np.ndim(value) else -1.5 * value
+
+
+def mapped(value, function):
+    """What a function makes of floats, alone or in an array; anything else as it is."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return function(value)
+    return float(function(value)) if isinstance(value, float) else value
+
+
+def other_sizes(case):
+    """The first round with a part of its rows only, where there are rows to leave out."""
+    arrays = [a for call in case.calls[:2] for a in call.args.values() if np.ndim(a)]
+    rows = {len(a) for a in arrays}
+    if len(rows) != 1 or max(rows) < 2:
+        return
+    fewer = max(rows) // 2
+    calls = [
+        replace(call, args={k: a[:fewer] if np.ndim(a) else a for k, a in call.args.items()})
+        for call in case.calls[:2]
+    ]
+    said = f"{fewer} of {max(rows)} rows first, then all"
+    yield titled(case, "other sizes", said, calls=calls + case.calls[2:])
+
+
+def runs(answer, case):
+    return not any(result.name == "error" for result in run(answer, case))
+
+
+def is_finite(answer, case):
+    """Whether the right answer has numbers there, and nothing to warn of."""
+    return all(
+        result.name not in ("error", "warning") and finite(result.value)
+        for result in run(answer, case)
+    )
+
+
+def finite(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return all(map(finite, value))
+    return not isinstance(value, (float, np.ndarray)) or bool(np.isfinite(value).all())
+
+
+def caches_of(answer, case):
+    """The arrays that a layer's forward pass keeps: its attributes that were not there before."""
+    tried = Tried(answer, case)
+    before = dict(vars(tried.thing))
+    tried.make(case.calls[0], 0)
+    return [
+        name
+        for name, value in vars(tried.thing).items()
+        if isinstance(value, np.ndarray)
+        and not (name in before and identical(frozen(before[name]), frozen(value)))
+    ]
