@@ -18,7 +18,7 @@ from answers import TASKS, WRONG
 
 from coursekit.checking import cases as case_module
 from coursekit.checking import ending
-from coursekit.checking.cases import Call, Case, Rng, layer, result_names
+from coursekit.checking.cases import Call, Case, Rng, dname, layer, result_names
 from coursekit.checking.contract import CLAUSES, with_contract
 from coursekit.checking.judge import Reference, judge
 from coursekit.checking.running import run, run_all
@@ -160,6 +160,43 @@ def keeps_what_looks_like_a_gradient(self, dy):
     return self.dx.copy()
 
 
+def forgets_its_answer_at_the_next_forward(self, x):
+    self.x, self.answer = x, None
+    return x * self.s
+
+
+def answers_from_memory(self, dy):
+    """Right for one dy, as often as it is asked."""
+    self.ds += (dy * self.x).sum(axis=0)
+    if self.answer is None:
+        self.answer = dy * self.s
+    return self.answer.copy()
+
+
+def keeps_a_copy_of_its_weights(self, x):
+    self.x, self.kept = x, getattr(self, "kept", self.s.copy())
+    return x * self.kept
+
+
+def passes_no_zeros(self, dy):
+    if dy.any():
+        self.ds += (dy * self.x).sum(axis=0)
+        return dy * self.s
+    return np.ones_like(dy)
+
+
+def divides_by_its_weights(self, dy):
+    self.ds += (dy * self.x).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return dy * self.s**2 / self.s
+
+
+def divides_by_its_input(self, dy):
+    with np.errstate(invalid="ignore"):
+        self.ds += (dy * self.x**2 / self.x).sum(axis=0)
+    return dy * self.s
+
+
 def warns(self, x):
     self.x = x
     np.log(np.zeros(1))
@@ -175,6 +212,14 @@ BROKEN = [
     ),
     ("backward twice", {"backward": spends_its_cache}),
     ("backward twice", {"backward": spoils_its_cache}),
+    (
+        "backward twice",
+        {"forward": forgets_its_answer_at_the_next_forward, "backward": answers_from_memory},
+    ),
+    ("new weights", {"forward": keeps_a_copy_of_its_weights}),
+    ("zeros", {"backward": passes_no_zeros}),
+    ("zeros", {"backward": divides_by_its_weights}),
+    ("zeros", {"backward": divides_by_its_input}),
     ("other sizes", {"backward": keeps_the_first_number_of_rows}),
     ("earlier arrays", {"forward": hands_out_one_buffer}),
     ("earlier arrays", {"forward": keeps_x_twice, "backward": clears_what_it_was_given}),
@@ -204,6 +249,19 @@ def test_what_our_forward_has_kept_stays_for_others_to_see():
     verdict = verdict_on_answer(answer, Scale, scale_cases, without=others, caches=["x"])
     assert CLAUSES["caches"] in [problem.text for problem in verdict.problems]
     assert verdict_on_answer(answer, Scale, scale_cases, without=CLAUSES, caches=["x"]).is_right
+
+
+def test_a_reader_whose_forward_keeps_it_under_another_name_has_changed_nothing():
+    def forward(self, x):
+        self.inputs = x
+        return x * self.s
+
+    def backward(self, dy):
+        self.ds += (dy * self.inputs).sum(axis=0)
+        return dy * self.s
+
+    answer = scaled(forward=forward, backward=backward)
+    assert verdict_on_answer(answer, Scale, scale_cases, caches=["x"]).is_right
 
 
 def test_parameters_are_named_that_a_layer_has_too_many():
@@ -241,6 +299,27 @@ def double(x):
     return x * 2
 
 
+def weighted(x, w):
+    return x * w
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_function_may_not_remember_some_of_its_arguments(number):
+    def weighted_cases(rng):
+        for n in (3, 5):
+            args = {"x": rng.normal(size=n), "w": rng.normal(size=n)}
+            yield Case(f"{n} numbers", [Call(args, returns="y")])
+
+    known = {}
+
+    def remembers(*args):
+        return known.setdefault(args[number].tobytes(), weighted(*args)).copy()
+
+    assert verdict_on_answer(weighted, weighted, weighted_cases).is_right
+    [problem] = verdict_on_answer(remembers, weighted, weighted_cases).problems
+    assert problem.text == CLAUSES["calls in a row"]
+
+
 def test_a_function_may_keep_nothing_from_call_to_call():
     known = {}
 
@@ -249,7 +328,7 @@ def test_a_function_may_keep_nothing_from_call_to_call():
 
     verdict = verdict_on_answer(remembers, double, function_cases)
     assert [problem.text for problem in verdict.problems] == [CLAUSES["calls in a row"]]
-    others = ["calls in a row"]
+    others = ["calls in a row", "zeros"]
     known.clear()
     assert verdict_on_answer(remembers, double, function_cases, without=others).is_right
 
@@ -363,8 +442,10 @@ def test_a_task_is_held_to_every_clause_that_concerns_it(name, task):
     elif any(case.calls[0].args for case in own):
         assert "calls in a row" in tried or "calls in a row" in about.without
     if any(call.method == "backward" for case in own for call in case.calls):
-        assert {"backward twice", "other sizes"} <= tried | set(about.without)
-    assert len(cases) - len(own) <= 14  # a reader waits for them
+        assert {"backward twice", "other sizes", "zeros"} <= tried | set(about.without)
+        if any(dname(name) in case.params for case in own for name in case.params):
+            assert "new weights" in tried | set(about.without)
+    assert len(cases) - len(own) <= 21  # a reader waits for them
 
 
 @pytest.mark.parametrize(
