@@ -588,6 +588,18 @@ def test_a_loop_in_another_thread_is_ended_and_computing_counts_not_waiting(shor
     assert [[result.name for result in results] for results in found] == [["error"], ["y"]]
 
 
+def test_a_limit_that_was_left_without_its_exit_ends_nothing_later(short_limit):
+    """Endless may arrive as `__exit__` begins: then nothing of it has run."""
+
+    def block():
+        ending.Limit(lambda name: True).__enter__()
+
+    block()
+    end = time.thread_time() + 3 * ending.SECONDS
+    while time.thread_time() < end:
+        pass
+
+
 def test_a_limit_that_is_not_reached_leaves_nothing_behind(short_limit):
     case = next(function_cases(np.random.default_rng(0)))
     threads = threading.active_count()

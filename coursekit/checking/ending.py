@@ -31,6 +31,7 @@ class Limit:
         self.thread, self.clock = threading.get_ident(), clock_of_this_thread()
         self.over, self.lock, self.done = False, threading.Lock(), threading.Event()
         self.outside = len(stack_of(self.thread)) - 2  # frames; two are of these lines here
+        self.block = sys._getframe(1)  # the frame with the `with` block
         with suppress(RuntimeError):  # there may be no room for a thread
             threading.Thread(target=self.look_on, daemon=True).start()
         return self
@@ -49,7 +50,7 @@ class Limit:
 
     def look_on(self):
         stack, end, latest = None, self.clock() + SECONDS, time.monotonic() + ASLEEP
-        while not self.done.wait(TICK):
+        while not self.done.wait(TICK) and self.is_running():
             if self.clock() > end - SECONDS / 2:
                 # Frames that stay: what is called again and again has a new one each time.
                 now = self.stack()
@@ -59,8 +60,13 @@ class Limit:
                 self.line = self.line or self.loop_in(stack or []) or self.loop_in(self.stack())
                 with self.lock:
                     # Again and again: an answer may have an `except:` of its own.
-                    if not self.over:
+                    if not self.over and self.is_running():
                         raise_in(self.thread, Endless)
+        self.block = None
+
+    def is_running(self):
+        """Whether the block's frame is there: Endless may come as `__exit__` begins, and end it."""
+        return self.block in stack_of(self.thread)
 
     def stack(self):
         """The frames of what runs in the block."""
