@@ -158,7 +158,7 @@ print("now:     ", sum(n * len(tokens) for tokens, n in zip(words, counts.values
 # | ` ?[^\W\d_]+` | letters: not a non-letter `\W`, not a digit `\d`, not `_` |
 # | ` ?\d+` | digits |
 # | ` ?(?:[^\s\w]\|_)+` | a run of marks |
-# | `\s+(?!\S)` | white space before more of it, or the end: of three spaces before a word, two |
+# | `\s+(?!\S)` | white space that nothing else follows, `(?!\S)`: of three spaces before a word, two |
 # | `\s+` | white space, what is left of it |
 #
 # GPT-2 also numbers the 256 bytes in an order of its own. To training it matters at ties alone: of
