@@ -47,7 +47,7 @@ def write_tokens(path, parts, vocab_size):
     def write(beside):
         with open(beside, "wb") as file:
             for ids in map(np.asarray, parts):
-                # Narrowing wraps in silence: 70,000 would become 4,464.
+                # Narrowing wraps silently: 70,000 would become 4,464.
                 if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:
                     raise DataError(f"ids {ids.min()} to {ids.max()} do not fit {vocab_size=}")
                 tokens = ids.astype(dtype)
@@ -81,7 +81,7 @@ def read_tokens(path):
         raise DataError(f"{error.filename} is missing: make it with numpygpt datagen") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} or its .json is damaged ({error}): {again}") from None
-    # Read in pieces: pages of the array that were touched would count as our memory, all of them.
+    # Read the file, not the memory map: each page of it that is touched counts as our own memory.
     digest, largest = hashlib.sha256(), 0
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
@@ -92,19 +92,29 @@ def read_tokens(path):
     return tokens, vocab_size
 
 
+def split(text, val_fraction=0.1):
+    """Return (training text, validation text): the last tenth is for validation."""
+    cut = round(len(text) * (1 - val_fraction))
+    return text[:cut], text[cut:]
+
+
 def prepare(text, tokenizer, folder, val_fraction=0.1):
     """Write train.bin, val.bin and tokenizer.json into `folder`; the last tenth is for validation.
+
+    Args:
+        tokenizer: trained on the training part alone, the first that `split` returns.
 
     Returns:
         (number of training tokens, number of validation tokens).
 
     Raises:
         DataError: one part of the text has no tokens.
+        ValueError: the tokenizer lacks a character of the text.
     """
     folder = Path(folder)
-    cut = round(len(text) * (1 - val_fraction))
     # Split the text, not the tokens: the validation text is then the same for every tokenizer.
-    parts = {"train": tokenizer.encode(text[:cut]), "val": tokenizer.encode(text[cut:])}
+    train_text, val_text = split(text, val_fraction)
+    parts = {"train": tokenizer.encode(train_text), "val": tokenizer.encode(val_text)}
     if not all(parts.values()):
         raise DataError("the text is too short to split into training and validation parts")
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +135,7 @@ def tokenizer_from_json(content, path="the tokenizer"):
 
 
 def load_tokenizer(path):
-    """Return the tokenizer saved at `path`, of whichever kind it is."""
+    """Return the tokenizer saved at `path`, of any kind."""
     again = "make it again with numpygpt datagen"
     try:
         return tokenizer_from_json(json.loads(Path(path).read_text(encoding="utf-8")), path)

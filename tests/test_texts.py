@@ -11,7 +11,7 @@ import pytest
 from numpygpt.cli import datagen, main, progress, texts
 from numpygpt.cli.errors import UsageError
 from numpygpt.cli.texts import TextFile, beyond, end_of_word, up_to
-from numpygpt.data import prepare
+from numpygpt.data import prepare, read_tokens, split
 from numpygpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 LINES = [
@@ -66,7 +66,7 @@ def test_the_parts_are_the_text(folder, monkeypatch, size, anywhere):
 @pytest.mark.parametrize("size", [1, 7, 64, 10**6])
 def test_datagen_writes_what_prepare_writes(folder, monkeypatch, kind, size):
     monkeypatch.setattr(texts, "PART", size)
-    tokenizer = KINDS[kind](PLAIN)
+    tokenizer = KINDS[kind](split(PLAIN)[0])
     prepare(PLAIN, tokenizer, folder / "whole")
     options = ["--output_dir", "parts", "--tokenizer_type", kind, *OPTIONS[kind]]
     assert run("datagen", "t.txt", *options) == 0
@@ -74,6 +74,45 @@ def test_datagen_writes_what_prepare_writes(folder, monkeypatch, kind, size):
     assert type(tokenizer).load("parts/tokenizer.json").to_json() == tokenizer.to_json()
     del whole["tokenizer.json"], parts["tokenizer.json"]
     assert whole == parts and whole.keys() == {"train.bin", "train.json", "val.bin", "val.json"}
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe"])
+@pytest.mark.parametrize("size", [1, 7, 64, 10**6])
+def test_words_and_merges_are_learned_from_the_training_part_alone(folder, monkeypatch, kind, size):
+    monkeypatch.setattr(texts, "PART", size)
+    new = "newfound wordings " * (len(PLAIN) // 200)
+    train_text, val_text = split(PLAIN + new)
+    assert "newfound" not in train_text
+    Path("t.txt").write_bytes((TEXT + new).encode())
+    options = ["--output_dir", "d", "--tokenizer_type", kind, *OPTIONS[kind]]
+    assert run("datagen", "t.txt", *options) == 0
+    expected = KINDS[kind](train_text)
+    assert expected.to_json() != KINDS[kind](PLAIN + new).to_json()
+    tokenizer = type(expected).load("d/tokenizer.json")
+    assert tokenizer.to_json() == expected.to_json()
+    assert read_tokens("d/val.bin")[0].tolist() == tokenizer.encode(val_text)
+    if kind == "word":
+        assert tokenizer.encode("newfound wordings") == [0, 0]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 10**6])
+def test_characters_that_only_the_validation_part_has_get_an_id_and_are_told(
+    folder, capsys, monkeypatch, size
+):
+    monkeypatch.setattr(texts, "PART", size)
+    Path("t.txt").write_text("to be " * 100 + "Zoë be", encoding="utf-8")
+    assert run("datagen", "t.txt", "--output_dir", "d") == 0
+    note = "characters that only the validation part has, where no model learns them: "
+    assert capsys.readouterr().out.endswith(f"(606 characters)\n{note}'Z' 'ë'\n")
+    assert CharTokenizer.load("d/tokenizer.json").chars == [*" Zbeot", "ë"]
+    letters = "".join(map(chr, range(0x3B1, 0x3BB)))
+    Path("t.txt").write_text("to be " * 100 + letters, encoding="utf-8")
+    assert run("datagen", "t.txt", "--output_dir", "d") == 0
+    assert capsys.readouterr().out.endswith(f"{note}'α' 'β' 'γ' 'δ' 'ε' 'ζ' 'η' 'θ' and 2 more\n")
+    # The last character of the training part is in it, and the next is not.
+    Path("t.txt").write_text("a" * 89 + "b" + "c" * 10)
+    assert run("datagen", "t.txt", "--output_dir", "d") == 0
+    assert capsys.readouterr().out.endswith("no model learns them: 'c'\n")
 
 
 @pytest.mark.parametrize("length", [0, 1, 5, 6, 7, 11, 12, 99])
@@ -148,12 +187,12 @@ def test_of_a_long_text_parts_all_over_it_are_learnt_from_and_the_number_is_told
     assert run("datagen", "t.txt", "--output_dir", "d", *options) == 0
     total = 400 * (len(early) + len(late))
     assert 3000 < len(seen[0]) < 4500 and "early" in seen[0] and "later" in seen[0]
-    learnt = f"({total:,} characters, the vocabulary learnt from {len(seen[0]):,} of them)\n"
-    assert capsys.readouterr().out.endswith(learnt)
+    note = f"the vocabulary is learned from {len(seen[0]):,} characters of the training part\n"
+    assert capsys.readouterr().out.endswith(f"({total:,} characters)\n{note}")
     # Characters are all counted: none may be missing.
     Path("t.txt").write_text("a " * 5000 + "ÿ")
     assert run("datagen", "t.txt", "--output_dir", "d") == 0
-    assert "learnt" not in capsys.readouterr().out
+    assert "learned" not in capsys.readouterr().out
     assert CharTokenizer.load("d/tokenizer.json").chars == [" ", "a", "ÿ"]
 
 

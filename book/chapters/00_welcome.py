@@ -124,8 +124,8 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [11 Transformer](11_transformer.ipynb) | the residual stream and its blocks | 70 + 65 |
 # | [12 GPT](12_gpt.ipynb) | the whole model | 75 + 70 |
 # | [13 Tokenizers](13_tokenizers.ipynb) | characters and words | 75 + 75 |
-# | [14 BPE](14_bpe.ipynb) | byte-pair encoding | 100 + 85 |
-# | [15 Data](15_data.ipynb) | token files and batches | 65 + 65 |
+# | [14 BPE](14_bpe.ipynb) | byte-pair encoding | 115 + 85 |
+# | [15 Data](15_data.ipynb) | token files and batches | 70 + 65 |
 # | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 105 + 75 |
 # | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 80 + 95 |
 # | [18 Speed](18_speed.ipynb) | where the time goes; threads | 80 + 100 |

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from coursekit import add_to_class, export
+from coursekit.figures import show, subplots, token_row
 from numpygpt.tokenizers import CharTokenizer, WordTokenizer
 
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
@@ -34,7 +35,7 @@ print(len(line), "characters,", len(data), "bytes")
 print(data.decode("utf-8") == line)
 
 # %% [markdown]
-# Nothing is unknown any more. But a letter with an accent costs two tokens, and to write *the* a
+# Nothing is unknown any more. But a letter with an accent costs two tokens, and to write *the*, a
 # model of bytes must predict three times. **Can we have both, a vocabulary that can write anything,
 # and short sequences?**
 #
@@ -48,7 +49,7 @@ print(data.decode("utf-8") == line)
 # | `piece` | a part of the text, mostly a word with the space before it; no token crosses its ends | some characters |
 # | `ids` | the tokens of a piece or a text | list of integers |
 # | `pair` | two ids side by side | 2 integers |
-# | `merges` | the pairs that were learnt, in order | `n_merges` pairs |
+# | `merges` | the pairs that were learned, in order | `n_merges` pairs |
 # | `vocab_size` | 256 bytes + `n_merges` + special tokens | one integer |
 #
 # ## By hand
@@ -64,7 +65,7 @@ words = [list(piece) for piece in counts]
 print(words)
 
 # %% [markdown]
-# `pairwise` gives the neighbours in a list. Each pair counts as often as its piece occurs.
+# `pairwise` gives the neighbors in a list. Each pair counts as often as its piece occurs.
 
 # %%
 def count_pairs(words, counts):
@@ -107,8 +108,8 @@ def merge_pair(ids, pair, new_id):
 print(merge_pair([7, 7, 7, 7, 7], (7, 7), 300))
 
 # %% [markdown]
-# **And before you run this one:** we merge the best pair three times. Which are the second and the
-# third merge? Count again after each; `t h` is gone after the first.
+# **And before you run this one:** we merge the best pair three times. Which will be the second and the
+# third? Count again after each.
 
 # %%
 for _ in range(3):
@@ -117,7 +118,7 @@ for _ in range(3):
     print(pair, n, "times:", words)
 
 # %% [markdown]
-# Common words end up whole. A rare one, *hen*, stays in parts, and no word is ever unknown, since the
+# Common words end up whole. A rare one, *hen*, stays in parts. No word is ever unknown, since the
 # single letters are still tokens.
 #
 # ## Why the most frequent pair
@@ -137,7 +138,7 @@ for _ in range(3):
 # step. The choice is *greedy*: three best steps need not be the best three steps. One case breaks the
 # formula: in `aaa` the pair `a a` counts twice, but only one can be merged.
 #
-# Our four pieces again: the formula says 11, 7 and 2 tokens less.
+# Our four pieces again: the formula says 11, 7 and 2 tokens fewer.
 
 # %%
 print("at first:", sum(n * len(piece) for piece, n in counts.items()), "tokens")
@@ -146,10 +147,10 @@ print("now:     ", sum(n * len(tokens) for tokens, n in zip(words, counts.values
 # %% [markdown]
 # ## Pieces
 #
-# If pairs could cross spaces and commas, we would soon have tokens like `e, the`. GPT-2 cuts the text
-# into pieces first, by a regular expression, and merges only inside them. A word takes the space
-# before it along, so spaces mostly cost nothing. In the signs of [chapter 13](13_tokenizers.ipynb),
-# with ` ?` for the one space that a piece may begin with:
+# If pairs could cross spaces and commas, we would soon have tokens like `e, the`. So GPT-2 first cuts
+# the text into pieces, by a regular expression, and merges only inside them. A word takes along the
+# space before it (` ?`), so spaces mostly cost nothing. In the signs of
+# [chapter 13](13_tokenizers.ipynb):
 #
 # | alternative | what it takes |
 # |---|---|
@@ -157,13 +158,11 @@ print("now:     ", sum(n * len(tokens) for tokens, n in zip(words, counts.values
 # | ` ?[^\W\d_]+` | letters: not a non-letter `\W`, not a digit `\d`, not `_` |
 # | ` ?\d+` | digits |
 # | ` ?(?:[^\s\w]\|_)+` | a run of marks |
-# | `\s+(?!\S)` | white space, but of three spaces before a word only two |
+# | `\s+(?!\S)` | white space that nothing else follows, `(?!\S)`: of three spaces before a word, two |
 # | `\s+` | white space, what is left of it |
 #
-# `(?!\S)` takes nothing: it looks ahead and demands that no `\S`, which is not white space, comes next.
-#
-# GPT-2 also has its own order of the 256 bytes. It decides what is learnt: of two pairs that occur
-# equally often, the one with the smaller ids wins.
+# GPT-2 also numbers the 256 bytes in an order of its own. To training it matters at ties alone: of
+# two pairs that occur equally often, we shall merge the one with the smaller ids.
 
 # %% tags=["export"] module="tokenizers/pieces.py"
 """Text to pieces, exactly as GPT-2 cuts it, and pieces to ids of bytes. Derived in chapter 14."""
@@ -178,8 +177,7 @@ BYTE_ORDER += [b for b in range(256) if b not in BYTE_ORDER]
 ID_OF_BYTE = bytes(BYTE_ORDER.index(b) for b in range(256))
 
 # %% [markdown]
-# GPT-2 counts as numbers all that Unicode does; Python's `\d` is the decimal digits only. The other
-# numbers, such as ½, ² and Ⅷ, in Unicode's categories `Nl` and `No`, we name one by one, as ranges.
+# To GPT-2 ½, ² and Ⅷ are numbers, too. Python's `\d` lacks them, so we name them all, as ranges.
 
 # %% tags=["export"]
 def character_ranges(chars):
@@ -201,8 +199,8 @@ print(character_ranges("abcx"))
 print(OTHER[:3], OTHER[3:6], OTHER[6:9], "and so on")
 
 # %% [markdown]
-# Each Python has the Unicode of its year, 3.11 that of 2021. So that all cut alike, a folded cell names
-# what letters and numbers have come since.
+# Each Python has the Unicode of its year, 3.11 that of 2021. A folded cell names what has come since, so
+# that all cut alike.
 
 # %% tags=["export"] jupyter={"source_hidden": true}
 def ranges(text):
@@ -225,9 +223,8 @@ NEW_NUMBERS = ranges("""10D40-10D49 116D0-116E3 11BF0-11BF9 11DE0-11DE9 11F50-11
 OTHER += NEW_NUMBERS
 
 # %% [markdown]
-# The first alternative below, ` ?[A-Za-z]++`, is for speed: an English word needs no look at all those
-# ranges. `++` gives back none of the letters that it took, and the look ahead refuses the word if a
-# character beyond ASCII follows: at *café* the second alternative takes over.
+# The first alternative below is there for speed: plain English words need no look at all those ranges.
+# (`++` never gives back what it took.)
 
 # %% tags=["export"]
 LETTER = rf"[^\W\d_{OTHER}]"  # but for the new ones
@@ -248,12 +245,10 @@ for example in ["You'll know 'tis true, I'd say!", "  two  spaces,\n\n and 1623"
     print(PIECE.findall(example))
 
 # %% [markdown]
-# Join the pieces of a list and you have the example again: there is an alternative for every
-# character. At *'tis* the expression, made for modern English, parts the apostrophe from the word.
+# Nothing is lost: there is an alternative for every character.
 #
-# A list of all pieces takes far more memory than its text. So we cut a million characters at a time.
-# The text is parted where a space or a line break follows a character that is no white space: there,
-# a piece always ends.
+# A list of all pieces takes far more memory than its text. So we cut a part at a time, up to a place
+# where a piece always ends.
 
 # %% tags=["export"]
 PART_END = re.compile(r"\S(?=[ \n])")
@@ -271,7 +266,7 @@ def pieces_of(text, part=1_000_000):
 print(list(pieces_of("Now is  the winter", part=2)))
 
 # %% [markdown]
-# Bytes that are no UTF-8 pass through a Python string as stand-ins (*surrogates*), so the same code
+# Bytes that are not UTF-8 pass through a Python string as stand-ins (*surrogates*), so the same code
 # takes a photograph.
 
 # %% tags=["export"]
@@ -281,8 +276,8 @@ def to_ids(piece):
     return list(piece.encode("utf-8", "surrogateescape").translate(ID_OF_BYTE))
 
 # %% [markdown]
-# Other surrogates have no bytes at all. Some programs write 🙂 as a pair of them; where a text is cut
-# between the two, half a character is left. Rather than lose it without a word, we name it.
+# Other surrogates have no bytes, such as one half of the pair that some programs write for 🙂. We
+# refuse them rather than lose them.
 
 # %% tags=["export"]
 def check_characters(text):
@@ -301,8 +296,8 @@ broken = b"caf\xc3".decode("utf-8", "surrogateescape")    # the é is cut in two
 print(to_ids(broken) == [ID_OF_BYTE[b] for b in b"caf\xc3"])
 
 # %% [markdown]
-# Many bytes do not print. GPT-2's files write each byte as one character: itself where it prints,
-# otherwise the next one from 256 on. A space becomes `Ġ`.
+# GPT-2's files write each byte as one character: itself where it prints, otherwise the next one from
+# 256 on. A space becomes `Ġ`.
 
 # %% tags=["export"] module="tokenizers/gpt2_files.py"
 """GPT-2's tokenizer files, vocab.json and merges.txt, to merges. Derived in chapter 14."""
@@ -318,8 +313,8 @@ print(CHARS[:6], CHARS[ID_OF_BYTE[ord(" ")]], CHARS[ID_OF_BYTE[ord("\n")]])
 # %% [markdown]
 # ## Training, as plain as it can be
 #
-# Count all pairs, take the best, merge it everywhere; stop early where no pair occurs twice. Ties go
-# to the smaller pair. `words` holds the ids of each different piece, `counts` how often it occurs.
+# Count all pairs, take the best, merge it everywhere; stop early when no pair occurs twice. Ties go
+# to the smaller pair. `words` holds the ids of each distinct piece, `counts` how often it occurs.
 
 # %%
 def learn_merges_naive(words, counts, n_merges):
@@ -339,7 +334,7 @@ some_words, some_counts = [to_ids(p) for p in piece_counts], list(piece_counts.v
 naive = learn_merges_naive(some_words, some_counts, 40)
 
 # %% [markdown]
-# A merge is two numbers. To read it we need what both spell, down to the bytes.
+# What do these merges spell?
 
 # %%
 def spell(merges):
@@ -351,12 +346,12 @@ def spell(merges):
 print(spell(naive))
 
 # %% [markdown]
-# Letters pair up to common sounds, then ` the`, ` you` and ` to` become whole, each with its space.
+# Letters pair up into common sounds, then ` the`, ` you` and ` to` become whole, each with its space.
 #
 # ## Training, faster
 #
-# Each step of the naive trainer counts every pair of every word again, though a merge changes only
-# the words that hold the pair. So we keep three things and mend them after each merge:
+# The naive trainer counts everything again at each step, though a merge changes only the words that
+# hold the pair. So we keep three things up to date:
 #
 # - `pair_count`: how often each pair occurs;
 # - `words_with`: in which words each pair may be found (an *index*);
@@ -374,9 +369,9 @@ def index_pairs(words, counts):
     return pair_count, words_with
 
 # %% [markdown]
-# New pairs, which have the new id in them, get their entries in the heap. The count of any other pair
-# can only fall, and its entry then promises too much. When such an entry comes out we notice, and put
-# it back with the true count. The first true entry is the best pair.
+# New pairs, which have the new id in them, get entries in the heap. The count of any other pair
+# can only fall. Its entry then promises too much: it is *stale*. When it comes out we put it back with
+# the true count. The first true entry is the best pair.
 
 # %% tags=["export"]
 def learn_merges(words, counts, n_merges):
@@ -405,10 +400,10 @@ def learn_merges(words, counts, n_merges):
     return merges
 
 # %% [markdown]
-# `apply_merge` mends counts and index. In a word, only the pairs beside a merge change. Where
+# `apply_merge` updates counts and index. In a word, only the pairs beside a merge change. Where
 # `x a b y` becomes `x c y`, the pair `x c` replaces `x a`, and `c y` replaces `b y`. Where `a b a b`
-# becomes `c c`, that pair replaces `b a`. So from each pair of the merged word that has a `c` we get the old
-# one: put `b` for a left `c`, and `a` for a right one.
+# becomes `c c`, that pair replaces `b a`. So from each pair of the merged word that has a `c` we get the
+# old one: put `b` for a left `c`, and `a` for a right one.
 
 # %% tags=["export"]
 def apply_merge(words, counts, pair, new_id, pair_count, words_with):
@@ -429,7 +424,7 @@ def apply_merge(words, counts, pair, new_id, pair_count, words_with):
     return new_pairs
 
 # %% [markdown]
-# Two trainers, one answer? And how long do they take for these 40 merges?
+# Do both trainers learn the same, and how long do they take?
 
 # %%
 fast = learn_merges([list(w) for w in some_words], some_counts, 40)
@@ -444,8 +439,8 @@ for trainer in [learn_merges_naive, learn_merges]:
     print(f"{trainer.__name__:19} {perf_counter() - start:6.3f} s")
 
 # %% [markdown]
-# Ties and repeated letters are where trainers go apart. So we try 300 small texts of two letters,
-# where nearly every step is a tie.
+# Trainers disagree over ties and repeated letters, if anywhere. So we try 300 small texts that are full
+# of both.
 
 # %%
 rng, agree = np.random.default_rng(14), 0
@@ -459,11 +454,9 @@ print(agree, "of 300 agree")
 # %% [markdown]
 # ## The tokenizer
 #
-# The merges and the special tokens are all there is to save; everything else follows from them. Merge
-# number $i$ makes id $256 + i$.
+# The merges and the special tokens are all there is to save. Merge number $i$ makes id $256 + i$.
 #
-# A `Cache` will remember which ids a piece became. It is a `dict` that makes what is missing, in
-# `__missing__`.
+# A `Cache` will remember the ids of each piece; `__missing__` makes what is not there yet.
 
 # %% tags=["export"] module="tokenizers/bpe.py"
 """BPETokenizer: byte-level byte-pair encoding. Derived in chapter 14."""
@@ -491,8 +484,8 @@ class Cache(dict):
         return ids
 
 # %% [markdown]
-# Special tokens get the last ids. They and the merges may come from a damaged file, so both are
-# checked. A loop notes the new id of each pair (`id_of_pair`) and what it spells (`bytes_of`).
+# Special tokens get the last ids. All is checked, since it may come from a damaged file. `id_of_pair` has
+# the new id of each pair, `bytes_of` what an id spells.
 
 # %% tags=["export"]
 def check_special(tokens):
@@ -507,7 +500,7 @@ def check_special(tokens):
 class BPETokenizer(Tokenizer):
     """Tokens are bytes and merged pairs of tokens; lossless on any bytes, so on all text in UTF-8.
 
-    Ids: 0-255 the bytes in GPT-2's order, then the merges as learnt, then the special tokens.
+    Ids: 0-255 the bytes in GPT-2's order, then the merges as learned, then the special tokens.
     Source: Sennrich, Haddow and Birch, 2016; the byte level: Radford et al., 2019 (GPT-2).
     """
 
@@ -552,7 +545,7 @@ def train(cls, text, vocab_size, special_tokens=()):
 # %% [markdown]
 # ## Decoding
 #
-# Going back is one line: look up what each id spells, and join. Where a model stops in the middle of
+# Decoding is one line: look up what each id spells, and join. Where a model stops in the middle of
 # a character, `decode` shows the sign `�` rather than fail.
 
 # %% tags=["export"]
@@ -570,8 +563,8 @@ def decode(self, ids):
 # ## Encoding
 #
 # A new text must be cut as the training text was. There, an early merge was applied everywhere
-# before a later one was learnt. So in a piece we always apply the earliest merge that fits, which is
-# the pair with the smallest new id.
+# before a later one was learned. So in a piece we always apply the earliest merge that fits, the one
+# with the smallest new id.
 
 # %%
 def merge_all_naive(id_of_pair, piece):
@@ -583,14 +576,15 @@ def merge_all_naive(id_of_pair, piece):
 
 # %% [markdown]
 # This looks at the whole piece again for each merge, and a piece may be long. So here, too, we keep a
-# heap: of the new ids that are possible, each with its place, it gives the smallest, of equals the
-# leftmost. A merge frees one place; so that nothing need move, each place notes which one comes
-# `before` and `after` it. An entry whose pair is no longer there is dropped.
+# heap: of all merges that are possible, each as its new id and its place. It gives the smallest id, of
+# equals the leftmost. A merge frees one place. Nothing moves: each place notes which one comes `before`
+# and `after` it. An entry whose pair was broken by another merge is stale, and is dropped when it comes
+# out.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
 def merge_all(self, piece):
-    """Return the ids of one piece: apply the merges that fit, the earliest learnt first."""
+    """Return the ids of one piece: apply the merges that fit, the earliest learned first."""
     ids, made_by = to_ids(piece), self.id_of_pair.get
     before, after = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
     heap = [(new, i) for i, pair in enumerate(pairwise(ids)) if (new := made_by(pair))]
@@ -599,7 +593,7 @@ def merge_all(self, piece):
         new, i = heapq.heappop(heap)
         j = after[i]
         if j == len(ids) or made_by((ids[i], ids[j])) != new:
-            continue  # out of date
+            continue  # stale
         ids[i], ids[j] = new, None  # place j is free
         after[i] = j = after[j]
         if j < len(ids):
@@ -615,8 +609,58 @@ small = BPETokenizer(naive)
 print(all(small.merge_all(p) == merge_all_naive(small.id_of_pair, p) for p in piece_counts))
 
 # %% [markdown]
-# A text repeats its words, so the cache has most pieces already. `map` and `chain` look them up and
-# join them without a loop in Python.
+# Let us watch it at work on `abab`, with the merges `a b`, `b a` and `ab ab`, learned in this order.
+# **Before you look at the figure:** which entry will be stale?
+
+# %%
+import sys
+from unittest.mock import patch
+
+def watch(tokenizer, piece):
+    """The entries that `merge_all` takes; its ids and heap before each, and at the end."""
+    taken, states = [], []
+
+    def heappop(heap, pop=heapq.heappop):
+        states.append((list(sys._getframe(1).f_locals["ids"]), sorted(heap)))
+        taken.append(pop(heap))
+        return taken[-1]
+
+    with patch("heapq.heappop", heappop):
+        ids = tokenizer.merge_all(piece)
+    return taken, [*states, (ids, [])]
+
+# %%
+def name(entry):
+    new_id, place = entry
+    return f"{tiny.decode([new_id])} at {place}"
+
+a, b = to_ids("ab")
+tiny = BPETokenizer([(a, b), (b, a), (256, 256)])
+taken, states = watch(tiny, "abab")
+tokens = [[tiny.decode([i]) for i in ids if i is not None] for ids, _ in states]
+labels = ["start"] + [f"takes {name(entry)}" + ": stale" * (before == after)
+                      for entry, (before, after) in zip(taken, pairwise(tokens))]
+
+# %%
+figure, ax = subplots(size=(6, 2.4))
+for y, (row, (_, heap)) in enumerate(zip(tokens, states)):
+    token_row(ax, y, row)
+    ax.text(5.5, y, ",   ".join(map(name, heap)) or "empty", va="center")
+ax.text(2, -0.8, "tokens", ha="center")
+ax.text(5.5, -0.8, "heap, smallest first")
+ax.set(yticks=range(len(labels)), yticklabels=labels, xlim=(0, 10.5), ylim=(4.6, -1.2),
+       xticks=[0.5, 1.5, 2.5, 3.5], xticklabels=range(4))
+ax.set_xlabel("place", loc="left")
+ax.spines["bottom"].set_bounds(0, 4)
+show(figure, "The tokens of abab and the heap, one row for each entry taken. Start: a b a b; heap: ab at 0, "
+     "ab at 2, ba at 1. Takes ab at 0: ab a b. Takes ab at 2: ab ab, and abab at 0 joins the heap. Takes "
+     "ba at 1: stale, nothing changes. Takes abab at 0: abab, and the heap is empty.")
+
+# %% [markdown]
+# `ba` at 1: the first merge has taken its `b`, the second its `a`. The second merge also gave the
+# first `ab` a new neighbor, and so a new entry.
+#
+# A text repeats its words, so the cache has most pieces already.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
@@ -629,7 +673,7 @@ def encode_ordinary(self, text):
 
 # %% [markdown]
 # If `<end>` in a stranger's message became the token that ends a document, the stranger could steer
-# our model. So by default it is only text, and the caller must name the special tokens that count.
+# our model. So by default it is only text; the caller names the special tokens that count.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
@@ -673,7 +717,7 @@ def from_dict(cls, content):
 
 # %% [markdown]
 # We train on the first nine tenths of the text, for 1,024 merges and one special token. **Before you
-# run the two cells:** what will the last merges look like, letters, syllables or words?
+# run the two cells:** what will the last merges look like: letters, syllables or words?
 
 # %% tags=["widget"]
 cut = len(text) * 9 // 10
@@ -681,13 +725,13 @@ train_text, val_text = text[:cut], text[cut:]
 tokenizer = BPETokenizer.train(train_text, 256 + 1024 + 1, special_tokens=["<end>"])
 
 # %%
-learnt = spell(tokenizer.merges)
-print(learnt[:10])
-print(learnt[-10:])
+learned = spell(tokenizer.merges)
+print(learned[:10])
+print(learned[-10:])
 
 # %% [markdown]
-# Short words, and syllables of longer ones. Now one text twice, without and with `<end>` allowed, and
-# then one that ends in half a 🙂.
+# Short words, and syllables of longer ones. Now one text without and with `<end>` allowed, and one that
+# ends in half a 🙂.
 
 # %%
 for allowed in [(), ["<end>"]]:
@@ -701,8 +745,7 @@ except ValueError as error:
 # %% [markdown]
 # ## Check the round trip, then break it where it does not show
 #
-# Any bytes must come back: the line of the first cell, Chinese, control characters, nothing, and a
-# thousand random bytes.
+# Any bytes must come back, even random ones.
 
 # %%
 samples = [line.encode(), "你好，世界".encode(), b"\x00\x01\r\n\t", b"", rng.bytes(1000)]
@@ -715,7 +758,7 @@ print(tokenizer.decode(tokenizer.encode(line)), len(tokenizer.encode(line)), "to
 
 # %% [markdown]
 # Now we plant a bug: `merge_all` takes the first pair that fits, from the left, not the earliest
-# learnt. **Before you run the next cell:** which of the samples will fail?
+# learned. **Before you run the next cell:** which of the samples will fail?
 
 # %%
 class LeftmostFirst(BPETokenizer):
@@ -730,8 +773,7 @@ print(round_trip(wrong))
 
 # %% [markdown]
 # None. Whatever the merges do, the bytes stay in order, so the round trip is blind to this bug. A
-# second check sees it: training leaves every piece of its text merged to the end, and `encode` must
-# cut each of them in that way.
+# second check sees it: `encode` must cut each piece of the training text as training left it.
 
 # %%
 piece_counts = Counter(PIECE.findall(train_text))
@@ -747,17 +789,15 @@ for candidate in [tokenizer, wrong]:
               "  encoded:", [tokenizer.decode([i]) for i in candidate.merge_all(p)])
 
 # %% [markdown]
-# A model trained on the one and sampled with the other would read familiar words in parts that it
+# A model trained with one and sampled with the other would read familiar words in parts that it
 # has seldom seen, and nothing would raise an error.
 #
 # ## Experiment: merge by merge
 #
 # What happens to a line as the merges come in? The first $k$ merges are what a shorter training would
-# have learnt, so one training is enough.
+# have learned, so one training is enough.
 
 # %% tags=["widget"]
-from coursekit.figures import show, subplots, token_row
-
 def tokens_after(k, line):
     younger = BPETokenizer(tokenizer.merges[:k])
     ids = younger.encode(line.encode("utf-8", "replace"))    # half a character becomes ?
@@ -779,9 +819,8 @@ def draw_tokens(steps, line):
 figure = draw_tokens([0, 16, 64, 256, 1024], "Now is the winter of our discontent")
 
 # %% [markdown]
-# Type a line of your own and pull the merges up. Which words become whole? What happens to a language
-# that is not English? A byte that is no character is shown in hexadecimal, slanted: without merges, é is
-# *c3 a9*. (In a running notebook you see the controls here.)
+# Type a line of your own and pull the merges up. Which words become whole? (In a running notebook you see
+# the controls here. Parts of a character are shown as bytes: é is *c3 a9*.)
 
 # %% tags=["skip-execution", "widget"]
 from coursekit.widgets import IntSlider, Text, interactive
@@ -791,10 +830,9 @@ panel = interactive(lambda merges, line: draw_tokens([merges], line),
 panel
 
 # %% [markdown]
-# How much does each merge buy? We measure on `val_text`, which the tokenizer has not seen: how many
-# characters one token stands for, and the bits per character of the unigram model of chapter 13.
-# **Before you run the two cells:** the first 256 merges or the 768 after them, which will shorten the
-# text more?
+# How much does each merge buy? On `val_text`, which the tokenizer has not seen, we measure the characters
+# per token, and the bits per character of chapter 13's unigram. **Before you run the two cells:** which
+# will shorten the text more, the first 256 merges or the 768 after them?
 
 # %%
 def unigram_bits(tokenizer):
@@ -822,14 +860,69 @@ show(fig, "Two curves against the size of the vocabulary, 256 to 1,280. Characte
 # %% [markdown]
 # Both curves bend: the first 256 merges buy more than the next 768. Each further token needs a row
 # in the embedding and a column in the logits, and is seen less often in training. Our text is short,
-# so we stay near a thousand tokens; GPT-2 learnt from 40 gigabytes of text and has 50,257.
+# so we stay near a thousand tokens; GPT-2 learned from 40 gigabytes of text and has 50,257.
+#
+# ## What tokens do to a model
+#
+# A tokenizer shortens what looks like its training text. **Before you run the next cell:** which of
+# these texts will have the most characters per token, and which the fewest?
+
+# %%
+texts = {
+    "English": "The weather will be fine tomorrow, so we shall walk along the river.",
+    "German": "Morgen wird das Wetter schön, also gehen wir am Fluss spazieren.",
+    "Chinese": "明天天气会很好，所以我们要去河边散步。",
+    "digits": "In 1623: 3.14159265358979",
+    "Python": "for i in range(10):\n    print(i, i * i)\n",
+}
+for name, sample in texts.items():
+    n = len(tokenizer.encode(sample))
+    print(f"{name:8} {len(sample):3} characters, {len(sample.encode()):3} bytes, {n:3} tokens: "
+          f"{len(sample) / n:.2f} characters per token")
+
+# %% [markdown]
+# The same sentence has 22 tokens in English and 57 in Chinese, where each byte is one: no merge was
+# learned for it. A model computes, remembers and bills by the token. Our text has no digits and no two
+# spaces in a row, so each digit is a token, and each space of an indentation.
+#
+# Three more effects. **Spelling:** a model sees ids, not letters. It must learn from use that these are
+# one word, and which letters it has.
+
+# %%
+for word in ["father", " father", " Father", " FATHER", " fathers"]:
+    ids = tokenizer.encode(word)
+    print(f"{word!r:10}", ids, [tokenizer.decode([i]) for i in ids])
+
+# %% [markdown]
+# **Digits:** a tokenizer trained on years keeps those whole, and cuts up other numbers.
+
+# %%
+years = BPETokenizer.train(2 * " ".join(["", *map(str, range(1900, 2027))]), 1000)
+for number in [" 1984", "1984", " 1884", " 19840"]:
+    print(f"{number!r:9}", [years.decode([i]) for i in years.encode(number)])
+
+# %% [markdown]
+# The same digit is now part of a token, now alone, which makes it hard to add. So Llama 2 cuts all
+# numbers into single digits, GPT-4 into groups of up to three.
+#
+# **A trailing space:** a prompt is `Now is the `, with a space at the end. Where has the model met a space
+# that is a token by itself?
+
+# %%
+ids, space = np.array(tokenizer.encode(train_text)), tokenizer.encode(" ")[0]
+after = Counter(tokenizer.decode([i])[:1] for i in ids[1:][ids[:-1] == space].tolist())
+print(f"{after.total():,} of {len(ids):,} tokens are a space alone; the next one begins with")
+print(after.most_common(6), "... and with w:", after["w"])
+
+# %% [markdown]
+# Before rare beginnings, and never before *winter*, whose token ` w` has the space inside. So end a
+# prompt without a space.
 #
 # ## GPT-2's own files
 #
-# GPT-2's tokenizer is public, as two text files, both in `CHARS`. `merges.txt` has a line for each
-# merge, its two tokens with a space between; `vocab.json` has the id of every token. As the ids follow
-# from the merges and the special tokens, `vocab.json` is no more than a check: it finds a file that is
-# cut off or belongs to another model.
+# GPT-2's tokenizer is public, as two text files, both written in `CHARS`. `merges.txt` has a line for
+# each merge, `vocab.json` the id of every token. Ids follow from merges and special tokens, so
+# `vocab.json` is only a check: it finds a file cut short, or one of another model.
 
 # %% tags=["export"] module="tokenizers/gpt2_files.py"
 def read_merges(path):
@@ -889,7 +982,7 @@ def from_gpt2(cls, vocab_path, merges_path, special_tokens=("<|endoftext|>",)):
     return cls(read_gpt2_files(vocab_path, merges_path, special_tokens), special_tokens)
 
 # %% [markdown]
-# We write our own tokenizer in that form and read it back. Then we cut the last line off `merges.txt`.
+# We write our own tokenizer in that form and read it back. Then we cut off the last line.
 
 # %%
 from shutil import rmtree
@@ -932,6 +1025,7 @@ rmtree(folder)
 # - Byte-pair encoding: start from 256 bytes, merge the most frequent pair, repeat. No bytes are lost.
 # - Training with counts, an index and a heap gives the merges of the naive trainer, ties included.
 # - Encoding applies the earliest merge first. The round trip cannot see it; the training text can.
+# - A model sees ids, not letters: spelling, digits and spaces depend on the cut.
 # - The next cell exports `tokenizers/bpe.py` and the three modules that it rests on.
 # - Next: the data, from a file of tokens to batches.
 

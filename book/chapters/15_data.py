@@ -3,20 +3,21 @@
 #
 # Here is a language model that needs no gradient at all. It keeps a dictionary. For every $k$
 # characters in a row of the training text, its **context**, it writes down the character that
-# followed. To predict, it looks up the last $k$ characters; what is not in the dictionary it gets wrong.
-# That is a memory, not understanding: a large $k$ should make it worse on new text, because long
-# contexts hardly ever come twice.
+# followed. To predict, it looks up the last $k$ characters; if they are not in the dictionary, that
+# counts as wrong. This is memory, not understanding: a large $k$ should make it worse on new text,
+# because long contexts hardly ever come twice.
 #
 # We cut the first 100,000 characters of Shakespeare into windows of 64, one every 8 characters, and
-# keep a tenth of the windows for validation. We do it in two ways: draw the tenth by chance, or
-# take the last tenth.
+# keep a tenth of the windows for validation. We do it in two ways: draw the tenth at random, or
+# take the last tenth. As a control, we also draw at random from windows that do not overlap, one
+# every 64 characters.
 
 # %% tags=["widget"]
 from pathlib import Path
 
 import numpy as np
 from coursekit import add_to_class, export
-from coursekit.figures import BLUE, GREY, ORANGE, show, subplots, token_row
+from coursekit.figures import BLUE, GREEN, GREY, ORANGE, show, subplots, token_row
 
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
 rng = np.random.default_rng(15)
@@ -32,36 +33,42 @@ def accuracy(text, train, val, k, T=64):
     return sum(hits) / len(hits)
 
 # %% [markdown]
-# **Before you run the next cells:** which $k$ will look best under each of the two splits?
+# **Before you run the next cells:** which $k$ will look best under each of these splits?
 
 # %%
 starts = np.arange(0, 100_000, 8)
-tenth = len(starts) // 10
-mixed = rng.permutation(starts)
+mixed, apart = rng.permutation(starts), rng.permutation(starts[::8])
+tenth, few = len(starts) // 10, len(apart) // 10
+splits = {
+    "at random": (mixed[:-tenth], mixed[-tenth:]),
+    "at random, no overlap": (apart[:-few], apart[-few:]),
+    "the last tenth": (starts[: -tenth - 7], starts[-tenth:]),  # 7 would reach into the last tenth
+}
 
 # %%
-ks, by_chance, by_place = [2, 4, 6, 8, 12, 16, 20], [], []
-for k in ks:
-    by_chance.append(accuracy(text, mixed[:-tenth].tolist(), mixed[-tenth:].tolist(), k))
-    by_place.append(accuracy(text, starts[:-tenth].tolist(), starts[-tenth:].tolist(), k))
-    print(f"k = {k:2}   drawn by chance {by_chance[-1]:4.0%}   the last tenth {by_place[-1]:4.0%}")
+ks = [2, 4, 6, 8, 12, 16, 20]
+print(" " * 22 + "".join(f"  k = {k:2}" for k in ks))
+results = {}
+for name, (train, val) in splits.items():
+    results[name] = [accuracy(text, train.tolist(), val.tolist(), k) for k in ks]
+    print(f"{name:22}" + "".join(f"{value:8.0%}" for value in results[name]))
 
 # %%
 figure, axes = subplots(size=(5.5, 3.2))
-axes.plot(ks, by_chance, "o-", color=ORANGE, label="validation drawn by chance")
-axes.plot(ks, by_place, "s-", color=BLUE, label="validation is the last tenth")
+for (name, values), style, color in zip(results.items(), ["o-", "^-", "s-"], [ORANGE, GREEN, BLUE]):
+    axes.plot(ks, values, style, color=color, label=name)
 axes.set(xticks=ks, ylim=(0, 1.05), xlabel="k, characters of context in the dictionary",
-         ylabel="part of the characters predicted")
-axes.legend()
+         ylabel="fraction of the characters predicted")
+axes.legend(title="validation windows")
 show(figure, "Accuracy of a dictionary model against its context length. With validation windows "
-             "drawn by chance it rises towards 1; with the last tenth as validation it peaks early "
-             "and falls to 0.")
+             "drawn at random it rises towards 1. Drawn at random from windows that do not overlap, "
+             "it peaks early and falls to 0, and so it does with the last tenth as validation.")
 
 # %% [markdown]
-# The two splits give opposite advice. Drawn by chance, the validation windows overlap with
-# training windows that start a few characters earlier or later: nearly every long context in
-# them was seen, with its answer. The dictionary recites. On the last tenth it has nothing to
-# recite, and only the short contexts help.
+# The first split and the last give opposite advice, and the control says why. Drawn at random, the validation
+# windows overlap with training windows that start a few characters earlier or later: nearly every long
+# context in them was seen, with its answer. The dictionary recites. Without overlap it has nothing to
+# recite, and only the short contexts help, wherever the windows come from.
 #
 # A GPT can recite, too. So the question of this chapter: **how do we cut, store and serve a text so
 # that the validation loss means what it says?** We make one cut, one file for each part, and a
@@ -75,7 +82,7 @@ show(figure, "Accuracy of a dictionary model against its context length. With va
 # | `starts` | where the windows of a batch begin | `(B,)` |
 # | `windows` | ids at `starts[b]` … `starts[b] + T` | `(B, T+1)` |
 # | `x` | what the model reads: all but the last of each window | `(B, T)` |
-# | `y` | what it shall predict: all but the first | `(B, T)` |
+# | `y` | what it should predict: all but the first | `(B, T)` |
 #
 # B is the batch size and T the block size. N is the number of tokens.
 
@@ -87,7 +94,7 @@ show(figure, "Accuracy of a dictionary model against its context length. With va
 # *Little-endian* order puts the low byte first.
 #
 # **Before you run the next cell:** what are the four bytes of the ids 1 and 258 (258 is 256 + 2)? And
-# what does a reader get who expects the high byte first?
+# what does a program get that expects the high byte first?
 
 # %%
 two_ids = np.array([1, 258], "<u2")  # < little-endian, u unsigned, 2 bytes
@@ -104,7 +111,7 @@ print(np.array([65_535, 65_536, 70_000]).astype("<u2").tolist())
 print("3 - 5 in two unsigned bytes:", int((np.array([3], "<u2") - np.array([5], "<u2"))[0]))
 
 # %% [markdown]
-# It wraps around in silence: 70,000 turns into $70{,}000 - 65{,}536$. So a file of bytes needs a
+# It wraps around silently: 70,000 turns into $70{,}000 - 65{,}536$. So a file of bytes needs a
 # description beside it: the type, the length, the vocabulary size, and the SHA-256 digest, a
 # fingerprint of 64 hexadecimal digits that changes when any byte does. We put it in a small JSON
 # file, a *sidecar*. And the ids are checked before they are squeezed into two bytes.
@@ -131,9 +138,9 @@ class DataError(ValueError):
     """A data file that is missing, damaged, or does not fit; the message says how to mend it."""
 
 # %% [markdown]
-# Whoever writes a file may be interrupted in the middle. So, as for the tokenizers of chapter 13,
-# we write to a temporary name, and rename at the end. The system renames in one step, so a reader
-# finds the old file or the new one, never half of one.
+# A program that writes a file may be interrupted in the middle. So, as for the tokenizers of chapter
+# 13, we write to a temporary name, and rename at the end. The system renames in one step, so others
+# find the old file or the new one, never half of one.
 
 # %% tags=["export"]
 def write_beside(path, write):
@@ -146,7 +153,7 @@ def write_beside(path, write):
         beside.unlink(missing_ok=True)
 
 # %% [markdown]
-# As Python integers, ids take 8 bytes each and more. Those of a long text might not fit into memory, so
+# As Python integers, ids take 8 bytes each or more. Those of a long text might not fit into memory, so
 # they come in parts. The sidecar is written last. If the program dies between the two files, the
 # new tokens stand beside an old digest, and reading will say so.
 
@@ -172,7 +179,7 @@ def write_tokens(path, parts, vocab_size):
     def write(beside):
         with open(beside, "wb") as file:
             for ids in map(np.asarray, parts):
-                # Narrowing wraps in silence: 70,000 would become 4,464.
+                # Narrowing wraps silently: 70,000 would become 4,464.
                 if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:
                     raise DataError(f"ids {ids.min()} to {ids.max()} do not fit {vocab_size=}")
                 tokens = ids.astype(dtype)
@@ -187,9 +194,8 @@ def write_tokens(path, parts, vocab_size):
 
 # %% [markdown]
 # Reading trusts nothing. `np.memmap` gives an array whose bytes stay on disk until they are
-# indexed, so a file larger than the memory is no problem. The digest and the largest id are taken on
-# one way through the file. Every way in which the pair of files can be wrong ends in a `DataError` that
-# says what to do.
+# indexed, so a file larger than the memory is no problem. One pass through the file gives the digest
+# and the largest id. Whatever is wrong with the pair of files, a `DataError` says what to do.
 
 # %% tags=["export"]
 def read_tokens(path):
@@ -212,7 +218,7 @@ def read_tokens(path):
         raise DataError(f"{error.filename} is missing: make it with numpygpt datagen") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} or its .json is damaged ({error}): {again}") from None
-    # Read in pieces: pages of the array that were touched would count as our memory, all of them.
+    # Read the file, not the memory map: each page of it that is touched counts as our own memory.
     digest, largest = hashlib.sha256(), 0
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
@@ -263,13 +269,10 @@ print("id too large:", complaint(lambda: write_tokens(path, [[3, 70_000]], 65)))
 #
 # Where do we cut? At nine tenths of the *text*, before it is encoded. If we cut at nine
 # tenths of the *tokens*, each tokenizer would put the cut at another character, and their
-# validation losses would speak of different texts. Chapter 13's bits per character can be compared
+# validation losses would be about different texts. Chapter 13's bits per character can be compared
 # only on the same characters. The next cell shows how far the cut would move, for 200,000 characters.
 
 # %%
-from numpygpt.tokenizers.bpe import BPETokenizer
-from numpygpt.tokenizers.char import CharTokenizer
-
 piece = text[:200_000]
 for tokenizer in (CharTokenizer.train(piece), BPETokenizer.train(piece, vocab_size=400)):
     ids = tokenizer.encode(piece)
@@ -277,24 +280,51 @@ for tokenizer in (CharTokenizer.train(piece), BPETokenizer.train(piece, vocab_si
     print(f"{tokenizer.kind:5} nine tenths of the tokens end at character {len(kept):,}")
 
 # %% [markdown]
+# So the cut comes first, and everything that learns learns from the training part: the model, and the
+# tokenizer, too. What if the tokenizer had read it all? We count the unknown words and the BPE tokens of
+# the validation part.
+
+# %% tags=["export"]
+def split(text, val_fraction=0.1):
+    """Return (training text, validation text): the last tenth is for validation."""
+    cut = round(len(text) * (1 - val_fraction))
+    return text[:cut], text[cut:]
+
+# %%
+train_text, val_text = split(text)
+for name, learn_from in {"all text": text, "training part": train_text}.items():
+    word_ids = np.array(WordTokenizer.train(learn_from).encode(val_text))
+    bpe_ids = BPETokenizer.train(learn_from, vocab_size=1000).encode(val_text)
+    print(f"trained on {name:13}   {np.mean(word_ids == 0):.2%} unknown words   {len(bpe_ids):,} BPE tokens")
+print("characters that only the validation part has:", sorted(set(val_text) - set(train_text)))
+
+# %% [markdown]
+# A tokenizer that has read the validation part knows all of its words, and its merges fit it better: 2%
+# fewer tokens. Both would flatter a model. Of characters we learn only which there are. Here the training
+# part has them all; where it does not, `prepare` stops with the message of chapter 13.
+#
 # `prepare` cuts the text, encodes both parts and writes the files. An interruption must not leave new
 # tokens beside an old tokenizer: they would be read without complaint, as another text. So
-# `tokenizer.json` goes first and comes last; without it a folder is unfinished.
+# `tokenizer.json` is removed first and written last; without it a folder is unfinished.
 
 # %% tags=["export"]
 def prepare(text, tokenizer, folder, val_fraction=0.1):
     """Write train.bin, val.bin and tokenizer.json into `folder`; the last tenth is for validation.
+
+    Args:
+        tokenizer: trained on the training part alone, the first that `split` returns.
 
     Returns:
         (number of training tokens, number of validation tokens).
 
     Raises:
         DataError: one part of the text has no tokens.
+        ValueError: the tokenizer lacks a character of the text.
     """
     folder = Path(folder)
-    cut = round(len(text) * (1 - val_fraction))
     # Split the text, not the tokens: the validation text is then the same for every tokenizer.
-    parts = {"train": tokenizer.encode(text[:cut]), "val": tokenizer.encode(text[cut:])}
+    train_text, val_text = split(text, val_fraction)
+    parts = {"train": tokenizer.encode(train_text), "val": tokenizer.encode(val_text)}
     if not all(parts.values()):
         raise DataError("the text is too short to split into training and validation parts")
     folder.mkdir(parents=True, exist_ok=True)
@@ -305,11 +335,14 @@ def prepare(text, tokenizer, folder, val_fraction=0.1):
     return len(parts["train"]), len(parts["val"])
 
 # %% [markdown]
-# The command `numpygpt datagen`, which the error messages name, gives the same files for a text of any
-# length: it reads, encodes and writes part by part. Into `tokenizer.json` it puts one digest over all three
-# files, so that even files that somebody has copied together are found out.
+# The command `numpygpt datagen`, which the error messages name, trains the tokenizer on the training
+# part and writes the same files, for a text of any length: it reads, encodes and writes part by part.
+# It refuses no text for one rare character: one that only the validation part has gets an id, too, and
+# is named. (Which characters there are gives nothing away, and the model, which never meets it in
+# training, pays for it in full.) Into `tokenizer.json` it puts one digest over all three files, so
+# that even files that somebody has copied together are found out.
 #
-# Two helpers read a saved tokenizer of whichever kind it is.
+# Two helpers read a saved tokenizer of any kind.
 
 # %% tags=["export"]
 def tokenizer_from_json(content, path="the tokenizer"):
@@ -322,7 +355,7 @@ def tokenizer_from_json(content, path="the tokenizer"):
 
 # %% tags=["export"]
 def load_tokenizer(path):
-    """Return the tokenizer saved at `path`, of whichever kind it is."""
+    """Return the tokenizer saved at `path`, of any kind."""
     again = "make it again with numpygpt datagen"
     try:
         return tokenizer_from_json(json.loads(Path(path).read_text(encoding="utf-8")), path)
@@ -336,7 +369,7 @@ def load_tokenizer(path):
 # part and the first of the validation part show the cut.
 
 # %%
-n_train, n_val = prepare(text, CharTokenizer.train(text), folder)
+n_train, n_val = prepare(text, CharTokenizer.train(train_text), folder)
 tokenizer = load_tokenizer(folder / "tokenizer.json")
 train_tokens, vocab_size = read_tokens(folder / "train.bin")
 val_tokens, _ = read_tokens(folder / "val.bin")
@@ -402,8 +435,8 @@ def draw_window(start, block_size):
 figure = draw_window(start=6, block_size=8)
 
 # %% [markdown]
-# Push the window to the right until a grey box comes up, a target that does not exist. Is that where
-# the formula says? Then try other block sizes. (In a notebook that is running you see sliders.)
+# Push the window to the right until a gray box comes up, a target that does not exist. Is that where
+# the formula says? Then try other block sizes. (In a running notebook you see sliders.)
 
 # %% tags=["skip-execution", "widget"]
 from coursekit.widgets import IntSlider, interactive
@@ -412,10 +445,18 @@ panel = interactive(draw_window, start=IntSlider(6, min=0, max=25), block_size=I
 panel
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# With T = 8 there are 27 - 8 = 19 starts, 0 to 18; at 19 the last box of `y` is gray. With T = 16 the
+# last start is 10.
+#
+# </details>
+
+# %% [markdown]
 # ## A batch: loop, then vectors
 #
 # The loop is the formula. The vector form adds a column of starts, (B, 1), to a row of offsets,
-# (T+1,). Broadcasting makes all B·(T+1) indices, and one indexing fetches all windows.
+# (T+1,). Broadcasting makes all B·(T+1) indices, and indexing once fetches all windows.
 
 # %%
 def batch_loop(tokens, starts, T):
@@ -435,9 +476,9 @@ x, y = batch_loop(ten, starts, T)
 print("the loop agrees:", np.array_equal(x, windows[:, :-1]) and np.array_equal(y, windows[:, 1:]))
 
 # %% [markdown]
-# The loader draws the starts by chance, all equally likely, and never ends. Drawing with
-# replacement keeps no list of what was seen, so the state of the loader is the state of its
-# random generator: handy for resuming. The ids are widened to 64 bits on the way out, since you
+# The loader draws the starts at random, all equally likely, and never ends. Because it draws with
+# replacement it keeps no list of what was seen. So its state is the state of its random generator,
+# which makes resuming easy. The ids are widened to 64 bits on the way out, since you
 # saw what a subtraction in two unsigned bytes does.
 
 # %% tags=["export"]
@@ -481,6 +522,25 @@ for b in range(3):
     print("y", repr(tokenizer.decode(y[b].tolist())))
 
 # %% [markdown]
+# ## Where one document ends
+#
+# Our nine plays stand one after the other, and a window does not care where one ends and the next
+# begins. A window crosses a border if it starts on one of the T tokens before it. So where documents
+# have L tokens on average, about T/L of the windows cross one.
+
+# %%
+border = text.index("GLOUCESTER:\nNow is the winter")
+print(repr(text[border - 34 : border + 30]))
+for name, L in {"our plays": len(text) // 9, "messages": 200}.items():
+    print(f"{name}: {L:,} characters each, {64 / L:.2%} of the windows of 64 cross a border")
+
+# %% [markdown]
+# For nine plays that hardly matters. For messages, a third of the windows ask the model to predict the
+# beginning of one from the end of another. So people put a *separator* after each document: a special
+# token, such as `<end>` in chapter 14 or GPT-2's `<|endoftext|>`. Windows still cross it, but the model
+# can learn where a document ends, and that what stands before it says nothing about the next. Some
+# programs also mask attention at the separator. Ours take a text as one document.
+#
 # ## Check it, then break it
 #
 # Nothing here is differentiable, so there is no gradient to check. But the loader makes promises,
@@ -544,7 +604,7 @@ for bug in (ForgetsShift, OneStartTooFew, OneStartTooMany):
 # often the run could have read the text from end to end. We count for B = 12 and T = 64, the sizes that
 # `numpygpt train` takes by default. To know which places a batch covers, we let each token be its own
 # position. **Before you run the next cells:** after 2,000 batches the run has read 1.44 times as many
-# tokens as the text has. What part of the text has it seen?
+# tokens as the text has. What fraction of the text has it seen?
 
 # %%
 B, T, N = 12, 64, len(train_tokens)
@@ -567,15 +627,15 @@ n = np.arange(0, 4001)
 axes.plot(n, np.minimum(1, B * T * n / N), "--", color=GREY, label="reading end to end")
 axes.plot(n, 1 - np.exp(-B * T * n / N), color=BLUE, label=r"$1 - e^{-BTn/N}$")
 axes.plot(list(measured), list(measured.values()), "o", color=ORANGE, label="counted")
-axes.set(xlabel="batches", ylabel="part of the training text seen", ylim=(0, 1.05))
+axes.set(xlabel="batches", ylabel="fraction of the training text seen", ylim=(0, 1.05))
 axes.legend()
-show(figure, "Part of the training text seen against batches. The counted points lie on the curve one "
+show(figure, "Fraction of the training text seen against batches. The counted points lie on the curve one "
              "minus e to the minus epochs, below the straight line of reading end to end.")
 
 # %% [markdown]
 # The formula and the count agree. A run of 2,000 batches leaves about a quarter of the text unread.
-# That is the price of a loader without memory. Where every token must be read once, shuffle the
-# windows of each pass instead, and store their order with the run.
+# That is the price of a loader without memory. To read every token once, cut the text into windows that
+# do not overlap, and shuffle them anew for each pass; to resume, a seed and a position are enough.
 #
 # ## Export
 
@@ -603,8 +663,9 @@ shutil.rmtree(folder, ignore_errors=True)
 #
 # ## Recap
 #
-# - A validation set drawn by chance from overlapping windows praises memory; we cut the text once.
+# - A validation set drawn at random from overlapping windows rewards memory. So we cut the text once,
+#   and the tokenizer, too, learns from the training part alone.
 # - Tokens are a flat binary file with a JSON sidecar: type, length, vocabulary size, SHA-256.
 # - A window of T+1 tokens gives `x` and `y`; there are N − T places where it can begin.
-# - We exported `numpygpt/data.py`: `prepare`, `read_tokens`, `load_tokenizer`, `DataLoader`.
-# - Next: Training, where these batches meet the model of [chapter 12](12_gpt.ipynb).
+# - We exported `numpygpt/data.py`: `split`, `prepare`, `read_tokens`, `load_tokenizer`, `DataLoader`.
+# - Next: training, where these batches meet the model of [chapter 12](12_gpt.ipynb).

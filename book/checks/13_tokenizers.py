@@ -69,7 +69,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="tokenizers-chars" mistake="lower"
-# makes letters small: A and a are two characters
+# is sorted without regard to case: by code points, all capitals come before the small letters
 # ```diff
 # - sorted(set(training_text))
 # + sorted(set(training_text), key=str.lower)
@@ -83,7 +83,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="tokenizers-chars" mistake="spaces"
-# has spaces between: join with nothing
+# has spaces between the characters: join them with nothing
 # ```diff
 # - "".join(
 # + " ".join(
@@ -196,7 +196,7 @@ def cases(rng):
 # + (counts[w], w)
 # ```
 
-# %% [markdown] task="tokenizers-words" mistake="ties-first-seen"
+# %% [markdown] task="tokenizers-words" mistake="ties-first-seen" shows="ties in alphabetical order"
 # has words of equal count in the order in which they appear: alphabetical order does not depend
 # on the text
 # ```diff
@@ -402,8 +402,8 @@ def cases(rng):
         yield Case(f"the characters {''.join(chars)!r}", calls, {"chars": chars})
 
 # %% [markdown] task="tokenizers-fallback" hint=1
-# the way there goes character by character; the way back must not: one character may be spread
-# over several ids.
+# encoding goes character by character; decoding must not: one character may be spread over several
+# ids.
 
 # %% [markdown] task="tokenizers-fallback" hint=2
 # ids below 256 are bytes as they are; id 256 + i is chars[i].
@@ -430,7 +430,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="tokenizers-fallback" mistake="code-point"
-# writes the code point of an unknown character: it has to be its UTF-8 bytes
+# writes the code point of an unknown character: its UTF-8 bytes are asked for
 # ```diff
 # - ids.extend(c.encode("utf-8"))
 # + ids.append(ord(c))
@@ -444,14 +444,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="tokenizers-fallback" mistake="ignore"
-# drops bytes that are no UTF-8: each sequence of them becomes a �
+# drops bytes that are not UTF-8: each sequence of them becomes a �
 # ```diff
 # - errors="replace"
 # + errors="ignore"
 # ```
 
 # %% [markdown] task="tokenizers-fallback" mistake="strict"
-# stops at bytes that are no UTF-8: a model can write anything
+# stops at bytes that are not UTF-8: a model can write anything
 # ```diff
 # - , errors="replace"
 # +

@@ -32,7 +32,7 @@ def cases(rng):
         yield Case("the word abababcabcc", [Call({}, returns=("the pairs", "the word"))])
 
 # %% [markdown] task="bpe-by-hand" hint=1
-# write the letters with spaces between, and a tally of all pairs of neighbours below.
+# write the letters with spaces between, and below them a tally of all pairs of neighbors.
 
 # %% [markdown] task="bpe-by-hand" hint=2
 # three pairs, each of two strings; after the first merge there are strings of two letters.
@@ -200,7 +200,7 @@ def cases(rng):
 # ```
 
 # %% task="bpe-merge" mistake="pair-by-pair"
-# looks at each pair of neighbours: an id that was merged must not come again, and the last id
+# looks at each pair of neighbors: an id that was merged must not come again, and the last id
 # begins no pair
 def merge_pair(ids, pair, new_id):
     return [new_id if two == tuple(pair) else two[0] for two in pairwise(ids)]
@@ -360,7 +360,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="bpe-train" mistake="never-stops" shows="stop when no pair occurs twice"
-# goes on with pairs that occur once: a merge that saves nothing is not learnt
+# goes on with pairs that occur once: a merge that saves nothing is not learned
 # ```diff
 # - max(pairs.values()) < 2
 # + max(pairs.values()) < 1
@@ -474,7 +474,7 @@ def learn_merges(words, counts, n_merges, first_id):
 # + range(first_id, max(first_id + 1, first_id + n_merges))
 # ```
 
-# %% [markdown] task="bpe-train" reject="rising" shows="in the order learnt"
+# %% [markdown] task="bpe-train" reject="rising" shows="in the order learned"
 # ```diff
 # - return merges
 # + return sorted(merges)
@@ -507,21 +507,21 @@ def cases(rng):
 # encoding repeats what training did, in the same order: early merges go first.
 
 # %% [markdown] task="bpe-encode" hint=2
-# look at all pairs of neighbours; the rank of a pair is its place in the list of merges.
+# look at all pairs of neighbors; the rank of a pair is its place in the list of merges.
 
 # %% [markdown] task="bpe-encode" hint=3
-# while some pair of neighbours has a rank: take the one of the lowest rank, and merge it wherever
+# while some pair of neighbors has a rank: take the one of the lowest rank, and merge it wherever
 # it stands.
 
 # %% [markdown] task="bpe-encode" mistake="leftmost" shows="and not the leftmost one"
-# merges the leftmost pair that is known: the one learnt first goes first, wherever it stands
+# merges the leftmost pair that is known: the one learned first goes first, wherever it stands
 # ```diff
 # - min(known, key=rank.get)
 # + known[0]
 # ```
 
-# %% [markdown] task="bpe-encode" mistake="learnt-last" shows="a list of pairs in the order learnt"
-# merges the pair that was learnt last
+# %% [markdown] task="bpe-encode" mistake="learnt-last" shows="a list of pairs in the order learned"
+# merges the pair that was learned last
 # ```diff
 # - min(known, key=rank.get)
 # + max(known, key=rank.get)
@@ -565,7 +565,7 @@ def cases(rng):
 # ```
 
 # %% task="bpe-encode" mistake="leftmost-place"
-# merges the leftmost pair that is known, one place at a time: look for the one learnt first
+# merges the leftmost pair that is known, one place at a time: look for the one learned first
 def encode(ids, merges, first_id):
     ids, i = list(ids), 0
     while i < len(ids) - 1:
@@ -577,7 +577,7 @@ def encode(ids, merges, first_id):
     return ids
 
 # %% task="bpe-encode" mistake="once-through"
-# goes through the ids once, from the left: the pair learnt first goes first, and merged ids are
+# goes through the ids once, from the left: the pair learned first goes first, and merged ids are
 # merged on
 def encode(ids, merges, first_id):
     out, i = [], 0
@@ -588,7 +588,7 @@ def encode(ids, merges, first_id):
     return out
 
 # %% task="bpe-encode" mistake="backwards"
-# goes through the merges from the last to the first: the one learnt first goes first
+# goes through the merges from the last to the first: the one learned first goes first
 def encode(ids, merges, first_id):
     ids = list(ids)
     for k in range(len(merges) - 1, -1, -1):
@@ -718,7 +718,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="bpe-decode" mistake="ignore"
-# drops bytes that are no UTF-8: they become �
+# drops bytes that are not UTF-8: they become �
 # ```diff
 # - errors="replace"
 # + errors="ignore"
@@ -753,14 +753,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="bpe-decode" mistake="escaped"
-# shows the bytes that are no UTF-8 as \\x..: they become �
+# shows the bytes that are not UTF-8 as \\x..: they become �
 # ```diff
 # - errors="replace"
 # + errors="backslashreplace"
 # ```
 
 # %% [markdown] task="bpe-decode" mistake="bytes"
-# is bytes: they are to be decoded
+# is bytes: decode them
 # ```diff
 # - .decode("utf-8", errors="replace")
 # +
@@ -774,7 +774,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="bpe-decode" mistake="strict"
-# stops at bytes that are no UTF-8: pass errors="replace"
+# stops at bytes that are not UTF-8: pass errors="replace"
 # ```diff
 # - .decode("utf-8", errors="replace")
 # + .decode("utf-8")

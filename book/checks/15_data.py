@@ -324,7 +324,7 @@ def cases(rng):
 # which is the largest id of a vocabulary of 65,536?
 
 # %% [markdown] task="data-dtype" hint=2
-# uint16 holds 0 to 65,535, uint32 a bit more than 4 thousand million. An empty list has no
+# uint16 holds 0 to 65,535, uint32 goes to nearly 4.3 billion. An empty list has no
 # smallest id.
 
 # %% [markdown] task="data-dtype" hint=3
@@ -440,7 +440,7 @@ def cases(rng):
                    [Call({"tokens": tokens, "block_size": T}, returns="the pairs")], strided=number % 3 == 2)
 
 # %% [markdown] task="data-cut" hint=1
-# N tokens have N - 1 targets. Neighbouring windows share a token: the last target of one is the
+# N tokens have N - 1 targets. Neighboring windows share a token: the last target of one is the
 # first input of the next.
 
 # %% [markdown] task="data-cut" hint=2

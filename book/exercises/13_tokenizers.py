@@ -15,7 +15,7 @@ from coursekit import check, hint
 # %% [markdown]
 # ## Task 1: characters (2 points, easy, about 15 minutes)
 #
-# The vocabulary is the different characters of the training text, in the order of their code points,
+# The vocabulary is the distinct characters of the training text, in the order of their code points,
 # as `sorted` puts them; a character's id is its place. Return the vocabulary as a list, the ids of
 # `text`, and the text that the list of ids `ids` stands for.
 
@@ -34,10 +34,10 @@ check("tokenizers-chars", characters)
 # %% [markdown]
 # ## Task 2: words (3 points, medium, about 20 minutes)
 #
-# `words` is a text that is cut into words already. Return a vocabulary: a list that begins with
-# `"<unk>"`, then the words that occur at least `min_freq` times, the most frequent first, of equals
-# the alphabetically first one; at most `max_size` entries, `<unk>` counted. Return, too, the ids of
-# `words` in it, 0 for a word that it lacks.
+# `words` is a text that has already been cut into words. Return a vocabulary: a list that begins with
+# `"<unk>"`, then the words that occur at least `min_freq` times, the most frequent first, ties in
+# alphabetical order; at most `max_size` entries, `<unk>` counted. Return also the ids of `words`, with 0
+# for a word that the vocabulary lacks.
 
 # %% answer="tokenizers-words"
 def word_vocabulary(words, min_freq, max_size):
@@ -57,8 +57,8 @@ check("tokenizers-words", word_vocabulary)
 # %% [markdown]
 # ## Task 3: bits per character (2 points, easy, about 10 minutes)
 #
-# A model's loss is `loss` nats per token. Its tokenizer makes `n_tokens` tokens of a text of
-# `n_chars` characters. Return the bits per character, which no longer depend on the tokenizer; and
+# A model's loss is `loss` nats per token. Its tokenizer cuts a text of `n_chars` characters into
+# `n_tokens` tokens. Return the bits per character, which no longer depend on the tokenizer; and
 # the perplexity per token, $e^{loss}$, which does.
 
 # %% answer="tokenizers-bits"
@@ -74,11 +74,11 @@ check("tokenizers-bits", compare)
 # %% [markdown]
 # ## Task 4: byte fallback (4 points, hard, about 30 minutes)
 #
-# Llama's tokenizer knows no `<unk>`: a character that the vocabulary lacks is written as its UTF-8
+# Llama's tokenizer needs no `<unk>`: a character that the vocabulary lacks is written as its UTF-8
 # bytes, one token each. The chapter has nothing like it. Ids 0 to 255 are the bytes; id 256 + i is
 # the character `chars[i]`. Write `encode(text)`: a character of the vocabulary has one id, any other
-# the ids of its bytes. Write `decode(ids)`: bytes that stand together are decoded together; bytes
-# that are no UTF-8 become `�`, as `bytes.decode("utf-8", errors="replace")` does.
+# the ids of its bytes. Write `decode(ids)`: bytes that stand together are decoded together; invalid
+# UTF-8 becomes `�`, as `bytes.decode("utf-8", errors="replace")` does.
 
 # %% answer="tokenizers-fallback"
 class FallbackTokenizer:

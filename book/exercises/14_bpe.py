@@ -16,11 +16,11 @@ from coursekit import check, hint
 # %% [markdown]
 # ## Task 1: by hand (1 point, easy, about 10 minutes)
 #
-# With pencil and paper. The text is one word, `abababcabcc`. Do three merges: each time, find the
-# most frequent pair of neighbours (overlapping occurrences count, as in `aaa`, which has the pair `aa`
-# twice), of equals the alphabetically first, and merge it from the left. Return two things, `pairs,
-# word`: the three pairs, each as a tuple of two strings, and what the word is then, a list of strings.
-# Computing it is no cheating, but do it by hand first.
+# Take pencil and paper. The text is one word, `abababcabcc`. Do three merges: each time, find the
+# most frequent pair of neighbors (overlapping occurrences count, as in `aaa`, which has the pair `aa`
+# twice; in a tie, take the alphabetically first), and merge it from the left. Return two things, `pairs,
+# word`: the three pairs, each as a tuple of two strings, and the word after them, a list of strings.
+# You are free to compute it, but do it by hand first.
 
 # %% answer="bpe-by-hand"
 def by_hand():
@@ -68,13 +68,13 @@ check("bpe-merge", merged_list)
 #
 # `words` is a list of lists of ids, and `counts[w]` says how often word `w` occurs. Learn at most
 # `n_merges` merges, the first of which makes the id `first_id`, the next `first_id + 1`, and so on. Each
-# time, merge the pair that occurs most often, of equals the one with the smaller ids; stop when no
+# time, merge the pair that occurs most often, in a tie the one with the smaller ids; stop when no
 # pair occurs twice. A word that occurs five times counts its pairs five times. Return the list of
 # pairs. `words` stays as it is. You may use your `merge_pair`.
 
 # %% answer="bpe-train"
 def learn_merges(words, counts, n_merges, first_id):
-    """Return the merges as a list of pairs, in the order learnt."""
+    """Return the merges as a list of pairs, in the order learned."""
     ### BEGIN SOLUTION
     merges = []
     for new_id in range(first_id, first_id + n_merges):
@@ -96,8 +96,8 @@ check("bpe-train", learn_merges)
 # %% [markdown]
 # ## Task 4: encode (3 points, medium, about 20 minutes)
 #
-# `merges` is a list of pairs in the order learnt; merge number k makes the id `first_id + k`. Encode
-# `ids`: as long as a pair of neighbours is among the merges, merge the pair that was learnt first,
+# `merges` is a list of pairs in the order learned; merge number k makes the id `first_id + k`. Encode
+# `ids`: as long as a pair of neighbors is among the merges, merge the pair that was learned first,
 # wherever it stands, and not the leftmost one. Return the new list; `ids` stays as it is. You may use
 # your `merge_pair`.
 
@@ -126,8 +126,8 @@ check("bpe-encode", encoded_list)
 # ## Task 5: decode (2 points, medium, about 15 minutes)
 #
 # Here ids 0 to 255 are the bytes themselves, and merge number k makes the id 256 + k. Return the text
-# of `ids`. A token may end in the middle of a character, so join bytes first and decode once; bytes
-# that are no UTF-8 become `�`, with `errors="replace"`.
+# of `ids`. A token may end in the middle of a character, so join bytes first and decode once; invalid
+# UTF-8 becomes `�`, with `errors="replace"`.
 
 # %% answer="bpe-decode"
 def decode(ids, merges):

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Exercises for chapter 15: Data
 #
-# Windows of tokens, and the mistakes by one that no error message tells you of. Write your code in
+# Windows of tokens, and the off-by-one mistakes that no error message reports. Write your code in
 # place of `raise NotImplementedError()`, and all of it into that cell. The check below it runs your
 # code on cases that you do not see, and says what is wrong. `hint("data-windows")` in a cell of your
 # own gives a hint; call it again for the next.

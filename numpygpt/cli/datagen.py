@@ -14,7 +14,7 @@ ABOUT = "Turn a text into tokens to train on."
 DEFAULT_TEXT = Path("data/shakespeare.txt")
 DEFAULT_DATA = Path("data/shakespeare_char")
 DEFAULT_BPE_VOCAB = 1000
-# Words and merges are learnt from so many bytes; of a longer text from parts all over it.
+# Words and merges are learned from so many bytes; of a longer text from parts all over it.
 LEARN_FROM = 32 << 20
 
 
@@ -28,9 +28,21 @@ def add_options(parser):
         metavar="DIR",
         help="for the tokens; %(default)s",
     )
-    add("--tokenizer_type", choices=("char", "word", "bpe"), default="char", help="%(default)s")
+    add(
+        "--tokenizer_type",
+        choices=("char", "word", "bpe"),
+        default="char",
+        help="%(default)s; words and merges are learned from the first nine tenths of the text, "
+        "the training part; characters are those of the whole text",
+    )
     add("--vocab_size", type=int, metavar="N", help=f"bpe: number of tokens; {DEFAULT_BPE_VOCAB}")
-    add("--min_freq", type=int, metavar="N", help="word: rarer words become <unk>; 1")
+    add(
+        "--min_freq",
+        type=int,
+        metavar="N",
+        help="word: words rarer than this in the training part become <unk>, as do those that only "
+        "the validation part has; 1, with which training never meets an <unk>",
+    )
     add(
         "--max_vocab_size",
         type=int,
@@ -51,42 +63,59 @@ def run(args):
 def write_data(path, folder, kind, **options):
     """Learn a tokenizer from the text at `path` and write the tokens to `folder`.
 
+    The last tenth is the validation part. Words and merges are learned from the rest alone. Every
+    character gets an id, and the user is told which of them only the validation part has: a list of
+    characters gives nothing away, and one more is no reason to refuse a text.
+
     No text is too long: it is read part by part, once to learn and twice to encode.
     """
     with TextFile(path, anywhere=kind == "char") as text:
         try:
             with writing(folder), Lock(folder):
-                tokenizer, length, learnt = learn(text, kind, options)
-                cut = round(length * 0.9)  # through the text, as in numpygpt.data.prepare
+                tokenizer, length, cut, note = learn(text, kind, options)
                 train = up_to(watched(text, "encoding"), cut)
                 val = beyond(watched(text, "encoding"), cut)
                 n_train, n_val = write_folder(folder, tokenizer, {"train": train, "val": val})
         except ValueError as error:
             raise UsageError(f"{path}: {error}") from None
-    part = "" if learnt == length else f", the vocabulary learnt from {learnt:,} of them"
     print(
         f"{folder}: {tokenizer.vocab_size} tokens in the vocabulary, {n_train:,} to train on, "
-        f"{n_val:,} to validate on ({length:,} characters{part})"
+        f"{n_val:,} to validate on ({length:,} characters)"
     )
+    if note:
+        print(note)
 
 
 def learn(text, kind, options):
-    """Return (tokenizer, characters of the text, how many of them it was learnt from)."""
+    """Return (tokenizer, characters of the text, where to cut it, a note to the user or "")."""
     every = math.ceil(text.size / LEARN_FROM)  # one part of so many
-    chars, sample, length, blank = set(), [], 0, True
+    first, sample, length, blank = {}, [], 0, True
     for number, part in enumerate(watched(text, "reading")):
+        if kind == "char":
+            first |= {c: length + part.index(c) for c in set(part) - first.keys()}
+        elif number % every == 0:
+            sample.append((length, part))
         length += len(part)
         blank = blank and part.isspace()
-        if kind == "char":
-            chars.update(part)
-        elif number % every == 0:
-            sample.append(part)
     if blank:
         raise UsageError(f"{text.path} is empty")
+    cut = round(length * 0.9)  # through the text, as in numpygpt.data.split
     if kind == "char":
-        return CharTokenizer(sorted(chars)), length, length
-    sample = "".join(sample)
+        return CharTokenizer(sorted(first)), length, cut, unseen(first, cut)
+    sample = "".join(part[: max(cut - start, 0)] for start, part in sample)
+    note = ""
+    if len(sample) < cut:
+        note = f"the vocabulary is learned from {len(sample):,} characters of the training part"
     if kind == "word":
-        return WordTokenizer.train(sample, **options), length, len(sample)
+        return WordTokenizer.train(sample, **options), length, cut, note
     options = {"vocab_size": DEFAULT_BPE_VOCAB, **options}
-    return BPETokenizer.train(sample, **options), length, len(sample)
+    return BPETokenizer.train(sample, **options), length, cut, note
+
+
+def unseen(first, cut):
+    """Return a note on the characters that come after `cut` only; `first` has each one's place."""
+    late = sorted(c for c, place in first.items() if place >= cut)
+    if not late:
+        return ""
+    shown = " ".join(map(repr, late[:8])) + f" and {len(late) - 8} more" * (len(late) > 8)
+    return f"characters that only the validation part has, where no model learns them: {shown}"

@@ -38,7 +38,7 @@ def check_special(tokens):
 class BPETokenizer(Tokenizer):
     """Tokens are bytes and merged pairs of tokens; lossless on any bytes, so on all text in UTF-8.
 
-    Ids: 0-255 the bytes in GPT-2's order, then the merges as learnt, then the special tokens.
+    Ids: 0-255 the bytes in GPT-2's order, then the merges as learned, then the special tokens.
     Source: Sennrich, Haddow and Birch, 2016; the byte level: Radford et al., 2019 (GPT-2).
     """
 
@@ -87,7 +87,7 @@ class BPETokenizer(Tokenizer):
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def merge_all(self, piece):
-        """Return the ids of one piece: apply the merges that fit, the earliest learnt first."""
+        """Return the ids of one piece: apply the merges that fit, the earliest learned first."""
         ids, made_by = to_ids(piece), self.id_of_pair.get
         before, after = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
         heap = [(new, i) for i, pair in enumerate(pairwise(ids)) if (new := made_by(pair))]
@@ -96,7 +96,7 @@ class BPETokenizer(Tokenizer):
             new, i = heapq.heappop(heap)
             j = after[i]
             if j == len(ids) or made_by((ids[i], ids[j])) != new:
-                continue  # out of date
+                continue  # stale
             ids[i], ids[j] = new, None  # place j is free
             after[i] = j = after[j]
             if j < len(ids):
