@@ -13,7 +13,7 @@ YELLOW, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#999999"
 PALETTE = [BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK]
 # Diverging, for signed values such as gradients: blue below 0, white at 0, orange above.
 SIGNED = "RdBu_r"
-# Sequential, for probabilities: readable in grey, too.
+# Sequential, for probabilities: readable in gray, too.
 POSITIVE = "viridis"
 
 
@@ -59,14 +59,14 @@ def subplots(rows=1, cols=1, size=None, margins=None, **kwargs):
 
 
 def token_row(axes, y, tokens, known=None, room=76):
-    """Draw tokens as boxes in row `y`, neighbours in other colours; return the width of the row.
+    """Draw tokens as boxes in row `y`, neighbors in other colors; return the width of the row.
 
     A letter takes one unit of x; a wide one takes more, and so does a number in place of a letter
     that no font has, which is slanted.
 
     Args:
         tokens: their texts, in order; None draws a gap of one letter.
-        known: a boolean a token; unknown ones are drawn grey. None: all are known.
+        known: a boolean a token; unknown ones are drawn gray. None: all are known.
         room: the width at which a row ends, with … in place of what is left.
     """
     x = 0

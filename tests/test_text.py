@@ -154,3 +154,18 @@ def test_every_equation_is_whole(path):
         for equation in EQUATION.findall(text):
             assert not broken(equation), f"{broken(equation)}: {equation}"
         assert "$" not in EQUATION.sub(" ", text), f"a $ alone in: {text[:80]}"
+
+
+# What the dictionary lets pass, in the spelling of the other side of the ocean.
+BRITISH = re.compile(
+    r"learnt|spelt|burnt|dreamt|licences?|(?:label|model|travel|cancel)l(?:ed|ing)|judgements?|"
+    r"whilst|amongst|practis\w+|(?:colo|neighbo|behavio|favo|hono)ur\w*|centred?|grey"
+)
+CHECKS = sorted((REPOSITORY / "book" / "checks").glob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "path", [*PAGES, *CHECKS, *FILES], ids=lambda p: f"{p.parent.name}-{p.stem}"
+)
+def test_the_spelling_is_american(path):
+    assert not {word for word in words_in(prose_of(path)) if BRITISH.fullmatch(word)}

@@ -1,4 +1,4 @@
-"""Tokenizers: what comes back, what is learnt, what is saved, and what is refused."""
+"""Tokenizers: what comes back, what is learned, what is saved, and what is refused."""
 
 import json
 from collections import Counter
@@ -145,12 +145,12 @@ def gpt2_byte_order():
 
 
 def naive_bpe(words, n_merges):
-    """The definition, on byte strings: returns the pairs learnt, and each word as it was cut."""
+    """The definition, on byte strings: returns the pairs learned, and each word as it was cut."""
     tokens = [bytes([b]) for b in gpt2_byte_order()]
     counts = Counter(words)
     cut = {word: [bytes([b]) for b in word.encode()] for word in counts}
-    learnt = []
-    while len(learnt) < n_merges:
+    learned = []
+    while len(learned) < n_merges:
         pairs = Counter()
         for word, parts in cut.items():
             for left, right in pairwise(parts):
@@ -160,7 +160,7 @@ def naive_bpe(words, n_merges):
         most = max(pairs.values())
         ties = [pair for pair, n in pairs.items() if n == most]
         best = min(ties, key=lambda pair: [tokens.index(part) for part in pair])
-        learnt.append(best)
+        learned.append(best)
         tokens.append(best[0] + best[1])
         for parts in cut.values():
             position = 0
@@ -168,7 +168,7 @@ def naive_bpe(words, n_merges):
                 if (parts[position], parts[position + 1]) == best:
                     parts[position : position + 2] = [best[0] + best[1]]
                 position += 1
-    return learnt, cut
+    return learned, cut
 
 
 WORDS = st.sampled_from(["ab", "aab", "abc", "aé"]).flatmap(
@@ -184,8 +184,8 @@ WORDS = st.sampled_from(["ab", "aab", "abc", "aé"]).flatmap(
 def test_the_trainer_learns_what_the_definition_says(words, n_merges):
     bpe = BPETokenizer.train(" ".join(words), 256 + n_merges)
     pieces = [words[0], *(" " + word for word in words[1:])]
-    learnt, cut = naive_bpe(pieces, n_merges)
-    assert [(bpe.bytes_of[a], bpe.bytes_of[b]) for a, b in bpe.merges] == learnt
+    learned, cut = naive_bpe(pieces, n_merges)
+    assert [(bpe.bytes_of[a], bpe.bytes_of[b]) for a, b in bpe.merges] == learned
     for piece, parts in cut.items():  # encoding cuts each piece as training left it
         assert [bpe.bytes_of[i] for i in bpe.encode(piece)] == parts
 
@@ -195,7 +195,7 @@ def test_a_long_piece_is_merged_as_the_definition_says_and_at_once():
     piece = "aabababb" * 30
     ids = bpe.encode(piece)
     parts = [bytes([b]) for b in piece.encode()]
-    for a, b in bpe.merges:  # in the order learnt, each everywhere, from the left
+    for a, b in bpe.merges:  # in the order learned, each everywhere, from the left
         i = 0
         while i < len(parts) - 1:
             if (parts[i], parts[i + 1]) == (bpe.bytes_of[a], bpe.bytes_of[b]):
@@ -217,8 +217,8 @@ def test_the_cache_of_pieces_is_bounded():
 def test_training_is_the_same_on_real_text():
     text = SHAKESPEARE[:3000]
     bpe = BPETokenizer.train(text, 256 + 60)
-    learnt, _ = naive_bpe(PIECE.findall(text), 60)
-    assert [(bpe.bytes_of[a], bpe.bytes_of[b]) for a, b in bpe.merges] == learnt
+    learned, _ = naive_bpe(PIECE.findall(text), 60)
+    assert [(bpe.bytes_of[a], bpe.bytes_of[b]) for a, b in bpe.merges] == learned
 
 
 @pytest.mark.parametrize(

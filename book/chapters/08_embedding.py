@@ -363,7 +363,7 @@ for w, row in zip(words, token_table.W, strict=True):
     ax.annotate(w, row, (0, -16), textcoords="offset points", ha="center")
 ax.set(xlabel="channel 0", ylabel="channel 1")
 ax.legend(loc="upper left", bbox_to_anchor=(1, 1), title="token + position")
-show(figure, "Three grey squares, the vectors of dog, bites and man, and an arrow from each to the "
+show(figure, "Three gray squares, the vectors of dog, bites and man, and an arrow from each to the "
      "vectors that it has in the two sentences. For bites, in the middle of both, the two ends are "
      "one; dog and man end at other places in each sentence.")
 

@@ -428,7 +428,7 @@ def draw_window(start, block_size):
     ax.set(yticks=range(3), yticklabels=["tokens", "x", "y"], xlim=(0, N + 4), xlabel="position")
     ax.set_title(f"N - T = {N - T} starts: {start} {verdict}")
     ax.invert_yaxis()
-    show(figure, "Rows of boxes: the tokens of a text, x, and y, one token later. Grey: past the end.")
+    show(figure, "Rows of boxes: the tokens of a text, x, and y, one token later. Gray: past the end.")
     return figure
 
 # %%

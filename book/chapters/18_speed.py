@@ -668,7 +668,7 @@ for name, (flop, size, _) in points.items():
 axes.set(xscale="log", yscale="log", xlim=(0.007, 700))    # room for labels
 axes.set(xlabel="arithmetic intensity (FLOP a byte)", ylabel="GFLOP/s")
 axes.legend(loc="lower right")
-show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A grey roof rises and "
+show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A gray roof rises and "
              "then is flat; a dotted one, for data in the cache, lies above it on the slope. Large "
              "products lie on the flat part; sums, exp and softmax lie far to the left and low.")
 

@@ -2,7 +2,7 @@
 def some_ids(rng, length, kinds=3):
     return [int(i) for i in rng.integers(0, kinds, length)]
 
-def learnt(words, n_merges, first_id):
+def learned(words, n_merges, first_id):
     """Merges to encode with: some pairs of the words, each of ids that exist by then."""
     merges = []
     for new_id in range(first_id, first_id + n_merges):
@@ -484,7 +484,7 @@ def learn_merges(words, counts, n_merges, first_id):
 def cases(rng):
     for number in range(12):
         words = [some_ids(rng, 12, 3) for _ in range(4)]
-        merges = learnt(words, 7, 3)
+        merges = learned(words, 7, 3)
         ids = some_ids(rng, [0, 1, 7, 20, 30][number % 5], 3) + [0, 1, 2, 0, 0] * (number % 2)
         if number > 9:
             merges, ids = [(1, 2), (0, 1), (4, 2), (0, 3)], [0, 1, 2, 0, 1, 0, 1, 2, 2]
@@ -498,7 +498,7 @@ def cases(rng):
                    [Call({"ids": ids, "merges": merges, "first_id": 3}, returns=("the ids", "a new list"))])
     for number in range(4):    # ids of several digits, more merges than have one
         words = [[int(i) for i in rng.integers(9, 13, 30)] for _ in range(4)]
-        merges = learnt(words, 14, 256) if number else []
+        merges = learned(words, 14, 256) if number else []
         ids = [int(i) for i in rng.integers(9, 13, 40)]
         yield Case(f"{len(ids)} large ids, {len(merges)} merges",
                    [Call({"ids": ids, "merges": merges, "first_id": 256}, returns=("the ids", "a new list"))])
@@ -520,7 +520,7 @@ def cases(rng):
 # + known[0]
 # ```
 
-# %% [markdown] task="bpe-encode" mistake="learnt-last" shows="a list of pairs in the order learned"
+# %% [markdown] task="bpe-encode" mistake="learned-last" shows="a list of pairs in the order learned"
 # merges the pair that was learned last
 # ```diff
 # - min(known, key=rank.get)
@@ -687,7 +687,7 @@ def cases(rng):
         if number % 2:
             text = f"\ufeff \n{text}\0\t \n"
         words = [list(text.encode()), list("Ünïcödé the theme".encode())]
-        merges = learnt(words, 1 + 3 * number, 256)    # one merge alone is never nested
+        merges = learned(words, 1 + 3 * number, 256)    # one merge alone is never nested
         ids = list(text.encode())
         for k, pair in enumerate(merges):
             ids = joined(ids, pair, 256 + k)

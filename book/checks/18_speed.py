@@ -50,7 +50,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="speed-add-rows" mistake="not-sorted"
-# adds only neighbours with equal ids, and of several runs of an id keeps the last: sort first
+# adds only neighbors with equal ids, and of several runs of an id keeps the last: sort first
 # ```diff
 # - np.argsort(ids, kind="stable")
 # + np.arange(len(ids))
@@ -486,7 +486,7 @@ def cases(rng):
 # to 1.
 
 # %% [markdown] task="speed-shares" hint=3
-# for each pair of neighbouring edges: loss and gradient of these rows, both times the share, added up.
+# for each pair of neighboring edges: loss and gradient of these rows, both times the share, added up.
 
 # %% [markdown] task="speed-shares" mistake="mean-of-means" shows="the pieces may differ in size"
 # gives each piece the same weight: a piece counts by its number of rows

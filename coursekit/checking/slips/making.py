@@ -68,7 +68,7 @@ def plain(source):
 
 
 def changes(place, node, scope):
-    """Triples of a rule's name, how many neighbours it replaces, and the list of what by."""
+    """Triples of a rule's name, how many neighbors it replaces, and the list of what by."""
     if isinstance(node, ast.stmt):
         for name, rule in STATEMENT_RULES.items():
             yield from ((name, 1, new) for new in rule(node, scope))

@@ -271,7 +271,7 @@ def keepdims(node, scope):
 
 
 def axes(node, scope):
-    """Entries of a tuple or list dropped, or exchanged with their neighbours."""
+    """Entries of a tuple or list dropped, or exchanged with their neighbors."""
     if isinstance(node, (ast.Tuple, ast.List)) and isinstance(node.ctx, ast.Load):
         parts = node.elts
         for i in range(len(parts) - 1):
@@ -396,7 +396,7 @@ FUNCTIONS = {
 
 
 def function(node, scope):
-    """One function for its neighbour, one dtype for another."""
+    """One function for its neighbor, one dtype for another."""
     if isinstance(node, ast.Attribute):
         for other in FUNCTIONS.get(node.attr, ()):
             yield replaced(node, attr=other)
