@@ -898,11 +898,11 @@ for name, (L, C) in sizes.items():
 # | `vocab.json` | 1,042,301 | `19613966` |
 # | `merges.txt` | 456,318 | `1ce16647` |
 #
-# (`pytorch_model.bin` beside them is a pickle; we do not read it.) **The next cell needs these files.
-# Without them it says so and does nothing.** The book was built without them, so you see no output of
-# our own here. But at temperature 0 a model has only one way to go on, and others have printed what
-# GPT-2 writes. The first of these lines stands in the tests of `transformers`
-# (`test_lm_generate_gpt2`), the second in the README of picoGPT, a GPT-2 in NumPy like ours:
+# (`pytorch_model.bin` beside them is a pickle; we do not read it.) **The last cell of this section needs
+# these files. Without them it says so and does nothing.** The book was built without them, so you see no
+# sample of our own here. But at temperature 0 a model has only one way to go on, and others have
+# published GPT-2's: the first of these in the tests of `transformers` (`test_lm_generate_gpt2`), the
+# second in the README of picoGPT, a GPT-2 in NumPy like ours.
 
 # %%
 published = {
@@ -915,9 +915,8 @@ published = {
 # %% [markdown]
 # For the loss, the paper states 1.17 bits per character on `text8`, words of Wikipedia (Radford and
 # others, *Language Models are Unsupervised Multitask Learners*, 2019, table 3). We know of no number
-# for our Shakespeare; the last line measures one window, to be set beside the table of
-# [chapter 19](19_shakespeare.ipynb). (GPT-2 may have read these plays in training.) The cell takes
-# about a minute.
+# for our Shakespeare; the last line of the cell measures one window, to be set beside the table of
+# [chapter 19](19_shakespeare.ipynb). (GPT-2 may have read these plays in training.)
 
 # %% tags=["measurement"]
 GPT2 = Path("../data/gpt2")
