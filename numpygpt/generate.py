@@ -67,7 +67,7 @@ class KVCache:
     """Keys and values of the tokens seen so far, for every layer: what a new token attends to.
 
     A window holds at most block_size tokens. When the next would not fit, the older half is dropped
-    and the newer half is read again from position 0: positions are learnt for a window, so keys
+    and the newer half is read again from position 0: positions are learned for a window, so keys
     that were computed at old positions are of no use at new ones.
     """
 

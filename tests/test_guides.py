@@ -2,17 +2,23 @@
 
 import ast
 import inspect
+import math
 import re
+from functools import cache
 
 import numpy as np
 import pytest
 from answers import REPOSITORY
+from test_chapters import printed_by
 
 from coursekit.source import read_page
 from numpygpt import nn
 from numpygpt.gpt import GPT
 from numpygpt.gradcheck import numeric_gradient
 from numpygpt.nn.functional import softmax
+from numpygpt.optim import SGD, Adam
+from numpygpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
+from numpygpt.tokenizers.word import PIECE
 
 BACKPROP = (REPOSITORY / "docs" / "BACKPROP.md").read_text("utf-8")
 LAYERS = {name: getattr(nn, name) for name in nn.__all__} | {"GPT": GPT}
@@ -77,6 +83,213 @@ def test_a_row_says_what_the_layer_computes_and_keeps(row):
 def test_the_code_of_the_guide_runs():
     [block] = re.findall(r"```python\n(.*?)```", BACKPROP, re.DOTALL)
     exec(block, {})
+
+
+# --- OPTIMIZERS.md ---
+
+OPTIMIZERS = (REPOSITORY / "docs" / "OPTIMIZERS.md").read_text("utf-8")
+UPDATES = dict(re.findall(r"```python (\w+)\n(.*?)```", OPTIMIZERS, re.DOTALL))
+SETTINGS = {"lr": 0.1, "momentum": 0.8, "b1": 0.7, "b2": 0.9, "eps": 1e-3, "decay": 0.3}
+
+
+def side_by_side(text):
+    """{name of a row: {name of a column: entry}} of a guide's table."""
+    part = text.split("## Side by side\n")[1].split("\n## ")[0]
+    lines = [line for line in part.split("\n") if line.startswith("|")]
+    table = [[column.strip() for column in line[1:-1].split("|")] for line in lines]
+    names = table[0][1:]
+    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in table[2:]}
+
+
+class TwoArrays(nn.Module):
+    """A matrix, which AdamW decays, and a vector, which it does not."""
+
+    def __init__(self, dtype=np.float64):
+        self.W, self.dW = np.ones((2, 3), dtype), np.zeros((2, 3), dtype)
+        self.b, self.db = np.ones(3, dtype), np.zeros(3, dtype)
+
+
+def made(code, model):
+    """The optimizer that a guide's line of code makes."""
+    return eval(code.strip("`"), {"SGD": SGD, "Adam": Adam, "model": model} | SETTINGS)
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_an_update_of_the_guide_is_that_of_the_package(name):
+    table, model = side_by_side(OPTIMIZERS), TwoArrays()
+    assert list(UPDATES) == list(table["state"])
+    optimizer = made(table["in the package"][name], model)
+    kept = {"W": {"p": model.W.copy()}, "b": {"p": model.b.copy()}}
+    rng = np.random.default_rng(0)
+    for t in range(1, 6):
+        for array, values in kept.items():
+            g = model.grads()[array][...] = rng.normal(size=values["p"].shape)
+            zero = {n: np.zeros_like(g) for n in ("m", "v")} if t == 1 else {}
+            values |= {"np": np, "g": g, "t": t} | SETTINGS | zero
+            if array == "b":
+                values["decay"] = 0
+            exec(UPDATES[name], values)
+        optimizer.step()
+        np.testing.assert_allclose(model.W, kept["W"]["p"], rtol=1e-12)
+        np.testing.assert_allclose(model.b, kept["b"]["p"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_the_guide_counts_the_state_of_an_optimizer(name):
+    table, model = side_by_side(OPTIMIZERS), TwoArrays(np.float32)
+    state = made(table["in the package"][name], model).state()
+    n = sum(p.size for p in model.params().values())
+    nbytes = sum(a.nbytes for a in state.values() if a.ndim) // n
+    kinds = {key.split(".")[0] for key in state}
+    if name == "SGD":  # our class keeps an array that it does not need, as the guide says
+        assert (nbytes, kinds) == (4, {"v"})
+        nbytes, kinds = 0, set()
+    assert int(table["bytes of state a parameter, in float32"][name]) == nbytes
+    assert int(table["with the weight and its gradient"][name]) == nbytes + 4 + 4
+    assert set(re.findall(r"`(\w)`", table["state"][name])) == kinds
+
+
+def test_the_measured_rows_of_the_guide_are_those_of_chapter_6():
+    table, printed = side_by_side(OPTIMIZERS), printed_by("06_optimizers")
+    runs = {"SGD": "SGD", "momentum": r"momentum 0\.9", "Adam": "Adam"}
+    for name, row in runs.items():
+        learns = rf"^{row} +inputs alike \[(.*)\]   first input times 10 \[(.*)\]$"
+        [(alike, unlike)] = re.findall(learns, printed, re.MULTILINE)
+        assert table["rates, of 11, that learn, from three starts"][name] == alike
+        assert table["the same, first input times 10"][name] == unlike
+        [distance] = re.findall(rf"^{row} +distance .* best rate (.*)$", printed, re.MULTILINE)
+        assert table["one smooth valley: distance after 60 steps"][name] == distance
+
+
+NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?!\w)")
+
+
+def numbers_in(text):
+    """The numbers of a guide's prose: without code, chapters and the numbers of a list."""
+    text = re.sub(
+        r"```.*?```|`[^`]*`|[Cc]hapters? [\d, and]*\d|^\d+\. ", " ", text, flags=re.S | re.M
+    )
+    return set(NUMBER.findall(text))
+
+
+def test_every_number_of_the_guide_is_printed_by_chapter_6_or_counted_above():
+    printed, table = printed_by("06_optimizers"), side_by_side(OPTIMIZERS)
+    counted = {number for row in table.values() for number in row.values()}
+    code = (REPOSITORY / "book/chapters/06_optimizers.py").read_text("utf-8")
+    assert "for lr in np.logspace(-3, 1, 81))" in code
+    assert numbers_in(OPTIMIZERS) <= {*NUMBER.findall(printed), *counted, "81"}
+
+
+def test_the_defaults_that_the_guide_names_are_those_of_the_package():
+    [call] = re.findall(r"starts from `Adam\(model, (.*?)\)`\.", OPTIMIZERS)
+    defaults = inspect.signature(Adam).parameters
+    named = eval(f"dict({call})")
+    assert named == {name: defaults[name].default for name in list(defaults)[1:]}
+
+
+# --- TOKENIZERS.md ---
+
+TOKENIZERS = (REPOSITORY / "docs" / "TOKENIZERS.md").read_text("utf-8")
+TEXT = (REPOSITORY / "data" / "shakespeare.txt").read_text("utf-8")
+TRAINED_ON, LEFT = TEXT[: int(0.9 * len(TEXT))], TEXT[int(0.9 * len(TEXT)) :]
+
+KINDS = {kind.__name__: kind for kind in (CharTokenizer, WordTokenizer, BPETokenizer)}
+
+
+@cache
+def tokenizer_of(name):
+    made_by = side_by_side(TOKENIZERS)["made by"][name].strip("`")
+    return eval(made_by, KINDS | {"text": TRAINED_ON})
+
+
+def counts_of(tokenizer, text):
+    return np.bincount(tokenizer.encode(text), minlength=tokenizer.vocab_size)
+
+
+def nats_of(tokenizer):
+    """What each token costs a model that knows how often it occurs, with 1 added to each count."""
+    counts = counts_of(tokenizer, TRAINED_ON) + 1
+    return -np.log(counts / counts.sum())
+
+
+def the_guides_bits(loss, n_tokens, n_chars):
+    [block] = re.findall(r"```python\n(.*?)```", TOKENIZERS, re.DOTALL)
+    found = {"math": math}
+    exec(block, found)
+    return found["bits_per_character"](loss, n_tokens, n_chars)
+
+
+def shown(tokenizer, text):
+    """The tokens of a text, as the guide writes them."""
+    return ", ".join(f"`{tokenizer.decode([i])}`" for i in tokenizer.encode(text))
+
+
+def measured(name):
+    """{name of a row: what the guide must say} for one of the tokenizers."""
+    t = tokenizer_of(name)
+    ids = np.array(t.encode(LEFT))
+    loss = nats_of(t)[ids].mean()
+    bits = the_guides_bits(loss, len(ids), len(LEFT))
+    spelled, unknown = 0, []
+    if name == "words":
+        unknown = [piece for piece in PIECE.findall(LEFT) if piece not in t.id_of]
+        chars = tokenizer_of("characters")
+        letters = " ".join([*unknown, ""])  # each word, and a space to end it
+        spelled = nats_of(chars)[chars.encode(letters)].sum()
+    more = the_guides_bits(spelled, 1, len(LEFT))
+    try:
+        zoe = f"{len(t.encode('Zoë'))} tokens"
+    except ValueError:
+        zoe = "ValueError"
+    if name == "words":
+        zoe = f"`{t.decode(t.encode('Zoë')).strip()}`"
+    lines = LEFT.split("\n")
+    back = sum(t.decode(t.encode(line)) == line for line in lines) / len(lines)
+    return {
+        "vocabulary": f"{t.vocab_size:,}",
+        "characters a token": f"{len(LEFT) / len(ids):.2f}",
+        "tokens of `My lord, farewell.`": str(len(t.encode("My lord, farewell."))),
+        "an unknown word, `Zoë`": zoe,
+        "unknown tokens": f"{len(unknown) / len(ids):.1%}",
+        "lines that come back as they were": f"{back:.1%}",
+        "bits per character": f"{bits:.2f}",
+        "the same, unknown words spelled out": f"{bits + more:.2f}",
+        "rows times 128 numbers of an embedding": f"{128 * t.vocab_size:,}",
+    }
+
+
+@pytest.mark.parametrize("name", ["characters", "words", "BPE"])
+def test_the_guide_says_what_a_tokenizer_makes_of_our_text(name):
+    table = side_by_side(TOKENIZERS)
+    said = {row: entries[name] for row, entries in table.items()}
+    del said["made by"], said["a token is"]
+    assert said == measured(name)
+
+
+def test_the_guide_counts_the_tokens_of_other_texts():
+    bpe = tokenizer_of("BPE")
+    table = rows(TOKENIZERS, "One BPE, other texts")
+    assert len(table) == 5
+    for text, characters, tokens in table:
+        text = text.strip("`")
+        assert (int(characters), int(tokens)) == (len(text), len(bpe.encode(text))), text
+
+
+def test_the_guide_shows_the_tokens_of_a_prompt_with_a_space_at_its_end():
+    bpe, text = tokenizer_of("BPE"), " ".join(TOKENIZERS.split())
+    for prompt in ("My lord", "My lord "):
+        assert f"`{prompt}` the tokens {shown(bpe, prompt)}" in text.replace(
+            "has the tokens", "the tokens"
+        )
+    assert len(bpe.encode(" king")) == 1
+
+
+def test_every_number_of_the_guide_to_tokenizers_is_computed_above():
+    table = side_by_side(TOKENIZERS).values()
+    of_other_texts = [entry for row in rows(TOKENIZERS, "One BPE, other texts") for entry in row]
+    computed = {*of_other_texts, *(entry for row in table for entry in row.values())}
+    computed = {number for entry in computed for number in NUMBER.findall(entry)}
+    assert numbers_in(TOKENIZERS) <= computed | {"1", "128"}  # added to each count; wide
 
 
 # The words of the book

@@ -16,10 +16,10 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # The error of perfect predictions should be 0. NumPy says 1.3333, without an error message or a
 # warning.
 #
-# A program with a bug like this one runs to the end, prints numbers that look plausible, and learns
-# nothing. The cause is the *shape* of an array, as in many silent mistakes in this field. So this
-# chapter answers one question: **given the shapes that go in, which shape comes out, and what was
-# copied or added up on the way?**
+# A program with such a bug runs to the end, prints plausible numbers, and learns nothing. The cause is
+# the *shape* of an array, as in many silent mistakes in this field. So this chapter answers one
+# question: **given the shapes that go in, which shape comes out, and what was copied or added up on the
+# way?**
 
 # %% [markdown]
 # ## How the book works
@@ -27,23 +27,21 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # You will build a GPT (a *generative pre-trained transformer*, a model that writes text one piece at a
 # time) from nothing but arrays. You need Python and school calculus.
 #
-# **Read, predict, run, change.** A chapter is a notebook: text and *cells* of code. Run the cells
-# from top to bottom. Before some cells the text says **Before you run the next cell** and asks a
-# question. Answer it, on paper or aloud, then run the cell. A wrong guess is worth more than a right
-# one: it shows where the picture in your head differs from the machine. Then change a number in the
-# cell and run it again. Where the text says **Try it**, the answer is folded up below. Nothing breaks
-# for good: *Kernel > Restart Kernel and Run All Cells* starts over. `Ctrl+S` saves.
+# **Read, predict, run, change.** A chapter is a notebook: text and *cells* of code, to be run from top
+# to bottom. Where the text says **Before you run the next cell**, answer its question first, on paper
+# or aloud. A wrong guess is worth more than a right one: it shows where the picture in your head
+# differs from the machine. Then change a number in the cell and run it again. Where the text says
+# **Try it**, the answer is folded up below. Nothing breaks for good: *Kernel > Restart Kernel and Run
+# All Cells* starts over. `Ctrl+S` saves.
 #
 # **Where the code goes.** Some cells are tagged `export`. Together they form a Python package,
-# `numpygpt`, which later chapters import. The last code cell of a chapter with such cells writes them,
-# as you saved them, into the package. If you changed the code, later chapters run on your version;
-# the old file is kept with the ending `.old1`. `make build`, run in a terminal, restores the book's own
-# package and notebooks, and keeps yours with the same ending.
+# `numpygpt`, which later chapters import. The last code cell of such a chapter writes them, as you
+# saved them, into the package, and keeps the old file with the ending `.old1`. If you changed the
+# code, later chapters run on your version; `make build`, run in a terminal, restores ours.
 #
 # **Exercises.** Most chapters have exercises, a notebook in the folder `exercises`. You write a
 # function where the blank is; the cell below checks it on cases that you do not see, and says what is
-# wrong. `hint` gives a hint, and a stronger one each time. Our answers, for afterward, are in
-# `solutions`.
+# wrong. `hint` gives a hint, and a stronger one each time. Our answers are in `solutions`.
 
 # %% [markdown]
 # ## Where the book leads
@@ -130,8 +128,8 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 80 + 95 |
 # | [18 Speed](18_speed.ipynb) | where the time goes; threads | 80 + 100 |
 # | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs, one of your own layers | 60 |
-# | [20 Scaling out](20_scaling_out.ipynb) | training in many processes at a time | 75 + 75 |
-# | [21 GPT-2](21_gpt2.ipynb) | the published weights in your GPT | 105 + 115 |
+# | [20 Scaling out](20_scaling_out.ipynb) | training in many processes at a time | 80 + 75 |
+# | [21 GPT-2](21_gpt2.ipynb) | the published weights in your GPT | 110 + 115 |
 
 # %% [markdown]
 # ## Shapes
@@ -158,7 +156,7 @@ for name, a in [("x", x), ("b", b), ("b as a row", b[None, :]), ("b as a column"
     print(f"{name:14} shape {str(a.shape):8} axes {a.ndim}  type {a.dtype}")
 
 # %% [markdown]
-# Two more operations change a shape and leave the numbers alone, and they are easy to mix up.
+# Two operations change a shape and leave the numbers alone, and they are easy to mix up.
 # `reshape` reads the numbers row by row and fills a new shape in the same order. `transpose` (short:
 # `.T`) turns rows into columns.
 #
@@ -328,7 +326,7 @@ print("gathered to (3, 1):    ", gather(g, (T, 1)).shape)
 
 # %% [markdown]
 # `np.random.default_rng(0)` made a **generator** of random numbers with seed 0: the same numbers
-# each time. All randomness in the book comes from such a generator, so every result can be repeated.
+# each time. All randomness in the book comes from one, so every result can be repeated.
 #
 # A model computes *forward*, from the data to the error. The next chapter goes *backward*, from the
 # error to what each number contributed to it. **What broadcasting spreads forward, a sum gathers
@@ -360,9 +358,8 @@ print("loop and @ agree:", np.allclose(matmul_loop(x, W), x @ W))
 # With more axes, `@` multiplies the last two and treats the others as a stack: `(B, T, C) @ (C, D)`
 # gives `(B, T, D)`, one product for each text.
 #
-# We write the loop to understand and `@` to run. The next cell measures why; `np.matmul` is `@` as
-# a function, and `perf_counter` reads a clock, in seconds. Before you run it, you see the times of
-# the machine that built the book.
+# We write the loop to understand and `@` to run. The next cell measures why; `np.matmul` is `@` as a
+# function. Before you run it, you see the times of the machine that built the book.
 
 # %% tags=["measurement"]
 from time import perf_counter

@@ -18,8 +18,8 @@ for eps in (1e-1, 1e-5, 1e-8, 1e-12, 1e-14, 1e-15, 1e-16):
 #
 # Training a GPT needs millions of slopes, from formulas that we derive by hand. Sooner or later one
 # will be wrong. That raises no error; the model learns a little worse, or not at all. **How do we
-# make sure that a formula for a slope is right, when all we can do is measure?** The answer is a
-# function, `gradcheck`, for every layer of the book.
+# make sure that a formula for a slope is right, when all we can do is measure?** With a function,
+# `gradcheck`, that serves every layer of the book.
 #
 # ## Shapes
 #
@@ -99,11 +99,11 @@ for label, measure, dtype in methods:
 
 # %% [markdown]
 # The two are equal at $\sqrt[3]{10^{-16}} \approx 5 \cdot 10^{-6}$ and at
-# $\sqrt[3]{10^{-7}} \approx 5 \cdot 10^{-3}$; of our steps, the nearest are best.
+# $\sqrt[3]{10^{-7}} \approx 5 \cdot 10^{-3}$; the nearest of our steps are best.
 #
-# We draw these errors, and beside them the curve under a magnifying glass: within $2\epsilon$ of
-# $x$, with both axes in units of $\epsilon$. The straight lines through two measured points are called
-# **secants**; their slopes are the two differences.
+# We draw these errors, and beside them the curve under a magnifying glass, with both axes in units of
+# $\epsilon$. The straight lines through two measured points are called **secants**; their slopes are
+# the two differences.
 
 # %% tags=["widget"]
 from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
@@ -148,12 +148,10 @@ figure = draw(1e-15)
 
 # %% [markdown]
 # Three V shapes: the left arm is rounding, the right arm truncation (in float32 it is hidden under the
-# solid line). The central difference in float64 is the best by far. From here on: **central
-# differences, `eps = 1e-5`, float64.**
+# solid line). From here on: **central differences, `eps = 1e-5`, float64.**
 #
-# The left side shows why the smallest step is not the best. The smooth curve has become a staircase,
-# because the numbers between two stairs do not exist in float64. A secant joins two stairs, and its
-# slope depends on where they happen to lie.
+# On the left the smooth curve has become a staircase, because the numbers between two stairs do not
+# exist in float64. A secant joins two stairs, and its slope depends on where they happen to lie.
 #
 # **Before you drag:** at which $\epsilon$ do the stairs become too small to be seen? And as it keeps
 # growing, which secant leaves the tangent first? (A running notebook has a slider here.)
@@ -173,11 +171,10 @@ panel
 figure = draw(0.3)
 
 # %% [markdown]
-# The central secant stays nearly parallel to the tangent even where the curve bends: its two ends are
-# off by nearly the same amount.
+# The central secant stays nearly parallel: its two ends are off by nearly the same amount.
 #
-# A function of an array has one slope per entry, and we measure them one by one. Integers cannot move
-# by `eps`, and float32 is too coarse, so the function refuses both. Here the exported module begins.
+# A function of an array has one slope per entry, and we measure them one by one. The exported module
+# begins here.
 
 # %% tags=["export"] module="gradcheck.py"
 """Checking a backward pass against central differences. Derived in chapter 01."""
@@ -232,8 +229,8 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 # `dx` is zero where $s_c = 0$ (the middle column) and where $dy_{nc} = 0$ (top right). The first
 # entry of `ds` is $1\cdot 1 + 3\cdot 4 = 13$: both rows used the factor $s_0$, and both count.
 #
-# Measuring takes two runs of the function for every entry: two million for a model with a million
-# parameters. So we derive formulas, and measure only to check them.
+# Measuring takes two runs of the function for every entry. So we derive formulas, and measure only to
+# check them.
 #
 # ## The chain rule, on a graph
 #
@@ -313,7 +310,7 @@ print(numeric_gradient(lambda: (p[0] * p[1] + p[0]) ** 2, p).round(4))
 # rule, and let each $\delta$ remove a sum.
 #
 # For whole arrays: `dx = dy * s` and `ds = (dy * x).sum(axis=0)`. Broadcasting spread `s` over the
-# rows, and a sum gathers `ds`. We compare this with a loop that adds term by term.
+# rows, and a sum gathers `ds`. A loop that adds term by term agrees:
 
 # %%
 def scale_backward_loop(x, s, dy):
@@ -383,8 +380,7 @@ class Scale:
 # $$
 #
 # In the same way $db_{kj} = \sum_i a_{ik}\, dy_{ij}$, that is $a^\top dy$. Rule 6 is the chain rule
-# again: two uses of $a$ are two paths to $L$, and paths add. That is why `backward` adds to its
-# gradients.
+# again: two uses of $a$ are two paths to $L$, and paths add.
 #
 # Next, functions of `a`, each with its rule's formula for `da`, compared with central differences.
 
@@ -456,10 +452,10 @@ print("rules and slopes agree:    ", agrees(lambda: Share().forward(x), layer.ba
 #
 # ## A check that lies
 #
-# A colleague writes a `backward` for `Share` that returns zeros. To check it, she takes the obvious
-# loss, $L = \sum_{nc} y_{nc}$; its upstream gradient is all ones.
+# A colleague writes a `backward` for `Share` that returns zeros. She checks it with the obvious loss,
+# $L = \sum_{nc} y_{nc}$; its upstream gradient is all ones.
 #
-# **Before you run the next cell:** does a gradient of all zeros pass her check?
+# **Before you run the next cell:** does a gradient of all zeros pass?
 
 # %%
 for label, upstream in [("ones", np.ones((5, 3))), ("random", dy)]:
@@ -468,9 +464,8 @@ for label, upstream in [("ones", np.ones((5, 3))), ("random", dy)]:
         print(f"dy = {label:7} {name:6} agrees: {passes}")
 
 # %% [markdown]
-# With ones, the zeros pass. The shares of every row sum to 1 whatever `x` is, so the slope of the sum
-# of all `y` is 0. Ones also hide a `backward` that forgets to multiply by `dy`. **Always check
-# with a random upstream gradient.**
+# With ones, the zeros pass: every row of `y` sums to 1 whatever `x` is, so the slope is 0. Ones also
+# hide a `backward` that forgets to multiply by `dy`. **Always check with a random upstream gradient.**
 #
 # ## When are two numbers equal?
 #
@@ -490,15 +485,14 @@ for label, derived, measured in pairs:
 # %% [markdown]
 # A relative tolerance rejects the second pair, a true zero measured with noise. An absolute one
 # accepts the third, a wrong gradient, because it is small. Their sum, `atol + rtol * |measured|` with
-# a small `atol`, gets all three right. It also pays to give parameters a size near 0.5, so that
-# gradients are not tiny.
+# a small `atol`, gets all three right. (We also give parameters a size near 0.5, so that gradients are
+# not tiny.)
 #
 # ## `gradcheck`
 #
-# `gradcheck` does what `agrees` does, for every array of a layer. It runs `forward` once to see the
-# shape of the output, draws a random `dy`, and runs one backward pass. Then comes the loop: measure,
-# compare. Half of the cell is docstring; the four helpers follow. `output()` is the forward pass, which
-# may also give one number, such as a loss.
+# `gradcheck` does what `agrees` does, for every array of a layer: one `forward` to see the shape of the
+# output, a random `dy`, one backward pass, and then the loop: measure, compare. `output()` is the
+# forward pass, which may also give one number, a loss.
 
 # %% tags=["export"]
 def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
@@ -545,9 +539,8 @@ def gradcheck(layer, x, *args, rng, rtol=1e-6, atol=1e-8, eps=1e-5):
     return GradReport(rows)
 
 # %% [markdown]
-# The comparison has both tolerances. NaN (*not a number*) is neither smaller than, larger than, nor
-# equal to anything. So we ask whether all entries are within their tolerance, not whether one is
-# beyond it.
+# The comparison has both tolerances. NaN (*not a number*) is neither smaller nor larger than anything.
+# So we ask whether all entries are within their tolerance, not whether one is beyond it.
 
 # %% tags=["export"]
 def _compare(name, analytic, numeric, rtol, atol):
@@ -563,9 +556,8 @@ def _compare(name, analytic, numeric, rtol, atol):
     return error.size, worst, worst / largest if largest > atol else 0.0  # 0: truly zero
 
 # %% [markdown]
-# The backward pass starts from cleared gradients. On the way we catch a `backward` that changes what it
-# may only read: another layer may need `dy`, too, and a parameter that moves before it is measured
-# hides a mistake.
+# The backward pass starts from cleared gradients. It must not change what it may only read: another
+# layer may need `dy`, too, and a parameter that moves before it is measured hides a mistake.
 
 # %% tags=["export"]
 def _analytic(layer, output, dy, x, params):
@@ -585,9 +577,8 @@ def _analytic(layer, output, dy, x, params):
 # %% [markdown]
 # A `backward` that assigns (`=`) instead of adding (`+=`, rule 6) is right as long as the gradients were
 # cleared and each parameter is used once. So we run a second backward pass, and expect twice the
-# gradient. And a `backward` that spoils what `forward` has kept is right as long as it is called once.
-# So we run a third, with no forward pass before it, and expect the same `dx` and three times the
-# gradient.
+# gradient. One that spoils what `forward` has kept is right when called once. So we run a third, with
+# no forward pass before it, and expect the same `dx` and three times the gradient.
 
 # %% tags=["export"]
 _SUM = (
@@ -608,13 +599,12 @@ def _check_repeated(layer, output, dy, dx, grads, rtol, atol):
                 raise GradientError(f"{name}: {mistake}")
 
 # %% [markdown]
-# That is the check. The rest is what it says; **skim the next cell, or skip it.** It has the error, the
-# report, and the messages. Two common mistakes deserve a sentence of their own: the whole gradient is
-# off by one factor (a mean where a sum belongs, a sign, a forgotten 2), or it is transposed. For derived
-# $a$ and measured $n$, the factor $r$ that fits best makes $\sum_i (a_i - r\, n_i)^2$ smallest. There the
-# slope $-2 \sum_i n_i (a_i - r\, n_i)$ is 0, so $r = \sum_i n_i a_i \,/ \sum_i n_i^2$. Integer inputs, such
-# as the numbers of letters, have no slope, so for them we check only the parameters. Everything we
-# check must be float64.
+# That is the check. The rest is what it says; **skim the next cell, or skip it.** Two common mistakes
+# get messages of their own: the whole gradient is off by one factor (a mean where a sum belongs, a
+# sign, a forgotten 2), or it is transposed. For derived $a$ and measured $n$, the factor $r$ that fits
+# best makes $\sum_i (a_i - r\, n_i)^2$ smallest. There the slope $-2 \sum_i n_i (a_i - r\, n_i)$ is 0, so
+# $r = \sum_i n_i a_i \,/ \sum_i n_i^2$. Integer inputs have no slope; for them we check the parameters
+# only.
 
 # %% tags=["export"]
 class GradientError(AssertionError):
@@ -732,8 +722,8 @@ for Wrong in (MeanNotSum, Overwritten, ForgetsDy, ChangesDy):
         print(f"{Wrong.__name__:14} {gist(error)}")
 
 # %% [markdown]
-# All four are caught. The name says where to look, and in three cases the message says what is wrong: a
-# factor of 0.2 over 5 rows is a mean. A fifth mistake would be ours, to check in float32:
+# All four are caught, three with a reason: a factor of 0.2 over 5 rows is a mean. A fifth mistake would
+# be ours, to check in float32:
 
 # %%
 try:
@@ -747,8 +737,7 @@ except TypeError as error:
 # We take $y = \tanh(x s)$, for which rules 1, 2 and 3' give
 # $ds_c = \sum_n dy_{nc}\, x_{nc}\,(1 - y_{nc}^2)$, and multiply that formula by $1 + \delta$, where
 # $\delta$ is now the size of a mistake. Then we compare it with central differences, in float64 and
-# in float32, each with the $\epsilon$ that was its best above. (For float32 the function rounds what
-# it is given.)
+# in float32, each with its best $\epsilon$ from above.
 
 # %%
 x64, s64, dy64 = rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=(5, 3))
@@ -756,6 +745,7 @@ deltas = 10.0 ** np.arange(-13, 1)
 
 def gap(delta, dtype, eps):
     x, s, dy = x64.astype(dtype), s64.copy(), dy64.astype(dtype)
+    # numeric_gradient moves s in float64; the function rounds it to `dtype`.
     measured = numeric_gradient(lambda: np.sum(dy * np.tanh(x * s.astype(dtype))), s, eps)
     right = (dy64 * x64 * (1 - np.tanh(x64 * s64) ** 2)).sum(axis=0)
     return np.abs((1 + delta) * right - measured).max() / np.abs(right).max()
@@ -774,9 +764,9 @@ show(fig, "Gap between a spoiled formula and the measured slope against the size
 
 # %% [markdown]
 # A mistake of one in a million shows in float64 and drowns in float32. Where a curve is flat, it shows
-# the error of the measurement, not the mistake. In float64 that error lies far below the line of `rtol`;
-# in float32 `rtol` would have to lie above the flat part, and every smaller mistake would pass.
-# Training runs in float32, for speed; checks run in float64.
+# the error of the measurement. In float64 that error lies far below the line of `rtol`; in float32
+# `rtol` would have to lie above the flat part, and every smaller mistake would pass. Training runs in
+# float32, for speed; checks run in float64.
 #
 # ## Exercises
 #

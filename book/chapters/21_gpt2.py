@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Chapter 21: GPT-2
 #
-# In 2019 OpenAI published the weights of GPT-2, and our GPT has the same layers. Whoever wants to use
-# those weights has to carry 124 million numbers from one program's arrays into another's. We
-# practise with a model whose loss we know, the one that we ship, and make one mistake: each block's
+# In 2019 OpenAI published the weights of GPT-2, and our GPT has the same layers. To use those weights
+# we must carry 124 million numbers from one program's arrays into another's. We practice on a model
+# whose loss we know, the one that comes with this book, and make one mistake: each block's
 # `attn.proj.W` arrives transposed.
 
 # %%
@@ -32,16 +32,16 @@ print(f"{len(turned)} of {len(ours)} arrays transposed: loss {model(x, y)[1]:.2f
 model.load_params(ours)
 
 # %% [markdown]
-# `load_params` found nothing: the matrix is square. The model runs all the same, far worse than before.
+# `load_params` noticed nothing: the matrix is square. The model still runs, far worse than before.
 #
 # **The question of this chapter:** how do we read the published files into our own GPT, and how do
-# we know that each number came to its place?
+# we know that each number is in its place?
 #
 # ## Shapes
 #
-# The folder of a GPT-2 holds four files, as `transformers` reads and writes them, Hugging Face's library
-# of published models: `config.json` has the sizes, `model.safetensors` the weights, `vocab.json` and
-# `merges.txt` the tokenizer ([chapter 14](14_bpe.ipynb)).
+# A GPT-2 folder holds four files, as Hugging Face's library of published models, `transformers`,
+# reads and writes them: `config.json` has the sizes, `model.safetensors` the weights, `vocab.json`
+# and `merges.txt` the tokenizer ([chapter 14](14_bpe.ipynb)).
 #
 # | name | meaning | shape or value |
 # |---|---|---|
@@ -55,8 +55,8 @@ model.load_params(ours)
 #
 # A *safetensors* file has three parts: 8 bytes with a number N, the least significant byte first
 # (*little-endian*); N bytes of JSON, the *header*; and the numbers themselves, row by row. For each
-# array the header has its type, its shape, and its first byte and the byte after its last, counted
-# from the end of the header.
+# array the header gives its type, its shape, its first byte and the byte after its last, counted from
+# the end of the header.
 
 # %%
 import json
@@ -88,19 +88,22 @@ for i, (byte, color) in enumerate(zip(by_hand, colors)):
     letter = chr(byte) if color == YELLOW else f"{byte:02x}"
     axes.barh(i // 16, 1, left=i % 16, height=0.9, color=color, alpha=0.6)
     axes.text(i % 16 + 0.5, i // 16, letter, ha="center", va="center", family="monospace")
+for part, color in (("N", SKY), ("header", YELLOW), ("b", GREEN), ("W", ORANGE)):
+    axes.barh(0, 0, color=color, alpha=0.6, label=part)    # for the legend
 axes.set(xticks=range(0, 17, 8), yticks=range(9), yticklabels=[16 * row for row in range(9)],
-         ylabel="byte", xlabel="blue: N, yellow: header, green: b, orange: W")
+         ylabel="first byte of the row", xlabel="byte within the row")
 axes.invert_yaxis()
+axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 show(figure, "The 133 bytes of the file in rows of sixteen: eight bytes of N, 111 letters of the "
              "header, eight bytes of b and six of W.")
 
 # %% [markdown]
-# There is no code in such a file. A *pickle*, the format that most weights were published in before, is a
-# program that Python runs as it loads it, and it may do anything. That is what "safe" in the name means.
+# Such a file holds no code. A *pickle*, the format of most weights before, is a program that Python
+# runs while loading it, and it may do anything. That is what "safe" in the name means.
 #
 # ## Three types of numbers
 #
-# `F32` is NumPy's float32, `F16` its float16. `BF16` (*bfloat16*) NumPy lacks. A float32 has 1 bit for
+# `F32` is NumPy's float32, `F16` its float16. NumPy lacks `BF16` (*bfloat16*). A float32 has 1 bit for
 # the sign, 8 for the exponent, 23 for the fraction; a bfloat16 is its upper half, with 7 bits of
 # fraction. So a bfloat16 with 16 zero bits after it is a float32. **Before you run the next cell:** the
 # first number is `80 3f`, so the float32 is `3f 80 00 00`, most significant byte first. Which is it?
@@ -113,13 +116,39 @@ cut = (pi.view(np.uint32) >> 16 << 16).view(np.float32)
 print("pi as F32, F16, BF16:", pi[0], np.float16(pi[0]), cut[0])
 
 # %% [markdown]
-# Half the bytes cost digits: BF16 has between two and three, and the range of F32.
+# Half the bytes cost digits: BF16 keeps two or three, with the range of F32.
 #
 # ## Reading, and trusting nothing
 #
-# The `safetensors` library would read the file for us. NumPy alone can do it, and so we see all of it:
-# that is the reason to write our own reader. It trusts no number in the file before it was compared
-# with another. An `Entry` says where an array lies.
+# The `safetensors` library would read the file for us; with NumPy alone we see every step. If you trust
+# the file, ten lines are enough:
+
+# %%
+def read_trusting(data):
+    """Return {name: array} of the bytes of a file, whatever its header claims."""
+    start, arrays = 8 + int.from_bytes(data[:8], "little"), {}
+    for name, about in json.loads(data[8:start]).items():
+        first, end = about["data_offsets"]
+        a = np.frombuffer(data[start + first : start + end], "<f4" if about["dtype"] == "F32" else "<u2")
+        if about["dtype"] == "BF16":
+            a = (a.astype(np.uint32) << 16).view(np.float32)
+        arrays[name] = a.reshape(about["shape"])
+    return arrays
+
+# %% [markdown]
+# **Before you run the next cell:** in a second file the header says that W begins at byte 2, inside b.
+# Who notices?
+
+# %%
+overlap = by_hand.replace(b"[8,14]", b"[2, 8]")
+for name, data in (("as it was:", by_hand), ("W inside b:", overlap)):
+    print(f"{name:12}", {name: a.tolist() for name, a in read_trusting(data).items()})
+
+# %% [markdown]
+# Nobody: six bytes of b are handed out as W. So the reader that we export compares each number with
+# another before it uses it: N with the file's size, the type with those that it knows, the shape with
+# the two offsets, and each array's start with the end of the one before, to the last byte. An `Entry`
+# says where an array lies. **Then come only these comparisons: skim the cell, or skip it.**
 
 # %% tags=["export"] module="safetensors.py"
 """Safetensors files: named arrays, read and written with NumPy alone. Derived in chapter 21."""
@@ -174,11 +203,6 @@ def entry_of(name, about, data_start):
     return entry
 
 
-# %% [markdown]
-# The arrays must follow one another without gaps or overlaps, to the last byte of the file: then no
-# byte is used twice, and none is missing.
-
-# %% tags=["export"]
 def check_no_gaps(entries, start, size):
     """Raise ValueError unless the arrays fill the file from byte `start` to its end at `size`."""
     for name, entry in sorted(entries.items(), key=lambda e: (e[1].start, e[1].nbytes)):
@@ -189,11 +213,6 @@ def check_no_gaps(entries, start, size):
         raise ValueError(f"its arrays end at byte {start}, the file at {size}")
 
 
-# %% [markdown]
-# The header itself may claim anything, too, such as to be longer than the file. And a JSON object may
-# hold a name twice, of which Python would take the last in silence; we do not.
-
-# %% tags=["export"]
 def no_name_twice(pairs):
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -215,7 +234,6 @@ def header_of(file):
     return header, end, size
 
 
-# %% tags=["export"]
 def read_header(path):
     """Return {name: Entry} for the arrays of the file; none of their numbers is read.
 
@@ -236,9 +254,9 @@ def read_header(path):
 
 # %% [markdown]
 # `np.fromfile` reads one array into memory of its own. A *memory map*, as for the token files of
-# [chapter 15](15_data.ipynb), would leave the numbers in the file until they are needed. But the header of
-# GPT-2's file has 14,283 bytes, so its first float32 starts at byte 14,291, which is no multiple of 4:
-# before each product NumPy would copy such a matrix.
+# [chapter 15](15_data.ipynb), would leave the numbers in the file until they are needed. But the header
+# of GPT-2's file has 14,283 bytes, so its first float32 starts at byte 14,291, not a multiple of 4:
+# NumPy would copy such a matrix before each product.
 
 # %% tags=["export"]
 def read_array(path, entry, dtype=None):
@@ -253,8 +271,8 @@ def read_array(path, entry, dtype=None):
 
 
 # %% [markdown]
-# Writing is the reverse. We fill up our headers with spaces, so that every number starts at a multiple
-# of its size.
+# Writing is the reverse. We pad our headers with spaces, so that every number starts at a multiple of
+# its size.
 
 # %% tags=["export"]
 def write_safetensors(path, arrays):
@@ -280,7 +298,7 @@ def write_safetensors(path, arrays):
 
 
 # %% [markdown]
-# Our file by hand is the first test. Then we damage it in three ways.
+# The file made by hand is the first test. Then we damage it in three ways.
 
 # %%
 import tempfile
@@ -296,7 +314,7 @@ for name, entry in read_header(file).items():
 damaged = {
     "cut": by_hand[:-1],
     "huge header": b"\xff" * 8 + by_hand[8:],
-    "overlap": by_hand.replace(b"[8,14]", b"[2, 8]"),
+    "overlap": overlap,
 }
 for what, content in damaged.items():
     file.write_bytes(content)
@@ -308,7 +326,7 @@ for what, content in damaged.items():
 # %% [markdown]
 # ## The sizes
 #
-# Of the four files `config.json` comes first. It can say more than our GPT can do.
+# Of the four files `config.json` comes first. It can ask for more than our GPT can do.
 
 # %% tags=["export"] module="pretrained_config.py"
 """GPT-2's config.json and our GPTConfig, each from the other. Derived in chapter 21."""
@@ -350,9 +368,9 @@ def config_of(config):
 
 
 # %% [markdown]
-# And back. A setting that changes the arithmetic, and that our GPT does not have, must stop us: with
-# the wrong activation every name and shape would fit. (The `gelu_new` of `config.json` is the tanh form
-# of [chapter 4](04_activations.ipynb); its `gelu` is another function.)
+# And back. A setting that changes the arithmetic, and that our GPT lacks, must stop us: with the wrong
+# activation every name and shape would still fit. (`gelu_new` is the tanh form of
+# [chapter 4](04_activations.ipynb); `gelu` is another function.)
 
 # %% tags=["export"]
 def config_from(about):
@@ -403,10 +421,9 @@ except ValueError as error:
 #
 # The names differ, the arrays do not. GPT-2's code has a layer called Conv1D where ours has Linear, and
 # both hold a matrix as `(n_in, n_out)`. (PyTorch's own Linear holds `(n_out, n_in)`. Most published
-# models are stored that way, so their matrices must be transposed, and whoever copies that code
-# makes the mistake of our first cells.) GPT-2's `c_attn` holds queries, keys and values side by side
-# in this order, as our `qkv` does. So the whole mapping is a table of names and of shapes in multiples
-# of C.
+# models are stored that way, so their matrices must be transposed; code written for them makes the
+# mistake of our first cells.) GPT-2's `c_attn` holds queries, keys and values side by side in this
+# order, as our `qkv` does. So the whole mapping is a table of names, and of shapes in multiples of C.
 
 # %% tags=["export"] module="pretrained.py"
 """GPT-2's files into our GPT: names, shapes, weights. Derived in chapter 21."""
@@ -470,7 +487,7 @@ print("all names and shapes:", {n: shape for n, (_, shape) in names.items()}
 # %% [markdown]
 # ## 124 million, derived
 #
-# From the table follows the number of parameters. A block has matrices of $C \cdot 3C$, $C \cdot C$,
+# The number of parameters follows from the table. A block has matrices of $C \cdot 3C$, $C \cdot C$,
 # $C \cdot 4C$ and $4C \cdot C$, biases of $3C + C + 4C + C$, and two norms of $2C$ each:
 #
 # $$P = \underbrace{VC + TC}_{\text{embeddings}} + L\,\underbrace{(12\,C^2 + 13\,C)}_{\text{a block}} + \underbrace{2C}_{\text{last norm}}.$$
@@ -526,7 +543,7 @@ show(figure, "Bars of the four sizes of GPT-2, split into embeddings, attention 
 #
 # We cannot ship GPT-2's files with a book, so we make a folder of the same form from our own model.
 # Its vocabulary has characters where GPT-2's has pieces of words. That fits, too: `vocab.json` writes
-# each byte as a letter, and `merges.txt` may be empty. What the format cannot hold, we refuse.
+# each byte as a letter, and `merges.txt` may be empty. We refuse what the format cannot hold.
 
 # %% tags=["export"] module="pretrained_export.py"
 """Our GPT into GPT-2's files, which transformers reads, too. Derived in chapter 21."""
@@ -621,14 +638,16 @@ print((folder / "shakespeare/vocab.json").read_text(encoding="utf-8")[:57], "...
 #
 # ## Reading the folder
 #
-# From here to "The real files" all cells read `FOLDER`. It is the folder that we have written, or that
-# of the real GPT-2 if you have it (see there).
+# From here to "GPT-2 writes" all cells read `FOLDER`. It is the folder that we have written, or that of
+# the real GPT-2 if you have it (see there).
 
 # %%
 FOLDER = folder / "shakespeare"     # or Path("../data/gpt2")
 
 # %% [markdown]
-# The header of the weights is compared with the layout, before any number is read.
+# Before any number is read, the header of the weights is compared with the layout. GPT-2's head is
+# tied: it is `wte`. Some programs write the one matrix under both of its names. If both arrays are
+# equal, nothing is lost without the second. **Skim this cell, too:** it only compares.
 
 # %% tags=["export"] module="pretrained.py"
 # The causal masks that 2019's code kept among the weights.
@@ -651,11 +670,6 @@ def check_names(path, entries, names):
             raise DataError(f"{path}: {name} holds {entries[name].kind} instead of fractions")
 
 
-# %% [markdown]
-# GPT-2's head is tied: it is `wte`. Some programs write the one matrix under both of its names. If both
-# arrays are equal, nothing is lost without the second.
-
-# %% tags=["export"]
 def drop_tied_head(path, config, entries, names):
     """Take lm_head.weight out of `entries` if it is wte.weight once more, in a tied model."""
     head, wte = entries.get("lm_head.weight"), entries.get(names["wte.W"][0])
@@ -666,10 +680,10 @@ def drop_tied_head(path, config, entries, names):
 
 # %% [markdown]
 # Last, the arrays go into a model. `GPT(config, rng=...)` would draw 124 million random numbers, only
-# to lose them again. But a layer never asks for its sizes: it asks its arrays. So we build the
-# smallest GPT with the same parts, and hang the arrays in it. `np.zeros` asks the system for memory,
-# and the system gives none until somebody writes there: as long as nobody trains, the gradients cost
-# nothing.
+# to throw them away. But a layer has no sizes of its own: it takes them from its arrays. So we build
+# the smallest GPT with the same parts, and hang the arrays into it. `np.zeros` asks the system for
+# memory, and the system gives none until somebody writes there: as long as nobody trains, the
+# gradients cost nothing.
 
 # %% tags=["export"]
 def around(config, arrays):
@@ -686,8 +700,8 @@ def around(config, arrays):
 
 
 # %% [markdown]
-# The whole way, from the folder to the model. (Other libraries have a method `GPT.from_pretrained`.
-# Ours is a function, since `gpt.py` may not import what a later chapter exports.)
+# Now the whole way, from the folder to the model. (Other libraries have a method
+# `GPT.from_pretrained`. Ours is a function, since `gpt.py` may not import what a later chapter exports.)
 
 # %% tags=["export"]
 def from_pretrained(folder, dtype=np.float32):
@@ -769,9 +783,9 @@ print(loaded_tokenizer.decode(out[0].tolist()))
 # ## Is every number in its place?
 #
 # Three checks, from weak to strong. The *shapes* fit. The *loss* on a text is that of a model that has
-# learned something. The *logits* are those of the model that was saved, for each token of some text, to
-# the last digits. For the third we need numbers that were computed elsewhere: here they are
-# those of the first cell.
+# learned something. The *logits*, for each token of some text, are those of the model that was saved,
+# nearly to the last digit. For the third we need numbers computed elsewhere: here, those of the first
+# cell.
 
 # %%
 ids = np.array(loaded_tokenizer.encode(text[-64 * (T + 1) :]))[: 64 * (T + 1)].reshape(64, T + 1)
@@ -826,10 +840,10 @@ for what, arrays in mistakes.items():
 loaded.load_params(good)
 
 # %% [markdown]
-# The last one is the dangerous one. With the norms exchanged the loss rises so little that you
-# would blame the text. The logits show it at once: next to none of them is right. That is why our tests
-# do not look at the samples of a loaded model, but compare its logits with those of `transformers`,
-# within $10^{-9}$ in float64, and 50 greedy tokens one by one.
+# The last one is the dangerous one. With the norms exchanged the loss rises so little that you would
+# blame the text. The logits show it at once: next to none of them is right. That is why our tests do
+# not look at samples of a loaded model. They compare its logits with those of `transformers`, within
+# $10^{-9}$ in float64, and 50 greedy tokens one by one.
 
 # %%
 figure, panels = subplots(1, 2, size=(8, 3.4), sharey=True)
@@ -844,13 +858,23 @@ show(figure, "Two clouds of points, logits of a wrongly loaded model against tho
              "and lies along the diagonal, but not on it.")
 
 # %% [markdown]
-# Want to try another? Exchange the first two blocks, or give `wpe` one row less, and predict the loss.
+# Try it: exchange the first two blocks, or shift the rows of `wpe` by one with
+# `np.roll(good["wpe.W"], -1, axis=0)`. Predict the loss.
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
+# The exchanged blocks give 4.12, next to guessing (ln V = 4.14). The shifted `wpe` gives 1.86, hardly
+# more than the right 1.84: one more mistake that only the logits show.
+#
+# </details>
+
+# %% [markdown]
 # ## Where the memory goes
 #
-# A number of float32 has 4 bytes. To sample we need the weights, and for each new token the keys and
-# values of the window, `(L, H, T, D)` each ([chapter 17](17_sampling.ipynb)): $2\,L\,T\,C$ numbers. To
-# train we need the gradients, too, and Adam's two averages.
+# A float32 takes 4 bytes. To sample we need the weights, and for each new token the keys and values of
+# the window, `(L, H, T, D)` each ([chapter 17](17_sampling.ipynb)): $2\,L\,T\,C$ numbers. To train we
+# need the gradients, too, and Adam's two averages.
 
 # %%
 for name, (L, C) in sizes.items():
@@ -860,13 +884,12 @@ for name, (L, C) in sizes.items():
 
 # %% [markdown]
 # What a forward pass keeps for the backward pass comes on top. Had we read the whole file into memory
-# before we filled a model, the first column would have doubled.
+# before filling a model, the first column would have doubled.
 #
-# ## The real files
+# ## GPT-2 writes
 #
 # On the Hugging Face hub, the page `openai-community/gpt2` has the smallest GPT-2 under "Files and
-# versions". Four of its files are what we read; save them in one folder, for instance `data/gpt2`.
-# The licence is MIT.
+# versions", with an MIT license. We read four of its files; save them in the folder `data/gpt2`.
 #
 # | file | bytes | SHA-256 begins with |
 # |---|---|---|
@@ -875,7 +898,42 @@ for name, (L, C) in sizes.items():
 # | `vocab.json` | 1,042,301 | `19613966` |
 # | `merges.txt` | 456,318 | `1ce16647` |
 #
-# Then set `FOLDER` above to that folder, and run this chapter from there. Or in a terminal:
+# (`pytorch_model.bin` beside them is a pickle; we do not read it.) **The last cell of this section needs
+# these files. Without them it says so and does nothing.** The book was built without them, so you see no
+# sample of our own here. But at temperature 0 a model has only one way to go on, and others have
+# published GPT-2's: the first of these in the tests of `transformers` (`test_lm_generate_gpt2`), the
+# second in the README of picoGPT, a GPT-2 in NumPy like ours.
+
+# %%
+published = {
+    "The dog": " was found in a field near the intersection of West and West Streets.",
+    "Alan Turing theorized that computers would one day become": " the most powerful machines on the"
+    " planet.\n\nThe computer is a machine that can perform complex calculations, and it can perform"
+    " these calculations in a way that is very similar to the human brain.",
+}
+
+# %% [markdown]
+# For the loss, the paper states 1.17 bits per character on `text8`, words of Wikipedia (Radford and
+# others, *Language Models are Unsupervised Multitask Learners*, 2019, table 3). We know of no number
+# for our Shakespeare; the last line of the cell measures one window, to be set beside the table of
+# [chapter 19](19_shakespeare.ipynb). (GPT-2 may have read these plays in training.)
+
+# %% tags=["measurement"]
+GPT2 = Path("../data/gpt2")
+if (GPT2 / "model.safetensors").exists():
+    real, bpe = load_pretrained(GPT2)
+    for start, end in published.items():
+        out = generate(real, np.array([bpe.encode(start)]), 40, temperature=0, rng=np.random.default_rng(0))
+        written = bpe.decode(out[0].tolist())
+        print(f"{written}\nas published: {written.startswith(start + end)}\n")
+    ids = np.array([bpe.encode(text[-8000:])[:1025]])
+    nats, letters = real(ids[:, :-1], ids[:, 1:])[1], len(bpe.decode(ids[0, 1:].tolist()))
+    print(f"{nats * 1024 / letters / np.log(2):.2f} bits per character of Shakespeare")
+else:
+    print("no GPT-2 in data/gpt2: nothing to run here")
+
+# %% [markdown]
+# You can also set `FOLDER` above to that folder, and run the chapter again from there. Or in a terminal:
 #
 # ```
 # numpygpt sample --pretrained data/gpt2 --prompt "The meaning of" \
@@ -883,10 +941,12 @@ for name, (L, C) in sizes.items():
 # ```
 #
 # The pages `openai-community/gpt2-medium`, `gpt2-large` and `gpt2-xl` have its larger siblings, in the
-# same form. Their neighbour `pytorch_model.bin` is a pickle; we do not read it.
+# same form.
 #
-# And the other way: our model in the hands of others. The folder that we have written is one that
-# `transformers` reads, and it gives our logits. We write the final one in float32:
+# ## Our model in the hands of others
+#
+# `transformers` reads the folder that we have written, and gives our logits. This time we write it in
+# float32:
 #
 # ```
 # numpygpt export my_gpt --out_dir data/checkpoints/shakespeare_char
@@ -923,9 +983,9 @@ export("21_gpt2")
 #
 # ## Recap
 #
-# - A safetensors file is 8 bytes, a JSON header, and numbers; each claim in it can be checked.
+# - A safetensors file is 8 bytes, a JSON header, and numbers; every claim in it can be checked.
 # - GPT-2's arrays are ours under other names; $P = VC + TC + L(12C^2 + 13C) + 2C$.
-# - Shapes cannot find a transposed square matrix, and a loss can miss exchanged norms. Compare logits.
+# - Shapes do not betray a transposed square matrix, and a loss can miss exchanged norms. Compare logits.
 # - Arrays that were read go straight into the model: nothing is drawn, nothing is held twice.
 # - We exported `safetensors.py`, `pretrained_config.py`, `pretrained.py` and `pretrained_export.py`. Your
 #   GPT, every line of which you have seen derived, reads the published weights of GPT-2.

@@ -10,7 +10,7 @@ def cases(rng):
         yield Case(f"the ranks of {p}, {B} rows", calls)
 
 # %% [markdown] task="ranks-shard" hint=1
-# where one rank ends, the next one begins: one formula gives both numbers.
+# where one rank ends the next begins: one formula gives both numbers.
 
 # %% [markdown] task="ranks-shard" hint=2
 # rounding down is `//`; multiply before you divide, or the rounding comes too early.
@@ -19,7 +19,7 @@ def cases(rng):
 # the first row is rank * B // p, and the end is the same with rank + 1.
 
 # %% [markdown] task="ranks-shard" mistake="rest-for-last"
-# leaves the whole rest of the division to the last rank
+# leaves the whole remainder of the division to the last rank
 # ```diff
 # - return rank * B // p, (rank + 1) * B // p
 # + size = B // p
@@ -27,14 +27,14 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="ranks-shard" mistake="rest-lost"
-# leaves out the rest of the division: some rows are read by no rank
+# leaves out the remainder of the division: some rows are read by no rank
 # ```diff
 # - return rank * B // p, (rank + 1) * B // p
 # + return rank * (B // p), (rank + 1) * (B // p)
 # ```
 
 # %% [markdown] task="ranks-shard" mistake="rest-for-first"
-# gives the rest of the division to the first ranks: follow the formula
+# gives the remainder of the division to the first ranks: follow the formula
 # ```diff
 # - return rank * B // p, (rank + 1) * B // p
 # + return rank * (B // p) + min(rank, B % p), (rank + 1) * (B // p) + min(rank + 1, B % p)
@@ -48,7 +48,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="ranks-shard" mistake="end-included" shows="the last one not included"
-# is the last row itself: the end is one further
+# is the last row itself: the end is one more
 # ```diff
 # - (rank + 1) * B // p
 # + (rank + 1) * B // p - 1
@@ -139,7 +139,7 @@ def cases(rng):
                        [Call({"gradients": gradients, "rows": rows}, returns="the gradient")], **options)
 
 # %% [markdown] task="ranks-mean" hint=1
-# a mean over its rows says nothing of how many they were. What is the sum over its rows?
+# a mean over the rows does not say how many there were. What is the sum over a rank's rows?
 
 # %% [markdown] task="ranks-mean" hint=2
 # rank r has the sum rows[r] * gradients[r]; the batch has sum(rows) rows.
@@ -190,7 +190,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="ranks-mean" mistake="last-only"
-# holds the last rank alone: add the ranks up
+# holds the last rank only: add up the ranks
 # ```diff
 # - total +=
 # + total =
@@ -259,7 +259,7 @@ def cases(rng):
 # an array of shape (2, 3) takes six places; one of shape () takes one.
 
 # %% [markdown] task="ranks-bucket" hint=3
-# join the arrays made flat; back, cut off as many places as the product of the shape, and move on.
+# flatten the arrays and join them; on the way back, cut off as many places as the product of the shape, and move on.
 
 # %% [markdown] task="ranks-bucket" mistake="columns"
 # goes column by column: row by row is asked for
@@ -392,24 +392,24 @@ def cases(rng):
 # in a turn there are p messages, one from each rank; rank and number are counted modulo p.
 
 # %% [markdown] task="ranks-ring" hint=3
-# copy; then for each turn and rank, the number is the rank less the turn, modulo p: add that piece of the rank to the same piece of its right neighbour.
+# copy; then for each turn and rank, the number is the rank minus the turn, modulo p: add that piece of the rank to the same piece of its right neighbor.
 
 # %% [markdown] task="ranks-ring" mistake="left"
-# goes to the left neighbour: the right one is rank + 1
+# goes to the left neighbor: the right one is rank + 1
 # ```diff
 # - (rank + 1) % p
 # + (rank - 1) % p
 # ```
 
 # %% [markdown] task="ranks-ring" mistake="replaced"
-# is replaced by the neighbour's: add to it
+# is replaced by the neighbor's: add to it
 # ```diff
 # - ] += before
 # + ] = before
 # ```
 
 # %% [markdown] task="ranks-ring" mistake="wrong-way"
-# is another one from the second turn on: the number falls from turn to turn
+# is the wrong one from the second turn on: the number falls from turn to turn
 # ```diff
 # - (rank - turn) % p
 # + (rank + turn) % p
@@ -445,7 +445,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="ranks-ring" mistake="old-pieces"
-# is the first one in every turn: later turns send what was added up by then
+# is the original one in every turn: later turns send what has been added up by then
 # ```diff
 # -     for turn in range(turns):
 # -         before = pieces.copy()

@@ -28,7 +28,7 @@ def cases(rng):
                    [Call({"data": file_of(rng, names, metadata, padding)}, returns="the dict")])
 
 # %% [markdown] task="gpt2-header" hint=1
-# take the file apart in three steps: 8 bytes, then N bytes, then the rest, which you need not read.
+# take the file apart in three steps: 8 bytes, then N bytes, then the rest, which you can ignore.
 
 # %% [markdown] task="gpt2-header" hint=2
 # int.from_bytes(..., "little") gives N; the numbers begin at byte 8 + N of the file.
@@ -66,7 +66,7 @@ def cases(rng):
 # ```
 
 # %% task="gpt2-header" mistake="metadata-stays"
-# has an entry for __metadata__, which is no array
+# has an entry for __metadata__, which is not an array
 def arrays_in(data):
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
@@ -161,7 +161,7 @@ def cases(rng):
                [Call({"bits": special}, returns=("x", "the dtype", "the bits of x"))])
 
 # %% [markdown] task="gpt2-from-bf16" hint=1
-# the 16 bits move up by 16 places, and zeros follow. Then the 32 bits are read as a float32.
+# move the 16 bits up by 16 places, with zeros below them. Then read the 32 bits as a float32.
 
 # %% [markdown] task="gpt2-from-bf16" hint=2
 # a uint16 has no room for that: make it wider first. astype changes the type and keeps the number, view
@@ -206,7 +206,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="gpt2-from-bf16" mistake="no-sign"
-# has lost the sign, the uppermost bit
+# has lost the sign, the topmost bit
 # ```diff
 # - (bits.astype(np.uint32) << 16)
 # + ((bits & 0x7FFF).astype(np.uint32) << 16)
@@ -280,55 +280,55 @@ def cases(rng):
 # add 0x7FFF and, on top, bit 16 itself; then shift right by 16 and make it uint16.
 
 # %% [markdown] task="gpt2-to-bf16" mistake="cut"
-# is cut off, not rounded: the lower half decides which neighbour is nearer
+# is cut off, not rounded: the lower half decides which neighbor is nearer
 # ```diff
 # - (bits + 0x7FFF + last)
 # + bits
 # ```
 
 # %% [markdown] task="gpt2-to-bf16" mistake="halfway-up"
-# goes up at every halfway: of the two neighbours, take the one whose last bit is 0
+# goes up at every halfway: of the two neighbors, take the one whose last bit is 0
 # ```diff
 # - 0x7FFF + last
 # + 0x8000
 # ```
 
 # %% [markdown] task="gpt2-to-bf16" mistake="halfway-down"
-# goes down at every halfway: of the two neighbours, take the one whose last bit is 0
+# goes down at every halfway: of the two neighbors, take the one whose last bit is 0
 # ```diff
 # - 0x7FFF + last
 # + 0x7FFF
 # ```
 
 # %% [markdown] task="gpt2-to-bf16" mistake="to-odd"
-# takes, halfway, the neighbour whose last bit is 1: it should be 0
+# takes, halfway, the neighbor whose last bit is 1: it should be 0
 # ```diff
 # - 0x7FFF + last
 # + 0x8000 - last
 # ```
 
 # %% [markdown] task="gpt2-to-bf16" mistake="always-up"
-# goes up always: add about half, not all, of what is cut
+# always goes up: add about half, not all, of what is cut off
 # ```diff
 # - 0x7FFF + last
 # + 0xFFFF
 # ```
 
 # %% [markdown] task="gpt2-to-bf16" mistake="lower-half"
-# is the lower half: the sign, the exponent and the first of the fraction are in the upper one
+# is the lower half: the sign, the exponent and the leading bits of the fraction are in the upper one
 # ```diff
 # - ((bits + 0x7FFF + last) >> 16)
 # + (bits & 0xFFFF)
 # ```
 
 # %% task="gpt2-to-bf16" mistake="float16"
-# is F16, which has another exponent
+# is F16, whose exponent has fewer bits
 def to_bf16(x):
     with np.errstate(over="ignore"):
         return x.astype(np.float16).view(np.uint16)
 
 # %% [markdown] task="gpt2-to-bf16" mistake="by-value"
-# is the number itself, made whole: look at its bits with view
+# is the number itself, rounded to an integer: look at its bits with view
 # ```diff
 # - x.view(np.uint32)
 # + np.nan_to_num(np.abs(x), posinf=0).astype(np.uint64).astype(np.uint32)
@@ -383,8 +383,8 @@ def cases(rng):
                        [Call({"theirs": prefix + name}, returns="the name") for name in names])
 
 # %% [markdown] task="gpt2-names" hint=1
-# first take off what may stand before; then there are four names outside the blocks, and all others
-# begin with h, a dot, a number, a dot.
+# first take off the prefix, if there is one; then there are four names outside the blocks, and all
+# others begin with h, a dot, a number, a dot.
 
 # %% [markdown] task="gpt2-names" hint=2
 # what is left is a part, a dot, and weight or bias. A part may have a dot in it, so cut at the last one.
@@ -429,7 +429,7 @@ def cases(rng):
 # ```
 
 # %% task="gpt2-names" mistake="mask" shows="whatever else our GPT does not have, gives None"
-# takes the mask for a parameter, or fails to see what we do not have
+# takes the mask, or something else that we do not have, for a parameter
 def our_name(theirs):
     theirs = theirs.removeprefix("transformer.")
     if theirs in OUTSIDE:
@@ -518,8 +518,8 @@ def cases(rng):
                               "n_heads": H}, returns=("W", "b"))], **options)
 
 # %% [markdown] task="gpt2-heads" hint=1
-# the 3C columns are numbered by three indices. Write down which runs slowest and which fastest, in
-# their order and in ours.
+# three indices number the 3C columns. Write down which runs slowest and which fastest, in their order
+# and in ours.
 
 # %% [markdown] task="gpt2-heads" hint=2
 # theirs: (H, 3, D). Ours: (3, H, D). D is the fastest in both.
@@ -529,7 +529,7 @@ def cases(rng):
 # never moves a number.
 
 # %% task="gpt2-heads" mistake="unchanged"
-# is as it was: a reshape alone moves no number
+# is unchanged: a reshape alone moves no number
 def heads_inside(W, b, n_heads):
     C = len(W)
     W = W.reshape(C, n_heads, 3, -1).reshape(C, 3, n_heads, -1).reshape(C, 3 * C)
@@ -545,7 +545,7 @@ def heads_inside(W, b, n_heads):
 # ```
 
 # %% [markdown] task="gpt2-heads" mistake="bias-as-it-was"
-# is as it was: its entries belong to the columns of W, and move with them
+# is unchanged: its entries belong to the columns of W, and move with them
 # ```diff
 # -     b = b.reshape(n_heads, 3, C // n_heads).swapaxes(0, 1).reshape(3 * C)
 # ```
@@ -559,7 +559,7 @@ def heads_inside(W, b, n_heads):
 # ```
 
 # %% [markdown] task="gpt2-heads" mistake="three-fastest"
-# takes q, k and v to alternate column by column: each head has D queries in a row
+# has q, k and v alternating column by column: each head has D queries in a row
 # ```diff
 # - W.reshape(C, n_heads, 3, C // n_heads).swapaxes(1, 2)
 # + W.reshape(C, n_heads, C // n_heads, 3).transpose(0, 3, 1, 2)
@@ -568,7 +568,7 @@ def heads_inside(W, b, n_heads):
 # ```
 
 # %% [markdown] task="gpt2-heads" mistake="heads-fastest"
-# has the heads in the last place: the D columns of a head stay together
+# has the heads running fastest: the D columns of a head stay together
 # ```diff
 # - .swapaxes(1, 2)
 # + .transpose(0, 2, 3, 1)
@@ -665,21 +665,21 @@ def as_letters(token):
     return token.decode("utf-8", "replace").replace(" ", "Ġ").replace("\n", "Ċ").replace("\t", "ĉ")
 
 # %% [markdown] task="gpt2-letters" mistake="soft-hyphen"
-# takes byte 173 for one that prints: it is the soft hyphen, and shows only at the end of a line
+# treats byte 173 as one that prints: it is the soft hyphen, and shows only at the end of a line
 # ```diff
 # - *range(161, 173), *range(174, 256)
 # + *range(161, 256)
 # ```
 
 # %% [markdown] task="gpt2-letters" mistake="last-left-out"
-# takes 126, 172 and 255 for bytes that do not print: range leaves its end out
+# treats 126, 172 and 255 as bytes that do not print: range leaves out its end
 # ```diff
 # - [*range(33, 127), *range(161, 173), *range(174, 256)]
 # + [*range(33, 126), *range(161, 172), *range(174, 255)]
 # ```
 
 # %% [markdown] task="gpt2-letters" mistake="ascii-only"
-# takes all bytes from 127 on for ones that do not print
+# treats all bytes from 127 on as ones that do not print
 # ```diff
 # - [*range(33, 127), *range(161, 173), *range(174, 256)]
 # + [*range(33, 127)]

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Exercises for chapter 20: Scaling out
 #
-# What many ranks must agree on, as arrays in one process: no MPI is needed here. Write your code in
-# place of `raise NotImplementedError()`, and all of it into that cell. The check below it runs your
+# What many ranks must agree on, as arrays in one process: you need no MPI here. Write your code in
+# place of `raise NotImplementedError()`, all of it in that cell. The check below it runs your
 # code on cases that you do not see, and says what is wrong. `hint("ranks-shard")` in a cell of your
 # own gives a hint; call it again for the next.
 
@@ -16,7 +16,7 @@ from coursekit import check, hint
 #
 # A batch has B rows, numbered from 0, and there are p ranks. Rank r takes the rows from
 # $\lfloor rB/p \rfloor$ up to $\lfloor (r+1)B/p \rfloor$, the last one not included. Return the first
-# row and the end, two whole numbers.
+# row and this end, two whole numbers.
 
 # %% answer="ranks-shard"
 def rows_of(rank, p, B):
@@ -51,8 +51,8 @@ check("ranks-mean", batch_gradient)
 # %% [markdown]
 # ## Task 3: into a bucket and back (3 points, medium, about 20 minutes)
 #
-# `to_bucket` returns a list of arrays of any shapes as one flat array, one after the other, each row
-# by row. `from_bucket` takes such a bucket and the shapes, and returns the list of arrays.
+# `to_bucket` takes a list of arrays of any shapes and returns one flat array: one after the other, each
+# row by row. `from_bucket` takes such a bucket and the shapes, and returns the list of arrays.
 
 # %% answer="ranks-bucket"
 def to_bucket(arrays):
@@ -83,7 +83,7 @@ check("ranks-bucket", there_and_back)
 #
 # `pieces[rank, number]` is piece `number` of the bucket of `rank`: an array of shape (p, p, m). In turn
 # t of the first half of a ring all-reduce, each rank r sends its piece number $(r - t) \bmod p$ to its
-# right neighbour, rank $r + 1$, and the last rank sends to rank 0. The neighbour adds it to its own
+# right neighbor, rank $r + 1$, and the last rank sends to rank 0. The neighbor adds it to its own
 # piece of that number; the sender keeps its own. Return the pieces after turns 0, 1, … `turns` - 1, a
 # new array.
 

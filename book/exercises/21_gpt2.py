@@ -2,7 +2,7 @@
 # # Exercises for chapter 21: GPT-2
 #
 # Bytes, names and layouts: what stands between published weights and your model. Write your code in
-# place of `raise NotImplementedError()`, and all of it into that cell. The check below it runs your
+# place of `raise NotImplementedError()`, all of it in that cell. The check below it runs your
 # code on cases that you do not see, and says what is wrong. `hint("gpt2-header")` in a cell of your
 # own gives a hint; call it again for the next.
 
@@ -60,7 +60,7 @@ check("gpt2-from-bf16", numbers_and_bits)
 # ## Task 3: float32 to bfloat16 (3 points, hard, about 25 minutes)
 #
 # The way back loses 16 bits. Cutting them off would make every number smaller. Round instead: to the
-# nearer of the two neighbours, and halfway between them to the one whose last bit is 0, as all
+# nearer of the two neighbors, and halfway between them to the one whose last bit is 0, as all
 # arithmetic of your computer does. Return the uint16 bits; `x` is float32 and holds no NaN. A number too
 # large for bfloat16 becomes infinite, which comes by itself if you round the bits as a whole number.
 
@@ -83,9 +83,9 @@ check("gpt2-to-bf16", bits_and_dtype)
 # %% [markdown]
 # ## Task 4: names (2 points, medium, about 15 minutes)
 #
-# Return our name of the array that GPT-2 calls `theirs`, by the table of the chapter. There may be
+# Return our name for the array that GPT-2 calls `theirs`, by the table of the chapter. There may be
 # `transformer.` before their name. The mask `h.0.attn.bias`, and whatever else our GPT does not have,
-# gives None; so does `lm_head.weight`, since GPT-2 ties its weights. Here is what you need of the table:
+# gives None; so does `lm_head.weight`, since GPT-2 ties its weights. This part of the table is enough:
 
 # %%
 PARTS = {"ln_1": "ln1", "ln_2": "ln2", "attn.c_attn": "attn.qkv", "attn.c_proj": "attn.proj",
@@ -138,7 +138,7 @@ check("gpt2-heads", heads_inside)
 #
 # `vocab.json` must write any bytes as text. GPT-2 gives each byte a letter. The bytes 33 to 126, 161 to
 # 172 and 174 to 255 print, and their letter is the character of the same number. All others, counted
-# upwards from byte 0, get the characters 256, 257, 258 and so on. Return the text for `token`, which is
+# upward from byte 0, get the characters 256, 257, 258 and so on. Return the text for `token`, which is
 # a bytes object.
 
 # %% answer="gpt2-letters"

@@ -1,7 +1,8 @@
 """The ranks of `numpygpt train --distributed`, and the end of all when one ends. Written by hand.
 
-MPI waits for ever for a rank that is gone. So each rank keeps a socket open to rank 0: the system
-closes it when the process ends, however it ends, and rank 0 hears of it at once.
+MPI does not end all ranks in every case: where the Python of one raises, Open MPI waits forever
+(chapter 20). So each rank keeps a socket open to rank 0: the system closes it when the process
+ends, however it ends, and rank 0 hears of it at once.
 """
 
 import json

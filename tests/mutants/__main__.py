@@ -2,7 +2,7 @@
 
     python tests/mutants                  all mutants of the answers to all exercises
     python tests/mutants 03 rmsnorm       those of a set, of a task
-    python tests/mutants --sample         a sixtieth, always the same: what `make test` runs
+    python tests/mutants --sample         a hundredth, always the same: what `make test` runs
     python tests/mutants package          those of numpygpt/, against the tests
     python tests/mutants package engine   those of a module
     python tests/mutants package --sample
