@@ -9,7 +9,7 @@ from coursekit.glyphs import glyph
 
 # Okabe and Ito's palette (2008): told apart by readers with any form of color blindness.
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-YELLOW, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#999999"
+YELLOW, SKY, BLACK, GRAY = "#E69F00", "#56B4E9", "#000000", "#999999"
 PALETTE = [BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK]
 # Diverging, for signed values such as gradients: blue below 0, white at 0, orange above.
 SIGNED = "RdBu_r"
@@ -73,7 +73,7 @@ def token_row(axes, y, tokens, known=None, room=76):
     for number, token in enumerate(tokens):
         color = [SKY, YELLOW, GREEN][number % 3]
         if known is not None and not known[number]:
-            color = GREY
+            color = GRAY
         start, full = x, False
         for letter in " " if token is None else token:
             text, font, width = glyph(letter)

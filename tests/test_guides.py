@@ -176,8 +176,11 @@ def test_every_number_of_the_guide_is_printed_by_chapter_6_or_counted_above():
     printed, table = printed_by("06_optimizers"), side_by_side(OPTIMIZERS)
     counted = {number for row in table.values() for number in row.values()}
     code = (REPOSITORY / "book/chapters/06_optimizers.py").read_text("utf-8")
-    assert "for lr in np.logspace(-3, 1, 81))" in code
-    assert numbers_in(OPTIMIZERS) <= {*NUMBER.findall(printed), *counted, "81"}
+    assert (
+        "for lr in np.logspace(-3, 1, 81))" in code
+        and "def descend(make_optimizer, steps=60" in code
+    )
+    assert numbers_in(OPTIMIZERS) <= {*NUMBER.findall(printed), *counted, "81", "60"}
 
 
 def test_the_defaults_that_the_guide_names_are_those_of_the_package():

@@ -106,14 +106,14 @@ for label, measure, dtype in methods:
 # the two differences.
 
 # %% tags=["widget"]
-from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
+from coursekit.figures import BLACK, BLUE, GREEN, GRAY, ORANGE, show, subplots
 
 def magnify(ax, eps):
     """The cube within 2 eps of x, its tangent and its secants, all in units of eps."""
     u, ends = np.linspace(-2, 2, 401), np.array([-2, 2])
     low = (cube(1.3 - eps) - cube(1.3)) / eps    # the left end of the central secant
     ax.plot(u, (cube(1.3 + eps * u) - cube(1.3)) / eps, color=BLACK, lw=1, label="$x^3$")
-    ax.plot(ends, 3 * 1.3**2 * ends, color=GREY, lw=4, alpha=0.5, label="tangent")
+    ax.plot(ends, 3 * 1.3**2 * ends, color=GRAY, lw=4, alpha=0.5, label="tangent")
     ax.plot(ends, one_side(1.3, eps) * ends, "--", color=ORANGE, label="one side")
     ax.plot(ends, low + central(1.3, eps) * (ends + 1), color=BLUE, label="central")
 
@@ -755,7 +755,7 @@ fig, ax = subplots(size=(6.2, 3.6))
 for label, kind, eps, line in [("float64", np.float64, 1e-5, "-"), ("float32", np.float32, 1e-2, "--")]:
     ax.loglog(deltas, [gap(d, kind, eps) for d in deltas], line, marker="o", ms=4, label=label)
     print(f"{label}: a mistake of 1e-06 is seen: {gap(1e-6, kind, eps) > 2 * gap(0, kind, eps)}")
-ax.axhline(1e-6, color=GREY, lw=1, label="rtol = 1e-6")
+ax.axhline(1e-6, color=GRAY, lw=1, label="rtol = 1e-6")
 ax.set(xlabel="size of the mistake, delta", ylabel="gap to central differences, relative")
 ax.legend()
 show(fig, "Gap between a spoiled formula and the measured slope against the size of the mistake. "

@@ -179,7 +179,7 @@ print("outputs", model(inputs).ravel().round(4) + 0)    # + 0 turns -0 into 0
 # a folded sheet of paper. On the right is the sheet that our network has folded.
 
 # %%
-from coursekit.figures import GREY, PALETTE, SIGNED, show, subplots
+from coursekit.figures import GRAY, PALETTE, SIGNED, show, subplots
 
 s = np.linspace(-0.5, 2.5, 301)
 first, second = np.maximum(s, 0), -2 * np.maximum(s - 1, 0)
@@ -336,7 +336,7 @@ print(layer.backward(np.ones(5)).round(4).tolist())
 # formula.
 
 # %% tags=["widget"]
-from coursekit.figures import GREY, PALETTE, show, subplots
+from coursekit.figures import GRAY, PALETTE, show, subplots
 
 # %%
 def plot_value_and_slope(value, slope, layer, color, style):
@@ -356,7 +356,7 @@ plot_value_and_slope(value, slope, ReLU(), PALETTE[1], "--")
 plot_value_and_slope(value, slope, GELU(), PALETTE[0], "-")
 value.set(xlabel="x", ylabel="y", title="value", xlim=(-4, 4), ylim=(-0.5, 4)); value.legend()
 slope.set(xlabel="x", ylabel="slope of y", title="slope; dots: measured", xlim=(-4, 4))
-for axis in (value, slope): axis.axhline(0, color=GREY, linewidth=0.5)
+for axis in (value, slope): axis.axhline(0, color=GRAY, linewidth=0.5)
 show(figure, "Left: ReLU and GELU against x; GELU dips a little below zero for negative x. "
              "Right: ReLU's slope jumps from 0 to 1; GELU's rises smoothly, below 0 at first and "
              "later above 1.")
@@ -480,9 +480,9 @@ for activation in [ReLU, GELU]:
 figure, axes = subplots(size=(5, 3.6))
 for name, marker, color in [("GELU", "^", PALETTE[0]), ("ReLU", "o", PALETTE[1])]:
     axes.plot(*runs[name, far], marker, color=color, markersize=4, label=name)
-axes.axline((0, 0), slope=1, color=GREY, linewidth=0.8)
+axes.axline((0, 0), slope=1, color=GRAY, linewidth=0.8)
 low, right, high = -far - 0.3, axes.get_xlim()[1], axes.get_ylim()[1]
-axes.fill_between([low, 0, 0, right], [high, high, 0, 0], low, color=GREY, alpha=0.25, linewidth=0)
+axes.fill_between([low, 0, 0, right], [high, high, 0, 0], low, color=GRAY, alpha=0.25, linewidth=0)
 axes.text(low, high, " here a ReLU\n is dead", va="top"); axes.legend(loc="center left")
 axes.set(xlabel="highest pre-activation before", ylabel="highest pre-activation after",
          title=f"50 units, push {far}", xlim=(low, right), ylim=(low, high))
@@ -534,7 +534,7 @@ def draw_units(push, size, span=(-5, 10.5, 0.5)):
     draw_highest(left, z.max(axis=0), push, bins)
     draw_slopes(right, z)
     for axes in (left, right):
-        axes.axvspan(bins[0], 0, color=GREY, alpha=0.25, zorder=0)
+        axes.axvspan(bins[0], 0, color=GRAY, alpha=0.25, zorder=0)
         axes.set_xlim(bins[0], bins[-1])
     right.legend(loc="lower right")
     show(figure, "Left: a histogram of the highest pre-activation of 50 units, the dead part shaded. "

@@ -469,7 +469,7 @@ for name, make in (("SGD", lambda m: SGD(m, lr=0.01)), ("Adam", lambda m: Adam(m
 # out.
 
 # %% tags=["widget"]
-from coursekit.figures import BLUE, GREY, ORANGE, show, subplots
+from coursekit.figures import BLUE, GRAY, ORANGE, show, subplots
 
 a, b = np.meshgrid(np.linspace(-9, 6, 120), np.linspace(-2, 2, 80))
 
@@ -832,7 +832,7 @@ def draw_sweep(ax, losses, title):
         values = np.minimum(np.nan_to_num(values, nan=1.5), 1.5)
         line, = ax.plot(rates, np.median(values, axis=1), style, ms=4, label=name)
         ax.fill_between(rates, values.min(axis=1), values.max(axis=1), color=line.get_color(), alpha=0.2)
-    ax.axhline(math.log(2), color=GREY, lw=0.8)
+    ax.axhline(math.log(2), color=GRAY, lw=0.8)
     ax.text(1e-4, math.log(2) + 0.02, "guessing")
     ax.set(xscale="log", xlabel="learning rate", title=title)
 

@@ -152,7 +152,7 @@ print(f"{chars[rare]!r}: {seen} real pairs, {V} invented; 'e': {train_counts[id_
 # %%
 from matplotlib.colors import PowerNorm
 
-from coursekit.figures import GREY, POSITIVE, show, subplots
+from coursekit.figures import GRAY, POSITIVE, show, subplots
 
 names = ["↵" if c == "\n" else "␣" if c == " " else c for c in chars]
 figure, ax = subplots(size=(8.4, 7.4))
@@ -285,7 +285,7 @@ figure, ax = subplots(size=(6.4, 3.4))
 ax.plot(text_only[:, 0], "-", color="C0", label="text alone, training")
 ax.plot(text_only[:, 1], "-", color="C1", label="text alone, validation")
 ax.plot(one_more[:, 1], "--", color="C2", label="one more of each pair, validation")
-ax.axhline(pair_loss(val_counts, P), color=GREY, linewidth=0.8)
+ax.axhline(pair_loss(val_counts, P), color=GRAY, linewidth=0.8)
 ax.text(2900, 2.487, "counted, alpha = 1", ha="right", va="top", color="#555555")
 ax.set(xscale="log", xlim=(10, 3000), ylim=(2.44, 2.64), xlabel="step", ylabel="nats per character")
 ax.legend()
@@ -423,7 +423,7 @@ curves = {name: smooth(train(new_net(kind), K, steps=600)[0])
 figure, ax = subplots(size=(6, 3.2))
 for (name, values), style in zip(curves.items(), ("o-", "s--"), strict=True):
     ax.plot(np.arange(len(values)) * 25 + 12, values, style, ms=4, label=name)
-ax.axhline(pair_loss(val_counts, P), color=GREY, linewidth=0.8)
+ax.axhline(pair_loss(val_counts, P), color=GRAY, linewidth=0.8)
 ax.text(600, 2.5, "bigram", ha="right", va="bottom", color="#555555")
 ax.set(xlabel="step", ylabel="training loss, mean of 25 steps\n(nats per character)")
 ax.legend()
@@ -487,7 +487,7 @@ figure, ax = subplots(size=(6.4, 3.4))
 ax.plot(np.arange(0, len(losses), 25) + 12, smooth(losses), label="MLP, training (mean of 25)")
 ax.plot(len(losses), mlp_losses[1], "o", color="C1", label="MLP, validation, at the end")
 for name, _, _, validation in (table[0], table[1], table[3]):
-    ax.axhline(validation, color=GREY, linewidth=0.8)
+    ax.axhline(validation, color=GRAY, linewidth=0.8)
     ax.text(len(losses), validation + 0.02, name, ha="right", va="bottom", color="#555555")
 ax.set(xlabel="step", ylabel="nats per character", ylim=(1.5, 4.4))
 ax.legend(loc="upper center", bbox_to_anchor=(0.45, 0.85))
@@ -554,7 +554,7 @@ for length in lengths:
 figure, ax = subplots(size=(6, 3.2))
 for values, style, name in zip(np.array(found).T, ("o-", "s--"), ("training", "validation")):
     ax.plot(lengths, values, style, label=name)
-ax.axhline(pair_loss(val_counts, P), color=GREY, linewidth=0.8)
+ax.axhline(pair_loss(val_counts, P), color=GRAY, linewidth=0.8)
 ax.text(12, 2.48, "bigram, validation", ha="right", va="top", color="#555555")
 ax.set(xlabel="characters of context, K", ylabel="nats per character", xticks=lengths)
 ax.legend()

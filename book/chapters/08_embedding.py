@@ -167,7 +167,7 @@ for f in (backward_one_hot, backward_add_at, backward_brackets):
 # %%
 from matplotlib.patches import Rectangle
 
-from coursekit.figures import BLACK, BLUE, GREY, ORANGE, SIGNED, show, subplots
+from coursekit.figures import BLACK, BLUE, GRAY, ORANGE, SIGNED, show, subplots
 
 def grid(axis, a, title, framed, xlabel, ylabel, largest=14):
     axis.imshow(a, cmap=SIGNED, vmin=-largest, vmax=largest)
@@ -359,7 +359,7 @@ figure, ax = subplots(size=(6.6, 3.8))
 draw_sentence(ax, first, "dog bites man", "o", BLUE)
 draw_sentence(ax, second, "man bites dog", "^", ORANGE)
 for w, row in zip(words, token_table.W, strict=True):
-    ax.plot(*row, "s", color=GREY)
+    ax.plot(*row, "s", color=GRAY)
     ax.annotate(w, row, (0, -16), textcoords="offset points", ha="center")
 ax.set(xlabel="channel 0", ylabel="channel 1")
 ax.legend(loc="upper left", bbox_to_anchor=(1, 1), title="token + position")

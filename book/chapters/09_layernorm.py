@@ -454,7 +454,7 @@ for broken in (NoMean, NoProjection, NoXhat):
 # you can find them again. **Before you look: what shape will the right-hand picture have?**
 
 # %% tags=["widget"]
-from coursekit.figures import BLUE, GREY, ORANGE, show, subplots
+from coursekit.figures import BLUE, GRAY, ORANGE, show, subplots
 
 plane = np.array([[1, -1, 0], [1, 1, -2]]).T / np.sqrt([2, 6])  # (3, 2), at right angles to 1
 cloud = np.random.default_rng(9).normal(size=(300, 3)) @ np.diag([2.0, 0.7, 0.4]) + 1
@@ -470,7 +470,7 @@ def draw_points(ax, points, title):
     flat = points @ plane  # (300, 2)
     for side, marker, color in ((1, "o", BLUE), (-1, "^", ORANGE)):
         ax.plot(*flat[side * flat[:, 0] > 0].T, marker, color=color, ms=4, alpha=0.6, mew=0)
-    ax.plot(0, 0, "+", color=GREY, ms=10)
+    ax.plot(0, 0, "+", color=GRAY, ms=10)
     ax.set(title=f"{title}: mean {abs(points.mean()):.2f}", aspect="equal",
            xlabel=r"along $(1, -1, 0)/\sqrt{2}$")
 
@@ -511,10 +511,10 @@ print("largest dx·1:", np.abs(gradient.sum(axis=1)).max().round(4) + 0)
 # %%
 def draw_arrows(ax, at, vectors, color, title):
     for outer in points[1::2] @ plane:
-        ax.plot([0, outer[0]], [0, outer[1]], color=GREY, lw=0.6, zorder=0)
+        ax.plot([0, outer[0]], [0, outer[1]], color=GRAY, lw=0.6, zorder=0)
     ax.quiver(*(at @ plane).T, *(vectors @ plane).T, color=color, angles="xy",
               scale_units="xy", scale=1, width=0.007)
-    ax.plot(*(at @ plane).T, "o", color=GREY, ms=4)
+    ax.plot(*(at @ plane).T, "o", color=GRAY, ms=4)
     ax.set(title=title, aspect="equal", xlabel=r"along $(1, -1, 0)/\sqrt{2}$")
 
 # %%

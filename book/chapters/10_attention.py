@@ -530,7 +530,7 @@ def draw_layer(ax):
     ]:
         top = y + 0.75 if y < 0 else y + 0.7
         figures.arrow(ax, (x, y), (x, top), label=name)
-        ax.text(x + 0.15, (y + top) / 2, sizes, color=figures.GREY, fontsize=9, va="center")
+        ax.text(x + 0.15, (y + top) / 2, sizes, color=figures.GRAY, fontsize=9, va="center")
 
 
 # %%
@@ -540,7 +540,7 @@ def draw_qkv(ax):
     figures.arrow(ax, (1.4, 2.05), (1.4, 5.6), (0.1, 5.6))
     ax.text(1.25, 2.5, "v", color="#555555", fontsize=9, ha="right", va="center")
     ax.text(1.6, 2.7, "each  (B, H, T, D)", color="#555555", fontsize=9, va="center")
-    ax.text(1.6, 2.35, "2, 3, 5, 4", color=figures.GREY, fontsize=9, va="center")
+    ax.text(1.6, 2.35, "2, 3, 5, 4", color=figures.GRAY, fontsize=9, va="center")
     ax.set(xlim=(-5, 4.2), ylim=(-0.5, 9))
     ax.axis("off")
 
@@ -737,7 +737,7 @@ def draw_weights(axis, weights, title):
 def draw_losses(axis):
     axis.plot(before, marker="o", label="each by itself")
     axis.plot(after, marker="s", label="attention")
-    axis.axhline(math.log(V), color=figures.GREY, linestyle="--", label="ln V")
+    axis.axhline(math.log(V), color=figures.GRAY, linestyle="--", label="ln V")
     axis.set(title="loss", xlabel="position", ylabel="loss (nats)", ylim=(-0.1, 2))
     axis.legend(loc="center")
 

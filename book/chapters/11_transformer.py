@@ -596,7 +596,7 @@ for axis, gain in zip(axes, (1, 3), strict=True):
     for kind, style in styles.items():
         means = curves[kind, gain].reshape(-1, 10).mean(axis=1)
         axis.plot(np.arange(5, 150, 10), means, style, ms=5, label=kind.__name__)
-    axis.axhline(math.log(V), color=figures.GREY, lw=0.8, zorder=0)
+    axis.axhline(math.log(V), color=figures.GRAY, lw=0.8, zorder=0)
     axis.set(title=f"weights × {gain}", xlabel="step", ylim=(0, 2.2))
 axes[0].set_ylabel("loss, mean of 10 steps (nats)")
 axes[0].text(150, math.log(V) + 0.06, "ln V", color="#555555", ha="right")

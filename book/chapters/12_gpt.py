@@ -435,7 +435,7 @@ print("as by the formula:", total == B * sum(forward_flops(V, T, C, 2).values())
 # %%
 from matplotlib.patches import Patch
 
-COLORS = {"wte": figures.BLUE, "head": figures.BLUE, "wpe": figures.ORANGE, "norms": figures.GREY,
+COLORS = {"wte": figures.BLUE, "head": figures.BLUE, "wpe": figures.ORANGE, "norms": figures.GRAY,
           "attention": figures.GREEN, "QKᵀ, PV": figures.YELLOW, "ffn": figures.SKY}
 
 def stack(axis, counts):
@@ -637,7 +637,7 @@ print("last loss below 0.1: ", losses[-1] < 0.1)
 # %%
 figure, axis = figures.subplots(size=(5, 3))
 axis.plot(losses, label="one batch, again and again")
-axis.axhline(math.log(V), color=figures.GREY, linestyle="--", label="ln V")
+axis.axhline(math.log(V), color=figures.GRAY, linestyle="--", label="ln V")
 axis.set(xlabel="step", ylabel="loss (nats)", ylim=(0, None))
 axis.legend()
 figures.show(

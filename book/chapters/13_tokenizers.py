@@ -587,7 +587,7 @@ fig, ax = figures.subplots(size=(6, 3.4))
 ax.semilogx(min_freqs, counted, "o-", label="words, <unk> for free")
 ax.semilogx(min_freqs, honest, "s-", label="words, <unk> spelled out")
 characters = unigram_bits(char_tokenizer, train_text, val_text)
-ax.axhline(characters, color=figures.GREY, label="characters")
+ax.axhline(characters, color=figures.GRAY, label="characters")
 ax.set(xlabel="min_freq (words rarer than this are unknown)", ylabel="bits per character",
        ylim=(0, 5.2), xticks=min_freqs, xticklabels=min_freqs)
 ax.minorticks_off()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from coursekit import add_to_class, export
-from coursekit.figures import BLUE, GREEN, GREY, ORANGE, show, subplots, token_row
+from coursekit.figures import BLUE, GREEN, GRAY, ORANGE, show, subplots, token_row
 
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
 rng = np.random.default_rng(15)
@@ -423,7 +423,7 @@ def draw_window(start, block_size):
     for y, begin, end in ((0, 0, N), (1, start, start + T), (2, start + 1, start + 1 + T)):
         row = [None] * begin + list(text[begin:end].ljust(end - begin, "?"))
         token_row(ax, y, row, known=[True] * N + [False] * T)
-    ax.axvline(N, color=GREY, linewidth=0.8)
+    ax.axvline(N, color=GRAY, linewidth=0.8)
     verdict = "is one" if start <= N - T - 1 else "is too late"
     ax.set(yticks=range(3), yticklabels=["tokens", "x", "y"], xlim=(0, N + 4), xlabel="position")
     ax.set_title(f"N - T = {N - T} starts: {start} {verdict}")
@@ -624,7 +624,7 @@ for n in (1000, 2000, 3000, 4000):
 # %%
 figure, axes = subplots(size=(5.5, 3.2))
 n = np.arange(0, 4001)
-axes.plot(n, np.minimum(1, B * T * n / N), "--", color=GREY, label="reading end to end")
+axes.plot(n, np.minimum(1, B * T * n / N), "--", color=GRAY, label="reading end to end")
 axes.plot(n, 1 - np.exp(-B * T * n / N), color=BLUE, label=r"$1 - e^{-BTn/N}$")
 axes.plot(list(measured), list(measured.values()), "o", color=ORANGE, label="counted")
 axes.set(xlabel="batches", ylabel="fraction of the training text seen", ylim=(0, 1.05))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from coursekit import add_to_class, export
-from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, show, subplots
+from coursekit.figures import BLACK, BLUE, GREEN, GRAY, ORANGE, PINK, show, subplots
 
 # %%
 from numpygpt import GPT, GPTConfig
@@ -83,7 +83,7 @@ figure, axes = subplots(size=(6, 3.2))
 axes.plot(range(60, 121), losses[59:], color=BLUE, label="without a break")
 resumed_curve = losses[79:80] + resumed_losses
 axes.plot(range(80, 121), resumed_curve, "--", color=ORANGE, label="weights kept, the rest new")
-axes.axvline(80, color=GREY, linestyle=":")
+axes.axvline(80, color=GRAY, linestyle=":")
 axes.set(xlabel="step", ylabel="validation loss (nats per character)")
 axes.legend()
 show(figure, "Validation loss from step 60 to 120. The run that was resumed after step 80 from its "
@@ -815,7 +815,7 @@ for name, moved, lr, matrix in rows:
 # %%
 def draw_run(loss, norm, ratio, rate):
     steps, val = np.arange(1, len(records) + 1), [r["val_loss"] for r in evaluated]
-    loss.plot(steps, [r["train_loss"] for r in records], color=GREY, lw=0.7, label="training batch")
+    loss.plot(steps, [r["train_loss"] for r in records], color=GRAY, lw=0.7, label="training batch")
     loss.plot(steps[249::250], val, "o-", color=ORANGE, label="validation")
     loss.axhline(math.log(tokenizer.vocab_size), color=BLUE, linestyle=":", label="ln V")
     norm.plot(steps, [r["grad_norm"] for r in records], color=GREEN, lw=0.7)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from coursekit import add_to_class, export
-from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
+from coursekit.figures import BLACK, BLUE, GREEN, GRAY, ORANGE, show, subplots
 
 from numpygpt.checkpoint import load_model
 
@@ -220,7 +220,7 @@ looks = {
     (True, True): (BLUE, "", "both keep it"),
     (False, True): (ORANGE, "///", "top-p 0.9 only"),
     (True, False): (GREEN, "...", "top-k 5 only"),
-    (False, False): (GREY, "xxx", "neither"),
+    (False, False): (GRAY, "xxx", "neither"),
 }
 
 # %%
@@ -267,7 +267,7 @@ def draw_kept(prompt, temperature, top_k, top_p):
     order = np.argsort(-p, kind="stable")[:20]
     names = [repr(tokenizer.decode([i]))[1:-1].replace(" ", "␣") for i in order.tolist()]
     figure, axes = subplots(size=(7, 3))
-    axes.bar(names, p[order], width=0.9, color=GREY, label="the model's")
+    axes.bar(names, p[order], width=0.9, color=GRAY, label="the model's")
     axes.bar(names, kept[order], width=0.5, color=BLUE, label="to draw from")
     axes.set(xlabel="next character", ylabel="probability", ylim=(0, max(0.5, 1.05 * kept.max())),
              title=f"{(kept > 0).sum()} of {len(p)} characters are left")

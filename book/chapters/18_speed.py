@@ -11,7 +11,7 @@ import tracemalloc
 
 import numpy as np
 from coursekit import add_to_class, export
-from coursekit.figures import BLUE, GREEN, GREY, ORANGE, PINK, show, subplots
+from coursekit.figures import BLUE, GREEN, GRAY, ORANGE, PINK, show, subplots
 
 rng = np.random.default_rng(18)
 x = rng.normal(size=(768, 128)).astype(np.float32)
@@ -222,7 +222,7 @@ for name, ms in parts.items():
 
 # %% tags=["measurement"]
 figure, axes = subplots(size=(6, 3))
-colors = [BLUE, PINK] + [ORANGE] * 5 + [GREY]    # products, both, passes over arrays
+colors = [BLUE, PINK] + [ORANGE] * 5 + [GRAY]    # products, both, passes over arrays
 axes.barh(list(parts)[::-1], list(parts.values())[::-1], color=colors[::-1])
 axes.set(xlabel="milliseconds of a step",
          title="blue: products, orange: passes, pink: both, gray: what is left")
@@ -659,8 +659,8 @@ print(f"the roof is flat from {peak_rate / bandwidth:.1f} FLOP a byte on")
 # %% tags=["measurement"]
 figure, axes = subplots(size=(7, 4))
 I, from_cache = np.geomspace(0.05, 400, 300), 12 * rates["sum, cache"]
-axes.plot(I, np.minimum(peak_rate, bandwidth * I), color=GREY, label="roof, from memory")
-axes.plot(I, np.minimum(peak_rate, from_cache * I), ":", color=GREY, label="roof, from cache")
+axes.plot(I, np.minimum(peak_rate, bandwidth * I), color=GRAY, label="roof, from memory")
+axes.plot(I, np.minimum(peak_rate, from_cache * I), ":", color=GRAY, label="roof, from cache")
 for name, (flop, size, _) in points.items():
     color, at = BLUE if "product" in name or name == "fc1" else ORANGE, (flop / size, rates[name])
     axes.plot(*at, "o", color=color)

@@ -311,11 +311,11 @@ for name, size, value in sorted(rows, key=lambda row: -row[2]):
     print(f"{name:28} {size:8,} parameters   {value:.2f} bits per character")
 
 # %%
-from coursekit.figures import BLACK, BLUE, GREEN, GREY, ORANGE, show, subplots
+from coursekit.figures import BLACK, BLUE, GREEN, GRAY, ORANGE, show, subplots
 
 figure, axes = subplots(size=(8, 3.2))
 for place, (name, _, value) in enumerate(sorted(rows, key=lambda row: -row[2])):
-    axes.barh(place, value, color=BLUE if name.startswith("GPT") else GREY)
+    axes.barh(place, value, color=BLUE if name.startswith("GPT") else GRAY)
     if name == "GPT, word":
         axes.barh(place, spelling, left=value - spelling, color=BLUE, edgecolor="white", hatch="//")
     axes.text(value + 0.05, place, f"{name}, {value:.2f}", va="center")
@@ -342,7 +342,7 @@ def draw_curves(by_step, by_chars):
 # %%
 figure, (by_step, by_chars) = subplots(1, 2, size=(9, 3.4), sharey=True)
 draw_curves(by_step, by_chars)
-by_chars.axvline(len(train_text), color=GREY, linestyle=":")
+by_chars.axvline(len(train_text), color=GRAY, linestyle=":")
 by_chars.text(len(train_text), 5.6, " whole text, once", color="#555555")
 for axes, label in ((by_step, "step"), (by_chars, "characters of the training text read")):
     axes.axhline(rows[4][2], color=BLACK, linewidth=0.8)

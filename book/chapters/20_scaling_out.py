@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from coursekit import add_to_class, export
-from coursekit.figures import BLUE, GREEN, GREY, ORANGE, show, subplots
+from coursekit.figures import BLUE, GREEN, GRAY, ORANGE, show, subplots
 
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.nn.module import Module
@@ -594,7 +594,7 @@ print(f"adding up the gradients takes {share:.1%} of a step on 2 ranks")
 
 # %% tags=["measurement"]
 figure, axes = subplots(size=(6.5, 3.2))
-axes.plot(ranks, ranks, "--", color=GREY, label="p times as fast")
+axes.plot(ranks, ranks, "--", color=GRAY, label="p times as fast")
 axes.plot(ranks, [steps[0] / step for step in steps], "o-", color=BLUE, label="measured")
 axes.axvline(os.cpu_count(), color=GREEN, linestyle=":", label="cores of this machine")
 axes.set(xlabel="ranks", ylabel="speed-up", xticks=ranks)
@@ -693,7 +693,7 @@ figure, axes = subplots(size=(5.5, 3.2))
 for (name, (case, rows)), color in zip(cases.items(), (BLUE, ORANGE)):
     axes.plot(ps, efficiency(ps, **case), color=color, label=name)
     axes.plot(rows, efficiency(rows, **case), "o", color=color)
-axes.axhline(0.5, color=GREY, linestyle=":", label="one half")
+axes.axhline(0.5, color=GRAY, linestyle=":", label="one half")
 axes.set(xscale="log", xlabel="ranks", ylabel="efficiency", ylim=(0, 1.05))
 axes.legend()
 show(figure, "Efficiency against the number of ranks on a logarithmic axis: both fall from 1, our "

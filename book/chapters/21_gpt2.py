@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from coursekit import export
-from coursekit.figures import BLUE, GREEN, GREY, ORANGE, SKY, YELLOW, show, subplots
+from coursekit.figures import BLUE, GREEN, GRAY, ORANGE, SKY, YELLOW, show, subplots
 
 from numpygpt.checkpoint import load_model
 
@@ -850,7 +850,7 @@ figure, panels = subplots(1, 2, size=(8, 3.4), sharey=True)
 some = np.random.default_rng(0).choice(new.size, 2000, replace=False)
 for axes, what, color in zip(panels, ("proj.W transposed", "norms exchanged"), (ORANGE, GREEN)):
     axes.plot(new.ravel()[some], wrong[what].ravel()[some], ".", color=color, markersize=2)
-    axes.axline((0, 0), slope=1, color=GREY, linewidth=1)
+    axes.axline((0, 0), slope=1, color=GRAY, linewidth=1)
     axes.set(title=what, xlabel="logit of the right model")
 panels[0].set_ylabel("logit of the wrong model")
 show(figure, "Two clouds of points, logits of a wrongly loaded model against those of the right "

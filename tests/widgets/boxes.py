@@ -2,13 +2,13 @@
 
 from matplotlib.colors import to_hex
 
-from coursekit.figures import GREY
+from coursekit.figures import GRAY
 
 
 def boxes(figure, y):
     """The boxes of row `y`: (left end, number of letters, whether it is grey), from the left."""
     bars = [bar for bar in figure.axes[0].patches if abs(bar.get_y() + 0.4 - y) < 1e-9]
-    return [(bar.get_x(), bar.get_width(), to_hex(bar.get_facecolor()) == GREY) for bar in bars]
+    return [(bar.get_x(), bar.get_width(), to_hex(bar.get_facecolor()) == GRAY) for bar in bars]
 
 
 def letters(figure, y):
