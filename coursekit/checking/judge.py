@@ -11,7 +11,7 @@ from coursekit.checking.slips.making import mutants
 from coursekit.checking.tasks import outcomes
 
 NOT_WRITTEN = "NotImplementedError"
-MUTANTS = 250  # of an answer that are tried
+MUTANTS = 150  # of an answer that are tried
 MOST = 5  # problems that are told in full: what comes after them, is theirs
 MISSING_ANSWER = "the check cell ran, but nothing was recorded"
 
