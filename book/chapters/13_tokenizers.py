@@ -138,8 +138,9 @@ def train(cls, text):
     return cls(sorted(set(text)))
 
 # %% [markdown]
-# Some tokenizers have *special tokens*, for what is no text, such as the end of a document. Those of
-# this chapter have none, but `encode` takes `allowed_special`, so that all are called in the same way.
+# Some tokenizers have *special tokens*, for things that are not text, such as the end of a
+# document. Those of this chapter have none, but `encode` takes `allowed_special`, so that all are
+# called in the same way.
 
 # %% tags=["export"]
 @add_to_class(CharTokenizer)
@@ -447,9 +448,9 @@ round_trip(char_tokenizer, lines)
 round_trip(words, lines)
 
 # %% [markdown]
-# The characters are *lossless*. Words lose 25 lines, though here the vocabulary has every word: a space
-# is missing before *'tis*, or a word breaks off with a hyphen. The ids say nothing about spaces, so
-# whatever breaks the rules is lost.
+# The characters are *lossless*. Words lose 25 lines, though here the vocabulary has every word:
+# mostly a space is missing before *'tis*, a word breaks off with a hyphen, or a space stands where
+# our rules put none. The ids say nothing about spaces, so whatever breaks the rules is lost.
 #
 # Now we break it. Suppose that somebody tidies `NO_SPACE_AFTER` and drops the dash. **Before you run the
 # next cell:** which kind of line will the check show?
@@ -460,7 +461,8 @@ round_trip(words, lines)
 NO_SPACE_AFTER.add("--")
 
 # %% [markdown]
-# Lines with a dash inside, on top of the 25 from before. (The 237 of the table above were other lines.)
+# Lines with a dash inside, on top of nearly all of the 25 from before. (The table above also has a
+# 237. That is chance: most of those lines were others.)
 #
 # ## Bits per character
 #
@@ -646,7 +648,8 @@ def from_dict(cls, content):
 
 # %% [markdown]
 # The base class does the rest. Saving writes a second file beside the first and renames it at the
-# end: if the power fails halfway, the old file is still whole.
+# end: if the program dies halfway, the old file is still whole. (Chapter 16 adds what a power
+# failure needs.)
 
 # %% tags=["export"] module="tokenizers/base.py"
 import json
@@ -706,7 +709,7 @@ def from_json(cls, content, path="the tokenizer"):
         raise ValueError(f"{path} is damaged: {error}") from None
 
 # %% [markdown]
-# A saved tokenizer comes back the same. Of one that we cut short on purpose, the message says where
+# A saved tokenizer comes back the same. We cut another short on purpose, and the message says where
 # the JSON stopped making sense.
 
 # %%

@@ -24,9 +24,9 @@ words = WordTokenizer.train(text)
 print("words:     ", words.decode(words.encode(line)))
 
 # %% [markdown]
-# One gives up at the first `ë`, the other forgets who was met and where. Yet 256 tokens are enough to
-# write this line, and Chinese, and a photograph: the *bytes*. A computer stores every text as numbers
-# from 0 to 255, by a rule called UTF-8.
+# One gives up at the first `ë`, the other forgets who was met and where. Yet 256 tokens are enough
+# to write this line, and Chinese, and a photograph: the *bytes*. Computers store text as numbers
+# from 0 to 255, today mostly by a rule called UTF-8.
 
 # %%
 data = line.encode("utf-8")
@@ -158,7 +158,8 @@ print("now:     ", sum(n * len(tokens) for tokens, n in zip(words, counts.values
 # | ` ?[^\W\d_]+` | letters: not a non-letter `\W`, not a digit `\d`, not `_` |
 # | ` ?\d+` | digits |
 # | ` ?(?:[^\s\w]\|_)+` | a run of marks |
-# | `\s+(?!\S)` | white space that nothing else follows, `(?!\S)`: of three spaces before a word, two |
+# | `\s+(?!\S)` | white space that ends before more white space or at the end of the text, `(?!\S)`:
+# of three spaces before a word, the first two |
 # | `\s+` | white space, what is left of it |
 #
 # GPT-2 also numbers the 256 bytes in an order of its own. To training it matters at ties alone: of
@@ -199,8 +200,8 @@ print(character_ranges("abcx"))
 print(OTHER[:3], OTHER[3:6], OTHER[6:9], "and so on")
 
 # %% [markdown]
-# Each Python has the Unicode of its year, 3.11 that of 2021. A folded cell names what has come since, so
-# that all cut alike.
+# Each Python version knows the Unicode of its time: 3.11 knows that of 2021. The folded cell lists
+# what was added later, so that all versions cut alike.
 
 # %% tags=["export"] jupyter={"source_hidden": true}
 def ranges(text):
@@ -882,8 +883,8 @@ for name, sample in texts.items():
 
 # %% [markdown]
 # The same sentence has 22 tokens in English and 57 in Chinese, where each byte is one: no merge was
-# learned for it. A model computes, remembers and bills by the token. Our text has no digits and no two
-# spaces in a row, so each digit is a token, and each space of an indentation.
+# learned for it. Computing time, memory and price all count tokens. Our text has no digits and no
+# two spaces in a row, so each digit is a token, and each space of an indentation but the last.
 #
 # Three more effects. **Spelling:** a model sees ids, not letters. It must learn from use that these are
 # one word, and which letters it has.
@@ -902,8 +903,8 @@ for number in [" 1984", "1984", " 1884", " 19840"]:
     print(f"{number!r:9}", [years.decode([i]) for i in years.encode(number)])
 
 # %% [markdown]
-# The same digit is now part of a token, now alone, which makes it hard to add. So Llama 2 cuts all
-# numbers into single digits, GPT-4 into groups of up to three.
+# The same digit is now part of a token, now alone, which makes arithmetic hard to learn. So Llama 2
+# cuts all numbers into single digits, GPT-4 into groups of up to three.
 #
 # **A trailing space:** a prompt is `Now is the `, with a space at the end. Where has the model met a space
 # that is a token by itself?
@@ -915,8 +916,8 @@ print(f"{after.total():,} of {len(ids):,} tokens are a space alone; the next one
 print(after.most_common(6), "... and with w:", after["w"])
 
 # %% [markdown]
-# Before rare beginnings, and never before *winter*, whose token ` w` has the space inside. So end a
-# prompt without a space.
+# Before tokens that no merge has joined to the space, and never before *winter*, whose token ` w`
+# has the space inside. So end a prompt without a space.
 #
 # ## GPT-2's own files
 #
@@ -1024,7 +1025,8 @@ rmtree(folder)
 #
 # - Byte-pair encoding: start from 256 bytes, merge the most frequent pair, repeat. No bytes are lost.
 # - Training with counts, an index and a heap gives the merges of the naive trainer, ties included.
-# - Encoding applies the earliest merge first. The round trip cannot see it; the training text can.
+# - Encoding applies the earliest merge first. The round trip cannot see a wrong order; a comparison
+#   with the training text can.
 # - A model sees ids, not letters: spelling, digits and spaces depend on the cut.
 # - The next cell exports `tokenizers/bpe.py` and the three modules that it rests on.
 # - Next: the data, from a file of tokens to batches.

@@ -299,9 +299,11 @@ for name, learn_from in {"all text": text, "training part": train_text}.items():
 print("characters that only the validation part has:", sorted(set(val_text) - set(train_text)))
 
 # %% [markdown]
-# A tokenizer that has read the validation part knows all of its words, and its merges fit it better: 2%
-# fewer tokens. Both would flatter a model. Of characters we learn only which there are. Here the training
-# part has them all; where it does not, `prepare` stops with the message of chapter 13.
+# A tokenizer that has read the validation part knows all of its words, and its merges fit it
+# better: 2% fewer tokens. Both would flatter a model: it never has to spell a new word (the honest
+# cost of chapter 13), and it has fewer tokens to predict. A character tokenizer learns only which
+# characters exist. Here the training part has them all; where it does not, `prepare` stops with the
+# message of chapter 13.
 #
 # `prepare` cuts the text, encodes both parts and writes the files. An interruption must not leave new
 # tokens beside an old tokenizer: they would be read without complaint, as another text. So
@@ -335,12 +337,13 @@ def prepare(text, tokenizer, folder, val_fraction=0.1):
     return len(parts["train"]), len(parts["val"])
 
 # %% [markdown]
-# The command `numpygpt datagen`, which the error messages name, trains the tokenizer on the training
-# part and writes the same files, for a text of any length: it reads, encodes and writes part by part.
-# It refuses no text for one rare character: one that only the validation part has gets an id, too, and
-# is named. (Which characters there are gives nothing away, and the model, which never meets it in
-# training, pays for it in full.) Into `tokenizer.json` it puts one digest over all three files, so
-# that even files that somebody has copied together are found out.
+# The command `numpygpt datagen`, which the error messages name, trains the tokenizer on the
+# training part and writes the same files, for a text of any length: it reads, encodes and writes
+# part by part. It does not refuse a text because of one rare character. A character that only the
+# validation part has gets an id, too, and a note names it. (Which characters there are gives
+# nothing away, and the model, which never meets it in training, pays for it in full.) In
+# `tokenizer.json` it stores one digest of the tokenizer and both token files, so that files mixed
+# from different runs are found out.
 #
 # Two helpers read a saved tokenizer of any kind.
 
@@ -565,7 +568,7 @@ def check_loader(loader_class):
 print("DataLoader:", check_loader(DataLoader))
 
 # %% [markdown]
-# Now three loaders with bugs. The first gives the model its answers: it needs only to copy. The
+# Now three loaders with bugs. The first shows the model the answers, so it only has to copy. The
 # second forgets one start. The third draws one start too many; on a million tokens it would crash
 # about once in a million windows, late in some long run.
 

@@ -90,9 +90,9 @@ show(figure, "Validation loss from step 60 to 120. The run that was resumed afte
              "weights alone jumps upward there and then takes a course of its own.")
 
 # %% [markdown]
-# The loss jumps after the break. That it is lower some time later is chance: the second run reads other
-# batches now. So the weights are not the run. **What is the whole state of a training run, and how do we
-# keep it safe?**
+# The loss jumps after the break. Later it is lower for a while, but one pair of runs proves
+# nothing: the second run reads other batches now. So the weights are not the run. **What is the
+# whole state of a training run, and how do we keep it safe?**
 #
 # ## The state, and its shapes
 #
@@ -104,8 +104,9 @@ show(figure, "Validation loss from step 60 to 120. The run that was resumed afte
 # | `step` | steps done: the learning-rate schedule needs it | a number |
 # | `rng` | state of the generator that draws the batches | integers, two of them of 128 bits |
 #
-# The second run had only the first row. Its new Adam began with `m = v = 0`, and then the very first
-# step moves every weight by the full learning rate. Its new loader served the first batches again.
+# The second run had only the first row. Its new Adam began with `m = v = 0`, and then $\hat m /
+# \sqrt{\hat v} = \pm 1$, so the very first step moves every weight by about the full learning rate
+# (chapter 6). Its new loader served the first batches again.
 #
 # ## One file that is whole
 #
@@ -322,7 +323,7 @@ except GradientError as error:
     print(str(error).split(":")[0].split("[")[0], "is wrong;", str(error).split("; ")[-1])
 
 # %% [markdown]
-# Would the training curve have told you? We train with both factors, from the same weights on the same
+# Would the loss have told you? We train with both factors, from the same weights on the same
 # batches. **Before you run the two cells:** which will notice, SGD or Adam?
 
 # %%
@@ -350,11 +351,11 @@ for kind, lr in ((SGD, 0.1), (SGD, 0.2), (Adam, 1e-3)):
 #
 # ## How well do we know the validation loss?
 #
-# The loss of one batch is a noisy measurement. The mean of $n$ independent batches is less noisy: its
-# *standard error*, the standard deviation of such means, is $\sigma/\sqrt{n}$, with $\sigma$ the
-# standard deviation of one batch. To compare two models we subtract two such means. Variances of
-# independent numbers add up, so the difference has the standard error $\sqrt 2\,\sigma/\sqrt n$. A common
-# rule believes a difference $\delta$ of at least two standard errors:
+# The loss of one batch is a noisy measurement. The mean of $n$ independent batches is less noisy:
+# its *standard error*, the standard deviation of such means, is $\sigma/\sqrt{n}$, with $\sigma$
+# the standard deviation of one batch. To compare two models we subtract two such means. Variances
+# of independent numbers add up, so the difference has the standard error $\sqrt 2\,\sigma/\sqrt n$.
+# A common rule is to believe a difference $\delta$ of at least two standard errors:
 #
 # $$2 \sqrt 2\,\frac{\sigma}{\sqrt n} \le \delta \quad\Longleftrightarrow\quad n \ge \frac{8 \sigma^2}{\delta^2}.$$
 #
@@ -375,16 +376,17 @@ for delta in (0.02, 0.01, 0.005):
     print(f"for a difference of {delta}: {math.ceil(8 * sigma**2 / delta**2)} batches")
 
 # %% [markdown]
-# Does the formula hold? The means of 20 groups of 10 should spread by 0.020:
+# Does the formula hold? The means of 20 groups of 10 should spread by $0.064/\sqrt{10} = 0.020$:
 
 # %%
 groups = values.reshape(20, 10).mean(axis=1)
 print(f"standard deviation of 20 means of 10 batches: {groups.std(ddof=1):.3f}")
 
 # %% [markdown]
-# About as predicted. There is a cheaper way: let both models read the *same* batches. What is hard for
-# one is hard for the other, and cancels in the difference. Here is the resumed model minus the unbroken
-# one, both ways:
+# About as predicted. There is a cheaper way: let both models read the *same* batches. What is hard
+# for one is hard for the other, and cancels in the difference. The difference of two batch losses
+# has a standard deviation $\sigma_d$ of its own. It already contains the $\sqrt 2$, so $n \ge
+# 4\sigma_d^2/\delta^2$. Here is the resumed model minus the unbroken one, both ways:
 
 # %%
 for name, seed in (("other batches", 4), ("the same batches", 3)):
@@ -455,8 +457,9 @@ class TrainConfig:
                 raise ValueError(f"{name}={value} {problem}")
 
 # %% [markdown]
-# How a loss and its gradient are computed need not concern the loop, so that has a class of its own, the
-# **engine**. This one sends the whole batch through the layers at once.
+# How a loss and its gradient are computed need not concern the loop, so that has a class of its
+# own, the **engine**. (Chapter 18 writes a faster one.) This one sends the whole batch through the
+# layers at once.
 
 # %% tags=["export"]
 class LayersEngine:
@@ -627,8 +630,8 @@ advance(third, 15)
 print("largest difference of the weights:", gap(unbroken, third))
 
 # %% [markdown]
-# Every bit. Floating-point addition gives the same result for the same numbers in the same order,
-# and the state holds all the numbers.
+# Every bit. On one machine, the same operations on the same numbers in the same order give the same
+# bits, and the state holds all the numbers.
 #
 # Do we need each part of the state? `forget` replaces one by that of a `fresh` trainer, which has done no
 # step.
@@ -890,9 +893,9 @@ show(figure, "Validation loss for two learning rates, each the mean of three see
              "as the other and holds it; the means are close.")
 
 # %% [markdown]
-# They overlap from the first evaluation to the last, and the evaluations' own error is too small to be
-# the reason. The best of the six runs has the high rate, and so has the worst: with one seed each, either
-# rate could have won. Try it: give both rates ten seeds. Can you say then which is better?
+# They overlap from the first evaluation to the last, and the evaluations' own error is too small to
+# be the reason. Both the best and the worst of the six runs have the high rate: with one seed each,
+# either rate could have won. Try it: give both rates ten seeds. Can you say then which is better?
 
 # %% [markdown]
 # <details><summary>Answer</summary>

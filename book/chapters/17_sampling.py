@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Chapter 17: Sampling
 #
-# In `data/checkpoints` lies a GPT that was trained as in [chapter 16](16_training.ipynb), on
-# characters of Shakespeare. It gives a probability to every possible next character. The natural thing
-# to do: take the likeliest character, append it, ask again. This is *greedy decoding*.
+# The folder `data/checkpoints` holds a GPT that was trained as in [chapter 16](16_training.ipynb),
+# on characters of Shakespeare. It gives a probability to every possible next character. The natural
+# thing to do: take the likeliest character, append it, ask again. This is *greedy decoding*.
 
 # %% tags=["widget"]
 import math
@@ -105,8 +105,9 @@ for tau in (0.5, 1.0, 2.0, 100.0):
 # ## Top-k and top-p
 #
 # *Top-k* keeps the k likeliest tokens, sets the others to 0 and divides by the sum of what is left.
-# *Top-p*, also called *nucleus sampling*, keeps the smallest set of likeliest tokens whose mass reaches p:
-# many tokens where the model is unsure, few where it is sure. By hand, as a loop over one row:
+# *Top-p*, also called *nucleus sampling*, keeps the smallest set of likeliest tokens whose mass
+# reaches a limit, also called p (`top_p` in the code): many tokens where the model is unsure, few
+# where it is sure. By hand, as a loop over one row:
 
 # %%
 def top_p_loop(p, top_p):
@@ -354,9 +355,10 @@ print("one dart:", frequencies(draw_with_one_dart).round(2).tolist())
 # $$o_i = \sum_{j \le i} p_{ij} v_j, \qquad p_{ij} = \operatorname{softmax}_j\!\left(\frac{q_i \cdot k_j}{\sqrt{D}}\right).$$
 #
 # The last position needs its own query $q_i$, but the keys and values of all positions. In the
-# first block $k_j$ and $v_j$ depend on token $j$ alone. What the block gives at position $j$
-# depends on tokens up to $j$, so in the second block $k_j$ and $v_j$ depend on tokens up to $j$; and so on
-# upward. In no block do they depend on a later token: the causal mask sees to that. So we can keep them.
+# first block $k_j$ and $v_j$ depend on token $j$ and its position alone. What the block gives at
+# position $j$ depends on tokens up to $j$, so in the second block $k_j$ and $v_j$ depend on tokens
+# up to $j$; and so on upward. In no block do they depend on a later token: the causal mask sees to
+# that. So we can keep them.
 #
 # The next cell reads 6 tokens, then 7, and compares the first 6 keys. With the mask all should
 # agree. **Before you run the one after it:** how many agree with the mask switched off, in the last
@@ -380,9 +382,9 @@ print("last block, without the mask: ", keys_that_agree(-1, causal=False))
 print("first block, without the mask:", keys_that_agree(0, causal=False))
 
 # %% [markdown]
-# With the mask, nothing that has been read ever changes. Without it, every key of the last block has
-# heard of the seventh token. In the first block no key has, even then: there a key depends on its own
-# token alone.
+# With the mask, nothing that has been read ever changes. Without it, every key of the last block
+# has heard of the seventh token. In the first block no key has, even then: there a key depends on
+# its own token and position alone.
 #
 # ## The KV cache
 #
@@ -597,9 +599,9 @@ for temperature in (0.5, 0.8, 1.5):
 #
 # $$\text{full pass: } n\, n_{layer}\,(12 C^2 + 2 n C), \qquad \text{cache: } n_{layer}\,(12 C^2 + 2 n C).$$
 #
-# The ratio is $n$. The second cell looks at the clock: 57 new tokens after a prompt of 7. By the count,
-# the factor grows from 8 to 63 on the way. **Before you run it:** how many times as fast do you expect the
-# cache to be?
+# The ratio is $n$. The second cell looks at the clock: 57 new tokens after a prompt of 7. The first
+# costs the same both ways, since the prompt must be read. After that, by the count, the factor
+# grows from 8 to 63. **Before you run it:** how many times as fast do you expect the cache to be?
 
 # %%
 n_layer, C = model.config.n_layer, model.config.n_embd
@@ -675,9 +677,9 @@ show(figure, "Real words and variety of samples against temperature, means of ei
              "at 0.6; real words fall from 0.25 on, to less than half at 1.5. The bands are narrow.")
 
 # %% [markdown]
-# At temperature 0 all samples are one and the same, which runs in circles besides. As the temperature
-# rises, variety grows first and the words fall apart later. In between lies a range that is good at both;
-# the command `numpygpt sample` takes 0.8.
+# At temperature 0 all samples are the same text, and that text runs in circles. As the temperature
+# rises, variety grows first and the words fall apart later. In between lies a range that is good at
+# both; the command `numpygpt sample` takes 0.8.
 #
 # And the cuts? They take away the tail, at temperature 1. Is there a temperature that does as well at
 # both?
@@ -712,11 +714,11 @@ show(figure, "Real words against variety, means of eight draws with their standa
              "its outer side, close by; top-k 10 lies on it and top-k 5 well inside.")
 
 # %% [markdown]
-# Every cut makes more words real than temperature 1 alone. Top-p lies near the curve of the temperatures
-# $\tau$, or a little outside: 0.9 beside 0.8, 0.7 beside 0.6, each ahead on one scale by about two standard
-# errors. Top-k 5 lies inside. It has the real words of temperature 0.7 and less variety, by more than three
-# standard errors: it cuts most where the model is unsure. So for this model top-p and a lower temperature
-# are nearly the same trade.
+# Every cut makes more words real than temperature 1 alone. Top-p lies near the curve of the
+# temperatures $\tau$, or a little outside, which is the better side: 0.9 beside 0.8, 0.7 beside
+# 0.6, each ahead on one scale by about two standard errors. Top-k 5 lies inside. It has the real
+# words of temperature 0.7 and less variety, by more than three standard errors: it cuts most where
+# the model is unsure. So for this model top-p and a lower temperature are nearly the same trade.
 #
 # Try it: a cut and a higher temperature together, `report("both", measure(temperature=1.2, top_p=0.7))`. Is
 # that better at both than temperature 0.7 alone?

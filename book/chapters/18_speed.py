@@ -104,13 +104,13 @@ for name, (flop, size) in costs.items():
     print(f"{name:36} {flop:11,} FLOP {size:9,} bytes {flop / size:6.2f} FLOP a byte")
 
 # %% [markdown]
-# A sum uses each number once. A product uses each number many times: the larger the matrices, the more
-# often. The broadcast of the first cell lost that: it wrote every single product to memory and read it
-# back.
+# A sum uses each number once. A product uses each number many times: the larger the matrices, the
+# more often. The broadcast at the top of the chapter lost that: it wrote every single product to
+# memory and read it back.
 #
-# Now the whole step. Each weight meets each token once forward and twice backward, for `dx` and `dW`,
-# 2 FLOP each time. A block has $12 C^2$ weights, and attention adds $4TC$ for each token forward and
-# twice that backward:
+# Now the whole step. Each weight meets each token once forward and twice backward, for `dx` and
+# `dW`, 2 FLOP each time. A block has $12 C^2$ weights, and attention adds $4TC$ for each token
+# forward, $2TC$ each for its two products (scores and values), and twice that backward:
 
 # %%
 N = B * T
@@ -124,7 +124,7 @@ print(f"{step_flop / 1e9:.2f} GFLOP a step, {flop_attention / step_flop:.0%} of 
 #
 # The matrix products of NumPy come from a library, a *BLAS*: mostly OpenBLAS, which starts a thread
 # for each core by itself. To see what one core does, we must tell it so. OpenBLAS has two functions
-# for that, which Python can call through `ctypes`. They begin `numpygpt/engine.py`.
+# for that, which Python can call through `ctypes`. `numpygpt/engine.py` begins with them.
 
 # %% tags=["export"] module="engine.py"
 """ThreadedEngine: a batch shared out over threads. Derived in chapter 18."""
@@ -231,11 +231,12 @@ show(figure, "Bars of the time that each kind of layer takes in a training step,
 
 # %% [markdown]
 # The blue bar is matrix products: few calls, many FLOP a byte. The orange ones are *element-wise
-# passes*: each call reads arrays, does one operation on each number, and writes an array. The pink one
-# has both, and takes more than its 8% of the operations. The gray bar is the difference to a whole step:
-# the head, the residual sums, and that a layer which is timed alone finds its arrays in the cache, where
-# a step has long used others. If a part takes the share $f$ of a step and becomes $s$ times as fast, the
-# step takes $1 - f + f/s$ of the time (**Amdahl's law**): a bar of 2% is worth 2% at most.
+# passes*: each call reads arrays, does one operation on each number, and writes an array. The pink
+# one has both, and takes more than its 8% of the operations. The gray bar is what a whole step
+# takes beyond these: the head, the residual sums, and cache misses. A layer timed alone finds its
+# arrays in the cache; within a step, others have pushed them out. If a part takes the share $f$ of
+# a step and becomes $s$ times as fast, the step takes $1 - f + f/s$ of the time (**Amdahl's law**):
+# a bar of 2% is worth 2% at most.
 #
 # ## Idea 1: float32
 #
@@ -329,9 +330,9 @@ compare("GELU in place", lambda: as_written(hidden), lambda: gelu(hidden))
 compare("x * x * x for x**3", lambda: hidden**3, lambda: hidden * hidden * hidden)
 
 # %% [markdown]
-# A sum of products along rows, as in the backward passes of softmax and LayerNorm, needs no array of
-# products: `np.vecdot` multiplies and adds as it reads. And a plain sum along short rows is a product
-# with a vector of ones, which is what a BLAS does best:
+# A sum of products along rows, as in the backward passes of softmax and LayerNorm, needs no array
+# of products: `np.vecdot` multiplies and adds as it reads. And a plain sum along short rows is a
+# product with a vector of ones, which the BLAS computes:
 
 # %%
 ones = np.ones(T, np.float32)
@@ -373,9 +374,9 @@ compare("mask by adding", lambda: by_index(scores), lambda: scores + minus_inf)
 print(np.add.reduceat(np.array([1, 2, 3, 4, 5]), [0, 2, 3]))
 
 # %% [markdown]
-# The first exercise turns this into a faster backward pass for `Embedding`. The layer itself keeps its
-# one clear line, `np.add.at`: its bar in the profile is short. Here is what each idea gains on its own
-# piece of code:
+# The first exercise turns this into a faster backward pass for `Embedding`. The layer itself keeps
+# its one clear line, `np.add.at`: its bar in the profile is short. Here is what each idea that we
+# timed gains on its own piece of code:
 
 # %% tags=["measurement"]
 figure, axes = subplots(size=(6, 3.2))
@@ -610,9 +611,9 @@ show(figure, "Bars for one batch in pieces of 3,072, 1,024, 256 and 64 tokens. P
              "proportion to the piece. The time is nearly the same, and longer for the smallest.")
 
 # %% [markdown]
-# Memory falls with the size of the piece, and the time hardly changes until the pieces are so small that
-# their products have few rows. `PIECE_TOKENS` stays well above that. One might hope that pieces whose
-# arrays fit into a cache are faster. The bars say no: what they gain in the passes they lose in the products.
+# A twelfth of the tokens takes about a twelfth of the memory, and the time hardly changes until the
+# pieces are so small that their products have few rows. `PIECE_TOKENS` stays well above that. One
+# might hope that pieces whose arrays fit into a cache are faster. The bars say no.
 #
 # ## The roofline
 #
@@ -673,10 +674,10 @@ show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A gray 
              "products lie on the flat part; sums, exp and softmax lie far to the left and low.")
 
 # %% [markdown]
-# Blue points are products, orange ones passes. The largest product is our roof; that the others lie near
-# it says that they have nothing to gain from a better shape. A product of 16×16 lies below, since the call
-# itself takes time. A pass has a small intensity, whoever writes it. But does it wait for bytes? Then it
-# would move as many a second as a sum does:
+# Blue points are products, orange ones passes. The fastest product is our roof; that the other
+# large ones lie near it says that they have nothing to gain from a better shape. A product of 16×16
+# lies below, since the call itself takes time. A pass has a small intensity, whoever writes it. But
+# does it wait for bytes? Then it would move as many a second as a sum does:
 
 # %% tags=["measurement"]
 for name in ("sum, memory", "sum, cache", "exp", "softmax"):
@@ -696,8 +697,8 @@ print(f"so it runs at {floor_ms / step_ms:.0%} of the peak, and if all the rest 
       f" it would be {step_ms / floor_ms:.2f} times as fast")
 
 # %% [markdown]
-# That percentage is the number by which the field compares training runs: **MFU**, *model FLOPs
-# utilization*.
+# The field compares training runs by such a percentage: **MFU**, *model FLOPs utilization*. It
+# divides by the peak that the manufacturer states; we divide by our fastest product.
 #
 # ## What NumPy cannot do
 #
@@ -737,10 +738,11 @@ for c in (C, 8 * C):    # the blocks' weights grow with its square, the head and
 #
 # <details><summary>Answer</summary>
 #
-# With `C = 256`, Linear: its weights grow with the square of C, everything else with C, so that attention
-# falls to 4% of the operations. Larger products come nearer to the roof, and the share of the peak rises. With
-# `T = 256`, attention: scores grow with the square of T, and it has 25% of the operations instead of 8%.
-# The share of the peak falls, for softmax and the mask work on scores.
+# With `C = 256`, Linear: its work grows with the square of C, as does that of clipping and Adam, a
+# short bar. The rest grows with C at most, so that attention falls to 4% of the operations. Larger
+# products come nearer to the roof, and the share of the peak rises. With `T = 256`, attention:
+# scores grow with the square of T, and it has 25% of the operations instead of 8%. The share of the
+# peak falls, for softmax and the mask work on scores.
 #
 # </details>
 #

@@ -45,8 +45,8 @@ for name, tok in tokenizers.items():
 
 # %% [markdown]
 # Three models that know nothing, and one of them needs little more than half the bits of another.
-# Nothing has been learned yet, so its lead must come from its tokens: whoever knows the words of a
-# language knows a good part of it.
+# (It does not pay for its unknown words yet; we come to that.) Nothing has been learned yet, so its
+# lead must come from its tokens: whoever knows the words of a language knows a good part of it.
 #
 # **The question of this chapter:** with the same layers, the same number of steps and the same
 # text, which tokens give the best model? And which of the possible answers is honest?
@@ -65,7 +65,8 @@ for name, tok in tokenizers.items():
 # All three see the same number of tokens. For each token, a model of $P$ parameters does about $2P$
 # operations forward, a multiplication and an addition for each weight, and twice that backward: one
 # product for the gradient of the weight, one for the gradient of its input. The embedding is read
-# forward without any arithmetic, but as head it is multiplied in full. So the cost of a step is about
+# forward without any arithmetic, but as head it is multiplied in full. Without the products inside
+# attention, a few percent more here, the cost of a step is about
 #
 # $$6 \, B T \,(P_{\text{blocks}} + V C)$$
 #
@@ -115,10 +116,10 @@ for name, n_tokens, loss in [("char", 8, 2.5), ("word", 4, 4.5)]:
 # ## Measuring on every character
 #
 # [Chapter 16](16_training.ipynb) estimated the validation loss from random windows. To compare
-# tokenizers we want the same text for each, and a fair share of context: the first token of a window
-# is predicted from nothing. So each window starts half a window after the one before, and only the
-# second half of its predictions counts. Every token is scored once, except at the two ends: the first
-# half window, and up to half a window that is left over at the end.
+# tokenizers we want the same text for each, and a fair share of context: the first prediction of a
+# window is made from one token. So each window starts half a window after the one before, and only
+# the second half of its predictions counts. Every token is scored once, except at the two ends: the
+# first half window, and up to half a window that is left over at the end.
 
 # %%
 from numpygpt.nn.functional import cross_entropy
@@ -163,7 +164,8 @@ print(f"before training {nats(model, few):.2f}, ln V = {math.log(1024):.2f}")
 # $$p_n = \frac{\text{times the letter followed these } n + 10 \, p_{n-1}}{\text{times these } n
 # \text{ occurred} + 10}, \qquad p_{-1} = 1/V$$
 #
-# Many occurrences outweigh the 10; with none, $p_n = p_{n-1}$.
+# So the shorter prediction counts like ten occurrences, a number that we chose. Many occurrences
+# outweigh it; with none, $p_n = p_{n-1}$.
 
 # %%
 from collections import Counter
@@ -201,7 +203,7 @@ for order in range(5):
     print(f"spelled from {order} letters before: {spelling:.2f} bits per character of the text")
 
 # %% [markdown]
-# We take the last, from four letters.
+# We take the last, the cheapest. (Choosing it on the validation text favors the words slightly.)
 
 # %%
 def bits(name, model):
@@ -353,7 +355,8 @@ by_chars.set_xscale("log")
 by_step.legend()
 show(figure, "Bits per character on the validation text. By steps, the word and BPE models fall faster "
              "than the char model. By characters read, on a logarithmic axis, the three are close "
-             "together, and word ends last and flattest. Only BPE passes a thin line that marks lzma.")
+             "together, and word reads the most and ends flattest. Word and BPE pass a thin line that "
+             "marks lzma.")
 
 # %% [markdown]
 # At every step the char model is last, and in the first hundred the word model leaves both others
@@ -381,10 +384,10 @@ for whose in ("char", "BPE"):
 
 # %% [markdown]
 # So several sentences are true at once. With equal steps, words are ahead of BPE, by a little. With
-# equal text or equal arithmetic, words lead early, and BPE leads when there is more of it. The char
-# model is last by any measure, though its curve is the steepest where it ends: it has the most to gain
-# from more steps. The MLP of chapter 7, with a fifth of its parameters, comes close to it: a small GPT
-# is a slow starter.
+# equal text or equal arithmetic, the two are about level at the char model's budget, and BPE is
+# slightly ahead at its own. The char model is last by any measure, though its curve is the steepest
+# where it ends: it has the most to gain from more steps. The MLP of chapter 7, with a fifth of its
+# parameters, comes close to it: a small GPT is a slow starter.
 #
 # Two GPTs need fewer bits than `lzma`, and one does not. `lzma` keeps the whole text to point back to; a
 # GPT has only its parameters to remember with.
@@ -482,9 +485,9 @@ show(figure, "Attention weights of eight heads over one line, rows asking, colum
              "have a dark diagonal one or two places to the left, others dark columns.")
 
 # %% [markdown]
-# The first block looks nearby, and some heads look mostly at the character before. The second block
-# looks farther back, and spreads its weight over many characters. We can put numbers to it: the mean
-# weight on the character itself, on the one before, and so on.
+# The first block looks nearby, and some heads give the character before more weight than any other.
+# The second block looks farther back, and spreads its weight over many characters. We can put
+# numbers to it: the mean weight on the character itself, on the one before, and so on.
 
 # %% tags=["measurement"]
 rows_of = np.arange(4, len(line))                  # those that have four characters to look back at
@@ -514,9 +517,9 @@ for name, tokens in [("char", "aTz."), ("word", ["king", "he", "shall", "ROMEO",
         print(f"{name:4}  {token!r:8} {neighbors(name, token)}")
 
 # %% [markdown]
-# Vowels lie near vowels, marks that end a sentence near others, and capitals near capitals. Words are
-# as clear: pronouns, verbs that go before another verb, names of speakers, kind adjectives. Nobody said
-# so; it follows from predicting the next token.
+# Vowels lie near vowels, marks that end a sentence near others, and capitals near capitals. Words
+# are as clear: pronouns, verbs that go before another verb, names of speakers, adjectives of
+# praise. Nobody said so; it follows from predicting the next token.
 #
 # ## Your own layers
 #

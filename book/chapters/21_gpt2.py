@@ -116,7 +116,8 @@ cut = (pi.view(np.uint32) >> 16 << 16).view(np.float32)
 print("pi as F32, F16, BF16:", pi[0], np.float16(pi[0]), cut[0])
 
 # %% [markdown]
-# Half the bytes cost digits: BF16 keeps two or three, with the range of F32.
+# Half the bytes cost digits: BF16 keeps two or three, with the range of F32. (Both halves hold
+# 3.140625 here; NumPy prints a float16 with as few digits as identify it.)
 #
 # ## Reading, and trusting nothing
 #
@@ -146,9 +147,10 @@ for name, data in (("as it was:", by_hand), ("W inside b:", overlap)):
 
 # %% [markdown]
 # Nobody: six bytes of b are handed out as W. So the reader that we export compares each number with
-# another before it uses it: N with the file's size, the type with those that it knows, the shape with
-# the two offsets, and each array's start with the end of the one before, to the last byte. An `Entry`
-# says where an array lies. **Then come only these comparisons: skim the cell, or skip it.**
+# another before it uses it: N with the file's size, the type with those that it knows, the shape
+# with the two offsets, and each array's start with the end of the one before, to the last byte. An
+# `Entry` says where an array lies. **The code below makes only these comparisons: skim it or skip
+# it.**
 
 # %% tags=["export"] module="safetensors.py"
 """Safetensors files: named arrays, read and written with NumPy alone. Derived in chapter 21."""
@@ -645,7 +647,7 @@ print((folder / "shakespeare/vocab.json").read_text(encoding="utf-8")[:57], "...
 FOLDER = folder / "shakespeare"     # or Path("../data/gpt2")
 
 # %% [markdown]
-# Before any number is read, the header of the weights is compared with the layout. GPT-2's head is
+# Before the model is filled, the header of the weights is compared with the layout. GPT-2's head is
 # tied: it is `wte`. Some programs write the one matrix under both of its names. If both arrays are
 # equal, nothing is lost without the second. **Skim this cell, too:** it only compares.
 
