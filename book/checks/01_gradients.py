@@ -20,6 +20,15 @@ def cases(rng):
     # A function so steep that the step shows in the result, when eps is not given.
     args = {"a": rng.normal(1, 0.6, 3), "c": rng.uniform(1, 2, 3), "k": 1000.0}
     yield Case("a steep function, eps not given", [Call(args, returns="the gradient")])
+    for shape in [(0,), (2, 0)]:
+        args = {"a": np.zeros(shape), "c": np.zeros(shape)}
+        yield Case(f"a of shape {shape}, no entries", [Call(args, returns="the gradient")])
+    # An entry with the same f on both sides, exactly: of these numbers, no sum is rounded.
+    for at in (0, 1):
+        a, c = np.array([0.5, -0.75, 0.25]), rng.uniform(1, 2, 3)
+        c[at] = 0
+        args = {"a": a, "c": c, "k": 1.0, "eps": 0.25}
+        yield Case(f"entry {at} has the slope 0, eps 0.25", [Call(args, returns="the gradient")])
 
 # %% [markdown] task="gradients-numeric" hint=1
 # go through all indices; for each, measure f a little to the right and a little to the left.
@@ -192,10 +201,7 @@ def numeric_gradient(f, a, eps=1e-5):
 # %% task="gradients-numeric" right="finer"
 def numeric_gradient(f, a, eps=1e-5):
     grad = np.zeros_like(a)
-    it = np.nditer(a, flags=["multi_index"])
-    for _ in it:
-        i = it.multi_index
-        kept = a[i].copy()
+    for i, kept in np.ndenumerate(a):
         a[i] = kept + eps
         grad[i] += f()
         a[i] = kept - eps
@@ -215,7 +221,40 @@ def numeric_gradient(f, a, eps=1e-5):
         grad[index] = (above - below) / (2 * eps)
     return grad
 
-# %% [markdown] task="gradients-numeric" reject="eps-ignored" shows="eps=1e-5"
+# %% task="gradients-numeric" reject="needs-an-entry" shows="without entries, too"
+def numeric_gradient(f, a, eps=1e-5):
+    grad = np.zeros_like(a)
+    it = np.nditer(a, flags=["multi_index"])
+    for _ in it:
+        i = it.multi_index
+        kept = a[i].copy()
+        a[i] = kept + eps
+        grad[i] += f()
+        a[i] = kept - eps
+        grad[i] -= f()
+        a[i] = kept
+    return grad / 2 / eps
+
+# %% [markdown] task="gradients-numeric" reject="stops-at-slope-0"
+# ```diff
+# -         grad[index] = (above - below) / (2 * eps)
+# +         if above == below:
+# +             break
+# +         grad[index] = (above - below) / (2 * eps)
+# ```
+
+# %% [markdown] task="gradients-numeric" mistake="eps-ignored" shows="eps=1e-5"
+# is measured with a step of your own: the step is the argument eps
+# ```diff
+# - kept + eps
+# + kept + 1e-5
+# - kept - eps
+# + kept - 1e-5
+# - (2 * eps)
+# + 2e-5
+# ```
+
+# %% [markdown] task="gradients-numeric" reject="eps-ignored-below" shows="eps=1e-5"
 # ```diff
 # - (2 * eps)
 # + 2e-5

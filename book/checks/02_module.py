@@ -229,6 +229,14 @@ def cases(rng):
 # + return self.layer.backward(2 * dy)
 # ```
 
+# %% [markdown] task="module-residual" mistake="backward-twice"
+# calls the layer's backward pass twice, and each call adds to the layer's gradients: call it once
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + self.layer.backward(dy)
+# +         return dy + self.layer.backward(dy)
+# ```
+
 # %% [markdown] task="module-residual" mistake="minus"
 # subtracts the direct path
 # ```diff
@@ -304,6 +312,18 @@ def cases(rng):
 # +         return self.buffer
 # ```
 
+# %% [markdown] task="module-residual" reject="keeps-dx"
+# ```diff
+# - return x + self.layer(x)
+# + self.kept = None
+# +         return x + self.layer(x)
+# - return dy + self.layer.backward(dy)
+# + through = self.layer.backward(dy)
+# +         if self.kept is None:
+# +             self.kept = dy + through
+# +         return self.kept
+# ```
+
 # %% [markdown] task="module-residual" reject="rows-of-first"
 # ```diff
 # - return x + self.layer(x)
@@ -315,6 +335,15 @@ def cases(rng):
 # %% task="module-product" cases=true
 def cases(rng):
     yield from stacks(rng, [2, 3, 4, 2, 7])
+    # Two results so small that their product is 0, though neither is; dy brings their slopes back.
+    for count in (2, 3):
+        s, b = ([rng.normal(1, 0.5, 3) for _ in range(count)] for _ in "sb")
+        b[0][0] = b[1][0] = 0
+        x, dy = ([rng.normal(size=(2, 3)) for _ in range(2)] for _ in "xy")
+        for a, upstream in zip(x, dy):
+            a[0, 0], upstream[0, 0] = 1e-200, 1e200
+        yield Case(f"{count} layers, two results of 1e-200",
+                   [Call({"s": s, "b": b, "x": x, "dy": dy}, returns=RETURNS)])
     yield from stacks(rng, [2, 3, 5], zeros=True)
 
 # %% [markdown] task="module-product" hint=1
@@ -457,7 +486,7 @@ class Product(Module):
 # + others = self.results[1 - i] if i < 2 else self.results[0]
 # ```
 
-# %% [markdown] task="module-product" reject="divides" shows="A result may be 0 somewhere, so do not divide"
+# %% [markdown] task="module-product" reject="divides" shows="A result may be 0 somewhere, or nearly 0, so do not divide"
 # ```diff
 # - self.results = [layer(x) for layer in self.layers]
 # -         return np.prod(self.results, axis=0)
@@ -481,6 +510,16 @@ class Product(Module):
 # + o = self.results[i]
 # +             others = np.divide(self.y, o, out=np.zeros_like(o), where=o != 0)
 # +             dx = dx + layer.backward(dy * others)
+# ```
+
+# %% [markdown] task="module-product" reject="divides-where-not-zero" shows="or nearly 0"
+# ```diff
+# - return np.prod(self.results, axis=0)
+# + self.y = np.prod(self.results, axis=0)
+# +         return self.y
+# -             dx = dx + layer.backward(dy * others)
+# +             o = self.results[i]
+# +             dx = dx + layer.backward(dy * np.where(o == 0, others, self.y / np.where(o == 0, 1, o)))
 # ```
 
 # %% [markdown] task="module-product" reject="divides-eps" shows="so do not divide"
@@ -564,6 +603,9 @@ def cases(rng):
         {"W": 0, "dW": 1, "V": 0, "dV": 1, "b": array(1), "db": array(1)},
         {"W": array(2), "V": array(2), "dV": array(2), "dW": array(2)},
         {"W": array(2), "inner": leaf(1), "dW": array(2)},
+        {"layers": [leaf(2), array(3)], "ema": [array(2), array(1)], "dema": [array(2), array(1)]},
+        {"_W": array(2), "d_W": array(2), "_inner": leaf(2), "_layers": [leaf(1)], "__x": array(1)},
+        {"W": array(2), "DW": array(2), "dw": array(2), "Db": array(1), "B": array(1), "dB": array(1)},
     ]
     for number, tree in enumerate(trees):
         shared = [np.arange(3.0), np.zeros(3)]
@@ -741,10 +783,35 @@ def params(module, prefix=""):
 # + if f"d{name}" in vars(module):
 # ```
 
-# %% [markdown] task="module-params" reject="first-entry-decides" shows="A list may hold other things, too"
+# %% [markdown] task="module-params" reject="first-entry-decides" shows="A list may hold other things, too, such as numbers and arrays, which are no parameters"
 # ```diff
 # - elif isinstance(value, list):
 # + elif isinstance(value, list) and value and isinstance(value[0], Module):
+# ```
+
+# %% [markdown] task="module-params" mistake="arrays-in-lists" shows="such as numbers and arrays, which are no parameters"
+# lists arrays that stand in lists: a parameter is an attribute, with its gradient beside it
+# ```diff
+# -                 if isinstance(part, Module):
+# -                     found |= params(part, f"{prefix}{name}.{i}.")
+# +                 if isinstance(part, Module):
+# +                     found |= params(part, f"{prefix}{name}.{i}.")
+# +                 elif isinstance(part, np.ndarray):
+# +                     found[f"{prefix}{name}.{i}"] = part
+# ```
+
+# %% [markdown] task="module-params" reject="names-with-underscores" shows="whatever its name"
+# ```diff
+# -     for name, value in vars(module).items():
+# +     for name, value in vars(module).items():
+# +         if name.startswith("_"):
+# +             continue
+# ```
+
+# %% [markdown] task="module-params" reject="capital-or-not"
+# ```diff
+# - if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+# + if isinstance(value, np.ndarray) and f"d{name}".lower() in [n.lower() for n in vars(module)]:
 # ```
 
 # %% [markdown] task="module-params" reject="all-modules-or-none"

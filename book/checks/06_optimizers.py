@@ -41,6 +41,24 @@ def optimizer_case(rng, shapes, settings, rates, state, arrays=None, **options):
     title = f"parameters {', '.join(f'{n} {s}' for n, s in shapes.items())}; {said}{extra}"
     return Case(title, calls, new, params, tuple(reads), **options)
 
+def with_zeros(case):
+    """Gradients of 0: half of an array, then all of one, then all of all; the rest moves on."""
+    steps = [call for call in case.calls if call.method == "step"]
+    names = [name for name in steps[0].sets if name.startswith("model.d")]
+    steps[0].sets[names[0]].flat[::2] = 0
+    steps[1].sets[names[0]] *= 0
+    for name in names:
+        steps[2].sets[name] *= 0
+    case.title += ", with gradients that are 0"
+    return case
+
+def loaded_again(case, arrays):
+    """The same steps, and a state that is loaded after the first of them."""
+    case.calls.insert(1, Call({"arrays": arrays}, "load_state", LOADED))
+    case.title += ", a state loaded between steps"
+    return case
+
+LATER = {"W": (2, 3), "s": ()}
 STEPPED, LOADED = "the returned value", "what load_state returns"
 OPTIONS = [{}, {"strided": True}, {}, {"float32": True}, {}]
 
@@ -58,6 +76,10 @@ def cases(rng):
         yield optimizer_case(
             rng, RESUMED, {"momentum": 0.8}, [0.2, 0.1], ("v",), arrays=v, **options
         )
+    for momentum in (0.0, 0.8):
+        yield with_zeros(optimizer_case(rng, RESUMED, {"momentum": momentum}, [0.2, 0.2, 0.2, 0.1], ("v",)))
+    v = {f"v.{name}": np.asarray(rng.normal(size=shape)) for name, shape in LATER.items()}
+    yield loaded_again(optimizer_case(rng, LATER, {"momentum": 0.8}, [0.2, 0.2, 0.1], ("v",)), v)
 
 # %% [markdown] task="sgd-step" hint=1
 # walk over `params()` and `grads()` together, by name. All is done entry by entry, so that no
@@ -255,6 +277,21 @@ def step(self):
 # - p -= self.lr * v
 # + p -= self.lr * v
 # +     return self.model
+# ```
+
+# %% [markdown] task="sgd-step" mistake="still-without-gradient" shows="even where `g` is 0"
+# stands still where the gradient is 0: v moves it on, and fades
+# ```diff
+# -         v = self.v[name]
+# +         v = self.v[name]
+# +         if not grads[name].any():
+# +             continue
+# ```
+
+# %% [markdown] task="sgd-step" reject="entries-without-gradient"
+# ```diff
+# -         p -= self.lr * v
+# +         p -= np.where(grads[name] == 0, 0, self.lr * v)
 # ```
 
 # %% [markdown] task="sgd-step" reject="matrices-only"
@@ -644,6 +681,13 @@ def cases(rng):
     yield case("far below", MODELS[0], 0.3, 5.0)
     yield case("max_norm is an integer", MODELS[1], 7.5, 1)
     yield case("max_norm is infinite", MODELS[0], 7.5, np.inf)
+    yield case("max_norm is 0", MODELS[0], 3.0, 0.0)
+    yield case("max_norm is 0, an integer", MODELS[4], 3.0, 0)
+    for part in (1e-3, 1e-5, 1e-7):    # the 1e-6 does not take part in the comparison
+        norm = rng.uniform(2, 6)
+        yield case(f"above by {part:.0e} of the norm", MODELS[2], norm, norm * (1 - part))
+        yield case(f"below by {part:.0e} of the norm", MODELS[2], norm, norm * (1 + part))
+    yield case("both very small", MODELS[0], 3e-4, 2e-4)
     grads = {"W": np.array([[3.0, 0], [0, 0]]), "b": np.array([0, -4.0])}
     model = Model({name: g + 1 for name, g in grads.items()}, grads)
     for max_norm in (5.0, 5):
@@ -888,6 +932,25 @@ def clip_grad_norm(model, max_norm):
 # + if max_norm <= norm < math.inf:
 # ```
 
+# %% [markdown] task="clip-grad-norm" mistake="none-for-0" shows="it may be 0"
+# is not clipped where max_norm is 0: that is a limit as well, and the norm is larger
+# ```diff
+# - if max_norm < norm < math.inf:
+# + if max_norm and max_norm < norm < math.inf:
+# ```
+
+# %% [markdown] task="clip-grad-norm" reject="a-margin"
+# ```diff
+# - if max_norm < norm < math.inf:
+# + if max_norm + 1e-3 < norm < math.inf:
+# ```
+
+# %% [markdown] task="clip-grad-norm" reject="nearly-equal"
+# ```diff
+# - if max_norm < norm < math.inf:
+# + if max_norm < norm < math.inf and not math.isclose(norm, max_norm, rel_tol=1e-3):
+# ```
+
 # %% [markdown] task="clip-grad-norm" reject="scale-below-one" shows="If the norm is not larger (it may be equal"
 # ```diff
 # - if max_norm < norm < math.inf:
@@ -949,6 +1012,12 @@ def cases(rng):
             rng, shapes, settings, [0.2, 0.1], ("t", "m", "v"), arrays | {"t": 4}, **options
         )
     yield still_case(rng)
+    for decay in (0.0, 0.6):
+        settings = {"betas": (0.6, 0.9), "eps": 0.1, "weight_decay": decay}
+        yield with_zeros(optimizer_case(rng, RESUMED, settings, [0.2, 0.2, 0.2, 0.1], ("t", "m", "v")))
+    arrays = {f"m.{name}": np.asarray(rng.normal(size=shape)) for name, shape in LATER.items()}
+    arrays |= {f"v.{name}": np.asarray(rng.uniform(0.5, 2, shape)) for name, shape in LATER.items()}
+    yield loaded_again(optimizer_case(rng, LATER, settings, [0.2, 0.2, 0.1], ("t", "m", "v")), arrays | {"t": 4})
 
 def still_case(rng):
     """Some gradients are exactly 0 from the start: without eps, 0 / 0."""
@@ -1375,6 +1444,28 @@ def step(self):
             update += self.weight_decay * params[name]
         np.subtract(params[name], self.lr * update, out=params[name])
 
+# %% [markdown] task="adam-step" mistake="still-without-gradient" shows="even where its gradient is 0"
+# stands still where a whole gradient is 0: m and v fade, m moves the parameter on, decay shrinks it
+# ```diff
+# -         g, m, v = grads[name], self.m[name], self.v[name]
+# +         g, m, v = grads[name], self.m[name], self.v[name]
+# +         if not g.any():
+# +             continue
+# ```
+
+# %% [markdown] task="adam-step" reject="entries-without-gradient"
+# ```diff
+# -         p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# +         p -= np.where(g == 0, 0, self.lr * m_hat / (np.sqrt(v_hat) + self.eps))
+# ```
+
+# %% [markdown] task="adam-step" mistake="decay-needs-a-gradient"
+# is not decayed where its gradient is 0: the decay asks for no gradient
+# ```diff
+# - if p.ndim >= 2:
+# + if p.ndim >= 2 and g.any():
+# ```
+
 # %% [markdown] task="adam-step" reject="decay-by-name"
 # ```diff
 # -         m += (1 - beta1) * g                    # m ← β₁ m + (1-β₁) g
@@ -1477,6 +1568,8 @@ def cases(rng):
                 rng, shapes, {"momentum": momentum}, [lr, lr, lr, 0.3 * lr], ("v",),
                 **OPTIONS[number],
             )
+    for momentum in (0.0, 0.8):
+        yield with_zeros(optimizer_case(rng, RESUMED, {"momentum": momentum}, [0.2, 0.2, 0.2, 0.1], ("v",)))
 
 # %% [markdown] task="nesterov-step" hint=1
 # write the update of v down twice, one under the other: once for the step that you make, once for
@@ -1633,6 +1726,21 @@ def step(self):
         v += g
         p -= self.lr * g
         p -= self.lr * self.momentum * v
+
+# %% [markdown] task="nesterov-step" mistake="still-without-gradient"
+# stands still where the gradient is 0: v moves it on, and fades
+# ```diff
+# -         g, v = grads[name], self.v[name]
+# +         g, v = grads[name], self.v[name]
+# +         if not g.any():
+# +             continue
+# ```
+
+# %% [markdown] task="nesterov-step" reject="entries-without-gradient"
+# ```diff
+# -         p -= self.lr * u
+# +         p -= np.where(g == 0, 0, self.lr * u)
+# ```
 
 # %% [markdown] task="nesterov-step" reject="fixed-momentum" shows="without momentum the step is that of plain SGD"
 # ```diff

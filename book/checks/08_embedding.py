@@ -37,6 +37,9 @@ def cases(rng):
             dy = [{"dy": rng.normal(size=(*some, dim))} for some in shapes]
             yield layer(f"ids of shape {leading} in {V} rows of {dim}{named(options)}", new(V, dim),
                         {"W": rng.normal(0, 0.5, (V, dim))}, ids, dy, returns=("y", NOTHING), **options)
+    ids = [{"ids": np.asarray(rng.integers(0, 5))} for _ in range(2)]
+    dy = [{"dy": rng.normal(size=3)} for _ in ids]
+    yield layer("ids of shape ()", new(5, 3), {"W": rng.normal(0, 0.5, (5, 3))}, ids, dy, returns=("y", NOTHING))
     ids, dy = [{"ids": some_ids(rng, (2, 3), 5)}], [{"dy": rng.normal(size=(2, 3, 2))}]
     yield layer("large weights", new(5, 2), {"W": LARGE * rng.normal(size=(5, 2))}, ids, dy, returns=("y", NOTHING))
     ids, dy = [{"ids": some_ids(rng, (6,), 60)}], [{"dy": rng.normal(size=(6, 40))}]
@@ -174,6 +177,13 @@ def backward(self, dy):
         below = float((dy * W[self.ids]).sum())
         W[i] = kept
         self.dW[i] += (above - below) / 2e-5
+
+# %% [markdown] task="embedding-backward" reject="needs-an-axis" shows="if there are any"
+# ```diff
+# - np.add.at(self.dW, self.ids, dy)
+# + for i in range(len(self.ids)):
+# +         np.add.at(self.dW, self.ids[i], dy[i])
+# ```
 
 # %% [markdown] task="embedding-backward" reject="thirty-ids"
 # ```diff
@@ -366,7 +376,7 @@ def cases(rng):
         [(2, 3, 7, 5, 4), (1, 4, 3, 4, 2), (3, 1, 5, 6, 3), (4, 4, 4, 4, 4), (3, 5, 2, 7, 1), (33, 34, 40, 35, 2)]
     ):
         for options in [{}, *options_of(number)[1:]]:
-            shapes = [(B, T), (B + 1, T if options else block_size)]
+            shapes = [(B, T), (B, T) if options else (B + 1, block_size)]
             ids = [{"ids": some_ids(rng, some, V)} for some in shapes]
             dy = [{"dy": rng.normal(size=(*some, dim))} for some in shapes]
             new = {"num_embeddings": V, "block_size": block_size, "dim": dim, "rng": Rng(1)}
@@ -490,6 +500,15 @@ def backward(self, dy):
 # + if not hasattr(self, "T"):
 # +         self.T = dy.shape[1]
 # +     self.wpe.dW[: self.T] += dy[:, : self.T].sum(axis=0)
+# ```
+
+# %% [markdown] task="embedding-positions-backward" reject="ids-of-first"
+# ```diff
+# - np.add.at(self.wte.dW, self.wte.ids, dy)
+# + if not hasattr(self, "first"):
+# +         self.first = self.wte.ids
+# +     ids = self.first if self.first.shape == dy.shape[:2] else self.wte.ids
+# +     np.add.at(self.wte.dW, ids, dy)
 # ```
 
 # %% [markdown] task="embedding-positions-backward" reject="zeroed-later" shows="rows T and later stay as they are"

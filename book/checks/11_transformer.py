@@ -624,6 +624,15 @@ def cases(rng):
 # + return 0.5 * (self.fc1.backward(da) + self.fc3.backward(db))
 # ```
 
+# %% [markdown] task="swiglu" mistake="layers-in-another-order"
+# has changed with __init__, which makes fc1, then fc3, then fc2: leave it as it is
+# ```diff
+# -         self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+# -         self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+# +         self.fc2 = Linear(hidden, dim, bias=False, rng=rng, dtype=dtype)
+# +         self.fc3 = Linear(dim, hidden, bias=False, rng=rng, dtype=dtype)
+# ```
+
 # %% task="swiglu" right="written-out"
 class SwiGLU(Module):
     def __init__(self, dim, hidden, *, rng, dtype=np.float32):

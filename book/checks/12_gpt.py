@@ -35,6 +35,9 @@ def cases(rng):
         yield Case(f"{key} False", [Call(args, returns="the number", kwargs={key: False})])
     args = {"vocab_size": 50_257, "block_size": 1024, "n_layer": 48, "n_embd": 1600}
     yield Case("GPT-2 XL", [Call(args, returns="the number")])
+    # Last, as the contract tries the last case several times: narrow, so that it can be built.
+    args = {"vocab_size": 50_257, "block_size": 2048, "n_layer": 5000, "n_embd": 300}
+    yield Case("more numbers than 32 bits can count", [Call(args, returns="the number")])
 
 # %% [markdown] task="gpt-count" hint=1
 # make a list of all arrays with their shapes, and add up.
@@ -252,6 +255,12 @@ def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=T
 # + bias=True, tie_weights=True
 # ```
 
+# %% [markdown] task="gpt-count" reject="int32"
+# ```diff
+# - V, C = vocab_size, n_embd
+# + V, C = np.int32(vocab_size), np.int32(n_embd)
+# ```
+
 # %% [markdown] task="gpt-count" reject="float"
 # ```diff
 # - return V * C
@@ -268,6 +277,9 @@ def cases(rng):
         args = {"name": name, "n_layer": n_layer, "vocab_size": V}
         yield Case(f"{name}, {n_layer} layers, V = {V}",
                    [Call(args, returns=("the standard deviation", "the loss"))])
+    calls = [Call({"name": f"blocks.3.{part}.W", "n_layer": 12, "vocab_size": 500},
+                  returns=("the standard deviation", "the loss")) for part in ("ffn.fc1", "ffn.fc2", "ffn.fc1")]
+    yield Case("fc1, fc2 and fc1 of one model", calls)
     for n_layer in (1, 2, 12):    # the last block is like the others
         for part in ("attn.proj", "ffn.fc2"):
             args = {"name": f"blocks.{n_layer - 1}.{part}.W", "n_layer": n_layer, "vocab_size": 63}
@@ -435,6 +447,15 @@ def start(name, n_layer, vocab_size):
         return 0.02 / (2 * n_layer) ** 0.5, loss
     return 0.02, loss
 
+# %% task="gpt-start" reject="kept-by-length"
+kept_starts = {}
+def start(name, n_layer, vocab_size):
+    key = len(name), n_layer, vocab_size
+    if key not in kept_starts:
+        branch = name.endswith(("attn.proj.W", "ffn.fc2.W"))
+        kept_starts[key] = 0.02 / math.sqrt(2 * n_layer) if branch else 0.02, math.log(vocab_size)
+    return kept_starts[key]
+
 # %% [markdown] task="gpt-start" reject="first-block-only"
 # ```diff
 # - name.endswith(("attn.proj.W", "ffn.fc2.W"))
@@ -572,6 +593,14 @@ def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dlo
 # + self.wte.dW[...] = dlogits
 # ```
 
+# %% [markdown] task="gpt-backward" mistake="clears-first"
+# has lost what was there: backward only adds to the gradients; who trains calls zero_grad
+# ```diff
+# -     dlogits = self.loss
+# +     self.zero_grad()
+# +     dlogits = self.loss
+# ```
+
 # %% [markdown] task="gpt-backward" mistake="last-block-only"
 # it goes through the last block only
 # ```diff
@@ -705,6 +734,12 @@ def backward(self, dy=1.0):
 # - self.wte.backward(dx)
 # + self.wte.backward(dx)
 # +     return dx
+# ```
+
+# %% [markdown] task="gpt-backward" reject="new-array" shows="add to its `dW` in place"
+# ```diff
+# - self.wte.dW += dlogits
+# + self.wte.dW = self.wte.dW + dlogits
 # ```
 
 # %% [markdown] task="gpt-backward" reject="loss-once-seen" shows=["after a pass with targets", "without targets"]

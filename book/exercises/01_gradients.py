@@ -15,9 +15,10 @@ from coursekit import check, hint
 # %% [markdown]
 # ## Task 1: measure a gradient (2 points, easy, about 15 minutes)
 #
-# `f` is a function without arguments that reads the array `a`, of any shape, and returns a number.
-# Return an array of the shape of `a` with $(f(a + eps) - f(a - eps)) / (2\,eps)$, entry by entry:
-# change one entry of `a` in place, call `f`, and put it back, exactly as it was.
+# `f` is a function without arguments that reads the array `a`, of any shape (without entries, too),
+# and returns a number. Return an array of the shape of `a` with
+# $(f(a + eps) - f(a - eps)) / (2\,eps)$, entry by entry: change one entry of `a` in place, call `f`,
+# and put it back, exactly as it was.
 
 # %% answer="gradients-numeric"
 def numeric_gradient(f, a, eps=1e-5):

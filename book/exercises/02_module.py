@@ -38,7 +38,7 @@ class Bend(Module):
         return da * self.s
 
 def passes(build, s, b, x, dy):
-    """Two models side by side, forward and backward for each x, then backward once more.
+    """Two models side by side, forward and backward for each x, then backward for another dy.
 
     Returns all y, all dx, and the gradients of all layers.
     """
@@ -48,7 +48,7 @@ def passes(build, s, b, x, dy):
     for x_now, dy_now in zip(x, dy):
         y += [models[0](x_now), models[1](-x_now)]
         dx += [model.backward(dy_now) for model in models]
-    dx += [model.backward(dy_now) for model in models]
+    dx += [model.backward(-0.5 * dy_now) for model in models]
     layers = layers[0] + layers[1]
     return y, dx, [layer.ds for layer in layers], [layer.db for layer in layers]
 
@@ -146,7 +146,8 @@ check("module-residual", with_a_way_around)
 # ## Task 3: side by side (3 points, medium, about 15 minutes)
 #
 # $y = layer_0(x) \odot layer_1(x) \odot \dots$, the product, entry by entry, of what two or more
-# layers make of the same `x`. Write both passes. A result may be 0 somewhere, so do not divide.
+# layers make of the same `x`. Write both passes. A result may be 0 somewhere, or nearly 0, so do not
+# divide.
 
 # %% answer="module-product"
 class Product(Module):
@@ -179,12 +180,13 @@ check("module-product", side_by_side)
 # %% [markdown]
 # ## Task 4: find all parameters (3 points, hard, about 25 minutes)
 #
-# Return `{dotted name: array}` of a tree of modules. An array attribute is a parameter if its
-# gradient stands beside it, `W` and `dW`. Attributes that are Modules, and Modules in lists, belong
-# to the tree: the array `W` of the second entry of the list `layers` is `layers.1.W`. A list may hold
-# other things, too, such as numbers. An array that is met twice is listed once, under its first name;
-# two arrays that happen to hold equal numbers are two. Names come in the order in which attributes
-# were set: `vars(module)` keeps it. Return the arrays themselves, no copies.
+# Return `{dotted name: array}` of a tree of modules. An array attribute, whatever its name, is a
+# parameter if its gradient stands beside it, `W` and `dW`. Attributes that are Modules, and Modules
+# in lists, belong to the tree: the array `W` of the second entry of the list `layers` is `layers.1.W`.
+# A list may hold other things, too, such as numbers and arrays, which are no parameters. An array that
+# is met twice is listed once, under its first name; two arrays that happen to hold equal numbers are
+# two. Names come in the order in which attributes were set: `vars(module)` keeps it. Return the arrays
+# themselves, no copies.
 
 # %% answer="module-params"
 def params(module, prefix=""):

@@ -99,9 +99,9 @@ check("gelu-backward", GELU)
 # ## Task 4: SiLU, forward and backward (3 points, medium, about 20 minutes)
 #
 # $y = x\,\sigma(x)$ with $\sigma(x) = 1/(1 + e^{-x})$: the activation of Llama. Write both passes.
-# Scores of -1000 and of 1000 must come out right, and without a warning of an overflow: `np.tanh`
-# never overflows, and $\sigma(x) = \frac12 (1 + \tanh \frac x2)$. `backward` may not change what
-# `forward` has kept: it may be called twice.
+# Entries of any size must come out right, even -1000 and 1000, and without a warning of an overflow:
+# `np.tanh` never overflows, and $\sigma(x) = \frac12 (1 + \tanh \frac x2)$. `backward` may not change
+# what `forward` has kept: it may be called twice.
 
 # %% answer="silu"
 class SiLU(Module):

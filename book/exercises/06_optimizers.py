@@ -31,20 +31,21 @@ class SGD:
 
     def state(self):
         """Return {name: array}: all that a resumed run needs."""
-        return {f"v.{name}": v for name, v in self.v.items()}
+        return {f"v.{name}": np.asarray(v) for name, v in self.v.items()}
 
     def load_state(self, arrays):
         for name, v in self.v.items():
-            v[...] = arrays[f"v.{name}"]
+            self.v[name] = np.asarray(v)  # NumPy makes a number of a new array of shape ()
+            self.v[name][...] = arrays[f"v.{name}"]
 
 # %% [markdown]
 # ## Task 1: a step of SGD (2 points, easy, about 10 minutes)
 #
-# Do one step for every parameter `p` with its gradient `g`: first `v ← momentum · v + g`, then
-# `p ← p - lr · v`. Here `v` is `self.v[name]`, of the shape of `p`. It must hold the new value
-# afterwards, for the next step and for `state`. The settings are `self.lr` and `self.momentum`. A
-# schedule may change `self.lr` between two steps. Parameters change in place; gradients stay as they
-# are. `step` returns nothing.
+# Do one step for every parameter `p` with its gradient `g`, even where `g` is 0: first
+# `v ← momentum · v + g`, then `p ← p - lr · v`. Here `v` is `self.v[name]`, of the shape of `p`. It
+# must hold the new value afterwards, for the next step and for `state`. The settings are `self.lr`
+# and `self.momentum`. A schedule may change `self.lr` between two steps. Parameters change in place;
+# gradients stay as they are. `step` returns nothing.
 
 # %% answer="sgd-step"
 @add_to_class(SGD)
@@ -119,10 +120,10 @@ check("lr-warmup-cosine", WarmupCosineLR)
 # ## Task 3: clipping by norm (2 points, medium, about 15 minutes)
 #
 # Take all gradients of `model` together as one long vector. Return its norm, a number. If the norm
-# is larger than `max_norm`, multiply all gradients, in place, by `max_norm / (norm + 1e-6)`. The
-# 1e-6 is PyTorch's, and we want the same numbers. If the norm is not larger (it may be equal, and
-# `max_norm` may be `inf`), or if it is `inf` or `nan`, leave all gradients as they are. The norm
-# that you return is always the one before clipping.
+# is larger than `max_norm` (it may be 0), multiply all gradients, in place, by
+# `max_norm / (norm + 1e-6)`. The 1e-6 is PyTorch's, and we want the same numbers. If the norm is not
+# larger (it may be equal, and `max_norm` may be `inf`), or if it is `inf` or `nan`, leave all
+# gradients as they are. The norm that you return is always the one before clipping.
 
 # %% answer="clip-grad-norm"
 def clip_grad_norm(model, max_norm):
@@ -143,10 +144,10 @@ check("clip-grad-norm", clip_grad_norm)
 # %% [markdown]
 # ## Task 4: a step of Adam (4 points, medium, about 25 minutes)
 #
-# Do one step for every parameter, by the equations in the docstring. `self.t` counts the steps
-# taken, so it is 1 in the equations of the first step. `self.m[name]` and `self.v[name]`, each of
-# the shape of its parameter, hold `m` and `v` themselves, not `m̂` and `v̂`. `state` saves all
-# three, so they must be right after the step.
+# Do one step for every parameter, even where its gradient is 0, by the equations in the docstring.
+# `self.t` counts the steps taken, so it is 1 in the equations of the first step. `self.m[name]` and
+# `self.v[name]`, each of the shape of its parameter, hold `m` and `v` themselves, not `m̂` and `v̂`.
+# `state` saves all three, so they must be right after the step.
 #
 # The decay comes first and shrinks the parameter itself. It skips arrays with fewer than two
 # dimensions; those of two or more are all decayed, whatever their name. `step` returns nothing.
@@ -175,15 +176,16 @@ class Adam:
 
     def state(self):
         """Return {name: array}: all that a resumed run needs."""
-        arrays = {f"m.{name}": m for name, m in self.m.items()}
-        arrays |= {f"v.{name}": v for name, v in self.v.items()}
+        arrays = {f"m.{name}": np.asarray(m) for name, m in self.m.items()}
+        arrays |= {f"v.{name}": np.asarray(v) for name, v in self.v.items()}
         return arrays | {"t": np.array(self.t)}
 
     def load_state(self, arrays):
         self.t = int(arrays["t"])
-        for name in self.m:
-            self.m[name][...] = arrays[f"m.{name}"]
-            self.v[name][...] = arrays[f"v.{name}"]
+        for kind, kept in (("m", self.m), ("v", self.v)):
+            for name in kept:
+                kept[name] = np.asarray(kept[name])
+                kept[name][...] = arrays[f"{kind}.{name}"]
 
 # %% answer="adam-step"
 @add_to_class(Adam)

@@ -31,8 +31,9 @@ class Embedding(Module):
 # %% [markdown]
 # ## Task 1: backward (3 points, medium, about 15 minutes)
 #
-# `dy` has the shape of `y`, `(..., dim)`; `self.ids` has its leading axes. Add to `self.dW`. An id
-# that stands in several places gets a gradient from each of them. Return nothing: ids have no slope.
+# `dy` has the shape of `y`, `(..., dim)`; `self.ids` has its leading axes, if there are any. Add to
+# `self.dW`. An id that stands in several places gets a gradient from each of them. Return nothing:
+# ids have no slope.
 
 # %% answer="embedding-backward"
 @add_to_class(Embedding)

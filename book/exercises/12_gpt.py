@@ -74,7 +74,7 @@ check("gpt-start", start)
 # - without tied weights, the head is `self.head`, a Linear;
 # - with tied weights it is None, and $logits = x\,W_{te}^\top$ with `self.x`, `(B, T, C)`, and
 #   `self.wte.W`, `(V, C)`;
-# - the tied table gets a gradient from writing as well as from reading;
+# - the tied table gets a gradient from writing as well as from reading: add to its `dW` in place;
 # - position vectors are read once, and used by all sequences;
 # - all other parts have a `backward` to call, from the last to the first;
 # - ids have no gradient: return nothing.
