@@ -21,6 +21,11 @@ def cases(rng):
     yield Case("a training text of 7 characters",
                [Call({"training_text": "\nto be ", "text": " to\n", "ids": [0, 1, 2]},
                      returns=("the vocabulary", "the ids", "the text"))])
+    # Characters that some tools drop or take for one another, and two whose UTF-16 is in another order.
+    odd = "b\0a\r\n\ufeff\uff01\U0001f642 \0"
+    yield Case("a training text with odd characters",
+               [Call({"training_text": odd, "text": odd[::-1], "ids": [0, 7, 1, 8, 0]},
+                     returns=("the vocabulary", "the ids", "the text"))])
 
 # %% [markdown] task="tokenizers-chars" hint=1
 # the vocabulary holds each character once, in a fixed order; everything else is a lookup in one
@@ -89,6 +94,19 @@ def cases(rng):
 # + " ".join(
 # ```
 
+# %% [markdown] task="tokenizers-chars" reject="numpy-strings"
+# ```diff
+# - chars = sorted(set(training_text))
+# + import numpy as np
+# +     chars = np.unique(list(training_text)).tolist()
+# ```
+
+# %% [markdown] task="tokenizers-chars" reject="utf-16-order" shows="in the order of their code points"
+# ```diff
+# - sorted(set(training_text))
+# + sorted(set(training_text), key=lambda c: c.encode("utf-16-be"))
+# ```
+
 # %% task="tokenizers-chars" right="index"
 def characters(training_text, text, ids):
     chars = []
@@ -155,6 +173,10 @@ def cases(rng):
         yield Case(f"{len(words)} words, min_freq {min_freq}, max_size {max_size}",
                    [Call({"words": words, "min_freq": min_freq, "max_size": max_size},
                          returns=("the vocabulary", "the ids"))])
+    # Words that are empty, only marks, or hold spaces: whatever is in the list is a word.
+    words = ["", "to", ",", " to", "to ", "\n", "", "", "!", ",", "to be", "\n", " to", "-"]
+    yield Case("words of marks and spaces",
+               [Call({"words": words, "min_freq": n, "max_size": 9}, returns=("the vocabulary", "the ids")) for n in (1, 2)])
 
 # %% [markdown] task="tokenizers-words" hint=1
 # count the words, leave out the rare ones, and put the others in an order that does not depend on
@@ -251,6 +273,25 @@ def word_vocabulary(words, min_freq, max_size):
         vocabulary += sorted(w for w, m in counts.items() if m == n >= min_freq)
     vocabulary = vocabulary[:max_size]
     return vocabulary, [next((i for i, v in enumerate(vocabulary) if v == w), 0) for w in words]
+
+# %% [markdown] task="tokenizers-words" reject="empty-left-out"
+# ```diff
+# - counts = Counter(words)
+# + counts = Counter(filter(None, words))
+# ```
+
+# %% [markdown] task="tokenizers-words" reject="letters-only"
+# ```diff
+# - counts = Counter(words)
+# + counts = Counter(w for w in words if any(map(str.isalnum, w)))
+# ```
+
+# %% [markdown] task="tokenizers-words" reject="stripped"
+# ```diff
+# - counts = Counter(words)
+# + words = [w.strip() for w in words]
+# +     counts = Counter(words)
+# ```
 
 # %% [markdown] task="tokenizers-words" reject="lower-case"
 # ```diff
@@ -400,6 +441,12 @@ def cases(rng):
                  Call({"ids": [*text.encode()]}, "decode", "the text"),
                  Call({"ids": [*broken, 255]}, "decode", "the text"), Call({"ids": []}, "decode", "the text")]
         yield Case(f"the characters {''.join(chars)!r}", calls, {"chars": chars})
+    # The same text again has the same ids, and nothing of a text is lost, be it at its ends or its line breaks.
+    for text in ("ab\u4e2d\u4e2d", "\ufeffa\r\nb\r\u4e2d\ufeff", "\u4e2d\0\ufeff\x1a\t\r\n"):
+        calls = [Call({"text": text}, "encode", "the ids"), Call({"ids": [*text.encode()]}, "decode", "the text"),
+                 Call({"text": text}, "encode", "the ids"), Call({"text": text[::-1]}, "encode", "the ids"),
+                 Call({"ids": [13, 10, 256, 239, 187, 191]}, "decode", "the text")]
+        yield Case(f"the text {text!r}", calls, {"chars": ["a", "b", "\r"]})
 
 # %% [markdown] task="tokenizers-fallback" hint=1
 # encoding goes character by character; decoding must not: one character may be spread over several
@@ -520,6 +567,25 @@ class FallbackTokenizer:
 # ```diff
 # - self.chars.index(c))
 # + dict(zip(self.chars, range(len(self.chars))))[c])
+# ```
+
+# %% [markdown] task="tokenizers-fallback" reject="learns"
+# ```diff
+# - ids.extend(c.encode("utf-8"))
+# + ids.extend(c.encode("utf-8"))
+# +                 self.chars = [*self.chars, c]
+# ```
+
+# %% [markdown] task="tokenizers-fallback" reject="byte-order-mark"
+# ```diff
+# - data.decode("utf-8", errors="replace")
+# + data.decode("utf-8-sig", errors="replace")
+# ```
+
+# %% [markdown] task="tokenizers-fallback" reject="line-breaks"
+# ```diff
+# - data.decode("utf-8", errors="replace")
+# + data.decode("utf-8", errors="replace").replace("\r\n", "\n")
 # ```
 
 # %% [markdown] task="tokenizers-fallback" reject="two-byte-only"

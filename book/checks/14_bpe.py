@@ -131,6 +131,9 @@ def cases(rng):
         pair = tuple(int(str(i)) for i in pair)    # equal, and other objects: `is` does not find them
         yield Case(f"{len(ids)} large ids, the pair {pair}",
                    [Call({"ids": ids, "pair": pair, "new_id": new_id}, returns=("the list", "a new list"))])
+    calls = [Call({"ids": [0, 1, 1, 0, 1], "pair": pair, "new_id": n}, returns=("the list", "a new list"))
+             for pair, n in [((0, 1), 9), ((1, 1), 9), ((0, 1), 8)]]
+    yield Case("the same ids, and other pairs", calls)
 
 # %% [markdown] task="bpe-merge" hint=1
 # walk from left to right; where the pair stands, take both and go on after them.
@@ -310,6 +313,10 @@ def cases(rng):
     ]:
         yield Case(f"{len(words)} words of large ids, {n_merges} merges", [
             Call({"words": words, "counts": counts, "n_merges": n_merges, "first_id": 256}, returns="the merges")])
+    words = [[0, 1, 0, 1], [1, 2], [2, 0, 1]]
+    yield Case("the same words, and other counts", [
+        Call({"words": words, "counts": counts, "n_merges": n, "first_id": first}, returns="the merges")
+        for counts, n, first in [([1, 5, 3], 3, 3), ([3, 1, 1], 3, 3), ([3, 1, 1], 1, 3), ([3, 1, 1], 3, 7)]])
 
 # %% [markdown] task="bpe-train" hint=1
 # count, choose, merge everywhere, and count again: the counts change with every merge.
@@ -496,6 +503,12 @@ def cases(rng):
     for ids, merges in (([0, 1], [(0, 1)]), ([0, 1, 2], [(1, 2), (0, 3)]), ([2, 2, 2], [(2, 2)])):    # one id is left, or two
         yield Case(f"{len(ids)} ids that nearly all merge",
                    [Call({"ids": ids, "merges": merges, "first_id": 3}, returns=("the ids", "a new list"))])
+    merges = [(n, n + 1) for n in range(30)]    # and one that comes only after 30 others
+    yield Case("61 ids, 30 merges of which all apply",
+               [Call({"ids": [*range(31)] * 2, "merges": [*merges[::2], *merges[1::2], (40, 41)], "first_id": 40},
+                     returns=("the ids", "a new list"))])
+    yield Case("the same ids twice", [Call({"ids": [0, 1, 2], "merges": merges, "first_id": 40},
+                                           returns=("the ids", "a new list")) for merges in ([(0, 1)], [(0, 1)], [(1, 2)])])
     for number in range(4):    # ids of several digits, more merges than have one
         words = [[int(i) for i in rng.integers(9, 13, 30)] for _ in range(4)]
         merges = learned(words, 14, 256) if number else []
@@ -602,6 +615,27 @@ def encode(ids, merges, first_id):
 # + first_id)
 # ```
 
+# %% task="bpe-encode" reject="kept" shows="Return the new list"
+KEPT = {}
+
+def encode(ids, merges, first_id):
+    key = tuple(ids), tuple(merges), first_id
+    if key not in KEPT:
+        ids = list(ids)
+        for k, pair in enumerate(merges):
+            ids = merge_pair(ids, pair, first_id + k)
+        KEPT[key] = ids
+    return KEPT[key]
+
+# %% [markdown] task="bpe-encode" reject="ten-rounds"
+# ```diff
+# - while True:
+# + for _ in range(10):
+# -         ids = merge_pair(ids, pair, first_id + rank[pair])
+# +         ids = merge_pair(ids, pair, first_id + rank[pair])
+# +     return ids
+# ```
+
 # %% task="bpe-encode" right="in-order" shows="You may use your `merge_pair`"
 def encode(ids, merges, first_id):
     ids = list(ids)
@@ -696,6 +730,9 @@ def cases(rng):
         texts = (ids, []) if number % 3 == 0 else (ids, broken, split, [])    # some cases are all UTF-8
         calls = [Call({"ids": some, "merges": merges}, returns="the text") for some in texts]
         yield Case(f"{len(merges)} merges", calls)
+    breaks = [*"\ufeffa\r\nb\rc\r\n\ufeff".encode()]
+    yield Case("line breaks of two kinds", [Call({"ids": breaks, "merges": [(13, 10)]}, returns="the text"),
+                                            Call({"ids": [256, 13, 256], "merges": [(13, 10)]}, returns="the text")])
     # The same ids, of which others were merged: nothing may be left of the call before.
     yield Case("two lists of merges, one after the other",
                [Call({"ids": [256, 104, 257, 257], "merges": merges}, returns="the text")
@@ -787,6 +824,18 @@ def decode(ids, merges):
     for i in ids:
         out += [i] if i < 256 else merges[i - 256]
     return bytes(out).decode("utf-8", errors="replace")
+
+# %% [markdown] task="bpe-decode" reject="line-breaks"
+# ```diff
+# - .decode("utf-8", errors="replace")
+# + .decode("utf-8", errors="replace").replace("\r\n", "\n")
+# ```
+
+# %% [markdown] task="bpe-decode" reject="old-line-breaks"
+# ```diff
+# - .decode("utf-8", errors="replace")
+# + .decode("utf-8", errors="replace").replace("\r", "\n")
+# ```
 
 # %% task="bpe-decode" right="recursion"
 def decode(ids, merges):

@@ -140,11 +140,11 @@ def cases(rng):
     # How often the check cell calls a right answer uneven: by Hoeffding, a share of n draws is off by
     # more than t with a probability below 2 exp(-2 n t²). That is 2 exp(-25) for each of 20 places,
     # 2 exp(-20.2) for 600 pairs, 2 exp(-24.5) for 10,000: together, in all cases, below 1e-7.
-    for n_tokens, block_size in [(10, 3), (9, 8), (5, 1), (40, 20), (12, 5), (8, 6)]:
+    for n_tokens, block_size in [(10, 3), (11, 8), (5, 1), (40, 20), (12, 5), (8, 6)]:
         yield Case(f"{n_tokens} tokens, block_size {block_size}",
                    [Call({"n_tokens": n_tokens, "block_size": block_size, "rng": Rng(int(rng.integers(1 << 30)))},
                          returns=("the smallest start", "the largest start", "the shape", "the dtype",
-                                  "all places equally often", "each start by itself"))])
+                                  "all places equally often", "each start by itself"))], order_of_draws=True)
 
 # %% [markdown] task="data-starts" hint=1
 # what is the last place of the last window, with its target? How many starts are there?
@@ -196,6 +196,34 @@ def cases(rng):
 # ```diff
 # - rng.integers(n_tokens - block_size, size=batch_size)
 # + np.asarray(rng.integers(n_tokens - block_size))
+# ```
+
+# %% [markdown] task="data-starts" mistake="uneven" shows="all places equally likely"
+# some places come more often than others: draw from those that fit, and let no %, minimum or rounding follow
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + np.minimum(rng.integers(n_tokens, size=batch_size), n_tokens - block_size - 1)
+# ```
+
+# %% [markdown] task="data-starts" mistake="modulo"
+# some places come more often than others, those that two numbers fall on by the %: draw from the places that fit
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + rng.integers(n_tokens, size=batch_size) % (n_tokens - block_size)
+# ```
+
+# %% [markdown] task="data-starts" mistake="one-for-all" shows="each start by itself"
+# one number is drawn for the whole batch: each start is drawn by itself, so ask for batch_size numbers
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + np.full(batch_size, rng.integers(n_tokens - block_size))
+# ```
+
+# %% [markdown] task="data-starts" reject="drawn-twice"
+# ```diff
+# - return rng
+# + rng.integers(n_tokens - block_size, size=batch_size)
+# +     return rng
 # ```
 
 # %% [markdown] task="data-starts" right="low-high"
@@ -319,6 +347,12 @@ def cases(rng):
                    [Call({"ids": ids[-1:] * 3, "vocab_size": vocab_size}, returns="the result")])
     for vocab_size in (65, 70_000):
         yield Case("no ids", [Call({"ids": [], "vocab_size": vocab_size}, returns="the result")])
+        yield Case("one id", [Call({"ids": [7], "vocab_size": vocab_size}, returns="the result")])
+        yield Case(f"one in the middle, vocab_size {vocab_size}",    # the last one has more than 32 bits
+                   [Call({"ids": [0, 1, i, 2, 3], "vocab_size": vocab_size}, returns="the result")
+                    for i in (vocab_size, -1, 2**32 + 5)])
+    # float32 has no such numbers: it would make them even.
+    yield Case("ids above 2**24", [Call({"ids": [16_777_217, 3, 16_777_219], "vocab_size": 20_000_000}, returns="the result")])
 
 # %% [markdown] task="data-dtype" hint=1
 # which is the largest id of a vocabulary of 65,536?
@@ -386,6 +420,34 @@ def cases(rng):
 # + not
 # ```
 
+# %% [markdown] task="data-dtype" mistake="empty-refused"
+# is None for an empty list: no id of it is outside of the vocabulary, so return an empty array
+# ```diff
+# - if len(ids) and not (ids.min() >= 0
+# + if not (len(ids) and ids.min() >= 0
+# ```
+
+# %% [markdown] task="data-dtype" mistake="zero-refused"
+# is None where an id is 0, which is not negative: ids begin with it
+# ```diff
+# - ids.min() >= 0
+# + ids.min() > 0
+# ```
+
+# %% [markdown] task="data-dtype" mistake="last-refused"
+# is None where an id is vocab_size - 1, which is below vocab_size
+# ```diff
+# - ids.max() < vocab_size
+# + ids.max() < vocab_size - 1
+# ```
+
+# %% [markdown] task="data-dtype" mistake="large-refused"
+# is None for a large vocabulary: its ids fit into uint32
+# ```diff
+# - if len(ids) and not (
+# + if vocab_size > 1 << 16 or len(ids) and not (
+# ```
+
 # %% task="data-dtype" right="all"
 def narrowed(ids, vocab_size):
     if not all(0 <= i < vocab_size for i in ids):
@@ -403,6 +465,24 @@ def narrowed(ids, vocab_size):
 # ```diff
 # - np.uint16 if vocab_size <= 1 << 16 else np.uint32
 # + "<u2" if vocab_size <= np.iinfo(np.uint16).max + 1 else "<u4"
+# ```
+
+# %% [markdown] task="data-dtype" reject="ends-only"
+# ```diff
+# - ids.min() >= 0 and ids.max() < vocab_size
+# + min(ids[0], ids[-1]) >= 0 and max(ids[0], ids[-1]) < vocab_size
+# ```
+
+# %% [markdown] task="data-dtype" reject="narrowed-first"
+# ```diff
+# - ids = np.asarray(ids, dtype=np.int64)
+# + ids = np.asarray(ids, dtype=np.int64).astype(np.int32)
+# ```
+
+# %% [markdown] task="data-dtype" reject="through-float32"
+# ```diff
+# - ids = np.asarray(ids, dtype=np.int64)
+# + ids = np.asarray(ids, dtype=np.float32)
 # ```
 
 # %% [markdown] task="data-dtype" reject="clipped"
@@ -438,6 +518,9 @@ def cases(rng):
         tokens = rng.permutation(60_000)[:N].astype([np.int64, np.uint16][number % 2])
         yield Case(f"{N} tokens, windows of {T}",
                    [Call({"tokens": tokens, "block_size": T}, returns="the pairs")], strided=number % 3 == 2)
+    tokens = rng.permutation(60_000)[:11]
+    yield Case("the same tokens, windows of 4, then of 3",
+               [Call({"tokens": tokens, "block_size": T}, returns="the pairs") for T in (4, 3)])
 
 # %% [markdown] task="data-cut" hint=1
 # N tokens have N - 1 targets. Neighboring windows share a token: the last target of one is the

@@ -95,6 +95,14 @@ def cases(rng):
 # +     return loss, norm
 # ```
 
+# %% [markdown] task="training-step" mistake="cleared-again" shows="The gradients stay in the model"
+# is zero when you are done: clear at the start, and leave the new gradients for whoever looks at them
+# ```diff
+# -     return loss, norm
+# +     optimizer.zero_grad()
+# +     return loss, norm
+# ```
+
 # %% [markdown] task="training-step" mistake="clipped-early"
 # clips before backward: there is no new gradient yet to be clipped
 # ```diff
@@ -399,6 +407,33 @@ def accumulate(model, parts):
 # + share = len(y) / total if len(parts) < 30 else 1 / 30
 # ```
 
+# %% task="training-accumulate" reject="other-parts" shows="the model sees one part at a time"
+def accumulate(model, parts):
+    model.zero_grad()
+    x, y = (np.concatenate(arrays) for arrays in zip(*parts))
+    loss, size = 0.0, max(len(part[1]) for part in parts)
+    for start in range(0, len(y), size):
+        rows = slice(start, start + size)
+        share = len(y[rows]) / len(y)
+        loss += share * model(x[rows], y[rows])
+        model.backward(share)
+    return loss
+
+# %% [markdown] task="training-accumulate" reject="parts-taken-out"
+# ```diff
+# -     for x, y in parts:
+# +     while parts:
+# +         x, y = parts.pop()
+# ```
+
+# %% task="training-accumulate" reject="by-hand" shows="the model sees one part at a time"
+def accumulate(model, parts):
+    model.zero_grad()
+    x, y = (np.concatenate(arrays) for arrays in zip(*parts))
+    error = x @ model.w - y
+    model.dw += 2 / len(y) * x.T @ error
+    return float((error**2).mean())
+
 # %% task="training-accumulate" right="two-loops"
 def accumulate(model, parts):
     for g in model.grads().values():
@@ -416,6 +451,9 @@ def cases(rng):
         for beta in (0.9, 0.5, 0.0, 0.999):
             yield Case(f"{N} losses, beta {beta}",
                        [Call({"losses": rng.uniform(1, 5, N), "beta": beta}, returns="the curve")], strided=N == 9)
+    losses = rng.uniform(1, 5, 500)    # with a beta so near 1, the first losses count to the end
+    yield Case("500 losses, beta 0.999, then 0.9",
+               [Call({"losses": losses, "beta": beta}, returns="the curve") for beta in (0.999, 0.9)])
 
 # %% [markdown] task="training-average" hint=1
 # go through the losses once, with one number that remembers.
@@ -570,10 +608,10 @@ def smoothed(losses, beta):
 # %% task="training-resume" cases=true
 def cases(rng):
     for number, (N, C) in enumerate([(9, 3), (6, 2), (12, 4), (8, 1), (10, 5), (7, 3)]):
-        args = problem(rng, N, C) | {"seed": int(rng.integers(1 << 30))}
+        args = problem(rng, N, C) | {"seed": int(rng.integers(1 << 30)), "lr": float(rng.uniform(0.01, 0.04))}
         args |= {"before": [3, 0, 5, 1, 40, 2][number], "after": [4, 3, 2, 5, 0, 6][number]}
         yield Case(f"stopped after {args['before']} steps, then {args['after']} more",
-                   [Call(args, returns=("w", "momentum", "the steps", "the next random number"))])
+                   [Call(args, returns=("w", "momentum", "the steps", "the next random number", "bit for bit"))])
 
 # %% [markdown] task="training-resume" hint=1
 # what does `step` read that changes from step to step?
@@ -805,6 +843,25 @@ class Run:
 # +         self.kept = getattr(self, "kept", {})
 # +         self.kept |= {"w": self.w.copy(), "momentum": self.momentum.copy(), "steps": self.steps, "rng": self.rng.bit_generator.state}
 # +         return self.kept
+# ```
+
+# %% [markdown] task="training-resume" reject="rounded" shows="bit for bit"
+# ```diff
+# - "w": self.w.copy(),
+# + "w": self.w.round(9),
+# ```
+
+# %% [markdown] task="training-resume" reject="written-as-text" shows="bit for bit"
+# ```diff
+# - "momentum": self.momentum.copy(),
+# + "momentum": [float(f"{m:.10f}") for m in self.momentum],
+# ```
+
+# %% [markdown] task="training-resume" reject="usual-rate"
+# ```diff
+# - self.steps = state["steps"]
+# + self.steps = state["steps"]
+# +         self.lr = 0.05
 # ```
 
 # %% [markdown] task="training-resume" reject="first-state-for-ever"

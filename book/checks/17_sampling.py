@@ -20,6 +20,9 @@ def cases(rng):
             yield Case(f"logits of shape {(B, V)}, temperature {temperature}",
                        [Call({"logits": logits, "temperature": temperature}, returns="p")],
                        strided=temperature == 2.0)
+    logits = rng.normal(0, 2, (3, 4))
+    yield Case("the same logits, temperature 0.5, then 2.0, then 0",
+               [Call({"logits": logits, "temperature": t}, returns="p") for t in (0.5, 2.0, 0)])
 
 # %% [markdown] task="sampling-temperature" hint=1
 # a low temperature makes the likely likelier; 0 is the limit, but dividing by 0 does not lead
@@ -92,7 +95,8 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="sampling-temperature" mistake="after-softmax-scaled"
-# divides the probabilities and scales them back: divide the logits, before the softmax
+# is the same for every temperature: divide the logits by it, before the softmax; probabilities that
+# are all divided, and scaled back, are what they were
 # ```diff
 # - return softmax(logits / temperature)
 # + p = softmax(logits) / temperature
@@ -176,6 +180,15 @@ def with_temperature(logits, temperature):
 # + if temperature < 1e-3:
 # ```
 
+# %% task="sampling-temperature" reject="kept-for-logits"
+KEPT = {}
+
+def with_temperature(logits, temperature):
+    if logits.tobytes() not in KEPT:
+        p = np.eye(logits.shape[-1])[logits.argmax(axis=-1)]
+        KEPT[logits.tobytes()] = softmax(logits / temperature) if temperature else p
+    return KEPT[logits.tobytes()].copy()
+
 # %% [markdown] task="sampling-temperature" reject="thirty-rows"
 # ```diff
 # - return softmax(logits / temperature)
@@ -199,6 +212,11 @@ def cases(rng):
         yield Case(f"p of shape (4, 65) with many equal entries, k = {k}", [Call({"p": p, "k": k}, returns="p")])
     p = np.array([[0, 0.5, 0, 0, 0.5], [0.25, 0, 0.25, 0, 0.5]])
     yield Case("p with zeros, k = 4", [Call({"p": p, "k": 4}, returns="p")])
+    p = some_p(rng, 3, 6)
+    yield Case("the same p, k = 1, then 3, then 2", [Call({"p": p, "k": k}, returns="p") for k in (1, 3, 2)])
+    p = np.stack([rng.permutation(np.array([0.25] * 4) + [0, 1e-12, 2e-12, -3e-12]) for _ in range(6)])
+    for k in (1, 2, 3):
+        yield Case(f"p whose entries differ by 1e-12, k = {k}", [Call({"p": p, "k": k}, returns="p")])
 
 # %% [markdown] task="sampling-top-k" hint=1
 # find, for each row, which ids are the k likeliest; then build the result from those.
@@ -372,6 +390,18 @@ def top_k(p, k):
 # + np.argsort(-p, axis=-1, kind="stable")[:, : k % (p.shape[-1] + 1)]
 # ```
 
+# %% [markdown] task="sampling-top-k" reject="float32"
+# ```diff
+# - np.argsort(-p, axis=-1, kind="stable")
+# + np.argsort(-p.astype(np.float32), axis=-1, kind="stable")
+# ```
+
+# %% [markdown] task="sampling-top-k" reject="ties-by-noise"
+# ```diff
+# - np.argsort(-p, axis=-1, kind="stable")
+# + np.argsort(1e-9 * np.arange(p.shape[-1]) - p, axis=-1)
+# ```
+
 # %% [markdown] task="sampling-top-k" reject="thirty"
 # ```diff
 # - [:, :k]
@@ -388,6 +418,10 @@ def cases(rng):
     p = np.stack([rng.permutation([0.5, 0.25, 0.125, 0.0625, 0.0625 - 2**-7, 2**-7]) for _ in range(3)])
     for mass in (0.5, 0.75):
         yield Case(f"p of powers of two, mass {mass:g}", [Call({"p": p, "mass": mass}, returns="p")])
+    # One of the sums is close to `mass`: float32 does not tell which of the two is larger.
+    p = some_p(rng, 2, 7)
+    for mass in (np.cumsum(-np.sort(-p), axis=-1)[:, :6] + [[1e-10], [-1e-10]]).ravel():
+        yield Case(f"p of shape (2, 7), mass {mass:.12f}", [Call({"p": p, "mass": float(mass)}, returns="p")])
 
 # %% [markdown] task="sampling-top-p" hint=1
 # rank the tokens, add up from the likeliest on, and ask of each how much the likelier ones have.
@@ -550,6 +584,18 @@ def top_p(p, mass):
 # +     kept = np.zeros_like(p)
 # ```
 
+# %% [markdown] task="sampling-top-p" reject="float32-sums"
+# ```diff
+# - np.cumsum(ranked, axis=-1) - ranked
+# + np.cumsum(ranked.astype(np.float32), axis=-1) - ranked.astype(np.float32)
+# ```
+
+# %% [markdown] task="sampling-top-p" reject="tolerance"
+# ```diff
+# - before < mass
+# + before < mass - 1e-6
+# ```
+
 # %% task="sampling-draw" cases=true
 def cases(rng):
     for B, V in [(40, 5), (30, 3), (20, 2), (1, 1), (50, 9), (25, 4), (33, 65)]:
@@ -566,6 +612,13 @@ def cases(rng):
     p = np.array([[0] + [0.1] * 10, [0.1] * 10 + [0], [0.1] * 5 + [0] + [0.1] * 5])
     for u in (0.9999999999999997, 0.95, 0.05):
         yield Case(f"ten times 0.1, u = {u!r}", [Call({"p": p, "u": np.full(3, u)}, returns="the ids")])
+    # u is close to the sums: float32 does not tell which of the two is larger.
+    p = np.repeat(some_p(rng, 3, 8), 7, axis=0)
+    sums = np.cumsum(p, axis=-1)[np.arange(21), np.arange(21) % 7]
+    for gap in (1e-10, -1e-10):
+        yield Case(f"sums that are u{-gap:+g}", [Call({"p": p, "u": sums + gap}, returns="the ids")])
+    u = rng.random(6)
+    yield Case("another p, and the same u", [Call({"p": some_p(rng, 6, 9), "u": u}, returns="the ids") for _ in range(3)])
 
 # %% [markdown] task="sampling-draw" hint=1
 # lay the probabilities end to end on a line from 0 to 1: u falls into one of the pieces.
@@ -705,6 +758,24 @@ def draw(p, u):
 # + np.array([np.flatnonzero(row > x)[-1] for row, x in zip(sums, u)])
 # ```
 
+# %% [markdown] task="sampling-draw" reject="float32-sums"
+# ```diff
+# - np.cumsum(p, axis=-1)
+# + np.cumsum(p, axis=-1, dtype=np.float32)
+# ```
+
+# %% task="sampling-draw" reject="rounded-sums"
+def draw(p, u):
+    return (np.cumsum(p, axis=-1).round(6) > u[:, None]).argmax(axis=-1)
+
+# %% task="sampling-draw" reject="kept-for-u"
+KEPT = {}
+
+def draw(p, u):
+    if (u.tobytes(), p.shape) not in KEPT:
+        KEPT[u.tobytes(), p.shape] = (np.cumsum(p, axis=-1) > u[:, None]).argmax(axis=-1)
+    return KEPT[u.tobytes(), p.shape].copy()
+
 # %% task="sampling-draw" right="last"
 def draw(p, u):
     ids = []
@@ -728,6 +799,9 @@ def cases(rng):
             yield Case(f"{used} tokens in a cache for {block_size}, D = {D}", calls,
                        {"block_size": block_size, "head_size": D}, reads=("k", "v", "length"),
                        strided=used < block_size)
+    calls = [Call({"q": q, "k": rng.uniform(30, 60, 3), "v": rng.normal(size=3)}, "append", "the output")
+             for q in (np.full(3, 40.0), np.full(3, -40.0), np.full(3, 40.0), np.array([40.0, -40, 1]))]
+    yield Case("scores of some thousands", calls, {"block_size": 4, "head_size": 3}, reads=("k", "v", "length"))
 
 # %% [markdown] task="sampling-kv-cache" hint=1
 # the new query looks at all keys so far; nothing that lies ahead is there yet.
@@ -870,7 +944,8 @@ def append(self, q, k, v):
 def append(self, q, k, v):
     self.k[self.length], self.v[self.length] = k, v
     self.length = self.length + 1
-    weights = [math.exp(sum(a * b for a, b in zip(q, self.k[j])) / math.sqrt(len(q))) for j in range(self.length)]
+    scores = [sum(a * b for a, b in zip(q, self.k[j])) / math.sqrt(len(q)) for j in range(self.length)]
+    weights = [math.exp(s - max(scores)) for s in scores]
     out = np.zeros(len(q))
     for j in range(self.length):
         out += weights[j] / sum(weights) * self.v[j]
@@ -890,7 +965,8 @@ def append(self, q, k, v):
 # + self.k[: self.length][-3:], self.v[: self.length][-3:]
 # ```
 
-# %% [markdown] task="sampling-kv-cache" reject="writes-ahead" shows="Write nothing into places that are not yet used"
+# %% [markdown] task="sampling-kv-cache" mistake="writes-ahead" shows="Write nothing into places that are not yet used"
+# is written into all places from `length` on: the new token has one row, and those after it stay empty
 # ```diff
 # - self.k[self.length], self.v[self.length] = k, v
 # + self.k[self.length :], self.v[self.length :] = k, v
@@ -918,6 +994,14 @@ def append(self, q, k, v):
 # -     self.length += 1
 # + KVCache.count = self.length = KVCache.count + 1 if self.length else 1
 # +     self.k[self.length - 1], self.v[self.length - 1] = k, v
+# ```
+
+# %% [markdown] task="sampling-kv-cache" reject="overflows" shows="The scores may be large"
+# ```diff
+# - return softmax(keys @ q / math.sqrt(len(q))) @ values
+# + with np.errstate(all="ignore"):
+# +         e = np.exp(keys @ q / math.sqrt(len(q)))
+# +         return e @ values / e.sum()
 # ```
 
 # %% [markdown] task="sampling-kv-cache" reject="q-scaled-in-place"

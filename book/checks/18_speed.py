@@ -153,6 +153,7 @@ def cases(rng):
     for N, C in [(60, 70), (50, 90), (80, 60)]:
         for options in OPTIONS:
             x = rng.normal(0, 2, (N, C))
+            x[1, :4] = [30, -30, 5e-324, 1e-45]    # far out, and so small that a half of it is 0
             size = x.nbytes // 2 if options.get("float32") else x.nbytes
             yield Case(f"x of shape {(N, C)}{named(options)}", [Call({"x": x}, returns="y")],
                        max_bytes=round(2.4 * size), **options)
@@ -177,7 +178,8 @@ def cases(rng):
 # ```
 
 # %% task="speed-gelu" mistake="as-written" shows=["At no time may your code have more than two arrays", "with at most two new arrays at a time"]
-# is too much: as the equation stands, each sign makes a new array; write into your own with *= and out=
+# is too much: as the equation stands, each sign makes a new array; write into your own with *= and out=,
+# and keep none of them for the next call
 def gelu(x):
     return 0.5 * x * (1 + np.tanh(a * (x + c * x * x * x)))
 
@@ -269,6 +271,61 @@ def gelu(x):
 # +     return u.astype(np.float64) + np.zeros(u.shape)
 # ```
 
+# %% task="speed-gelu" reject="kept" shows="At no time may your code have more than two arrays"
+KEPT = []
+
+def gelu(x):
+    u = x * x
+    KEPT.append(u)
+    y = u * c
+    y += 1
+    y *= x
+    y *= a
+    np.tanh(y, out=y)
+    y += 1
+    y *= x
+    y *= 0.5
+    return y
+
+# %% task="speed-gelu" reject="buffers-of-its-own" shows="At no time may your code have more than two arrays"
+def gelu(x):
+    if getattr(gelu, "u", np.empty(0)).shape != x.shape or gelu.u.dtype != x.dtype:
+        gelu.u, gelu.v = np.empty_like(x), np.empty_like(x)
+    u, v = gelu.u, gelu.v
+    np.multiply(x, x, out=u)
+    u *= a * c
+    u += a
+    u *= x
+    np.tanh(u, out=v)
+    v += 1
+    v *= x
+    return 0.5 * v
+
+# %% task="speed-gelu" reject="tanh-by-hand"
+def gelu(x):
+    with np.errstate(all="ignore"):
+        u = x * x
+        u *= 2 * a * c
+        u += 2 * a
+        u *= x
+        np.exp(u, out=u)    # tanh u = (e - 1) / (e + 1) with e = exp(2u)
+        t = u - 1
+        u += 1
+        t /= u
+        t += 1
+        t *= x
+        t *= 0.5
+        return t
+
+# %% [markdown] task="speed-gelu" reject="x-halved-and-doubled" shows="`x` must stay as it is"
+# ```diff
+# -     u *= x
+# -     u *= 0.5
+# +     x *= 0.5
+# +     u *= x
+# +     x *= 2
+# ```
+
 # %% task="speed-gelu" reject="sigmoid-form"
 def gelu(x):
     u = np.exp(-1.702 * x)
@@ -282,8 +339,8 @@ def cases(rng):
         for options in OPTIONS[:2]:
             q, k, v = rng.normal(0, 1.5, (3, T, D))
             late, large = T == 64, T == 21
-            if large:    # all scores near 1000: exp of them overflows
-                q[:, 0], k[:, 0] = 2000, 1
+            if large:    # all scores near 1000: exp of them overflows; or all below what a mask of -1e4 adds
+                q[:, 0], k[:, 0] = -50_000 if options else 2000, 1
             if late:    # the last block may look at these, no other: each of its queries sees one
                 k[-size:] = v[-size:] = np.nan
             blocks = -(-T // size)
@@ -441,6 +498,18 @@ def attention_in_blocks(q, k, v, size):
 # + softmax(scores) @ v
 # ```
 
+# %% [markdown] task="speed-blocks" reject="mask-that-leaks"
+# ```diff
+# - scores += np.triu(np.full(scores.shape, -np.inf, scores.dtype), start + 1)
+# + scores[np.triu(np.ones(scores.shape, bool), start + 1)] = -100
+# ```
+
+# %% [markdown] task="speed-blocks" reject="mask-that-leaks-less"
+# ```diff
+# - scores += np.triu(np.full(scores.shape, -np.inf, scores.dtype), start + 1)
+# + scores[np.triu(np.ones(scores.shape, bool), start + 1)] = -1e4
+# ```
+
 # %% task="speed-blocks" right="online"
 def attention_in_blocks(q, k, v, size):
     T, D = q.shape
@@ -469,14 +538,19 @@ def cases(rng):
     for N, C, V, edges in [
         (12, 3, 5, [0, 2, 3, 12]), (7, 2, 3, [0, 7]), (9, 4, 2, [0, 3, 6, 9]), (5, 3, 4, [0, 1, 2, 3, 4, 5]),
         (200, 3, 40, [*range(0, 190, 10), 183, 200]), (150, 2, 50, [0, 1, 20, 40, 60, 80, 100, 120, 140, 150]),
+        (8, 3, 4, [0, 3, 8]),
     ]:
         for options in OPTIONS[:2]:
-            args = {"W": rng.normal(size=(C, V)), "x": rng.normal(size=(N, C)),
+            large = N == 8    # logits of thousands: exp of them overflows
+            args = {"W": rng.normal(size=(C, V)) * (3000 if large else 1), "x": rng.normal(size=(N, C)),
                     "y": rng.integers(0, V, N), "edges": edges}
             largest = max(np.diff(edges))
-            room = 8 * V * (5 * largest + 4 * C) + 8 * N * C + 12_000
-            yield Case(f"N = {N}, C = {C}, V = {V}, edges {edges if len(edges) < 6 else 'up to 20 apart'}{named(options)}",
-                       [Call(args, returns=("loss", "dW"))], max_bytes=room, **options)
+            # Room for a few logits of a piece, for all gradients at once, as np.average wants them, and for x.
+            room = 8 * V * (5 * largest + 4 * C * len(edges)) + 8 * N * C + 12_000
+            # 25 lines for each piece, far from what a loop over 200 rows needs.
+            lines = 100 + 25 * len(edges) if N == 200 else 0
+            yield Case(f"N = {N}, C = {C}, V = {V}, edges {edges if len(edges) < 6 else 'up to 20 apart'}" + ", large logits" * large + named(options),
+                       [Call(args, returns=("loss", "dW"))], max_lines=lines, max_bytes=room, **options)
 
 # %% [markdown] task="speed-shares" hint=1
 # a mean over all rows is not the mean of the pieces' means: a piece counts by its size.
@@ -579,6 +653,35 @@ def in_shares(W, x, y, edges):
         l, d = loss_and_gradient(W, x[start:stop], y[start:stop])
         loss += (l - loss) * (stop - start) / stop
         dW = dW + (d - dW) * (stop - start) / stop
+    return loss, dW
+
+# %% task="speed-shares" right="average"
+def in_shares(W, x, y, edges):
+    pieces = [loss_and_gradient(W, x[a:b], y[a:b]) for a, b in zip(edges[:-1], edges[1:])]
+    losses, gradients = zip(*pieces)
+    sizes = np.diff(edges)
+    return np.average(losses, weights=sizes), np.average(gradients, axis=0, weights=sizes)
+
+# %% task="speed-shares" reject="row-by-row" shows="Call `loss_and_gradient` on one piece at a time"
+def in_shares(W, x, y, edges):
+    loss, dW = 0.0, np.zeros_like(W)
+    for i in range(len(y)):
+        l, d = loss_and_gradient(W, x[i : i + 1], y[i : i + 1])
+        loss += l / len(y)
+        dW += d / len(y)
+    return loss, dW
+
+# %% task="speed-shares" reject="softmax-by-hand" shows="Call `loss_and_gradient` on one piece at a time"
+def in_shares(W, x, y, edges):
+    loss, dW = 0.0, np.zeros_like(W)
+    for a, b in zip(edges[:-1], edges[1:]):
+        rows = np.arange(b - a)
+        with np.errstate(all="ignore"):
+            p = np.exp(x[a:b] @ W)
+            p /= p.sum(axis=1, keepdims=True)
+            loss -= np.log(p[rows, y[a:b]]).sum() / len(y)
+        p[rows, y[a:b]] -= 1
+        dW += x[a:b].T @ p / len(y)
     return loss, dW
 
 # %% [markdown] task="speed-shares" reject="share-of-the-rest"

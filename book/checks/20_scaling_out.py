@@ -137,6 +137,9 @@ def cases(rng):
             said = rows if len(rows) < 9 else "1 to 8"
             yield Case(f"{len(rows)} ranks with {said} rows, gradients of shape {shape}" + "".join(f", {o}" for o in options),
                        [Call({"gradients": gradients, "rows": rows}, returns="the gradient")], **options)
+    gradients = [rng.normal(size=(2, 2)) for _ in range(3)]
+    yield Case("the same gradients, and other rows",
+               [Call({"gradients": gradients, "rows": rows}, returns="the gradient") for rows in ([1, 2, 4], [4, 2, 1])])
 
 # %% [markdown] task="ranks-mean" hint=1
 # a mean over the rows does not say how many there were. What is the sum over a rank's rows?
@@ -251,6 +254,10 @@ def cases(rng):
             said = shapes if len(shapes) < 9 else f"of {len(shapes)} arrays"
             yield Case(f"shapes {said}" + "".join(f", {o}" for o in options),
                        [Call({"arrays": arrays, "other": other}, returns=("the bucket", "the arrays"))], **options)
+    # Row by row, whatever the order in memory is.
+    arrays = [np.asfortranarray(rng.normal(size=shape)) for shape in [(2, 3), (3, 2, 2), (4,)]]
+    yield Case("arrays that lie in memory column by column",
+               [Call({"arrays": arrays, "other": rng.normal(size=22)}, returns=("the bucket", "the arrays"))])
 
 # %% [markdown] task="ranks-bucket" hint=1
 # both directions go through the arrays in the same order; where does the next one begin?
@@ -350,6 +357,12 @@ def from_bucket(bucket, shapes):
     numbers = iter(bucket)
     return [np.array([next(numbers) for _ in range(int(np.prod(s)))]).reshape(s) for s in shapes]
 
+# %% [markdown] task="ranks-bucket" reject="as-in-memory" shows="row by row"
+# ```diff
+# - a.reshape(-1) for
+# + a.ravel(order="A") for
+# ```
+
 # %% [markdown] task="ranks-bucket" reject="rounded"
 # ```diff
 # - a.reshape(-1) for
@@ -383,7 +396,7 @@ def cases(rng):
         for turns in sorted({0, 1, 2, p - 1}):
             if turns < p:
                 yield Case(f"{p} ranks, pieces of {m}, turns: {turns}",
-                           [Call({"pieces": pieces, "turns": turns}, returns="the pieces")], strided=turns == 1)
+                           [Call({"pieces": pieces, "turns": turns}, returns=("the pieces", "a new array"))], strided=turns == 1)
 
 # %% [markdown] task="ranks-ring" hint=1
 # play one turn with three ranks on paper: who sends which piece to whom?
@@ -489,6 +502,14 @@ def ring(pieces, turns):
         number = (rank - (turns - 1)) % len(pieces)
         after[(rank + 1) % len(pieces), number] = before[rank, number] + before[(rank + 1) % len(pieces), number]
     return after
+
+# %% [markdown] task="ranks-ring" reject="given-back" shows="a new array"
+# ```diff
+# - p, pieces = len(pieces), pieces.copy()
+# + if turns == 0:
+# +         return pieces
+# +     p, pieces = len(pieces), pieces.copy()
+# ```
 
 # %% [markdown] task="ranks-ring" reject="one-turn-more"
 # ```diff

@@ -10,6 +10,7 @@ def file_of(rng, names, metadata, padding):
         kind = list(KINDS)[int(rng.integers(3))]
         shape = [int(n) for n in rng.integers(1, 5, int(rng.integers(1, 4)))]
         shape = [] if name == "scale" else shape    # one number
+        shape = [0, 3] if name.startswith("nothing") else shape
         n = KINDS[kind] * int(np.prod(shape))
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + n]}
         data += rng.bytes(n)
@@ -22,6 +23,7 @@ def cases(rng):
         (["a"], False, 0), (["W", "b"], False, 3), (["wte.weight", "h.0.ln_1.bias"], True, 0),
         (["Ünï", "x"], False, 1), ([f"h.{i}.attn.c_attn.weight" for i in range(9)], True, 5), ([], True, 0), ([], False, 0), (["a"], True, 70_000),
         ([f"h.{i}.mlp.c_proj.weight" for i in range(40)], False, 2), (["ours__", "_theirs"], True, 0), (["scale", "W"], True, 0),
+        (["nothing", "W", "nothing.too"], False, 0),
     ]:
         notes = ", with metadata" * metadata + ", spaces after the header" * (padding > 0)
         yield Case(f"{len(names)} arrays{notes}",
@@ -124,6 +126,12 @@ def arrays_in(data):
         del header["__metadata__"]
     return dict((name, [a["dtype"], a["shape"], a["data_offsets"][0] + n + 8]) for name, a in header.items())
 
+# %% [markdown] task="gpt2-header" reject="empty-left-out"
+# ```diff
+# - for name, a in header.items()
+# + for name, a in header.items() if a["data_offsets"][0] < a["data_offsets"][1]
+# ```
+
 # %% task="gpt2-header" reject="from-the-back"
 def arrays_in(data):
     n = int.from_bytes(data[:8], "little")
@@ -156,7 +164,7 @@ def cases(rng):
         bits = np.asarray(np.asarray(x, np.float32).view(np.uint32) >> 16).astype(np.uint16)
         yield Case(f"bits of shape {shape}", [Call({"bits": bits}, returns=("x", "the dtype", "the bits of x"))],
                    strided=bits.ndim > 1)
-    special = np.array([0, 0x8000, 0x7F80, 0xFF80, 0x3F80, 0xC000, 1, 0x7F7F], np.uint16)
+    special = np.array([0, 0x8000, 0x7F80, 0xFF80, 0x3F80, 0xC000, 1, 0x7F7F, 0x8003, 0x7F], np.uint16)
     yield Case("zeros, infinities, the smallest and the largest",
                [Call({"bits": special}, returns=("x", "the dtype", "the bits of x"))])
 
@@ -264,9 +272,11 @@ def cases(rng):
         upper[:2] = [0x3F80, 0x3F81]    # one whose last bit is 0, and one where it is 1
         x = numbers(upper << 16 | low)
         yield Case(title, [Call({"x": np.concatenate([x, -x])}, returns=("the bits", "the dtype"))])
-    limits = numbers([0, 0x80000000, 0x7F800000, 0xFF800000, 0x7F7FFFFF, 0xFF7FFFFF, 1, 0x3FFFFFFF])
-    yield Case("zeros, infinities, the largest, and a carry into the exponent",
-               [Call({"x": limits}, returns=("the bits", "the dtype"))])
+    for title, bits in [("zeros", [0, 0x80000000]), ("infinities", [0x7F800000, 0xFF800000]),
+                        ("the largest", [0x7F7FFFFF, 0xFF7FFFFF, 0x7F7F8000, 0x7F7F7FFF]),
+                        ("a carry into the exponent", [0x3FFFFFFF, 0xBFFF8000]),
+                        ("the smallest", [1, 0x8000, 0x18000, 0x12345, 0x80412345, 0x7FFFFF])]:
+        yield Case(title, [Call({"x": numbers(bits)}, returns=("the bits", "the dtype"))])
 
 # %% [markdown] task="gpt2-to-bf16" hint=1
 # look at the bits as a whole number, as in task 2. To round to a multiple of 65,536, add about half of it
@@ -334,6 +344,14 @@ def to_bf16(x):
 # + np.nan_to_num(np.abs(x), posinf=0).astype(np.uint64).astype(np.uint32)
 # ```
 
+# %% [markdown] task="gpt2-to-bf16" mistake="never-infinite" shows="A number too large for bfloat16 becomes infinite"
+# is the largest finite number where it should be infinite: let the rounding carry into the exponent
+# ```diff
+# - return ((bits + 0x7FFF + last) >> 16).astype(np.uint16)
+# + upper = (bits + 0x7FFF + last) >> 16
+# +     return (upper - ((upper & 0x7FFF) == 0x7F80)).astype(np.uint16)
+# ```
+
 # %% task="gpt2-to-bf16" right="compare"
 def to_bf16(x):
     bits = x.view(np.uint32)
@@ -355,6 +373,12 @@ def to_bf16(x):
     # np.round goes, halfway, to the even one
     return np.round(x.view(np.uint32).astype(np.float64) / 65536).astype(np.uint16)
 
+# %% [markdown] task="gpt2-to-bf16" reject="subnormals-to-zero"
+# ```diff
+# - bits = x.view(np.uint32)
+# + bits = np.where(np.abs(x) < np.finfo(np.float32).tiny, np.copysign(np.float32(0), x), x).view(np.uint32)
+# ```
+
 # %% [markdown] task="gpt2-to-bf16" reject="negative-numbers-down"
 # ```diff
 # - 0x7FFF + last
@@ -374,7 +398,9 @@ def cases(rng):
     others = ["wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"]
     none = ["h.0.attn.bias", "h.3.attn.masked_bias", "h.1.attn.c_attn.scale", "wpe.bias", "h.weight", "ln_f.scale",
             "foo.wte.weight", "xwpe.weight", "h.x.ln_1.weight", "h..ln_1.weight", "h.1a.ln_1.bias", "lm_head.weight",
-            "wte.bias", "h.2.mlp.c_up.weight", "g.0.ln_1.weight", "h.1.ln_3.weight", "store.h.0.ln_1.weight", "h.0.ln_1"]
+            "wte.bias", "h.2.mlp.c_up.weight", "g.0.ln_1.weight", "h.1.ln_3.weight", "store.h.0.ln_1.weight", "h.0.ln_1",
+            "h.0.ln_1.weight_g", "h.0.attn.c_attn.weight.scale", "h.0.ln_2.running_mean", "h.0.ln_1.weight.bias", "wte.weight.0",
+            "h.0.transformer.ln_1.weight", "transformer.transformer.wte.weight", "h.0.mlp.c_fc.bias\n", "h.3.ln_f.weight"]
     far = ["h.10.ln_1.weight", "h.47.mlp.c_proj.bias", "h.11.attn.c_attn.weight"]
     for title, names in [("in a block", inside), ("outside the blocks", others), ("blocks 10 and more", far),
                          ("what we do not have", none)]:
@@ -456,6 +482,50 @@ def our_name(theirs):
 # + names[kind != 'weight']
 # ```
 
+# %% [markdown] task="gpt2-names" mistake="no-biases"
+# is None for biases: our layers have them, too
+# ```diff
+# - kind not in ("weight", "bias")
+# + kind != "weight"
+# ```
+
+# %% [markdown] task="gpt2-names" mistake="mask-by-its-end"
+# is None for the bias of c_attn, whose name ends as the mask's does: the mask is h.0.attn.bias as a whole
+# ```diff
+# -     if theirs in OUTSIDE:
+# +     if theirs.endswith("attn.bias"):
+# +         return None
+# +     if theirs in OUTSIDE:
+# ```
+
+# %% [markdown] task="gpt2-names" mistake="few-blocks"
+# is None for blocks of larger numbers: there may be any number of them
+# ```diff
+# - not number.isdigit()
+# + number not in tuple("0123456789")
+# ```
+
+# %% [markdown] task="gpt2-names" mistake="first-word-off"
+# is None where there is no transformer. before the name: take off this word alone, not whatever comes first
+# ```diff
+# - theirs.removeprefix("transformer.")
+# + theirs.partition(".")[2]
+# ```
+
+# %% [markdown] task="gpt2-names" mistake="norm-outside"
+# is None for ln_f, the norm that stands outside the blocks
+# ```diff
+# - if theirs in OUTSIDE:
+# + if theirs in OUTSIDE and "ln_f" not in theirs:
+# ```
+
+# %% [markdown] task="gpt2-names" mistake="no-mlp"
+# is None for what GPT-2 has in mlp: it is our ffn
+# ```diff
+# - part not in PARTS
+# + part not in PARTS or part.startswith("mlp")
+# ```
+
 # %% task="gpt2-names" right="regular-expression"
 def our_name(theirs):
     import re
@@ -489,6 +559,34 @@ def our_name(theirs):
     part = PARTS.get(".".join(words[2:-1]))
     kinds = {"weight": "gamma", "bias": "beta"} if part in ("ln1", "ln2") else {"weight": "W", "bias": "b"}
     return f"blocks.{words[1]}.{part}.{kinds[words[-1]]}" if part and words[-1] in kinds else None
+
+# %% [markdown] task="gpt2-names" reject="every-transformer" shows="There may be `transformer.` before their name"
+# ```diff
+# - theirs.removeprefix("transformer.")
+# + theirs.replace("transformer.", "")
+# ```
+
+# %% task="gpt2-names" reject="match-at-the-start"
+def our_name(theirs):
+    import re
+    found = re.match(r"(?:transformer\.)?h\.(\d+)\.(\w+(?:\.\w+)?)\.(weight|bias)", theirs)
+    if not found:
+        return OUTSIDE.get(theirs.removeprefix("transformer."))
+    number, part, kind = found.groups()
+    if part not in PARTS:
+        return None
+    last = {"weight": "gamma", "bias": "beta"} if part[:2] == "ln" else {"weight": "W", "bias": "b"}
+    return f"blocks.{number}.{PARTS[part]}.{last[kind]}"
+
+# %% task="gpt2-names" reject="before-a-line-break"
+def our_name(theirs):
+    import re
+    theirs = theirs.removeprefix("transformer.")
+    found = re.match(r"h\.(\d+)\.(.+)\.(weight|bias)$", theirs)
+    if not found or found[2] not in PARTS:
+        return OUTSIDE.get(theirs)
+    last = {"weight": "gamma", "bias": "beta"} if found[2][:2] == "ln" else {"weight": "W", "bias": "b"}
+    return f"blocks.{found[1]}.{PARTS[found[2]]}.{last[found[3]]}"
 
 # %% [markdown] task="gpt2-names" reject="any-first-word"
 # ```diff
@@ -634,9 +732,11 @@ def cases(rng):
         "an accent": "théâtre".encode(), "Chinese": "中文".encode(), "nothing": b"",
         "the bytes around the gaps": bytes([0, 32, 33, 126, 127, 128, 160, 161, 172, 173, 174, 255]),
         "all bytes": bytes(range(256)), "at random": rng.bytes(20),
+        "zeros at the ends": b"\0\0a\0\0", "white space at the ends": b" \t a\r\n ",
     }
     for title, token in tokens.items():
         yield Case(title, [Call({"token": token}, returns="the text")])
+    yield Case("tokens that begin alike", [Call({"token": token}, returns="the text") for token in (b" ab", b" ac", b" Ab")])
 
 # %% [markdown] task="gpt2-letters" hint=1
 # make the table of all 256 bytes first; then the token is a lookup.
@@ -728,6 +828,12 @@ def as_letters(token):
 def as_letters(token):
     others = [*range(33), *range(127, 161), 173]
     return token.decode("latin-1").translate({byte: 256 + n for n, byte in enumerate(others)})
+
+# %% [markdown] task="gpt2-letters" reject="zeros-off"
+# ```diff
+# - for byte in token)
+# + for byte in token.rstrip(b"\0"))
+# ```
 
 # %% [markdown] task="gpt2-letters" reject="no-break-space"
 # ```diff

@@ -117,8 +117,8 @@ def encode(ids, merges, first_id):
 
 # %% check="bpe-encode" points=3 minutes=20 level="medium"
 def encoded_list(ids, merges, first_id):
-    encoded = encode(ids, merges, first_id)
-    return encoded, encoded is not ids
+    encoded, again = (encode(ids, merges, first_id) for _ in range(2))
+    return encoded, encoded is not ids and encoded is not again
 
 check("bpe-encode", encoded_list)
 

@@ -50,7 +50,7 @@ def draw_starts(n_tokens, batch_size, block_size, rng):
 # %% check="data-starts" points=2 minutes=15 level="medium"
 def many_starts(n_tokens, block_size, rng):    # the check draws many, and looks at them
     starts = draw_starts(n_tokens, 20_000, block_size, rng)
-    pairs = np.array([draw_starts(n_tokens, 2, block_size, rng) for _ in range(600)])
+    pairs = np.array([draw_starts(n_tokens, 2, block_size, rng) for _ in range(600)]).reshape(600, -1)
     shares = np.unique(starts, return_counts=True)[1] / len(starts)
     even = abs(shares - 1 / len(shares)).max() < 0.025
     # Two starts are equal as often as one place is drawn, in a batch of two and in a large one.

@@ -35,9 +35,10 @@ class LeastSquares(Module):
 #
 # Do one training step on the batch `x, y`, with `model`, `optimizer` and `max_norm`: clear old
 # gradients, compute loss and gradients, clip them so that their norm is at most `max_norm`, update.
-# Return two numbers, the loss and the norm before clipping, which `clip_grad_norm(model, max_norm)`
-# returns. This small model has no logits: `model(x, y)` gives the loss alone. `optimizer.zero_grad()`
-# and `optimizer.step()` are chapter 6's. Gradients may hold anything when you are called, even nan.
+# The gradients stay in the model. Return two numbers, the loss and the norm before clipping, which
+# `clip_grad_norm(model, max_norm)` returns. This small model has no logits: `model(x, y)` gives the
+# loss alone. `optimizer.zero_grad()` and `optimizer.step()` are chapter 6's. Gradients may hold
+# anything when you are called, even nan.
 
 # %% answer="training-step"
 def train_step(model, optimizer, x, y, max_norm):
@@ -87,15 +88,15 @@ class Watched(LeastSquares):
     """Notes how many rows each forward pass has seen."""
 
     def forward(self, x, y):
-        self.rows = [*getattr(self, "rows", []), len(x)]
+        self.rows.append(len(x))
         return super().forward(x, y)
 
 def loss_and_gradient(w, parts):
     model = Watched(w)
     model.dw[...] = np.nan
+    model.rows, sizes = [], {len(y) for _, y in parts}
     loss = accumulate(model, parts)
-    one_by_one = max(model.rows) <= max(len(y) for _, y in parts)
-    return loss, model.dw, model.w, one_by_one
+    return loss, model.dw, model.w, set(model.rows) == sizes
 
 check("training-accumulate", loss_and_gradient)
 
@@ -166,24 +167,27 @@ class Run:
         ### END SOLUTION
 
 # %% check="training-resume" points=3 minutes=25 level="hard"
-def stopped_and_resumed(w, x, y, seed, before, after):
-    run = Run(w, seed)
+def stopped_and_resumed(w, x, y, seed, lr, before, after):
+    run, straight = Run(w, seed, lr), Run(w, seed, lr)
     for _ in range(before):
         run.step(x, y)
+    for _ in range(before + after):    # a run that is never stopped
+        straight.step(x, y)
     state = run.state()
     for _ in range(2):    # the first run goes on, and saves again: the state must stay
         run.step(x, y)
         run.state()
     w_of_the_first = run.w.copy()
-    runs = [Run(np.zeros_like(w), seed + i) for i in (1, 2)] + [run]
+    runs = [Run(np.zeros_like(w), seed + i, lr) for i in (1, 2)] + [run]
     for resumed in runs:    # one after the other, from the same state; the first run goes back to it
         resumed.load_state(state)
         for _ in range(after):
             resumed.step(x, y)
-    latest = Run(np.zeros_like(w), seed)
+    latest = Run(np.zeros_like(w), seed, lr)
     latest.load_state(run.state())    # what a later state holds is the later run
     numbers = [int(resumed.rng.integers(1 << 30)) for resumed in runs]
     weights = [r.w for r in runs] + [w_of_the_first, latest.w]
-    return weights, [r.momentum for r in runs], [r.steps for r in runs], numbers
+    exact = all(abs(r.w - straight.w).max() <= 1e-14 * abs(straight.w).max() for r in runs)
+    return weights, [r.momentum for r in runs], [r.steps for r in runs], numbers, bool(exact)
 
 check("training-resume", stopped_and_resumed)

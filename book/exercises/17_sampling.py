@@ -104,8 +104,8 @@ check("sampling-draw", draw)
 # and value of the next token, each `(D,)`. It keeps key and value in `self.k` and `self.v`, whose
 # room for `block_size` tokens is there from the start, and returns the output for the new token,
 # `(D,)`: $\mathrm{softmax}(q\,k_j / \sqrt D)$ over all tokens so far, the new one too, times their values.
-# The first token has only itself to look at. No mask is needed; why? Write nothing into places that are
-# not yet used.
+# The first token has only itself to look at. No mask is needed; why? The scores may be large. Write
+# nothing into places that are not yet used.
 
 # %%
 class KVCache:

@@ -101,4 +101,8 @@ def ring(pieces, turns):
     ### END SOLUTION
 
 # %% check="ranks-ring" points=4 minutes=30 level="hard"
-check("ranks-ring", ring)
+def pieces_after(pieces, turns):    # the check looks whether the array is a new one
+    after = ring(pieces, turns)
+    return after, not np.shares_memory(after, pieces)
+
+check("ranks-ring", pieces_after)
