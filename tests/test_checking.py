@@ -1454,13 +1454,22 @@ def test_names_are_found_however_a_function_uses_them():
             "def by_string(a): getattr(np.add, 'at')(a, 0, 1)\n"
             "def by_helper(a): directly(a)\n"
             "def inside(a): return [np.add.at for _ in a]\n"
+            "def by_default(a, add=np.add.at): add(a, 0, 1)\n"
+            "def by_name(a, *, add=np.add.at): add(a, 0, 1)\n"
+            "def made(add): return lambda a: add(a, 0, 1)\n"
+            "by_closure = made(np.add.at)\n"
+            "part = __import__('functools').partial(np.add.at)\n"
+            "def by_partial(a): part(a, 0, 1)\n"
+            "class Adder:\n    def add(self, a): np.add.at(a, 0, 1)\n"
+            "def by_class(a): Adder().add(a)\n"
             "def by_nobody(a): return by_nobody(a) if len(a) else np.add(a, 1)\n",
             "<cell>",
             "exec",
         ),
         namespace,
     )
-    for name in ("directly", "by_alias", "by_string", "by_helper", "inside"):
+    found = "directly by_alias by_string by_helper inside by_default by_name by_closure".split()
+    for name in (*found, "by_partial", "by_class"):
         assert "at" in names_used(namespace[name]), name
     assert "at" not in names_used(namespace["by_nobody"])
 

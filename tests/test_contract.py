@@ -19,7 +19,9 @@ from answers import TASKS, WRONG
 from coursekit.checking import cases as case_module
 from coursekit.checking import ending
 from coursekit.checking.cases import Call, Case, Rng, dname, layer, result_names
+from coursekit.checking.comparing import Row
 from coursekit.checking.contract import CLAUSES, with_contract
+from coursekit.checking.explaining import other_parameters
 from coursekit.checking.judge import Reference, judge
 from coursekit.checking.running import run, run_all
 from coursekit.checking.tasks import load_set, outcomes
@@ -268,6 +270,11 @@ def test_parameters_are_named_that_a_layer_has_too_many():
     answer = scaled(backward=keeps_what_looks_like_a_gradient)
     [problem] = verdict_on_answer(answer, Scale, scale_cases).problems
     assert "Module takes x for one, since dx stands beside it" in problem.text
+
+
+def test_parameters_in_another_order_are_not_called_lost():
+    row = Row(Case("a case", []), "parameters", 0, ["W", "b"], ["b", "W"])
+    assert "another order" in other_parameters("parameters", row).text
 
 
 def test_a_warning_is_told_with_its_line():

@@ -384,10 +384,11 @@ for whose in ("char", "BPE"):
 
 # %% [markdown]
 # So several sentences are true at once. With equal steps, words are ahead of BPE, by a little. With
-# equal text or equal arithmetic, the two are about level at the char model's budget, and BPE is
-# slightly ahead at its own. The char model is last by any measure, though its curve is the steepest
-# where it ends: it has the most to gain from more steps. The MLP of chapter 7, with a fifth of its
-# parameters, comes close to it: a small GPT is a slow starter.
+# equal text, words are ahead at first, and BPE has caught up when both have read its 3.7 million
+# characters. With equal arithmetic, BPE is ahead, as a step of the word model costs twice as much.
+# The char model is last by any measure, though its curve is the steepest where it ends: it has the
+# most to gain from more steps. The MLP of chapter 7, with a fifth of its parameters, comes close to
+# it: a small GPT is a slow starter.
 #
 # Two GPTs need fewer bits than `lzma`, and one does not. `lzma` keeps the whole text to point back to; a
 # GPT has only its parameters to remember with.
@@ -401,9 +402,9 @@ for whose in ("char", "BPE"):
 #
 # <details><summary>Answer</summary>
 #
-# With seeds 0, 1 and 2 we got 2.43, 2.43, 2.43 for words, 2.46, 2.46, 2.45 for BPE, and 2.66, 2.67, 2.65
-# for characters. So it is not the seed. It may still be the learning rate, the same 0.005 for all, which
-# nobody has tuned for any of them.
+# With seeds 0, 1 and 2 we got 2.43, 2.43, 2.43 for words, 2.46, 2.46, 2.45 for BPE, and 2.67, 2.67,
+# 2.65 for characters. So it is not the seed. It may still be the learning rate, the same 0.005 for
+# all, which nobody has tuned for any of them.
 #
 # </details>
 #
@@ -485,9 +486,9 @@ show(figure, "Attention weights of eight heads over one line, rows asking, colum
              "have a dark diagonal one or two places to the left, others dark columns.")
 
 # %% [markdown]
-# The first block looks nearby, and some heads give the character before more weight than any other.
-# The second block looks farther back, and spreads its weight over many characters. We can put
-# numbers to it: the mean weight on the character itself, on the one before, and so on.
+# The first block looks nearby, and each of its heads gives the character before more weight than
+# any other. The second block looks farther back, and spreads its weight over many characters. We
+# can put numbers to it: the mean weight on the character itself, on the one before, and so on.
 
 # %% tags=["measurement"]
 rows_of = np.arange(4, len(line))                  # those that have four characters to look back at

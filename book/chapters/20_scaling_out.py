@@ -583,7 +583,7 @@ for n in (1_000, 10_000):
           f" measured {sums[2][n] * 1e6:.0f} µs, all sent at once {at_once[str(n)] * 1e6:.0f} µs")
 
 # %% [markdown]
-# Without that question, 10,000 numbers take far less time, so it explains the gap. Our formula
+# Without that question, 10,000 numbers take clearly less time: it explains most of the gap. Our formula
 # knows nothing of it. Below is the speed of whole training steps, of a model with two blocks of
 # width 128.
 

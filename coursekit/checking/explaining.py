@@ -134,6 +134,9 @@ def other_parameters(name, row):
     new = [plain(n) for n in got if n not in row.expected]
     if not new:
         lost = ", ".join(n for n in row.expected if n not in got)
+        if not lost:
+            text = "come in another order: that in which __init__ makes them"
+            return Problem(name, text, in_case(row.case), known=True)
         return Problem(name, f"lack {lost}: its array or its gradient is gone", known=True)
     head, _, last = new[0].rpartition(".")
     return Problem(

@@ -6,7 +6,7 @@ import numpy as np
 
 from coursekit.checking.cases import dname
 from coursekit.checking.running import Tried, run
-from coursekit.checking.values import frozen, identical
+from coursekit.checking.values import frozen, identical, made
 
 
 def titled(case, clause, said, **changes):
@@ -39,7 +39,8 @@ def mixed(one, other, answer):
     for name in first.args:
         for changed in ({name: second.args[name]}, second.args | {name: first.args[name]}):
             call = replace(first, args=first.args | changed)
-            if is_finite(answer, replace(one, calls=[call])):
+            is_new = not identical(*(frozen(made(c.args, one)) for c in (call, first)))
+            if is_new and is_finite(answer, replace(one, calls=[call])):
                 mixtures.append(call)
     if mixtures:
         said = "then with some arguments the same"
@@ -121,8 +122,8 @@ def mapped(value, function):
 
 def other_sizes(case):
     """The first round with a part of its rows only, where there are rows to leave out."""
-    arrays = [a for call in case.calls[:2] for a in call.args.values() if np.ndim(a)]
-    rows = {len(a) for a in arrays}
+    arrays = [a for call in case.calls[:2] for a in call.args.values() if isinstance(a, np.ndarray)]
+    rows = {len(a) if a.ndim else 0 for a in arrays}
     if len(rows) != 1 or max(rows) < 2:
         return
     fewer = max(rows) // 2

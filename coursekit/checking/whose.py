@@ -50,19 +50,26 @@ def names_used(function, seen=()):
     """The names that a function of the reader's uses, and those that it calls by name.
 
     Its strings are among them, which `getattr` may take for names, and the own names of what it
-    has given another one.
+    has given another one, or keeps as a default, in a closure, a partial or a class.
     """
     code, globals_ = function.__code__, function.__globals__
     names, parts = set(), [code]
     for part in parts:
         names |= {*part.co_names} | {c for c in part.co_consts if isinstance(c, str)}
         parts += [c for c in part.co_consts if isinstance(c, types.CodeType)]
-    for value in [globals_.get(name) for name in names]:
-        if isinstance(value, types.FunctionType) and value not in seen:
-            if reader_wrote(value.__code__.co_filename):
-                names |= names_used(value, (*seen, function))
-        elif isinstance(value, types.BuiltinFunctionType):
-            names.add(value.__name__)
+    values = [globals_.get(name) for name in names]
+    values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):  # not bound yet
+            values.append(cell.cell_contents)
+    for value in values:
+        value = getattr(value, "func", value)  # of a partial
+        for part in vars(value).values() if isinstance(value, type) else [value]:
+            if isinstance(part, types.FunctionType) and part not in seen:
+                if reader_wrote(part.__code__.co_filename):
+                    names |= names_used(part, (*seen, function))
+            elif isinstance(part, types.BuiltinFunctionType):
+                names.add(part.__name__)
     return names
 
 
