@@ -120,7 +120,7 @@ def guard(reader_wrote, others=True):
             return
         is_listening = True
         try:
-            hear(event, args, sys._getframe(1))
+            hear(event, args, caller())
         finally:
             is_listening = False
 
@@ -137,7 +137,7 @@ def guard(reader_wrote, others=True):
             returned.append(own[name](*arguments))
         elif event in TRACES:
             # A thread that begins takes over the trace that we have set for it.
-            was_touched |= is_counting and frame.f_code is not BEGINNING
+            was_touched |= is_counting and getattr(frame, "f_code", None) is not BEGINNING
         elif event in ELSEWHERE:
             was_touched |= is_counting
         elif event in NAMED:
@@ -148,6 +148,8 @@ def guard(reader_wrote, others=True):
             was_touched |= is_counting and is_readers(frame)
 
     def is_readers(frame):
+        if frame is None:
+            return False
         while frame.f_globals.get("__name__") in LENDERS and frame.f_back:
             frame = frame.f_back
         return reader_wrote(frame.f_code.co_filename)
@@ -159,6 +161,14 @@ def guard(reader_wrote, others=True):
         for name in names:
             setattr(module, name, heard(name))
     sys.addaudithook(hook)
+
+
+def caller():
+    """The frame in which an event happens; None where there is none, as when Python ends."""
+    try:
+        return sys._getframe(2)
+    except ValueError:
+        return None
 
 
 def any_waits(frames):
