@@ -1,7 +1,7 @@
 """The answers that book/checks keeps, through nbval, as a reader or a course runs it.
 
-Without nbval, test_answers.py runs them all. Here, of the wrong ones, every sixteenth sheet: a kernel
-takes a second for each. With NBVAL=all in the environment all of them.
+Without nbval, test_answers.py runs them all. Here, of the wrong ones, every sixteenth sheet: a
+kernel takes a second for each. With NBVAL=all in the environment all of them.
 """
 
 import os

@@ -33,7 +33,7 @@ def main(arguments=None):
         prog="mutants", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("chosen", nargs="*", help="sets, tasks, or package and modules")
-    parser.add_argument("--sample", action="store_true", help="one of sixty, always the same")
+    parser.add_argument("--sample", action="store_true", help="one of a hundred, always the same")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = options.chosen
