@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from answers import TASKS
 from mutants import reviewed
 
 from coursekit.checking.slips.making import mutants
@@ -26,7 +27,8 @@ def python(*arguments, **options):
 
 
 def test_none_of_a_sample_of_the_mutants_of_our_answers_survives_unexplained():
-    done = python(HERE / "mutants", "--sample")
+    # Of every third task: to make them all takes longer than to run the sample.
+    done = python(HERE / "mutants", "--sample", *[task for _, task in TASKS[::3]])
     assert done.returncode == 0, done.stdout + done.stderr
 
 

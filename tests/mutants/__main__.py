@@ -2,7 +2,7 @@
 
     python tests/mutants                  all mutants of the answers to all exercises
     python tests/mutants 03 rmsnorm       those of a set, of a task
-    python tests/mutants --sample         a hundredth, always the same: what `make test` runs
+    python tests/mutants --sample         a fortieth, always the same: what `make test` runs
     python tests/mutants package          those of numpygpt/, against the tests
     python tests/mutants package engine   those of a module
     python tests/mutants package --sample
@@ -33,7 +33,7 @@ def main(arguments=None):
         prog="mutants", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("chosen", nargs="*", help="sets, tasks, or package and modules")
-    parser.add_argument("--sample", action="store_true", help="one of a hundred, always the same")
+    parser.add_argument("--sample", action="store_true", help="one of forty, always the same")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = options.chosen
