@@ -87,10 +87,9 @@ def watched(process):
             family = psutil.Process(process.pid).children()
             for member in [psutil.Process(process.pid), *family]:
                 with suppress(OSError, psutil.NoSuchProcess):  # it has just ended
-                    status = Path(f"/proc/{member.pid}/status").read_text()
-                    lines = [line for line in status.split("\n") if "VmHWM" in line]
                     if "bwrap" not in member.name():
-                        peak = max([peak, *(int(line.split()[1]) for line in lines)])
+                        lines = Path(f"/proc/{member.pid}/status").read_text().split("\n")
+                        peak = max([peak, *(int(x.split()[1]) for x in lines if "VmHWM" in x)])
     assert process.wait() == 0
     return peak / 1024
 

@@ -213,6 +213,12 @@ def why_stale(root, target):
     return None
 
 
+def stale_notation(book):
+    """The index of notation as it should be; None if it is so, or a page cannot be read."""
+    text = notation.index(book.pages)
+    return None if book.errors or read(book.root / notation.PATH) == text else text
+
+
 def orphans(book):
     """Built files that no source makes any more."""
     stems = {Path(path).parent.name: set() for path in book.sources}
@@ -283,7 +289,7 @@ def check_all(book, targets, errors, force, jobs, say, everything):
             elif old != text:
                 problems.append(f"numpygpt/{module}: is not what {source} exports")
     problems += filter(None, (why_stale(book.root, target) for target in targets))
-    if not book.errors and read(book.root / notation.PATH) != notation.index(book.pages):
+    if stale_notation(book) is not None:
         problems.append(f"{notation.PATH}: is not what the chapters' tables of names say")
     if everything:
         problems += [f"{path}: nothing in book/ makes it" for path in orphans(book)]
@@ -311,8 +317,8 @@ def build_all(book, targets, errors, force, jobs, say, everything):
             write(book.root / "numpygpt" / module, text)
             say(f"exported numpygpt/{module}")
             written += 1
-    if not book.errors and read(book.root / notation.PATH) != notation.index(book.pages):
-        write(book.root / notation.PATH, notation.index(book.pages))
+    if (text := stale_notation(book)) is not None:
+        write(book.root / notation.PATH, text)
         say(f"wrote {notation.PATH}")
         written += 1
     stale = []

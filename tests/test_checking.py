@@ -1444,6 +1444,17 @@ Reference(exercises, "speed-gelu", cases)
     assert (done.stdout, done.returncode) == (counted, 0), done.stderr
 
 
+def test_the_guard_of_the_counters_says_nothing_where_an_event_has_no_frame():
+    """As when Python itself reports an error that nobody caught."""
+    program = (
+        "from coursekit.checking.meter import guard\nguard(lambda name: True)\nraise SystemError(7)"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    assert done.returncode == 1 and done.stderr.endswith("SystemError: 7\n")
+    assert "audit hook" not in done.stderr
+
+
 def test_names_are_found_however_a_function_uses_them():
     namespace = {"np": np}
     exec(

@@ -30,7 +30,6 @@ class Limit:
     def __enter__(self):
         self.thread, self.clock = threading.get_ident(), clock_of_this_thread()
         self.over, self.lock, self.done = False, threading.Lock(), threading.Event()
-        self.outside = len(stack_of(self.thread)) - 2  # frames; two are of these lines here
         self.block = sys._getframe(1)  # the frame with the `with` block
         with suppress(RuntimeError):  # there may be no room for a thread
             threading.Thread(target=self.look_on, daemon=True).start()
@@ -50,27 +49,26 @@ class Limit:
 
     def look_on(self):
         stack, end, latest = None, self.clock() + SECONDS, time.monotonic() + ASLEEP
-        while not self.done.wait(TICK) and self.is_running():
+        while not self.done.wait(TICK) and (now := self.stack()) is not None:
             if self.clock() > end - SECONDS / 2:
                 # Frames that stay: what is called again and again has a new one each time.
-                now = self.stack()
                 stay = zip(stack or now, now, strict=False)
                 stack = [old for old, new in stay if old is new]
             if self.clock() > end or time.monotonic() > latest:
-                self.line = self.line or self.loop_in(stack or []) or self.loop_in(self.stack())
+                self.line = self.line or self.loop_in(stack or []) or self.loop_in(now)
                 with self.lock:
                     # Again and again: an answer may have an `except:` of its own.
-                    if not self.over and self.is_running():
+                    if not self.over and self.stack() is not None:
                         raise_in(self.thread, Endless)
         self.block = None
 
-    def is_running(self):
-        """Whether the block's frame is there: Endless may come as `__exit__` begins, and end it."""
-        return self.block in stack_of(self.thread)
-
     def stack(self):
-        """The frames of what runs in the block."""
-        return stack_of(self.thread)[self.outside :]
+        """The frames of what runs in the block; None if it has ended.
+
+        It may have, without its `__exit__`: Endless may come as that begins.
+        """
+        frames = stack_of(self.thread)
+        return frames[frames.index(self.block) + 1 :] if self.block in frames else None
 
     def loop_in(self, stack):
         """The line of the reader's loop that goes on, or else the line that runs."""

@@ -1,6 +1,7 @@
 """The verdict: an answer's results beside the right ones, and the mistake that explains them."""
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from coursekit.checking.comparing import Table
@@ -92,7 +93,9 @@ class Reference:
     def suspects(self, table, wrong):
         """The known mistakes that explain some of what is wrong in `table`, the best first."""
         mistakes = self.exercises.tasks[self.task].of_kind("mistake")
-        return self.like(table, wrong, [(v.message, v.source) for v in mistakes])
+        answer = self.exercises.variant_answer  # which remembers them
+        tried = [(v.message, partial(answer, self.task, v.name)) for v in mistakes]
+        return self.like(table, wrong, tried)
 
     def slips(self, table, wrong):
         """The same of mistakes that nobody has listed: small changes of the right answers."""
@@ -100,11 +103,15 @@ class Reference:
         sources = [self.exercises.own_answer(self.task), *(v.source for v in right)]
         changed = (m for source in sources for m in mutants(self.task, source) if m.words)
         ending = (m for m in changed if "while" not in m.source)
-        tried = [(f"is what comes out if {m.words}", m.source) for m in islice(ending, MUTANTS)]
+        answer = self.exercises.answer
+        tried = [
+            (f"is what comes out if {m.words}", partial(answer, self.task, {self.task: m.source}))
+            for m in islice(ending, MUTANTS)
+        ]
         return self.like(table, wrong, tried)
 
     def like(self, table, wrong, tried):
-        """Those of `tried`, pairs of a message and an answer's source, that are Suspects.
+        """Those of `tried`, pairs of a message and what makes an answer, that are Suspects.
 
         To run them all in all cases takes many times what the answer takes. So each runs first in
         a few cases in which the answer is wrong. If it never gives the same wrong results there, it
@@ -114,9 +121,9 @@ class Reference:
         few = [i for i, case in enumerate(self.cases) if any(case is p.case for p in probes)]
         cases, expected = [self.cases[i] for i in few], [self.expected[i] for i in few]
         suspects = []
-        for message, source in tried:
+        for message, make in tried:
             try:
-                answer = self.exercises.answer(self.task, {self.task: source})
+                answer = make()
                 first = Table(cases, expected, outcomes(answer, cases), self.without)
                 if any(agree(probe, row) for probe in probes for row in first.same_as(probe)):
                     results = self.table(outcomes(answer, self.cases))
