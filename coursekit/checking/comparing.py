@@ -6,6 +6,7 @@ import numpy as np
 
 from coursekit.checking.cases import Case
 from coursekit.checking.contract import clause_of
+from coursekit.checking.values import identical
 
 
 def special(name):
@@ -33,6 +34,8 @@ class Row:
     any_kind: bool = False  # numbers of another kind are right, too
 
     def is_right(self):
+        if identical(self.got, self.expected):  # most are, and this is soon seen
+            return True
         # Nothing is wrong with an answer that leaves alone what ours changes, or does not warn.
         if self.got is MISSING and clause_of(self.name) in ("earlier arrays", "warnings"):
             return True

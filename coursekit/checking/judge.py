@@ -71,6 +71,7 @@ class Reference:
     def __init__(self, exercises, task, cases):
         self.exercises, self.task, self.cases = exercises, task, cases
         self.without = exercises.tasks[task].without
+        self.seen = {}  # (name of a mistake, number of the case): its results
         own = outcomes(exercises.variant_answer(task), cases)
         # What a reader does in the same kernel may keep us from counting: ours is right anyway.
         self.expected = [[r for r in results if r.name != TOUCHED] for results in own]
@@ -93,9 +94,23 @@ class Reference:
     def suspects(self, table, wrong):
         """The known mistakes that explain some of what is wrong in `table`, the best first."""
         mistakes = self.exercises.tasks[self.task].of_kind("mistake")
-        answer = self.exercises.variant_answer  # which remembers them
-        tried = [(v.message, partial(answer, self.task, v.name)) for v in mistakes]
+        tried = [(v.message, partial(self.of_mistake, v.name)) for v in mistakes]
         return self.like(table, wrong, tried)
+
+    def of_mistake(self, name, which):
+        """The results of a known mistake in the cases with these numbers; each runs once.
+
+        Hundreds of answers are judged by one reference where a class is graded.
+        """
+        if new := [i for i in which if not self.seen.get((name, i))]:
+            answer = self.exercises.variant_answer(self.task, name)
+            results = outcomes(answer, [self.cases[i] for i in new])
+            self.seen.update({(name, i): found for i, found in zip(new, results, strict=True)})
+        return [self.seen[name, i] for i in which]
+
+    def of_source(self, source, which):
+        answer = self.exercises.answer(self.task, {self.task: source})
+        return outcomes(answer, [self.cases[i] for i in which])
 
     def slips(self, table, wrong):
         """The same of mistakes that nobody has listed: small changes of the right answers."""
@@ -103,15 +118,14 @@ class Reference:
         sources = [self.exercises.own_answer(self.task), *(v.source for v in right)]
         changed = (m for source in sources for m in mutants(self.task, source) if m.words)
         ending = (m for m in changed if "while" not in m.source)
-        answer = self.exercises.answer
         tried = [
-            (f"is what comes out if {m.words}", partial(answer, self.task, {self.task: m.source}))
+            (f"is what comes out if {m.words}", partial(self.of_source, m.source))
             for m in islice(ending, MUTANTS)
         ]
         return self.like(table, wrong, tried)
 
     def like(self, table, wrong, tried):
-        """Those of `tried`, pairs of a message and what makes an answer, that are Suspects.
+        """Those of `tried` that are Suspects: pairs of a message and what gives the results.
 
         To run them all in all cases takes many times what the answer takes. So each runs first in
         a few cases in which the answer is wrong. If it never gives the same wrong results there, it
@@ -121,12 +135,11 @@ class Reference:
         few = [i for i, case in enumerate(self.cases) if any(case is p.case for p in probes)]
         cases, expected = [self.cases[i] for i in few], [self.expected[i] for i in few]
         suspects = []
-        for message, make in tried:
+        for message, results_in in tried:
             try:
-                answer = make()
-                first = Table(cases, expected, outcomes(answer, cases), self.without)
+                first = Table(cases, expected, results_in(few), self.without)
                 if any(agree(probe, row) for probe in probes for row in first.same_as(probe)):
-                    results = self.table(outcomes(answer, self.cases))
+                    results = self.table(results_in(range(len(self.cases))))
                     suspects.append(Suspect(message, table, results))
             except Exception:  # a mistake that shows as soon as its cell runs
                 continue
