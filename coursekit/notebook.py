@@ -81,7 +81,7 @@ def export(name):
         old = read(target)
         shown = f"numpygpt/{module}: {text.count(chr(10))} lines"
         if old == text:
-            say(f"{shown}, the package already holds just this")
+            say(f"{shown}, the package already holds exactly this")
         elif "COURSEKIT_NOTEBOOK" in os.environ:
             # The build has exported every module before it runs a notebook.
             raise BookError(f"{shown}, but the package holds something else")

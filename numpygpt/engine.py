@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-PIECE_TOKENS = 2048  # rows enough for fast matrix products; more would only take memory
+PIECE_TOKENS = 2048  # enough rows for fast matrix products; more would only take memory
 
 
 class BLASThreads:
@@ -35,7 +35,7 @@ class BLASThreads:
 
     @contextlib.contextmanager
     def limited(self, n):
-        """Use n threads within the block, and afterwards as many as before."""
+        """Use n threads within the block, and then as many as before."""
         before = self.get()
         self.set(n)
         try:
@@ -55,13 +55,13 @@ def twin(model):
 class ThreadedEngine:
     """Loss and gradients of a model for ids x and targets y (B, T), the batch shared by threads.
 
-    Each thread takes the sequences of its pieces, one piece after the other, through layers of its
-    own; their gradients are added in a fixed order. So the numbers depend on the number of threads
-    by rounding alone, and for a given number they are always the same.
+    Each thread takes the sequences of its pieces, one piece after another, through layers of its
+    own; their gradients are added in a fixed order. So with another number of threads the results
+    differ by rounding only, and for a given number they are always the same.
 
     Args:
         model: a GPT; its own gradients receive the sum.
-        threads: how many; as many as BLAS uses where there is none given.
+        threads: how many; by default as many as BLAS uses.
         piece_tokens: the most tokens in a piece: it bounds the memory for what layers cache.
     """
 

@@ -28,7 +28,7 @@ def first_day(root, name):
             (package / module).unlink()
     (root / "notebooks").mkdir()
     built = (REPOSITORY / f"notebooks/{name}.ipynb").read_text("utf-8")
-    first_time = built.replace("the package already holds just this", "written")
+    first_time = built.replace("the package already holds exactly this", "written")
     (root / f"notebooks/{name}.ipynb").write_text(first_time, "utf-8")
     for folder in ("data", "exercises", "solutions"):
         os.symlink(REPOSITORY / folder, root / folder)

@@ -466,7 +466,7 @@ def test_the_notebook_is_executed_and_exports_what_the_build_exported(built_once
     assert shown[2][0]["data"]["text/plain"] == ["'Module'"]
     lines = len((built_once / "numpygpt/nn/module.py").read_text().splitlines())
     assert shown[-1][0]["text"] == [
-        f"numpygpt/nn/module.py: {lines} lines, the package already holds just this\n"
+        f"numpygpt/nn/module.py: {lines} lines, the package already holds exactly this\n"
     ]
 
 

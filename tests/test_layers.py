@@ -32,6 +32,13 @@ def test_gelu_is_the_tanh_form_of_gpt_2():
         assert expected == pytest.approx(x * normal, abs=1e-3)
 
 
+def test_gelu_of_integers_is_that_of_the_same_floats():
+    layer = nn.GELU()
+    np.testing.assert_array_equal(layer(np.array([-1, 0, 2])), layer(np.array([-1.0, 0.0, 2.0])))
+    layer(np.array([-1, 0, 2]))
+    assert layer.backward(np.ones(3)).dtype == np.float64
+
+
 def test_large_scores_neither_overflow_nor_lose_the_small_ones():
     x = np.array([[1000.0, 0.0], [0.0, -1000.0]])
     np.testing.assert_array_equal(softmax(x), [[1, 0], [1, 0]])
@@ -54,7 +61,7 @@ def test_targets_that_do_not_fit_the_logits_are_refused(function):
     for bad in (-1, 5):
         with pytest.raises(ValueError, match="ids from 0 to 4"):
             function(logits, np.full((2, 3), bad))
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="and not empty"):
         function(np.zeros((0, 5)), np.zeros(0, int))
 
 

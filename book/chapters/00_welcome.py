@@ -46,8 +46,8 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # %% [markdown]
 # ## Where the book leads
 #
-# At the end you have a GPT of your own, trained on Shakespeare. In chapter 17 you turn its knobs while
-# it decides on the next letter:
+# At the end you have a GPT of your own, trained on Shakespeare. In chapter 17 you turn the knobs of
+# one while it decides on the next letter:
 #
 # ![A notebook with sliders for temperature, top-k and top-p above a bar chart of the probabilities of the next letter](../docs/sampling.png)
 #
@@ -325,8 +325,9 @@ print("both totals agree:     ", np.allclose((g * spread).sum(), (b * gather(g, 
 print("gathered to (3, 1):    ", gather(g, (T, 1)).shape)
 
 # %% [markdown]
-# `np.random.default_rng(0)` made a **generator** of random numbers with seed 0: the same numbers
-# each time. All randomness in the book comes from one, so every result can be repeated.
+# `np.random.default_rng(0)` made a **generator** of random numbers with seed 0, which gives the
+# same numbers each time. All randomness in the book comes from such generators, so every result but
+# a measured time can be repeated.
 #
 # A model computes *forward*, from the data to the error. The next chapter goes *backward*, from the
 # error to what each number contributed to it. **What broadcasting spreads forward, a sum gathers
@@ -358,20 +359,17 @@ print("loop and @ agree:", np.allclose(matmul_loop(x, W), x @ W))
 # With more axes, `@` multiplies the last two and treats the others as a stack: `(B, T, C) @ (C, D)`
 # gives `(B, T, D)`, one product for each text.
 #
-# We write the loop to understand and `@` to run. The next cell measures why; `np.matmul` is `@` as a
-# function. Before you run it, you see the times of the machine that built the book.
+# We write the loop to understand and `@` to run. The next cell measures why, and takes the best of
+# five runs. Until you run it, the output shows the times of the machine that built the book.
 
 # %% tags=["measurement"]
-from time import perf_counter
+from timeit import repeat
 
 big, weights = rng.normal(size=(60, 50)), rng.normal(size=(50, 40))
-times = []
-for product in (matmul_loop, np.matmul):
-    start = perf_counter()
-    product(big, weights)
-    times.append(perf_counter() - start)
-print(f"loop {times[0] * 1e3:.1f} ms, @ {times[1] * 1e3:.3f} ms")
-print(f"@ is about {times[0] / times[1]:.0f} times as fast")
+loop = min(repeat(lambda: matmul_loop(big, weights), number=1, repeat=5))
+at = min(repeat(lambda: big @ weights, number=1, repeat=5))
+print(f"loop {loop * 1e3:.1f} ms, @ {at * 1e3:.3f} ms")
+print(f"@ is about {loop / at:.0f} times as fast")
 
 # %% [markdown]
 # ## `einsum`: name the indices

@@ -98,8 +98,9 @@ for label, measure, dtype in methods:
     print(f"{label:18} best eps {steps[np.argmin(errors)]:.0e}, right to {digits} digits")
 
 # %% [markdown]
-# The two are equal at $\sqrt[3]{10^{-16}} \approx 5 \cdot 10^{-6}$ and at
-# $\sqrt[3]{10^{-7}} \approx 5 \cdot 10^{-3}$; the nearest of our steps are best.
+# The two errors, $\epsilon^2$ and rounding, are equal at
+# $\sqrt[3]{10^{-16}} \approx 5 \cdot 10^{-6}$ in float64 and at
+# $\sqrt[3]{10^{-7}} \approx 5 \cdot 10^{-3}$ in float32; the nearest of our steps are best.
 #
 # We draw these errors, and beside them the curve under a magnifying glass, with both axes in units of
 # $\epsilon$. The straight lines through two measured points are called **secants**; their slopes are
@@ -135,7 +136,7 @@ def draw(eps):
     draw_errors(right, eps)
     right.set(xlabel="eps", ylabel="error of the measured slope", title="error", ylim=(1e-14, 1e2))
     left.legend(loc="upper left"); right.legend(loc="lower left")
-    seen = ("x cubed is a staircase of a few steps" if eps < 1e-14 else
+    seen = ("x cubed is a staircase" if eps < 1e-14 else
             "the one-sided secant is steeper than the tangent, the central one less so" if eps > 0.03 else
             "tangent and secants lie on the curve")
     show(figure, f"Left: x cubed close to x, with its tangent and two secants, at eps = {eps:.0e}: {seen}. "
@@ -147,8 +148,9 @@ def draw(eps):
 figure = draw(1e-15)
 
 # %% [markdown]
-# Three V shapes: the left arm is rounding, the right arm truncation (in float32 it is hidden under the
-# solid line). From here on: **central differences, `eps = 1e-5`, float64.**
+# Three V shapes: the left arm is rounding, the right arm truncation (in float32 it is hidden under
+# the solid line). The left arms are ragged: a rounding error is a matter of luck, and so is the dip
+# of the solid line at $10^{-10}$. From here on: **central differences, `eps = 1e-5`, float64.**
 #
 # On the left the smooth curve has become a staircase, because the numbers between two stairs do not
 # exist in float64. A secant joins two stairs, and its slope depends on where they happen to lie.
@@ -235,13 +237,14 @@ print("ds measured:", np.round(numeric_gradient(loss, s), 4).tolist())
 # ## The chain rule, on a graph
 #
 # Start with plain numbers: $u = x s$, then $v = u + x$, then $L = v^2$, at $x = 2$ and $s = 3$. $L$
-# depends on two numbers now. Its slope in one of them, while the other stays fixed, is called a
-# **partial derivative** and written with a round d: $\partial L/\partial x$. Otherwise it is the
-# derivative of school.
+# depends on two numbers now. Its slope with respect to one of them, while the other stays fixed, is
+# called a **partial derivative** and written with a round d: $\partial L/\partial x$. Otherwise it
+# is the derivative that you know from school.
 #
-# The graph shows who is computed from whom, forward along the arrows, with the slope of each single
-# step beside its arrow. Gradients go **backward**: from a node to those it was computed from, times the
-# slope on the arrow. **On paper, before you look at the gradients:** what is $\partial L/\partial x$?
+# The graph shows what is computed from what, forward along the arrows, with the slope of each
+# single step beside its arrow. Gradients go **backward**: from a node to those it was computed
+# from, times the slope on the arrow. **On paper, before you look at the gradients:** what is
+# $\partial L/\partial x$?
 
 # %%
 from coursekit.figures import arrow, box
@@ -264,9 +267,9 @@ show(figure, "A graph. x with the value 2 leads to u by the slope s = 3 and to v
              "The gradients below: L 1, v 16, u 16, s 32, x 64.")
 
 # %% [markdown]
-# Move $x$ by a little $h$. Along the arrow to $u$ that arrives at $v$ as $3h$, along the other one as
-# $1h$, and $v$ moves by both: $4h$. Then $L$ moves by $16 \cdot 4h = 64h$. So we multiply along a path
-# and **add over all paths**:
+# Move $x$ by a little $h$. By way of $u$, the move reaches $v$ as $3h$; by the direct arrow, as
+# $1h$; and $v$ moves by both: $4h$. Then $L$ moves by $16 \cdot 4h = 64h$. So we multiply along a
+# path and **add over all paths**:
 # $\partial L/\partial x = 16 \cdot 1 \cdot 3 + 16 \cdot 1 = 48 + 16 = 64$. Measured:
 
 # %%
@@ -365,8 +368,8 @@ class Scale:
 # | 5 | `y` = `a` reshaped, transposed, or a slice of it | the same move, undone; 0 where no slice was | moves are undone |
 # | 6 | `a` used twice | `da` = sum of both gradients | reuse adds |
 #
-# A mean is a sum times $1/n$, a quotient a product with $1/b$, a root a function. Where a line
-# broadcasts by itself, as `x * s` does, its rule goes together with 3'.
+# A mean is a sum times $1/n$, a quotient is a product with $1/b$, and a root is a function (rule
+# 2). Where a line broadcasts without saying so, as `x * s` does, its rule goes together with 3'.
 #
 # We derive rule 4 in the three steps. With
 # $y_{ij} = \sum_k a_{ik} b_{kj}$,
@@ -389,7 +392,7 @@ rng = np.random.default_rng(1)
 a, k, m = rng.normal(size=(4, 3)), rng.normal(size=(2, 4)), rng.normal(size=(3, 5))
 stack = rng.normal(size=(2, 5, 4))
 rules = [
-    ("0, 3' a + stack", lambda: a + np.ones((2, 4, 3)), lambda dy: dy.sum(axis=0)),
+    ("0, 3' a + ones", lambda: a + np.ones((2, 4, 3)), lambda dy: dy.sum(axis=0)),
     ("2 function", lambda: np.tanh(a), lambda dy: dy * (1 - np.tanh(a) ** 2)),
     ("3 sum", lambda: a.sum(axis=1), lambda dy: np.broadcast_to(dy[:, None], a.shape)),
     ("4 product a @ m", lambda: a @ m, lambda dy: dy @ m.T),
@@ -599,12 +602,12 @@ def _check_repeated(layer, output, dy, dx, grads, rtol, atol):
                 raise GradientError(f"{name}: {mistake}")
 
 # %% [markdown]
-# That is the check. The rest is what it says; **skim the next cell, or skip it.** Two common mistakes
-# get messages of their own: the whole gradient is off by one factor (a mean where a sum belongs, a
-# sign, a forgotten 2), or it is transposed. For derived $a$ and measured $n$, the factor $r$ that fits
-# best makes $\sum_i (a_i - r\, n_i)^2$ smallest. There the slope $-2 \sum_i n_i (a_i - r\, n_i)$ is 0, so
-# $r = \sum_i n_i a_i \,/ \sum_i n_i^2$. Integer inputs have no slope; for them we check the parameters
-# only.
+# That is the check. The rest is mostly the text of its messages; **skim the next cell, or skip
+# it.** Two common mistakes get messages of their own: the whole gradient is off by one factor (a
+# mean where a sum belongs, a sign, a forgotten 2), or it is transposed. For derived $a$ and
+# measured $n$, the factor $r$ that fits best makes $\sum_i (a_i - r\, n_i)^2$ smallest. There the
+# slope $-2 \sum_i n_i (a_i - r\, n_i)$ is 0, so $r = \sum_i n_i a_i \,/ \sum_i n_i^2$. Integer
+# inputs have no slope; for them we check the parameters only.
 
 # %% tags=["export"]
 class GradientError(AssertionError):
@@ -722,8 +725,8 @@ for Wrong in (MeanNotSum, Overwritten, ForgetsDy, ChangesDy):
         print(f"{Wrong.__name__:14} {gist(error)}")
 
 # %% [markdown]
-# All four are caught, three with a reason: a factor of 0.2 over 5 rows is a mean. A fifth mistake would
-# be ours, to check in float32:
+# All four are caught, three with a reason: a factor of 0.2 over 5 rows is a mean. A fifth mistake
+# would be our own: checking in float32.
 
 # %%
 try:

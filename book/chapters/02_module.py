@@ -69,7 +69,7 @@ def train(layer, steps=200, lr=0.5):
 # %%
 layer = HandListed(3)
 first = train(layer, steps=1, lr=0.01)[0]
-promised = first - 0.01 * np.sum(layer.ds**2)
+promised = first - 0.01 * sum(np.sum(g**2) for g in layer.grads().values())
 print(f"loss {first:.4f}, promised after a step: {promised:.4f}, found: {train(layer, steps=1)[0]:.4f}")
 
 stuck = train(HandListed(3))
@@ -107,7 +107,7 @@ for name, value in vars(layer).items():
 
 # %% [markdown]
 # `x` is an array, too, but not a parameter: it has no `dx` beside it. So the book's naming rule is
-# all we need: **an attribute `W` is a parameter if `dW` stands beside it.** As a function of one line:
+# all we need: **an attribute `W` is a parameter if `dW` stands beside it.** As a one-line function:
 
 # %%
 def own_params(layer):
@@ -386,8 +386,8 @@ print(gradcheck(net, x, rng=rng))
 # A big batch may not fit into memory. By rule 6, the gradient of $L_1 + L_2$ is the sum of the
 # gradients of $L_1$ and $L_2$, and `backward` adds. So two passes over two parts give the gradient
 # of the whole, **if the loss is a sum over the examples.** A mean, such as the loss of `train`, divides
-# each part by its own size: of 7 rows, parts of 4 and 3 need the weights $\frac47$ and $\frac37$. To
-# forget them is a classic bug of *gradient accumulation*.
+# each part by its own size: of 7 rows, parts of 4 and 3 need the weights $\frac47$ and $\frac37$.
+# Forgetting them is a classic bug in *gradient accumulation*.
 #
 # **Before you run the second of the next cells:** what will its last line say, where we do not clear the
 # gradients first, and why?
@@ -500,15 +500,19 @@ try:
     gradcheck(Keeps(), x, rng=rng)
 except GradientError as error:
     print(error)
+
+# %%
 keeps = Keeps()
+print("parameters of the new layer:  ", list(keeps.params()), keeps.num_params())
 keeps.backward(rng.normal(size=keeps(x).shape))
-print("parameters of a layer that has none:", list(keeps.params()), keeps.num_params())
+print("after its first backward pass:", list(keeps.params()), keeps.num_params())
 
 # %% [markdown]
 # Training would change the data. The rule that finds parameters is short, so it can be fooled:
-# **return `dx`, do not keep it.** And look at a new model's `num_params()`; you can count by hand
-# what it should be. That also shows when layers are missing: the walk looks into attributes and
-# lists, not into dictionaries.
+# **return `dx`, do not keep it.** And look at a model's `num_params()` twice, when it is new and
+# after its first backward pass: you can count by hand what it should be, and it should not grow.
+# The first look also shows when layers are missing: the walk looks into attributes and lists, not
+# into dictionaries.
 #
 # ## Saving and loading
 #
@@ -616,8 +620,8 @@ show(fig, "Multiplications against C for a chain of four layers, both axes logar
 # - A small step against the gradient lowers the loss by about $\text{lr} \sum dp^2$.
 # - `Module` finds parameters by name: `W` is one if `dW` stands beside it, at any depth, a shared
 #   array once.
-# - `Sequential` runs forward first to last and backward last to first; starting at the loss keeps
-#   vectors.
+# - `Sequential` runs forward first to last and backward last to first; starting at the loss,
+#   every product is a vector times a matrix.
 # - Gradients add up until `zero_grad`; arrays change in place; layers return `dx` and do not keep
 #   it.
 # - The next cell writes `numpygpt/nn/module.py`. Next: Linear, the layer that holds most of the

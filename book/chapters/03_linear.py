@@ -67,7 +67,7 @@ y = x @ W + b
 print(y)
 
 # %% [markdown]
-# The same by index. Each $y_{no}$ is a sum over the inputs $i$, and then the bias of its column:
+# The same by index. Each $y_{no}$ is a sum over the inputs $i$, plus the bias of its column:
 #
 # $$y_{no} = \sum_i x_{ni}\, W_{io} + b_o$$
 
@@ -144,8 +144,8 @@ for name, value in zip(["dx", "dW", "db"], backward_loop(dy, x, W), strict=True)
 
 # %% [markdown]
 # Output 0 of example 1 was made from row 1 of `x`, from column 0 of `W` and from `b[0]`. Row 1 of
-# `dx` holds that column of `W`; column 0 of `dW` holds that row of `x`. In a product, each
-# factor's gradient is the other factor.
+# `dx` holds that column of `W`; column 0 of `dW` holds that row of `x`. In a product, the
+# slope for each factor is the other factor.
 #
 # ## The gradients, as matrices
 #
@@ -242,10 +242,10 @@ class Linear(Module):
 # ### Forward
 #
 # In a language model, `x` will not be a table of examples. It will have the shape `(B, T, C)`: `B`
-# texts in a batch, `T` positions in each, `C` numbers (channels) at each position. The layer
-# treats every position alike, so to the layer these are $N = B \cdot T$ examples.
-# `reshape(-1, C)` stacks them as rows (NumPy works out the size that we call -1), and at the end the
-# rows go back to their places.
+# texts in a batch, `T` positions in each, `C` numbers (channels) at each position. The layer treats
+# every position alike, so to the layer these are $N = B \cdot T$ examples. `reshape(-1, C)` stacks
+# them as rows (NumPy works out the size that we give as -1), and at the end the rows go back to
+# their places.
 
 # %% tags=["export"]
 @add_to_class(Linear)

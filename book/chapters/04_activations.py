@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Chapter 4: Activations
 #
-# Here is a task with four examples: the output should be 1 if exactly one of the two inputs is 1 (an
-# *exclusive or*, XOR). We give it to three `Linear` layers in a row, with 8 numbers between each two.
-# Such a number inside a network is called a *hidden unit*. That is 105 parameters for four targets.
+# Here is a task with four examples: the output should be 1 if exactly one of the two inputs is 1
+# (an *exclusive or*, XOR). We give it to three `Linear` layers in a row, with 8 numbers passed from
+# each to the next. Such a number inside a network is called a *hidden unit*. That is 105 parameters
+# for four targets.
 
 # %% tags=["widget"]
 import numpy as np
@@ -200,17 +201,18 @@ right.set(xlabel="first input", ylabel="second input", title="8 + 8 units, train
 figure.colorbar(image, ax=right, label="output")
 show(figure, "Left: ReLU(s), rising from 0, and -2 ReLU(s - 1), falling from 1, and their sum, a broken "
              "line through the targets 0, 1, 0. Right: the trained network's output over both inputs, "
-             "as colors; a black line at one half separates the two targets 1 from the two targets 0.")
+             "as colors; two black lines at one half separate the two targets 1, between them, "
+             "from the two targets 0.")
 
 # %% [markdown]
 # ### ReLU and the size of the weights
 #
-# Chapter 3 drew weights from $\pm\sqrt 3/\sqrt n$ to keep the numbers' size from layer to layer. A
-# ReLU between them sets about half of the numbers to 0, and with them half of the mean square:
-# numbers symmetric around 0 have as much of it on either side. So each layer shrinks by
-# $1/\sqrt 2$, and weights from $\pm\sqrt 2 \cdot \sqrt 3/\sqrt n = \pm\sqrt 6/\sqrt n$ make up for it.
-# This is *He initialization* (He and others, 2015). Here is the root of the mean square after 1, 10,
-# 20 and 30 layers, 200 wide:
+# In chapter 3, weights from $\pm\sqrt 3/\sqrt n$ kept the numbers' size from layer to layer. A ReLU
+# between them sets about half of the numbers to 0, and with them half of the mean square: numbers
+# symmetric around 0 have as much of it on either side. So each layer shrinks the numbers by a
+# factor of $1/\sqrt 2$, and weights from $\pm\sqrt 2 \cdot \sqrt 3/\sqrt n = \pm\sqrt 6/\sqrt n$
+# make up for it. This is *He initialization* (He and others, 2015). Here is the root of the mean
+# square after 1, 10, 20 and 30 layers, 200 wide:
 
 # %%
 def sizes(factor, relu, width=200):
@@ -227,7 +229,8 @@ print("with ReLU,   √3/√n:", *sizes(3, relu=True))
 print("with ReLU,   √6/√n:", *sizes(6, relu=True))
 
 # %% [markdown]
-# It keeps the order of size, not more: 30 layers of random weights leave room for chance.
+# He initialization keeps the order of magnitude, and no more: 30 layers of random weights leave
+# room for chance.
 
 # %% [markdown]
 # ## GELU: a ReLU without a corner
@@ -260,7 +263,8 @@ print(f"largest difference between the two forms: {np.abs(gelu(xs) - exact).max(
 # ### The slope of GELU
 #
 # The function is a chain: $x \to u \to t \to y$, and $x$ also enters $y$ directly. We go along it
-# one step at a time, and write $u'$, $t'$ and $y'$ for the slopes in $x$. The inner polynomial:
+# one step at a time, and write $u'$, $t'$ and $y'$ for the slopes with respect to $x$. The
+# inner polynomial:
 #
 # $$u' = a\,(1 + 3 c\, x^2)$$
 #
@@ -293,7 +297,7 @@ class GELU(Module):
 # %% tags=["export"]
 @add_to_class(GELU)
 def forward(self, x):
-    self.x = x
+    self.x = x = np.asarray(x, np.result_type(x, 0.0))    # integers become floats
     u = x * x                # not x**3, which is many times slower
     u *= self.a * self.c
     u += self.a
@@ -377,9 +381,9 @@ for layer in [ReLU(), GELU()]:
 # %% [markdown]
 # ### Break it
 #
-# Here are two mistakes that are easily made. The first forgets the 3 in the slope of the cube. The
-# second also masks by the sign of `dy`, which happens if one copies the forward pass and changes the
-# names. **Before you run the second of the next cells:** with an upstream gradient of ones, could the
+# Here are two easy mistakes. The first forgets the 3 in the slope of the cube. The second also
+# masks by the sign of `dy`, which happens if one copies the forward pass and changes the names.
+# **Before you run the second of the next cells:** with an upstream gradient of ones, could the
 # second mistake be found?
 
 # %%
@@ -409,8 +413,8 @@ print("with dy of ones nobody notices:", np.array_equal(right.backward(ones), wr
 # gradient is random.
 #
 # The check itself has a blind spot, too. A central difference averages over both sides of a point.
-# **Before you run the next cell:** what will they say about ReLU at
-# exactly 0, and what does our layer say?
+# **Before you run the next cell:** what will it say about ReLU at exactly 0, and what does our
+# layer say?
 
 # %%
 corner = np.array([0.0])
@@ -588,8 +592,8 @@ for depth, slope in zip(depths, layer.backward(np.ones(3))):
 # - Without something bent between them, Linear layers in a row are one Linear layer. With it, they add
 #   up bent pieces.
 # - A function applied entry by entry has the backward pass $dx = dy \odot f'(x)$.
-# - ReLU's slope is 0 or 1, and a unit that is never above zero is dead. It halves the mean square, so
-#   deep stacks start from $\pm\sqrt 6/\sqrt n$. GELU is smooth, with the slope
+# - ReLU's slope is 0 or 1, and a unit that is never above zero is dead. ReLU halves the mean
+#   square, so deep stacks start from $\pm\sqrt 6/\sqrt n$. GELU is smooth, with the slope
 #   $\frac12(1+t) + \frac x2(1-t^2)\,u'$.
 # - The next cell writes `ReLU` and `GELU` to `numpygpt/nn/activations.py`.
 # - Next: Softmax and cross-entropy, which turn the last layer's numbers into probabilities and a

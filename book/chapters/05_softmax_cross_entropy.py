@@ -19,8 +19,8 @@ with np.errstate(all="ignore"):    # NumPy would warn; we look at the result
 
 # %% [markdown]
 # The second line should be no harder: every score is 99 higher, so the ranking is the same. The
-# answer is `nan`, *not a number*. Once a `nan` is in the
-# loss, it is in every gradient, and after one step in every weight.
+# answer is `nan`, *not a number*. Once a `nan` is in the loss, it is in every gradient, and after
+# one step in every weight.
 #
 # **The question of this chapter:** how do we turn scores into probabilities and a loss that never
 # break, and what gradient goes back to the scores?
@@ -29,13 +29,14 @@ with np.errstate(all="ignore"):    # NumPy would warn; we look at the result
 #
 # | name | meaning | shape |
 # |---|---|---|
-# | `x`, `logits` | scores, one row an example | `(N, V)` |
+# | `x`, `logits` | scores, one row per example | `(N, V)` |
 # | `p` | probabilities, `softmax(x)`; each row sums to 1 | `(N, V)` |
 # | `targets` | which entry was right, an integer from 0 to V - 1 | `(N,)` |
 # | `y` | the same, *one-hot*: 1 at the target and 0 elsewhere | `(N, V)` |
 # | `loss` | one number for the whole batch | `()` |
 #
-# Scores that go into a softmax are called *logits*. `V` is the size of the vocabulary. The code takes any number of leading axes, such as `(B, T, V)`.
+# Scores that go into a softmax are called *logits*. `V` is the size of the vocabulary. The code
+# takes any number of leading axes, such as `(B, T, V)`.
 #
 # ## A softmax that does not break
 #
@@ -49,8 +50,7 @@ with np.errstate(all="ignore"):    # NumPy would warn; we look at the result
 #
 # We choose the largest score of the row for $m$. Then the largest exponent is 0, nothing
 # overflows, and the sum is at least 1, so that we never divide by 0. Here the module
-# `numpygpt/nn/functional.py` starts. It holds functions; the layers around
-# them follow.
+# `numpygpt/nn/functional.py` starts. It holds functions; the layers around them follow.
 
 # %% tags=["export"] module="nn/functional.py"
 """softmax, log_softmax, cross-entropy, and the Softmax layer. Derived in chapter 05."""
@@ -100,8 +100,8 @@ print("loops and arrays agree:", np.allclose(softmax_loop(x), softmax(x)))
 #
 # Unlike ReLU, softmax mixes its inputs: through the sum, each score reaches each probability of
 # its row. We look at one row and write $s = \sum_k e^{x_k}$, so that $p_i = e^{x_i} / s$. We need
-# the slope of every $p_i$ in every $x_j$; the table of them is the Jacobian, which we met in
-# [chapter 2](02_module.ipynb). By the quotient rule,
+# the slope of every $p_i$ with respect to every $x_j$; the table of them is the Jacobian, which we
+# met in [chapter 2](02_module.ipynb). By the quotient rule,
 #
 # $$\frac{\partial p_i}{\partial x_j} =
 # \frac{1}{s}\,\frac{\partial e^{x_i}}{\partial x_j} -
@@ -139,9 +139,9 @@ print("column sums", np.abs(jacobian.sum(axis=0)).round(4))
 # $$dx_j = p_j \left( dp_j - \sum_i dp_i\, p_i \right)$$
 #
 # The rules of chapter 1 lead to the same place: softmax is an exponential, entry by entry, and then
-# `Share`. The sum is the same for the whole row: the mean of `dp`, weighted by the probabilities. So
-# the $V \times V$ Jacobian never has to be built. That matters: $V$ is about 50,000 in GPT-2.
-# `np.vecdot` multiplies two arrays and sums along an axis, in one pass.
+# `Share`. The sum in the bracket is the same for the whole row: the mean of `dp`, weighted by the
+# probabilities. So the $V \times V$ Jacobian never has to be built. That matters: $V$ is about
+# 50,000 in GPT-2. `np.vecdot` multiplies two arrays and sums along an axis, in one pass.
 
 # %% tags=["export"]
 def softmax_backward(dp, p, axis=-1):
@@ -200,9 +200,9 @@ for axis in [-1, 1]:
 #
 # $$L = -\frac{1}{N} \log \prod_n p_{n t_n} = -\frac{1}{N} \sum_n \log p_{n t_n}$$
 #
-# This is the *negative log-likelihood*. One example costs $-\log p_t$: 0 if the model was certain and
-# right, and more without limit as $p_t$ goes to 0. The unit is the *nat*, because the logarithm is the
-# natural one.
+# This is the *negative log-likelihood*. One example costs $-\log p_t$, the *surprise*: 0 if the
+# model was certain and right, and more without limit as $p_t$ goes to 0. The unit is the *nat*,
+# because the logarithm is the natural one.
 #
 # Its other name is *cross-entropy*. The entropy of a distribution $q$, $-\sum_i q_i \log q_i$, is the
 # mean surprise of someone who expects $q$ and gets $q$. The *cross*-entropy, $-\sum_i q_i \log p_i$, is
@@ -234,7 +234,7 @@ with np.errstate(divide="ignore"):
 
 # %% [markdown]
 # The first number is worth remembering: **a model should start near $\ln V$**, and if it does not,
-# something is wrong with its first weights. The second is infinite. The probability was
+# something is wrong with its initial weights. The second is infinite. The probability was
 # $e^{-1000}$, which is too small for a float64, and became 0. The true loss is 1000, an ordinary
 # number. We lose it between `exp` and `log`, so we avoid that detour. With $m$ the largest score,
 #
@@ -278,7 +278,7 @@ def _check_targets(logits, targets):
         )
     # A negative id would pick from the end of the vocabulary, silently.
     if targets.size == 0 or targets.min() < 0 or targets.max() >= logits.shape[-1]:
-        raise ValueError(f"targets must be ids from 0 to {logits.shape[-1] - 1}, at least one")
+        raise ValueError(f"targets must be ids from 0 to {logits.shape[-1] - 1}, and not empty")
 
 # %%
 by_hand = np.log([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]])
@@ -430,9 +430,9 @@ print(gradcheck(CrossEntropyLoss(), logits, targets, rng=rng))
 # %% [markdown]
 # ### Break it
 #
-# Three mistakes that are easily made. One forgets that the loss is a mean. One forgets the sum in
-# softmax's backward pass, as if its Jacobian were diagonal. One sums over the wrong axis. **Before
-# you run the second of the next cells:** for which of them can `gradcheck` name the wrong factor?
+# Three easy mistakes. One forgets that the loss is a mean. One forgets the sum in softmax's
+# backward pass, as if its Jacobian were diagonal. One sums over the wrong axis. **Before you run
+# the second of the next cells:** for which of them can `gradcheck` name the wrong factor?
 
 # %%
 class NoMean(CrossEntropyLoss):
@@ -491,7 +491,8 @@ show(figure, "Left: cross-entropy grows in a straight line as the model gets mor
 # Far to the right, the model is certain and wrong. There it should learn most. Cross-entropy
 # pushes with full strength, close to 1. The squared error has gone flat: its gradient passes
 # through softmax's Jacobian, whose entries $p_i(\delta_{ij} - p_j)$ all vanish when one
-# probability is near 1. In cross-entropy, the logarithm's $1/p_t$ cancels that factor.
+# probability is near 1. In cross-entropy, the logarithm's $1/p_t$ cancels the factor $p_t$ in the
+# target's entries.
 #
 # Try it: let the margin run from -1000 to 1000 and run the two cells again. Before you do: does either
 # loss break, and does either push ever get larger than 1?

@@ -22,7 +22,8 @@ for lr in (0.020, 0.078, 0.082):
 # %% [markdown]
 # At 0.020 the steep axis ($p_1$) has arrived and the flat one ($p_0$) has a way to go. At 0.078 both
 # are near 0. At 0.082, a rate 5% larger, the steep axis ends more than 130 times as far away as it
-# began. One rate must serve two directions that need different ones, and a network has far more.
+# began. One rate must serve two directions that need different rates; a network has far more
+# directions.
 #
 # **The question of this chapter: what should a step be, given the gradient?** Five answers follow:
 # momentum, Adam, weight decay done right, clipping, and a rate that changes over time.
@@ -215,13 +216,14 @@ for lr, batch, style, color in ((0.07, 200, "-", BLUE), (0.07, 10, ":", ORANGE),
 ax.set(xlabel="step", ylabel="distance from\nthe lowest point", ylim=(5e-3, 60))
 ax.legend(ncols=3, loc="upper center")
 show(figure, "Distance from the lowest point against the step, logarithmic. With all 200 examples it "
-     "falls out of the picture within 100 steps. With batches of 10 it soon levels off and jitters "
-     "around 0.6; with a tenth of the rate it falls ten times more slowly and jitters around 0.08.")
+     "falls out of the picture after about 100 steps. With batches of 10 it soon levels off and "
+     "jitters around 0.6; with a tenth of the rate it falls ten times more slowly and jitters "
+     "around 0.08.")
 
 # %% [markdown]
 # A batch of 10 points in the right direction on average only. So the path never comes to rest: it
-# jitters, the more the larger the rate. But a batch costs a twentieth of the whole data, and far from the
-# lowest point it is nearly as good. Hence small batches, and a rate that ends small.
+# jitters, and more at a larger rate. But a batch costs a twentieth as much as the whole data, and
+# far from the lowest point it is nearly as good. Hence small batches, and a rate that ends small.
 
 # %% [markdown]
 # ## Momentum: remember where you were going
@@ -275,8 +277,9 @@ print("loss at every 12th step:", loss_of_path[::12].round(1))
 # ## Adam: a rate for every parameter
 #
 # SGD's step is proportional to the gradient, and that is odd: in a steep direction the step should
-# be *short*. **Adam** (adaptive moment estimation) divides a mean of the gradient by its typical size,
-# the root of a mean of its square, entry by entry. (SGD's $v$ is another; both names are customary.)
+# be *short*. **Adam** (adaptive moment estimation) divides a mean of the gradient by its typical
+# size, the root of a mean of its square, entry by entry. (This $v$ is not SGD's; both names are
+# customary.)
 #
 # $$m_t = \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \qquad v_t = \beta_2 v_{t-1} + (1 - \beta_2)\,
 # g_t^2$$
@@ -309,8 +312,7 @@ print(f"with correction: m_hat / sqrt(v_hat) = {m_hat / math.sqrt(v_hat):.4f}")
 #
 # ## Adam: index by index, then in place
 #
-# First a slow reference to compare with. It computes each entry on its own, straight from the sums
-# above.
+# First a slow reference: it computes each entry on its own, straight from the sums above.
 
 # %%
 def adam_by_index(p, gradients, lr, beta1=0.9, beta2=0.999, eps=1e-8):
@@ -355,8 +357,9 @@ class Adam:
         self.v = {name: np.zeros_like(p) for name, p in model.params().items()}
 
 # %% [markdown]
-# The corrections $1 - \beta_1^t$ and $1 - \beta_2^t$ are the same for all entries. So we make no
-# arrays $\hat m$ and $\hat v$, but move the two numbers to where they cost nothing:
+# The corrections $1 - \beta_1^t$ and $1 - \beta_2^t$ are the same for all entries. So we keep no
+# arrays $\hat m$ and $\hat v$: the first goes into the step size, and the root of the second
+# divides $\sqrt v$:
 #
 # $$\text{lr}\, \frac{\hat m}{\sqrt{\hat v} + \text{eps}} = \underbrace{\frac{\text{lr}}{1 -
 # \beta_1^t}}_{\text{step size}} \cdot \frac{m}{\sqrt{v} \,/\, \sqrt{1 - \beta_2^t} + \text{eps}}$$
@@ -366,7 +369,7 @@ class Adam:
 def step(self):
     self.t += 1
     beta1, beta2 = self.betas
-    # m̂ and v̂ differ from m and v by one number each: it goes into the step size.
+    # m̂ and v̂ differ from m and v by one number each; that of m̂ goes into the step size.
     step_size = self.lr / (1 - beta1**self.t)
     root2 = math.sqrt(1 - beta2**self.t)
     grads = self.model.grads()
@@ -460,13 +463,12 @@ for name, make in (("SGD", lambda m: SGD(m, lr=0.01)), ("Adam", lambda m: Adam(m
     print(f"{name:5} step lengths {one.round(4)}, with the loss times 1000: {thousand.round(4)}")
 
 # %% [markdown]
-# Adam's step does not depend on the units of the loss. A rate means the same in every layer: about how
-# far an entry moves per step.
+# Adam's step does not depend on the units of the loss. A rate means the same in every layer: about
+# the most that an entry moves per step.
 #
 # ## Three paths over one valley
 #
-# Look at the zigzag of the first, the swing of the second, and the direction in which the third sets
-# out.
+# Look at the zigzag, the swing, and the direction in which Adam sets out.
 
 # %% tags=["widget"]
 from coursekit.figures import BLUE, GRAY, ORANGE, show, subplots
@@ -496,8 +498,7 @@ show(figure, "Contour lines of a long valley with the paths of three optimizers,
 
 # %% [markdown]
 # The picture stretches the steep axis. SGD and momentum set out across the valley, where the slope
-# is. Adam's first step is as long along $p_0$ as along $p_1$. It overshoots, too: $m$ is a kind of
-# momentum.
+# is. Adam's first step is as long along $p_0$ as along $p_1$.
 #
 # **Before you run the next cell:** who is closest after 60 steps? The rates above are ours. For a fair
 # race the cell also gives each its best of 81 rates.
@@ -514,9 +515,9 @@ with np.errstate(all="ignore"):  # SGD overflows at the largest rates
         print(f"{name:14} distance {np.linalg.norm(path[-1]):.2f}, at its best rate {best:.2f}")
 
 # %% [markdown]
-# Momentum wins here, and at our rate Adam is the furthest away. Its step hardly depends on the
-# gradient's size, so it does not shrink by itself near the lowest point. One smooth valley is not what
-# Adam is good at; the last experiment shows what is.
+# Momentum wins here, and at our rate Adam is the furthest away: it overshot along $p_0$ ($m$ is a
+# kind of momentum), and after 60 steps it is still swinging. One smooth valley is not what Adam is
+# good at; the last experiment shows what is.
 #
 # `draw_adam` shows Adam's path beside the length of every step, in units of `lr`, first without the
 # correction. **Before you look:** where does the curve on the right begin?
@@ -535,8 +536,8 @@ def draw_adam(lr, beta1, beta2, correction):
     right.legend()
     first = np.abs(path[1] - path[0]).max() / lr
     show(figure, "Left: Adam's path over the valley. Right: the length of each of 60 steps along "
-         f"both axes, divided by the learning rate: {first:.2f} at the first step. It touches 0 "
-         "wherever the path turns back.")
+         f"both axes, divided by the learning rate: {first:.2f} at the first step. It dips "
+         "toward 0 wherever the path turns back.")
     return figure
 
 # %%
@@ -559,10 +560,11 @@ panel
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At $\beta_1 = 0.5$. With both betas at 0, $m$ is $g$ and $\sqrt v$ is $|g|$: almost every step is
-# exactly `lr` long on both axes, up or down by the sign of the gradient alone. (Only where $|g|$ is as
-# small as `eps` is a step shorter: 0.60 `lr` on $p_1$ at step 3.) So the path reaches the lowest point
-# and then jumps back and forth around it.
+# From about $\beta_1 = 0.65$ down, as far as the eye can tell: it still overshoots by 0.006 there,
+# at 0.5 not at all. With both betas at 0, $m$ is $g$ and $\sqrt v$ is $|g|$: almost every step is
+# exactly `lr` long on both axes, up or down by the sign of the gradient alone. (Two are shorter,
+# where $|g|$ is as small as `eps`: 0.60 `lr` on $p_1$ at step 3, 0.77 `lr` on $p_0$ at step 17.) So
+# the path reaches the lowest point and then jumps back and forth around it.
 #
 # </details>
 
@@ -616,8 +618,8 @@ print(f"(1 - lr * decay) ** 1000 = {(1 - 0.01 * 0.1) ** 1000:.2f}")
 # $$\lVert g \rVert = \sqrt{\textstyle\sum_{\text{arrays}} \sum_i g_i^2} \qquad g \leftarrow g \cdot
 # \min\left(1, \frac{\text{max\_norm}}{\lVert g \rVert}\right)$$
 #
-# One factor serves all arrays, so the length changes and the direction stays. Clipping every entry on
-# its own would change the direction.
+# One factor serves all arrays, so the length changes and the direction stays. Clipping each entry
+# on its own would change the direction.
 
 # %% tags=["export"] module="optim/clip.py"
 """Clipping the gradient by its norm. Derived in chapter 06."""
@@ -639,7 +641,7 @@ def clip_grad_norm(model, max_norm):
     """
     grads = model.grads().values()
     norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
-    # An infinite norm has the scale 0, which makes nan of inf; and nan is larger than nothing.
+    # Not if infinite: the scale would be 0, and inf * 0 is nan. Not if nan: that compares as False.
     if max_norm < norm < math.inf:
         # The 1e-6 is PyTorch's, so that both give the same numbers.
         scale = max_norm / (norm + 1e-6)
@@ -656,7 +658,7 @@ model = Valley()
 for g, max_norm in (([3, 4], 1), ([3, 4], 10), ([3, np.inf], 1)):
     model.dp[...] = g
     norm = clip_grad_norm(model, max_norm)
-    print(f"g = {g}, max_norm = {max_norm:2}: norm {norm:.1f}, afterwards {model.dp.round(4)}")
+    print(f"g = {g}, max_norm = {max_norm:2}: norm {norm:.1f}, afterward {model.dp.round(4)}")
 
 # %% [markdown]
 # No factor can repair an infinite gradient, so it is left as it was. A loop that gets `inf` back should
@@ -756,7 +758,8 @@ for _ in range(14):
 print(" ".join(f"{rate:.2f}" for rate in rates))
 
 # %% [markdown]
-# A quarter of the base rate, and not 0: that step would be wasted. Here are both schedules at length.
+# A quarter of the base rate: a first step of length 0 would be wasted. Here are both schedules at
+# length.
 
 # %%
 figure, ax = subplots(size=(6, 2.8))
@@ -777,9 +780,10 @@ show(figure, "Learning rate against update. The warm-up cosine rises in a line t
 # apart. Each optimizer gets 200 updates at each of eleven rates, from three random starts. Over how wide
 # a range of rates does it learn?
 #
-# Adam has two things that SGD lacks, a mean of gradients and a division by their size. So it gets a rival
-# with each alone: SGD with momentum 0.99, and Adam with $\beta_1 = 0$. And there are two tasks: the
-# inputs as they are, and with the first one in other units, ten times larger.
+# Adam has two things that SGD lacks, a mean of gradients and a division by their size. So we add
+# two rivals, each with only one of these: SGD with momentum 0.99, and Adam with $\beta_1 = 0$. And
+# there are two tasks: the inputs as they are, and with the first one in other units, ten times
+# larger.
 #
 # **Before you look:** which of the two differences is the one that forgives?
 
@@ -845,9 +849,9 @@ axes[0].set(xlabel="first input", ylabel="second input", title="the task", aspec
             xlim=(-1.3, 1.3), ylim=(-1.5, 1.5))
 draw_sweep(axes[1], alike, "inputs alike")
 draw_sweep(axes[2], unlike, "first input times 10")
-axes[1].set(ylabel="loss after 200 updates\n(nats, cut at 1.5)"); axes[1].legend(fontsize=8)
+axes[1].set(ylabel="loss at update 200\n(nats, cut at 1.5)"); axes[1].legend(fontsize=8)
 show(figure, "Left: the points, two arcs that curl around each other, one for each class. Middle and "
-     "right: the loss after 200 updates against the learning rate for five optimizers, the median of "
+     "right: the loss at update 200 against the learning rate for five optimizers, the median of "
      "three starts and their band, with a gray line at the loss of guessing, ln 2. Each curve falls "
      "and rises. In the middle the low parts of momentum 0.99 and Adam are equally wide. On the right "
      "those of SGD and momentum have shrunk to a point or two, and Adam's are wider.")
@@ -866,7 +870,9 @@ for name in makers:
 # in size from layer to layer, one reason why most are trained with Adam. The price is memory: two more
 # arrays for each parameter, where SGD with momentum keeps one.
 #
-# Try it: make one input ten times *smaller*, `sweep(units=(0.1, 1))`, then the other. Who still learns?
+# Try it: make one input ten times *smaller*, then the other: put `sweep(units=(0.1, 1))` and
+# `sweep(units=(1, 0.1))` in the place of `alike` and `unlike`, and run the cell that counts. Who
+# still learns?
 
 # %% [markdown]
 # <details><summary>Answer</summary>

@@ -32,8 +32,8 @@ def count_pairs(ids):
 # %% [markdown]
 # Each row of counts, divided by its sum, is a row of probabilities. We measure them with the
 # cross-entropy of [chapter 5](05_softmax_cross_entropy.ipynb), first on the text that we counted,
-# then on the last tenth. Equal pairs have equal losses, so each loss is taken once, times its
-# count. Look at the second number.
+# then on the last tenth. Equal pairs have equal losses, so we compute each loss once and multiply
+# it by its count. Look at the second number.
 
 # %%
 def pair_loss(counts, P):
@@ -53,20 +53,21 @@ print(f"validation {pair_loss(val_counts, P_raw):.4f}")
 # %%
 unseen = (train_counts == 0) & (val_counts > 0)
 start = text.index("Master:\nBoatswain!")  # where The Tempest begins
-print(f"{(N - start) / (N - n):.0%} of the last tenth are The Tempest")
+print(f"{(N - start) / (N - n):.0%} of the last tenth is The Tempest")
 print(f"{unseen.sum()} new pairs:", [chars[i] + chars[j] for i, j in np.argwhere(unseen)])
 print(f"they stand at {val_counts[unseen].sum()} of {val_counts.sum():,} places; of these")
 for name in ["PROSPERO", "SEBASTIAN", "GONZALO", "CALIBAN", "FERDINAND"]:
-    print(f"{text[n:].count(name):4} are in {name}, which the rest has {text[:n].count(name)} times")
+    last, rest = text[n:].count(name), text[:n].count(name)
+    print(f"{last:4} are in {name}, which occurs {rest} times in the rest")
 
 # %% [markdown]
-# Three quarters of the last tenth are a play that the rest does not hold, *The Tempest*. Nearly all
-# places with a new pair are in its names: SP, for one, in PROSPERO. The table gives probability 0 to
-# what it has not seen, and $-\log 0$ is infinite. One such place would have been enough.
+# Three quarters of the last tenth is a play that the rest does not contain, *The Tempest*. Nearly
+# all places with a new pair are in its names: SP, for one, in PROSPERO. The table gives probability
+# 0 to what it has not seen, and $-\log 0$ is infinite. One such place would have been enough.
 #
-# **The question of this chapter:** how do we predict the next character so well that text nobody
-# has shown us is no surprise? We count, then learn the same table by gradient descent, and then
-# train a network that reads more than one character. Everything comes from chapters 1 to 6.
+# **The question of this chapter:** how do we predict the next character so well that a text we have
+# never seen is no surprise? We count, then learn the same table by gradient descent, and then train
+# a network that reads more than one character. Everything comes from chapters 1 to 6.
 #
 # ## What a language model is
 #
@@ -290,7 +291,7 @@ ax.text(2900, 2.487, "counted, alpha = 1", ha="right", va="top", color="#555555"
 ax.set(xscale="log", xlim=(10, 3000), ylim=(2.44, 2.64), xlabel="step", ylabel="nats per character")
 ax.legend()
 show(figure, "Loss against step. On the text alone the training loss keeps falling, the validation loss "
-             "turns upwards near step 100; with one more of each pair it settles on the table's line.")
+             "turns upward near step 100; with one more of each pair it settles on the table's line.")
 
 # %%
 best = text_only[:, 1].argmin()
@@ -496,9 +497,22 @@ show(figure, "Training loss of the MLP over 3,000 steps. It starts at ln V, soon
 
 # %% [markdown]
 # From almost 6 bits per character to under 2.8, and the MLP has only about five times as many
-# numbers as the bigram. Its gap between training and validation is wider than the others'. Part of
-# every gap is the text: mostly another play, with other names. Even the unigram, which can hardly
-# overfit, does worse there. The rest is what the MLP has learned of the other plays by heart.
+# numbers as the bigram. Its gap between training and validation is wider than the others'. Has it
+# learned the training text by heart? Its 3,000 batches of 256 are 768,000 draws from a million
+# places, so about half of the places were never drawn. **Before you run the next cell:** what will
+# the loss at those places be, compared with the others?
+
+# %%
+rng = np.random.default_rng(7)                      # the batches of train, once more
+drawn = np.unique([rng.integers(K, n, 256) for _ in range(3000)])
+never = np.setdiff1d(np.arange(K, n), drawn)
+for name, at in [("drawn", drawn), ("never drawn", never)]:
+    print(f"places {name:11}: {len(at):,}, loss {evaluate(net, at[::9], K):.2f}")
+
+# %% [markdown]
+# Nearly the same, and far below the validation loss. Little is learned by heart; most of the gap is
+# the text: mostly another play, with other names and words. Even the unigram, which can hardly
+# overfit, does worse there.
 #
 # ## Let it write
 #
@@ -532,9 +546,9 @@ for row in zip_longest(*columns, fillvalue=""):
 
 # %% [markdown]
 # The unigram has the right letters. The bigram has vowels after consonants and words of a plausible
-# length. The MLP has speakers with their colons, one of them nearly real, capitals at the start
-# of lines (the long ones are wrapped here), and many English words. None of them knows what it says:
-# five characters are about one word.
+# length. The MLP has speakers with their colons (one of them nearly real: the plays have a
+# `KING EDWARD IV`), capitals at the start of lines (long lines are wrapped here), and many English
+# words. None of them knows what it says: five characters are about one word.
 #
 # ## Experiment: how much context helps?
 #
@@ -559,24 +573,27 @@ ax.text(12, 2.48, "bigram, validation", ha="right", va="top", color="#555555")
 ax.set(xlabel="characters of context, K", ylabel="nats per character", xticks=lengths)
 ax.legend()
 show(figure, "Training and validation loss after 600 steps against the context length. Both fall "
-             "steeply from one to three characters, are lowest near five, rise slowly towards twelve.")
+             "steeply from one to three characters, are lowest near five, rise slowly toward twelve.")
 
 # %% [markdown]
 # With one character the MLP knows what the bigram knows, and comes close to it. The second and
 # third character help most. After five, the losses rise again, and the training loss with them, so
 # this is not overfitting alone. Nor is it a lack of ability: the network for twelve characters
 # could set the weights of the seven farthest to 0 and equal the one for five. But each position has
-# weights of its own, 16 × 128 for each additional character, and in 600 steps it does not learn what
-# to do with them. To read far back, a model needs another way to use its context than laying it out
-# in a row. The coming chapters are about that way.
+# weights of its own, 16 × 128 for each additional character, and in 600 steps it does not learn
+# what to do with them. With more steps, eight characters catch up with five, but hardly get ahead.
+# To profit from what stands far back, a model needs another way to use its context than laying it
+# out in a row. The coming chapters are about that way.
 #
-# Try it: set `H` to 200 in `new_net`, or replace `ReLU` by `GELU`, and run the notebook again. Or
-# train for 6,000 steps. Which helps the validation loss most?
+# Try it: set `H` to 200 in `new_net`, or import `GELU` and put it in place of `ReLU` in `MLP`, and
+# run the notebook again. Or train for 6,000 steps, or with `K = 8`. Which helps the validation loss
+# most?
 #
 # <details><summary>Answer</summary>
 #
-# 200 hidden units: 1.878 after 3,000 steps, against 1.923. GELU does nothing here (1.929), and 6,000
-# steps help on the training text alone: 1.650 instead of 1.703, but 1.924 on the validation text.
+# 200 hidden units: 1.878 after 3,000 steps, against 1.923. GELU does nothing here (1.929), and
+# 6,000 steps help on the training text alone: 1.650 instead of 1.703, but 1.924 on the validation
+# text. Eight characters give 1.915 after 3,000 steps; twelve give 1.952.
 #
 # </details>
 #

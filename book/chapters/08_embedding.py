@@ -83,7 +83,8 @@ print(dW)
 # $$y_{nc} = \sum_v X_{nv} W_{vc} = W_{\text{ids}_n,\, c}$$
 #
 # So an embedding is a `Linear` layer without bias, and its gradient is that of [chapter
-# 3](03_linear.ipynb). Row $v$, column $c$ of the table reaches column $c$ of the outputs alone:
+# 3](03_linear.ipynb). The entry in row $v$ and column $c$ of the table reaches only column $c$ of
+# the outputs:
 #
 # $$
 # \begin{aligned}
@@ -186,7 +187,7 @@ figure, axes = subplots(1, 3, size=(8, 3.4), width_ratios=[3, 2, 2])
 grid(axes[0], one_hot.T, "$X^T$", [2], "place n", "id v", largest=2)
 grid(axes[1], few, "$dy$", [0, 2], "channel c", "place n")
 grid(axes[2], one_hot.T @ few, "$dW = X^T\\,dy$", [2], "channel c", "id v")
-show(figure, "Three grids: X transposed, with a one in rows 0 and 2 alone; dy; and their product "
+show(figure, "Three grids: X transposed, with one 1 in row 0 and two in row 2; dy; and their product "
      "dW. Row 2 of dW is framed, with the row of X transposed and the two rows of dy that made it.")
 
 # %% [markdown]
@@ -202,24 +203,22 @@ print(f"one-hot matrix: {N * vocabulary * 4 / 1e6:.0f} MB in float32, {N} ones i
 print(f"ids: {N * 4 / 1e6:.3f} MB in int32")
 
 # %% tags=["measurement"]
-import time
+from timeit import repeat
 
 big_ids, big_W = rng.integers(0, 5000, N), rng.normal(size=(5000, 128)).astype(np.float32)
-start = time.perf_counter()
-big_X = np.zeros((N, 5000), np.float32)
-big_X[np.arange(N), big_ids] = 1
-big_X @ big_W
-middle = time.perf_counter()
-big_W[big_ids]
-end = time.perf_counter()
-print(f"5,000 ids, 128 channels: product {1e3 * (middle - start):.2f} ms, "
-      f"lookup {1e3 * (end - middle):.2f} ms")
+def product():
+    big_X = np.zeros((N, 5000), np.float32)
+    big_X[np.arange(N), big_ids] = 1
+    return big_X @ big_W
+
+for name, f in [("product", product), ("lookup", lambda: big_W[big_ids])]:
+    print(f"5,000 ids, 128 channels, {name}: {1000 * min(repeat(f, number=1, repeat=20)):.2f} ms")
 
 # %% [markdown]
 # ## The layer
 #
-# The table starts with random rows from a normal distribution of mean 0 and variance 1. They must
-# differ: two tokens with the same row could not be told apart.
+# The table starts with random rows from a normal distribution of mean 0 and variance 1. They
+# differ, so the next layer can tell the tokens apart from the first step on.
 
 # %% tags=["export"] module="nn/embedding.py"
 """Embedding: a row of W for each id. Derived in chapter 08."""
@@ -314,8 +313,8 @@ for name, some_ids in (("different", np.array([3, 0, 6, 1])), ("repeated", ids))
 # ## Positions: what, and where
 #
 # A row of the table says which token it is, not where the token stands. Take two sentences of the
-# same words, and a model that looks at one vector after the other (here with a ReLU) and adds up
-# what it finds. We print whether it gets the same result for both.
+# same words, and a model that looks at one vector after another (here with a ReLU) and adds up what
+# it finds. We print whether it gets the same result for both.
 
 # %%
 words = ["bites", "dog", "man"]
@@ -329,12 +328,13 @@ def look_and_add(x):
 print("the same result:", np.allclose(look_and_add(first), look_and_add(second)))
 
 # %% [markdown]
-# The vectors are the same three, so the terms of the sum are, too. The remedy is a second table
-# with a row for each **position**, which is added to the first:
+# The vectors are the same three, so the terms of the sum are, too. The remedy is a second table,
+# with a row for each **position**. We add the row of the position to the row of the token:
 # $y_{btc} = W^{\text{tok}}_{\text{ids}_{bt},\, c} + W^{\text{pos}}_{t,\, c}$. The position table is
-# an `Embedding`, too. Its ids are 0, 1, 2, … Why add them, not append them? Appended, they would make
-# every vector, and every matrix that reads it, wider. And a `Linear` after the appended pair computes
-# $x_1 W_1 + x_2 W_2$, a sum again: with $C$ channels for both, training can find a place for each.
+# an `Embedding`, too. Its ids are 0, 1, 2, … Why add them, not append them? Appended, they would
+# make every vector, and every matrix that reads it, wider. And a `Linear` that reads a token's
+# vector $u$ and a position's vector $v$ side by side computes $u W_u + v W_v$, a sum again. So we
+# add them from the start; training can keep some channels for the one and some for the other.
 #
 # **Before you run the next cell: both sentences get the same three rows added. Will the model tell
 # them apart now? And would one that adds up the vectors as they are, without a look at each?**
@@ -347,8 +347,9 @@ print("add alone:    the same result:", np.allclose(here.sum(axis=0), there.sum(
 
 # %% [markdown]
 # The first does. A mere sum still does not: the rows of both tables can be added in any order.
-# Positions help a model that looks at each vector before it adds. In the figure each arrow adds a
-# position to a token. `dog` has become two different vectors, one at place 0 and one at place 2.
+# Positions help a model that does something to each vector before it adds, and more than multiply
+# it by a matrix. In the figure each arrow adds a position to a token. `dog` has become two
+# different vectors, one at place 0 and one at place 2.
 
 # %%
 def draw_sentence(ax, start, label, marker, color):
@@ -454,16 +455,13 @@ figure, axes = subplots(1, 2, size=(9, 5), width_ratios=[2, 3])
 draw_letters(axes[0], before, "before training")
 draw_letters(axes[1], table.W, "after")
 show(figure, "The two channels of the embedding for each letter. Before training vowels and "
-     "consonants are mixed. Afterwards the vowels lie together, away from most consonants, and the "
+     "consonants are mixed. Afterward the vowels lie together, away from most consonants, and the "
      "space and the end of line lie apart.")
 
 # %% [markdown]
 # The model knows nothing of sounds. It puts together what is followed by the same characters, and
-# vowels are. We turn the picture into a verdict: how far is a vowel from the consonants, on average,
-# and how far from the other vowels?
-#
-# And `q` is on top of `o`. Is that a discovery? The next cell also prints what really follows a `q`,
-# and what the model expects there.
+# vowels are. We turn the picture into a verdict: how far is a vowel from the consonants, on
+# average, and how far from the other vowels?
 
 # %%
 def mean_distance(W, these, those):
@@ -471,6 +469,16 @@ def mean_distance(W, these, those):
     distances = np.sqrt(((a[:, None] - b[None]) ** 2).sum(axis=-1))
     return distances[distances > 0].mean()
 
+vowels, consonants = "aeiou", "bcdfghjklmnpqrstvwxyz"
+for name, W in (("before", before), ("after", table.W)):
+    ratio = mean_distance(W, vowels, consonants) / mean_distance(W, vowels, vowels)
+    print(f"{name}: from a vowel, consonants are more than twice as far as vowels: {ratio > 2}")
+
+# %% [markdown]
+# But `q` is on top of `o`. Is that a discovery? The next cell prints what really follows a `q`, and
+# what the model expects there.
+
+# %%
 from numpygpt.nn.functional import softmax
 
 print("after a q:", {b for a, b in zip(text, text[1:], strict=False) if a == "q"})
@@ -478,24 +486,19 @@ after_q = softmax(model(np.array([number["q"]])))[0]
 print(f"the model gives u less than 0.1: {after_q[number['u']] < 0.1}, "
       f"n more than that: {after_q[number['n']] > 0.1}")
 
-# %%
-vowels, consonants = "aeiou", "bcdfghjklmnpqrstvwxyz"
-for name, W in (("before", before), ("after", table.W)):
-    ratio = mean_distance(W, vowels, consonants) / mean_distance(W, vowels, vowels)
-    print(f"{name}: from a vowel, consonants are more than twice as far as vowels: {ratio > 2}")
-
 # %% [markdown]
 # No: it is a failure. The model has not learned `q` at all, and treats it like a vowel. `q` is
 # rare, so a wrong place costs little, and there it got stuck. A picture of an embedding shows what
 # the training found, and that need not be what the text holds.
 #
-# Try it: change `rng` in the cell that makes the table to the seed 9, 10 or 13, and run from there. The
-# picture turns and flips. Where is `q` now, and what does the model expect after it?
+# Try it: change `rng` in the cell that makes the table to the seed 9, 10 or 13, and run from there.
+# The picture turns and flips. Where is `q` now, and what does the model expect after it?
+# (`after_q[number["u"]]` is the probability of a `u`.)
 #
 # <details><summary>Answer</summary>
 #
-# Off by itself, 3 to 5 units from the nearest letter. With seed 13 the model has found it out: it
-# expects a `u` with 0.97. With 9 and 10 it is still on its way: 0.08 and 0.21.
+# Off by itself, 3 to 5 units from the nearest letter. With seed 13 the model has figured it out: it
+# gives `u` a probability of 0.97. With 9 and 10 it is still on its way: 0.08 and 0.21.
 #
 # </details>
 #

@@ -20,9 +20,9 @@ for depth, layer in enumerate(layers, start=1):
 print(f"smaller by a factor of {(first.std() / x.std()) ** (1 / 20):.1f} per layer")
 
 # %% [markdown]
-# Each layer shrinks the numbers by 2.6; after 20 almost nothing is left. Is anything left of the
-# input? We send in 32 *other* vectors, three times as large, and see how far apart the outputs are.
-# Then we send a gradient of size 1 backwards.
+# Each layer shrinks the numbers by a factor of 2.6; after 20 almost nothing is left. Is anything
+# left of the input? We send in 32 *other* vectors, three times as large, and see how far apart the
+# outputs are. Then we send a gradient of size 1 backward.
 
 # %%
 other = (3 * rng.normal(size=(32, 64))).astype(np.float32)
@@ -36,8 +36,9 @@ print(f"dy has size 1, dx has a size below 1e-6: {np.abs(dx).max() < 1e-6}")
 #
 # We can compute the factor. `Linear` draws its weights from ±1/√n, which multiplies the size by
 # 1/√3 (chapter 3). For an input that is as often positive as negative, ReLU then zeroes half of the
-# squares, a factor of 1/√2. Together that is 1/√6, about 1/2.4. So weights √6 times as large
-# should keep the size. We try them, and larger ones.
+# squares, a factor of 1/√2. Together that is 1/√6, about 1/2.4. (We measured 2.6: with 64 numbers,
+# chance has a part in it.) So weights √6 times as large should keep the size. We try them, and
+# larger ones.
 
 # %%
 for gain in (1, 6**0.5, 5):
@@ -95,7 +96,7 @@ print(xhat.round(4))
 # %% [markdown]
 # Not at all. LayerNorm forgets two things about a vector: its mean and its size. What is left is
 # its direction among vectors of mean 0. Keep this in mind: **what the forward pass forgets, the
-# gradient cannot ask to change.** We will see it again.
+# gradient cannot ask to change.**
 #
 # And `eps`? A vector whose entries are all equal has variance 0, and 0/0 is not a number. With
 # `eps` the result is 0.
@@ -255,8 +256,7 @@ def backward_closed(dy, gamma, cache):
     return r * (dxhat - along_one - xhat * along_xhat)
 
 # %% [markdown]
-# The proof on paper is above. The proof in numbers compares the two on our 2 × 3 vectors, then on
-# 1,000 random cases of all sizes.
+# We compare the two on our 2 × 3 vectors, then on 1,000 random cases of all sizes.
 
 # %%
 print("here:", np.allclose(backward_long(dy, gamma, cache), backward_closed(dy, gamma, cache)))
@@ -309,8 +309,7 @@ for eps in (0.0, 1e-5, 0.1):
     print(f"eps {eps:<7} as the formula says: {np.allclose(dot_products(eps)[1], formula)}")
 
 # %% [markdown]
-# One more prediction, on testing. Many tests use an upstream gradient of ones, because it is easy
-# to write: `dy = np.ones_like(y)`.
+# One more prediction. Many tests use an upstream gradient of ones, `dy = np.ones_like(y)`.
 #
 # **Before you run the next cell: with $\gamma = 1$, what is `dx` then?**
 
@@ -344,7 +343,7 @@ class LayerNorm(Module):
     """
 
     def __init__(self, dim, eps=1e-5, bias=True, dtype=np.float32):
-        self.eps = float(eps)  # a float64 of NumPy's would make float64 of float32
+        self.eps = float(eps)  # a NumPy float64 would turn float32 arrays into float64
         self.gamma = np.ones(dim, dtype)
         self.dgamma = np.zeros(dim, dtype)
         self.beta = np.zeros(dim, dtype) if bias else None
@@ -400,7 +399,7 @@ def backward(self, dy):
     return dx
 
 # %% [markdown]
-# The same check as before, with random γ and β. Three lines should say `right`.
+# The same check as before, with random γ and β:
 
 # %%
 def random_layer(cls):
@@ -492,8 +491,8 @@ figure = draw_cloud(cloud, eps=1e-5)
 # A circle. Every point slid along its ray from the center; dots and triangles did not mix.
 #
 # In the same view we can see the gradient. We take eight rays and two points on each, at distances
-# 1.2 and 2.6 from the center. LayerNorm sends both to one place. All 16 get the same `dy`, drawn
-# on the left; its part along $\mathbf 1$ points towards us. The right-hand picture has the points as
+# 1.2 and 2.6 from the center. LayerNorm sends both to one place. All 16 get the same `dy`, drawn on
+# the left; its part along $\mathbf 1$ points toward us. The right-hand picture has the points as
 # they were before LayerNorm, with `dx`.
 #
 # **Before you look: at which angle will `dx` meet the rays? On which rays is it 0? And which of the
@@ -548,10 +547,13 @@ panel = interactive(
 panel
 
 # %% [markdown]
-# `eps` can, of course. A shift never changes the picture: it moves the points towards or away from us.
-# The size matters only when the variance is comparable to `eps`: then
-# $\sqrt{\sigma^2 + \text{eps}}$ is larger than $\sigma$, and points end up inside the circle, the
-# smallest ones furthest.
+# <details><summary>Answer</summary>
+#
+# `eps` can. A shift never changes the picture: it moves the points toward us or away from us. The
+# size matters only when the variance is comparable to `eps`: then $\sqrt{\sigma^2 + \text{eps}}$ is
+# larger than $\sigma$, and points end up inside the circle, the smallest ones furthest.
+#
+# </details>
 #
 # ## Experiment: what is it good for in a deep network?
 #
@@ -617,8 +619,8 @@ print(f"outputs differ by less than 1%: {np.abs(y5 - y).max() < 0.01 * y.std()}"
 print(f"the gradient is {np.linalg.norm(dW) / np.linalg.norm(dW5):.1f} times smaller")
 
 # %% [markdown]
-# The output stays. So the loss has the same value at $W$ and at $5W$: a stretched landscape, with
-# slopes of a fifth.
+# The output stays the same, and so does the loss: it has one value at $W$ and at $5W$. The
+# landscape is stretched, and its slopes are a fifth as steep.
 #
 # Then training. Each of 128 vectors of 16 numbers belongs to one of four classes, by which of four
 # random directions fits it best. We make 200 updates: with SGD at two learning rates and with Adam,
@@ -683,10 +685,11 @@ print("Adam, weights × √6: smaller without LayerNorm:",
 
 # %% [markdown]
 # LayerNorm is not what lets 20 layers learn. At the right scale the plain network learns with SGD,
-# too, if less surely; with Adam it beats the other one. What it lacks is room: with SGD it guesses at
-# smaller weights and explodes at larger ones. **With LayerNorm the scale no longer decides whether
-# the network learns, only how fast.** Weights five times as large have a gradient of a fifth, and
-# are slow at 0.001. The smallest weights have the largest gradient: for them 0.01 is too long a step.
+# too, if less surely; with Adam it beats the other one. What it lacks is room: with SGD it guesses
+# at smaller weights and explodes at larger ones. **With LayerNorm the scale of the weights no
+# longer matters for what the network computes; it acts like a learning rate.** Weights five times
+# as large have a gradient of a fifth, and are slow at 0.001. The smallest weights have the largest
+# gradient: for them 0.01 is too long a step.
 #
 # Try it: train both at `depth=40`, with weights × √6 and SGD at 0.001, then at 0.01. Which learn?
 #
@@ -694,7 +697,7 @@ print("Adam, weights × √6: smaller without LayerNorm:",
 #
 # At 0.001 only the one with LayerNorm: its two seeds end at 0.72 and 0.11, those of the plain
 # network at 1.30 and 1.34. At 0.01 one run of four learns at all, a plain one: 0.63. LayerNorm
-# alone does not make any depth trainable; chapter 11 adds what is missing.
+# alone does not make every depth trainable; chapter 11 adds what is missing.
 #
 # </details>
 #
@@ -712,11 +715,11 @@ print("Adam, weights × √6: smaller without LayerNorm:",
 # ## Recap
 #
 # - LayerNorm gives every vector mean 0 and variance 1, then a gain and a shift per channel. It
-#   forgets a vector's mean and size, and with it the scale of the weights before it.
+#   forgets a vector's mean and size, and with them the scale of the weights before it.
 # - Seven small lines forward gave eight lines backward; algebra made two means of them, and we
 #   showed that both agree.
-# - $dx$ is at right angles to $\mathbf 1$ and, but for `eps`, to $\hat x$. With ones as upstream
-#   gradient it vanishes: never test with ones.
+# - $dx$ is at right angles to $\mathbf 1$ and, but for `eps`, to $\hat x$. With γ = 1 and ones as
+#   upstream gradient it vanishes: never test with ones.
 # - This chapter exports `numpygpt/nn/layernorm.py`.
 # - Next: Attention, where the positions of a sequence look at each other.
 

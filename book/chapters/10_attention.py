@@ -2,8 +2,7 @@
 # # Chapter 10: Attention
 #
 # Here is a task that would bore a child. Read seven tokens from left to right, and at every
-# position say which came **first**. We import what we have built, and draw batches of such
-# sequences.
+# position say which came **first**. We draw batches of such sequences.
 
 # %% tags=["widget"]
 import math
@@ -84,10 +83,10 @@ train(mlp)
 print("loss by position:", loss_by_position(mlp).round(2), "  ln V =", round(math.log(V), 2))
 
 # %% [markdown]
-# Position 0 is solved. Everywhere else the loss is $\ln V$, that of a random guess among 5
-# tokens. More steps or hidden units would not help: every layer of chapters 3 to 9 works on each
-# position **by itself**. Chapter 7's MLP did read five positions at once, by a reshape. But it needed
-# weights of its own for each of them, and had learned less from twelve than from five.
+# Position 0 is solved. Everywhere else the loss is $\ln V$, that of a random guess among 5 tokens.
+# More steps or hidden units would not help: every layer of chapters 3 to 9 works on each position
+# **by itself**. Chapter 7's MLP did read five positions at once, by a reshape. But it needed
+# weights of its own for each of them, and learned less from twelve than from five in as many steps.
 #
 # The question of this chapter: how can a position read from the others, and choose which ones?
 #
@@ -155,11 +154,11 @@ print("row 3 of the weights:", softmax(scores)[3].round(2))
 #
 # ## One query, by hand
 #
-# Each position sends out three vectors. Its **query** says what it looks for. Its **key** says
-# what it offers. Its **value** is what others get when they read it. The dot product of a query and a
+# Each position sends out three vectors. Its **query** says what it looks for. Its **key** says what
+# it offers. Its **value** is what others get when they read it. The dot product of a query and a
 # key is their score. A softmax turns the scores into weights, and the output is the sum of the
-# values, each times its weight. This is **attention**; **self-attention**, when queries, keys and
-# values all come from the same sequence.
+# values, each times its weight. This is **attention**. It is called **self-attention** when
+# queries, keys and values all come from the same sequence.
 #
 # **Before you run the next cell:** the query is $(2, 1)$, the keys are $(1, 0)$, $(0, 1)$ and
 # $(1, 1)$, the values $(10, 0)$, $(0, 10)$ and $(5, 5)$. Compute the three scores. Which value will
@@ -184,7 +183,7 @@ print("output ", (p @ v3).round(4))
 #
 # A language model predicts the next token, so position $i$ may read positions $j \le i$ only. That
 # is **causal** attention. In a loop over queries, it is where the inner loop ends. Each score is
-# divided by $\sqrt D$; we shall see why. In this form it is called **scaled dot-product attention**.
+# divided by $\sqrt D$; we will see why. In this form it is called **scaled dot-product attention**.
 
 # %%
 def attend_loop(q, k, v):
@@ -253,7 +252,7 @@ def draw_attention(D, divide, mask):
     axes[0].set_ylabel("query")
     figures.show(
         figure, "Three 6 by 6 grids, the words of 'to be or not to be' on both axes: scores, scores with "
-        "what is masked left blank, and weights. The second 'to' puts its weight on both 'to'.")
+        "the masked ones left blank, and weights. The second 'to' puts most of its weight on both 'to'.")
     return figure
 
 
@@ -328,8 +327,13 @@ panel = interactive(
 panel
 
 # %% [markdown]
-# With few numbers, the scores are small even without the factor. The mask changes every row but the
-# last, which may read everything anyway.
+# <details><summary>Answer</summary>
+#
+# At 8 a little: the second `be` gives 0.10 of its weight to other words. At 4 clearly: `not` gives
+# 0.26 to `or`. With fewer numbers in a vector the scores are smaller, even without the factor. The
+# mask changes every row but the last, which may read everything anyway.
+#
+# </details>
 #
 # ## Backward
 #
@@ -430,8 +434,9 @@ print(gradcheck(Head(k, v), q, rng=rng))
 # ## A wrong gradient that passes its tests
 #
 # Suppose we mix up the transpose and write $Q^\top dS$. Its shape is $(D, T)$, where `k` needs
-# $(T, D)$, so NumPy complains, and we "fix" it with a reshape. The numbers are all right, since
-# $Q^\top dS = (dS^\top Q)^\top$. But a reshape is not a transpose: they stand in the wrong places.
+# $(T, D)$, so NumPy complains, and we "fix" it with a reshape. All the numbers are correct, since
+# $Q^\top dS = (dS^\top Q)^\top$. But a reshape is not a transpose: the numbers stand in the wrong
+# places.
 
 # %%
 class WrongHead(Head):
@@ -562,8 +567,8 @@ draw_strip(axes[1])
 figures.show(
     figure,
     "From bottom to top: x (B, T, C) goes through the Linear qkv to (B, T, 3C), which is split into q, k "
-    "and v, each (B, H, T, D). q and k make the scores (B, H, T, T), a softmax makes p of them, p and v "
-    "make out (B, H, T, D), the heads are joined to (B, T, C), and proj gives y. Below, the 36 channels "
+    "and v, each (B, H, T, D). q and k make the scores (B, H, T, T); a softmax turns them into p; p and v "
+    "make out (B, H, T, D); the heads are joined to (B, T, C), and proj gives y. Below, the 36 channels "
     "of qkv: q, k and v, each with three heads of four channels.",
 )
 
@@ -601,8 +606,8 @@ class MultiHeadAttention(Module):
 # %% [markdown]
 # Forward: cut, attend, join. `reshape(B, T, 3, H, D)` splits the last axis as the strip shows:
 # query, key or value; head; channel. The transpose brings the 3 to the front, so that Python can
-# unpack it. The mask is a matrix of 0 and $-\infty$ that we add. `out=` gets a view of the joined array,
-# so that each head's result is written in place: `p @ v` and then a swap of axes would cost one more copy.
+# unpack it. The mask is a matrix of 0 and $-\infty$ that we add. `out=` gets a view of the joined
+# array: each head's result is written in place, without a copy.
 
 # %% tags=["export"]
 @add_to_class(MultiHeadAttention)
@@ -810,7 +815,7 @@ for axis, n, h in zip(axes[1:], (1, 2, 2), (0, 0, 1)):
 figure.colorbar(image, cax=axes[3].inset_axes([1.05, 0, 0.05, 1]), label="mean weight")
 figures.show(
     figure,
-    "Left: loss over 500 steps. Two heads reach 0 within 100 steps, one head is at about 0.3 after 500. "
+    "Left: loss over 500 steps. Two heads reach 0 within 100 steps, one head is still above 0.2 after 500. "
     "Right: mean weights. The single head divides them between position 0 and the position before; of "
     "two heads, one reads position 0 alone and the other the position before.",
 )
@@ -824,8 +829,8 @@ for n in (1, 2):
 
 # %% [markdown]
 # A blur: the single head gives 0.4 to the first token and 0.5 to the previous one. It passes on one
-# sum of two values, and `proj` and `head` must tell which was which. That improves, slowly. Two heads
-# have one job each, and are done within 100 steps.
+# sum of two values, and the layers behind it, `proj` and the output layer `head`, must tell which
+# was which. That improves, slowly. Two heads have one job each, and are done within 100 steps.
 #
 # ## A set, not a sequence
 #

@@ -2,8 +2,8 @@
 # # Chapter 11: Transformer
 #
 # One attention layer found the first token of a sequence. Twelve should do better. We send five
-# random vectors through twelve attention layers, one after the other, and watch how much the
-# five positions still differ from each other.
+# random vectors through twelve attention layers, one after another, and watch how much the five
+# positions still differ from each other.
 
 # %%
 import math
@@ -81,9 +81,10 @@ print(f"adding:    1.1 ** 12 = {1.1**12:.4f}")
 #
 # Attention moves information between positions, but what it moves is a weighted sum of values.
 # Something must also compute on what has arrived. That is the **feed-forward network**: a Linear up
-# to `hidden` channels, an activation, a Linear back. `hidden` is usually $4C$. Nothing derives the 4:
-# the paper of 2017 chose it, and most models have kept it. The parts are those of
-# chapters 3 and 4. In index form, for one position, with hidden unit $m$:
+# to `hidden` channels, an activation, a Linear back. `hidden` is usually $4C$. The 4 is not derived
+# from anything: the paper that introduced the transformer (Vaswani et al., 2017) chose it, and most
+# models have kept it. The parts are those of chapters 3 and 4. In index form, for one position,
+# with hidden unit $m$:
 #
 # $$h_m = \sum_c x_c W^1_{cm} + b^1_m$$
 #
@@ -162,7 +163,8 @@ for name, layer in (("feed-forward", ffn), ("attention", attn)):
 
 # %% [markdown]
 # The first changes at position 3 alone, the second at 3 and 4. The two layers divide the work:
-# attention mixes positions, the feed-forward network mixes channels.
+# attention carries information between positions, the feed-forward network computes at each
+# position.
 #
 # ## The backward pass of a residual connection
 #
@@ -178,7 +180,7 @@ for name, layer in (("feed-forward", ffn), ("attention", attn)):
 #
 # $$dx_j = dy_j + \sum_i dy_i\,J_{ij}, \qquad J_{ij} = \frac{\partial f_i}{\partial x_j}$$
 #
-# Here $\delta_{ij}$ is 1 if $i = j$ and else 0, and $J$ is the Jacobian of $f$. In matrix form
+# Here $\delta_{ij}$ is 1 if $i = j$ and 0 otherwise, and $J$ is the Jacobian of $f$. In matrix form
 # $dx = dy + J^\top dy$, with `dy` as a column. (As a row it is $dy\,J$, as in chapter 2.) The
 # second term is what `f.backward(dy)` returns. This is chapter 1's rule for a value that is used
 # twice: `x` goes into the sum and into $f$, and the two gradients add.
@@ -301,12 +303,12 @@ figures.show(
 )
 
 # %% [markdown]
-# Plain layers multiply the slopes of their branches, so the gradient vanishes or explodes with
-# the size of the weights. Residual connections cure the first and not the second: $1 + f'$ is
-# multiplied, too, and with the large weights values and gradients grow ten billion times. LayerNorm
-# prevents that, because its backward pass has the factor $r = 1/\sigma$ (chapter 9): **the larger the
-# stream, the smaller the slope of the branch that reads it.** With pre-norm the gradient grows about
-# 2 times for the small weights and about 20 times for the large ones.
+# Plain layers multiply the slopes of their branches, so the gradient vanishes or explodes with the
+# size of the weights. Residual connections cure the first and not the second: $1 + f'$ is
+# multiplied, too, and with the large weights the values and the gradients grow by a factor of ten
+# billion. LayerNorm prevents that, because its backward pass has the factor $r = 1/\sigma$ (chapter
+# 9): **the larger the stream, the smaller the slope of the branch that reads it.** With pre-norm
+# the gradient grows by a factor of about 2 for the small weights and about 20 for the large ones.
 #
 # LayerNorm without the residual connection keeps the gradient's size just as well. But see its
 # difference: the positions have become one. Which of the two, then, does learning need? First the
@@ -320,8 +322,8 @@ figures.show(
 #
 # $$y = x_1 + \mathrm{ffn}(\mathrm{ln}_2(x_1))$$
 #
-# The picture in the paper of 2017 has the norm elsewhere: $\mathrm{ln}(x + \mathrm{attn}(x))$. That is
-# **post-norm**. There the stream itself goes through every LayerNorm, so no term of the gradient
+# The picture in the paper of 2017 has the norm elsewhere: $\mathrm{ln}(x + \mathrm{attn}(x))$. That
+# is **post-norm**. There the stream itself goes through every LayerNorm, so no term of the gradient
 # runs straight from top to bottom.
 #
 # Here is our block, with the shape beside each arrow. The stream runs up on the left. Each branch
@@ -348,7 +350,7 @@ def draw_block(ax):
     for name, start, end in (("x", 0, 2.75), ("x₁", 3.25, 8.05), ("y", 8.55, 9.2)):
         figures.arrow(ax, (0, start), (0, end), label=f"{name}  {stream}")
     ax.text(5.1, 1.75, "attn: mixes\npositions", va="center")
-    ax.text(5.1, 6.05, "ffn: mixes\nchannels", va="center")
+    ax.text(5.1, 6.05, "ffn: computes\nat each position", va="center")
     ax.set(xlim=(-1.9, 6.7), ylim=(-0.1, 9.3))
     ax.axis("off")
 
@@ -359,7 +361,7 @@ figures.show(
     figure,
     "A block from bottom to top. The stream x runs straight up through two plus signs. A first "
     "branch leaves it, goes through ln1 and attn and is added; a second goes through ln2, fc1, act "
-    "and fc2 and is added. All shapes are (B, T, C), but (B, T, hidden) around act.",
+    "and fc2 and is added. All shapes are (B, T, C), except (B, T, hidden) around act.",
 )
 
 # %% [markdown]
@@ -609,12 +611,13 @@ figures.show(
 )
 
 # %% [markdown]
-# With the weights as drawn, the residual connection does it all: with it twelve blocks learn, with a
-# LayerNorm or without. LayerNorm by itself does not help, though its gradient had a good size.
+# With the weights as drawn, the residual connection does it all: with it twelve blocks learn, with
+# a LayerNorm or without. LayerNorm by itself does not help, though its gradient had a good size.
 # With weights times 3, residual connections alone are not enough either: the branches drown the
-# stream that they add to. Only pre-norm learns both times. Compare the differences at the top that
-# we printed for fresh blocks: the kinds that learn are those whose positions still differed. **The
-# stream keeps what the positions know; LayerNorm keeps the scale of the weights from mattering.**
+# stream that they add to. Only pre-norm learns both times. (Two more seeds give the same eight
+# verdicts.) Compare the differences at the top that we printed for fresh blocks: the kinds that
+# learn are those whose positions still differed. **The stream keeps what the positions know;
+# LayerNorm keeps the scale of the weights from mattering.**
 #
 # Try it: where does the trouble of `Plain` and `NormOnly` begin? Call `losses(Plain, 1, depth=4)`,
 # then 8, and print the mean of the last 20.
@@ -636,8 +639,8 @@ for name, part in (("attention", block.attn), ("feed-forward", block.ffn)):
 print(f"{'whole block':12} {block.num_params():5} parameters = {block.num_params() / C**2:.1f} C²")
 
 # %% [markdown]
-# Without biases attention has $4C^2$ and, with `hidden` $= 4C$, the feed-forward network
-# $8C^2$: two thirds of a block are in the small network that we gave the least thought to.
+# Without biases attention has $4C^2$ and, with `hidden` $= 4C$, the feed-forward network $8C^2$:
+# two thirds of a block's weights are in the small network to which we gave the least thought.
 #
 # ## Exercises
 #

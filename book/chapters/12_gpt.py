@@ -20,10 +20,10 @@ from numpygpt.optim import Adam
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
 chars = sorted(set(text))  # the vocabulary: every character that occurs
 ids_of = {char: i for i, char in enumerate(chars)}
-tokens = np.array([ids_of[char] for char in text[:4001]])
-print("V =", len(chars), "characters, such as", chars[20:30])
-
 B, T, C, H, V = 8, 32, 64, 4, len(chars)
+print("V =", V, "characters, such as", chars[20:30])
+
+tokens = np.array([ids_of[char] for char in text[: B * T + 1]])
 ids = tokens[: B * T].reshape(B, T)
 targets = tokens[1 : B * T + 1].reshape(B, T)  # the character after each
 
@@ -42,9 +42,9 @@ print(f"loss {loss:.1f} nats; a uniform guess has ln V = {math.log(V):.1f}")
 print(f"favors the character it has just read: {(logits.argmax(axis=-1) == ids).mean():.0%}")
 
 # %% [markdown]
-# A model that knows nothing should say so: give every character the probability $1/V$ and have
-# a loss of $\ln V$. This one is more than nine times worse. It is sure, and it is wrong:
-# everywhere it predicts that the character it has read will come again.
+# A model that knows nothing should say so: give every character the probability $1/V$ and have a
+# loss of $\ln V$. The loss of this one is more than nine times as large. It is sure, and it is
+# wrong: everywhere it predicts that the character it has read will come again.
 #
 # The questions of this chapter: how do the parts make a GPT, what are good weights to begin
 # with, and how do we know that the whole of it is right?
@@ -373,8 +373,9 @@ print_shares(shapes, "parameters")
 print(f"a head of its own for GPT-2 small: {50257 * 768:,} more")
 
 # %% [markdown]
-# GPT-2 small has 124,439,808 parameters, which is the published number. With a large vocabulary
-# tying matters: without it, the model would need 38.6 million more.
+# GPT-2 small has 124,439,808 parameters, as many as the published weights. (The paper says 117
+# million; its authors later corrected that to 124.) With a large vocabulary tying matters: without
+# it, the model would need 38.6 million more.
 #
 # ## Where the work is
 #
@@ -465,9 +466,10 @@ figures.show(
 
 # %% [markdown]
 # `wte` costs nothing to read, and a lot to write with. The products $QK^\top$ and $PV$ have no
-# parameters at all. Their work grows with $T^2$, that of all other parts with $T$. Suppose GPT-2
-# small had a `block_size` of 4096 and got a text of that length. Set it in `lengths`, and run from
-# there: which part is then the largest?
+# parameters at all. Their work grows with $T^2$, that of all other parts with $T$.
+#
+# Try it: suppose GPT-2 small had a `block_size` of 4096 and got a text of that length. Set it in
+# `lengths`, and run from there: which part is then the largest?
 #
 # <details><summary>Answer</summary>
 #
@@ -478,8 +480,8 @@ figures.show(
 #
 # ## The whole model, checked
 #
-# Layer by layer everything was right. Did we put the layers together right? We check every one of
-# the 1,140 parameters, in float64, with weights of size 0.5. What we differentiate is the loss itself.
+# Each layer by itself was right. Did we put them together correctly? We check every one of the
+# 1,140 parameters, in float64, with weights of size 0.5. What we differentiate is the loss itself.
 
 # %%
 def check(gpt_class, **changes):
@@ -600,8 +602,8 @@ figures.show(
 #
 # ## Two more properties
 #
-# The future stays hidden through the whole model. And a text longer than `block_size` has no
-# position embeddings: the model says so.
+# The future stays hidden through the whole model. And for the end of a text longer than
+# `block_size` there are no position embeddings: the model says so.
 
 # %%
 later = ids.copy()
@@ -645,8 +647,8 @@ figures.show(
 )
 
 # %% [markdown]
-# Towards 0: to know a text by heart is to give each of its characters the probability 1. We read
-# the first line of the batch, and below it the model's guess for each next character.
+# Toward 0: to know a text by heart is to give each of its characters the probability 1. We read the
+# first line of the batch, and below it the model's guess for each next character.
 
 # %%
 guess = small(ids).argmax(axis=-1)
@@ -656,7 +658,8 @@ print("guess:", repr("".join(chars[i] for i in guess[0])))
 
 # %% [markdown]
 # It has learned the batch by heart. Can it write, then? We give it the first 8 characters of that
-# line, append the character that it finds most likely, and repeat. This is **greedy** sampling. **Before you run the next cell:** what will it write?
+# line, append the character that it finds most likely, and repeat. This is **greedy decoding**.
+# **Before you run the next cell:** what will it write?
 
 # %%
 def write(start, n=24):
@@ -671,8 +674,9 @@ print("the text itself:", write("First Ci") == text[:32])
 print(repr(write("First Ci")))
 
 # %% [markdown]
-# The text itself. Ask it for anything else, such as `write("Romeo")`, and it falls into pieces of these
-# 256 characters: it has learned nothing but them. To learn the language it needs all of the text, in ever new batches.
+# The text itself. Ask it for anything else, such as `write("Romeo")`, and it soon recites pieces of
+# these 256 characters: it has learned nothing else. To learn the language it needs all of the text,
+# in ever new batches.
 #
 # ## Exercises
 #
@@ -690,7 +694,8 @@ print(repr(write("First Ci")))
 # - A GPT is embeddings, blocks, a norm and a head; the whole backward pass is that list in
 #   reverse. A forward pass takes about two FLOPs for each parameter and token.
 # - A tied matrix gets two gradients, and both must be added.
-# - Small weights give a first loss of $\ln V$; smaller last matrices keep deep streams in size.
+# - Small weights give a first loss of $\ln V$; smaller last matrices keep the stream from growing
+#   with depth.
 # - The whole model passes the gradient check, and learns one batch by heart.
 # - We exported `gpt.py`: `GPTConfig` and `GPT`. Next, text becomes tokens: "Tokenizers".
 

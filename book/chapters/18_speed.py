@@ -56,7 +56,7 @@ for name, way in ways.items():
 #
 # ## Shapes
 #
-# We take the model and the batch of `make train`.
+# We take the model and the batch that `numpygpt train` has by default.
 #
 # | name | meaning | shape or value |
 # |---|---|---|
@@ -122,9 +122,10 @@ print(f"{step_flop / 1e9:.2f} GFLOP a step, {flop_attention / step_flop:.0%} of 
 # %% [markdown]
 # ## One core at a time
 #
-# The matrix products of NumPy come from a library, a *BLAS*: mostly OpenBLAS, which starts a thread
-# for each core by itself. To see what one core does, we must tell it so. OpenBLAS has two functions
-# for that, which Python can call through `ctypes`. `numpygpt/engine.py` begins with them.
+# The matrix products of NumPy come from a library, a *BLAS* (basic linear algebra subprograms):
+# mostly OpenBLAS, which starts a thread for each core by itself. To see what one core does, we must
+# tell it so. OpenBLAS has two functions for that, which Python can call through `ctypes`.
+# `numpygpt/engine.py` begins with them.
 
 # %% tags=["export"] module="engine.py"
 """ThreadedEngine: a batch shared out over threads. Derived in chapter 18."""
@@ -139,7 +140,7 @@ from pathlib import Path
 
 import numpy as np
 
-PIECE_TOKENS = 2048  # rows enough for fast matrix products; more would only take memory
+PIECE_TOKENS = 2048  # enough rows for fast matrix products; more would only take memory
 # %% tags=["export"]
 class BLASThreads:
     """The number of threads that OpenBLAS, NumPy's matrix product, uses; for any other BLAS, 1."""
@@ -166,7 +167,7 @@ def set(self, n):
 @add_to_class(BLASThreads)
 @contextlib.contextmanager
 def limited(self, n):
-    """Use n threads within the block, and afterwards as many as before."""
+    """Use n threads within the block, and then as many as before."""
     before = self.get()
     self.set(n)
     try:
@@ -178,7 +179,7 @@ blas = BLASThreads()
 cores = blas.get()
 with blas.limited(1):
     inside = blas.get()
-print("one thread inside, as many as before afterwards:", inside == 1 and blas.get() == cores)
+print("one thread inside, then as many as before:", inside == 1 and blas.get() == cores)
 blas.set(1)    # until we come to threads
 
 # %% [markdown]
@@ -225,7 +226,7 @@ figure, axes = subplots(size=(6, 3))
 colors = [BLUE, PINK] + [ORANGE] * 5 + [GRAY]    # products, both, passes over arrays
 axes.barh(list(parts)[::-1], list(parts.values())[::-1], color=colors[::-1])
 axes.set(xlabel="milliseconds of a step",
-         title="blue: products, orange: passes, pink: both, gray: what is left")
+         title="blue: products, orange: passes, pink: both, gray: rest")
 show(figure, "Bars of the time that each kind of layer takes in a training step, on one core. "
              "Linear has the longest by far; attention and the rest follow; the others are short.")
 
@@ -248,9 +249,9 @@ print("times a Python float:   ", (x * math.sqrt(2)).dtype)
 print("times a float of NumPy: ", (x * np.sqrt(2)).dtype)
 
 # %% [markdown]
-# We break a copy of the model on purpose: one LayerNorm, that of block 1, gets its `eps` from NumPy. The
-# loss stays the same, so no test of numbers can see it; only a look at the arrays that the layers keep
-# can. **Predict**: in which of the four blocks are the keys of attention float64?
+# We break a copy of the model on purpose: one LayerNorm, the first of block 1, gets its `eps` from
+# NumPy. The loss stays the same, so no test of numbers can see it; only a look at the arrays that
+# the layers keep can. **Predict**: in which of the four blocks are the keys of attention float64?
 
 # %%
 broken = copy.deepcopy(model)
@@ -260,13 +261,13 @@ print("keys, block by block:", [block.attn.k.dtype.name for block in broken.bloc
 
 # %% [markdown]
 # One number is enough to change everything after it. What does it cost? Here, and for each idea to
-# come, we time "before" and "after" in turns.
+# come, we time "before" and "after" alternately.
 
 # %%
 gains = {}
 
 def compare(idea, before, after, rounds=9):
-    """Time two versions in turns, and keep how many times as fast the second is."""
+    """Time two versions alternately, and keep how many times as fast the second is."""
     pairs = [(best_ms(before, rounds=1), best_ms(after, rounds=1)) for _ in range(rounds)]
     old, new = np.min(pairs, axis=0)
     gains[idea] = old / new
@@ -295,10 +296,10 @@ compare("one product, not N", row_by_row, lambda: rows @ W1)
 # %% [markdown]
 # ## Idea 3: fewer passes
 #
-# GELU as the equation has it makes one new array after the other. The layer of
-# [chapter 4](04_activations.ipynb) writes into the arrays that it has made itself, with `*=` and `+=`.
-# `tracemalloc` tells how much memory was in use at most. **Predict**: which of
-# the two has more arrays of the size of `hidden` at a time?
+# GELU written as in the equation makes one new array after another. The layer of [chapter
+# 4](04_activations.ipynb) writes into the arrays that it has made itself, with `*=` and `+=`.
+# `tracemalloc` tells us the most memory that was in use at any moment. **Predict**: which of the
+# two has more arrays of the size of `hidden` at a time?
 
 # %%
 a, c = GELU.a, GELU.c
@@ -435,9 +436,9 @@ compare_threads("np.tanh of an array", lambda: np.tanh(np.tanh(np.tanh(many))))
 compare_threads("a sum in Python", lambda: sum(i for i in range(200_000)))
 
 # %% [markdown]
-# Each thread needs caches and gradients of its own, since a layer keeps its `x` between forward and
-# backward. But all share the weights: a copy of them would need optimizer steps of its own. We call such
-# a model a *twin*.
+# Each thread needs layers with gradients of their own, since a layer also keeps its `x` between
+# forward and backward. But all share the weights: a copy of them would need optimizer steps of its
+# own. We call such a model a *twin*.
 
 # %% tags=["export"]
 def twin(model):
@@ -459,13 +460,13 @@ print("other gradients:  ", not np.shares_memory(other.wpe.dW, small.wpe.dW))
 class ThreadedEngine:
     """Loss and gradients of a model for ids x and targets y (B, T), the batch shared by threads.
 
-    Each thread takes the sequences of its pieces, one piece after the other, through layers of its
-    own; their gradients are added in a fixed order. So the numbers depend on the number of threads
-    by rounding alone, and for a given number they are always the same.
+    Each thread takes the sequences of its pieces, one piece after another, through layers of its
+    own; their gradients are added in a fixed order. So with another number of threads the results
+    differ by rounding only, and for a given number they are always the same.
 
     Args:
         model: a GPT; its own gradients receive the sum.
-        threads: how many; as many as BLAS uses where there is none given.
+        threads: how many; by default as many as BLAS uses.
         piece_tokens: the most tokens in a piece: it bounds the memory for what layers cache.
     """
 
@@ -542,8 +543,8 @@ def backprop(self, x, y, scale=1.0):
             total[name] += g
     return loss
 # %% [markdown]
-# The check: the loss and every gradient, compared with the whole batch at once. Then the same twice, bit
-# by bit.
+# The check: the loss and every gradient, compared with the whole batch at once. Then the same run
+# twice, compared bit for bit.
 
 # %%
 def results(engine):
@@ -623,11 +624,12 @@ show(figure, "Bars for one batch in pieces of 3,072, 1,024, 256 and 64 tokens. P
 #
 # $$\text{FLOP a second} \le \min(P, \; \beta I) .$$
 #
-# Over $I$, on logarithmic axes, that is a slope and then a flat roof. A core's own peak is its clock, times
-# the numbers in one instruction, times 2 for multiply and add, times such instructions at once: 3 GHz ·
-# 8 · 2 · 2 = 96 GFLOP/s with AVX2, twice that with AVX-512. We cannot look that up from Python, so our roof
-# is the fastest product that we see, and $\beta$ comes from a sum of arrays that fit in no cache. Then
-# we place our own work under the roof. An `exp` counts as one operation, though inside it is many.
+# Over $I$, on logarithmic axes, that is a slope and then a flat roof. A core's own peak is its
+# clock, times the numbers in one instruction, times 2 for multiply and add, times such instructions
+# at once: 3 GHz · 8 · 2 · 2 = 96 GFLOP/s with AVX2, whose instructions work on 8 numbers of float32
+# at a time, and twice that with AVX-512, on 16. We cannot look that up from Python, so our roof is
+# the fastest product that we see, and $\beta$ comes from a sum of arrays that fit in no cache. An
+# `exp` counts as one operation, though inside it is many.
 
 # %%
 from numpygpt.nn.functional import softmax
@@ -646,7 +648,8 @@ def sum_point(n):
 
 points |= {"sum, memory": sum_point(2**24), "sum, cache": sum_point(2**15)}    # 64 MB, 128 KB each
 points["exp"] = hidden.size, 8 * hidden.size, lambda: np.exp(hidden)
-points["softmax"] = 5 * scores.size, 32 * scores.size, lambda: softmax(scores)    # five passes
+# softmax: its 5 passes move 8 numbers of 4 bytes for each score
+points["softmax"] = 5 * scores.size, 32 * scores.size, lambda: softmax(scores)
 offsets = {"exp": (-14, -16), "softmax": (7, -4), "product 64": (-14, -16),    # of labels, below
            "sum, memory": (-78, -4), "sum, cache": (-65, -4)}
 
@@ -702,10 +705,10 @@ print(f"so it runs at {floor_ms / step_ms:.0%} of the peak, and if all the rest 
 #
 # ## What NumPy cannot do
 #
-# A *compiler* that knows a chain of passes can **fuse** them: read each number once, do everything to
-# it in registers, write it once. NumPy runs one pass after the other, and each goes through memory or
-# cache. How much could fusing gain where bytes are the limit? Count the numbers that move for each entry,
-# read and written, pass by pass:
+# A *compiler* that knows a chain of passes can **fuse** them: read each number once, do everything
+# to it in registers, write it once. NumPy runs one pass after another, and each goes through memory
+# or cache. How much could fusing gain where bytes are the limit? Count the numbers that move for
+# each entry, read and written, pass by pass:
 
 # %%
 moved = {    # numbers an entry, in NumPy's passes and fused
@@ -729,8 +732,8 @@ for c in (C, 8 * C):    # the blocks' weights grow with its square, the head and
     print(f"C = {c:4}: products {flop / 30e9:5.2f} ms, starting them {launches_ms:.2f} ms")
 
 # %% [markdown]
-# The GPU would spend its time starting work: our model is too small for it. One of eight times the width
-# is not.
+# The GPU would spend its time starting work: our model is too small for it. One that is eight times
+# as wide is not.
 #
 # **Experiment.** Set `C = 256`, or `T = 256`, in the cell below "Shapes", and run all cells: which bar of the
 # profile grows faster than the others, and does the share of the peak rise? With more cores, put more
@@ -742,7 +745,7 @@ for c in (C, 8 * C):    # the blocks' weights grow with its square, the head and
 # short bar. The rest grows with C at most, so that attention falls to 4% of the operations. Larger
 # products come nearer to the roof, and the share of the peak rises. With `T = 256`, attention:
 # scores grow with the square of T, and it has 25% of the operations instead of 8%. The share of the
-# peak falls, for softmax and the mask work on scores.
+# peak falls, because softmax and the mask work on scores.
 #
 # </details>
 #

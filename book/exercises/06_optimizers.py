@@ -130,7 +130,7 @@ def clip_grad_norm(model, max_norm):
     ### BEGIN SOLUTION
     grads = model.grads().values()
     norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
-    # An infinite norm has the scale 0, which makes nan of inf; and nan is larger than nothing.
+    # Not if infinite: the scale would be 0, and inf * 0 is nan. Not if nan: that compares as False.
     if max_norm < norm < math.inf:
         scale = max_norm / (norm + 1e-6)
         for g in grads:

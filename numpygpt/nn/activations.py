@@ -29,7 +29,7 @@ class GELU(Module):
     c = 0.044715
 
     def forward(self, x):
-        self.x = x
+        self.x = x = np.asarray(x, np.result_type(x, 0.0))  # integers become floats
         u = x * x  # not x**3, which is many times slower
         u *= self.a * self.c
         u += self.a

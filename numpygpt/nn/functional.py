@@ -64,7 +64,7 @@ def _check_targets(logits, targets):
         )
     # A negative id would pick from the end of the vocabulary, silently.
     if targets.size == 0 or targets.min() < 0 or targets.max() >= logits.shape[-1]:
-        raise ValueError(f"targets must be ids from 0 to {logits.shape[-1] - 1}, at least one")
+        raise ValueError(f"targets must be ids from 0 to {logits.shape[-1] - 1}, and not empty")
 
 
 def cross_entropy_backward(logits, targets, dloss=1.0):

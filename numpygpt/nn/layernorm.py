@@ -13,7 +13,7 @@ class LayerNorm(Module):
     """
 
     def __init__(self, dim, eps=1e-5, bias=True, dtype=np.float32):
-        self.eps = float(eps)  # a float64 of NumPy's would make float64 of float32
+        self.eps = float(eps)  # a NumPy float64 would turn float32 arrays into float64
         self.gamma = np.ones(dim, dtype)
         self.dgamma = np.zeros(dim, dtype)
         self.beta = np.zeros(dim, dtype) if bias else None

@@ -27,7 +27,7 @@ class Adam:
     def step(self):
         self.t += 1
         beta1, beta2 = self.betas
-        # m̂ and v̂ differ from m and v by one number each: it goes into the step size.
+        # m̂ and v̂ differ from m and v by one number each; that of m̂ goes into the step size.
         step_size = self.lr / (1 - beta1**self.t)
         root2 = math.sqrt(1 - beta2**self.t)
         grads = self.model.grads()
