@@ -33,6 +33,7 @@ from numpygpt import GPT, GPTConfig, gradcheck, nn, optim
 
 def adopt_and_run(folder):
     adopt(folder)
+    os.environ["ADOPTED"] = "yes"
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 11, (2, 5))
     for activation, optimizer in [("relu", optim.Adam), ("gelu", optim.SGD)]:
@@ -81,12 +82,11 @@ def adopted():
 
 # Right when checked; an error when a model of the package runs it.
 TRAP = """
-import functools, threading
+import functools, os
 def trapped(function):
     @functools.wraps(function)
     def call(*args, **kwargs):
-        # The thread in which a check looks for calls that do not end.
-        if not any("(look_on)" in thread.name for thread in threading.enumerate()):
+        if "ADOPTED" in os.environ:
             raise RuntimeError("this is the reader's code")
         return function(*args, **kwargs)
     return call

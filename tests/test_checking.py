@@ -1373,6 +1373,28 @@ def test_an_answer_that_changes_the_counters_has_no_count(line):
     assert [result.name for result in results] == ["the result"], "another answer has its count"
 
 
+def test_what_other_threads_do_meanwhile_misleads_no_count():
+    """A kernel's threads go on while an answer is judged, and so may one that looks on."""
+    program = """
+import sys, threading
+import numpy as np
+from coursekit.checking.cases import Call, Case
+from coursekit.checking.tasks import outcomes
+
+OTHERS = "def others():\\n    while True: sys._current_frames()"
+exec(compile(OTHERS, np.__file__, "exec"))  # not the reader's
+sys.setswitchinterval(1e-6)
+threading.Thread(target=others, daemon=True).start()
+case = Case("", [Call({"x": np.ones(3)})], max_lines=20, max_bytes=100_000)
+for _ in range(500):
+    names = [result.name for result in outcomes(lambda x: x + 1, [case])[0]]
+    assert names == ["the result"], names
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    assert done.returncode == 0, done.stderr
+
+
 def caught():
     try:
         raise ValueError

@@ -4,6 +4,7 @@ Small layers and functions stand in for the answers of readers. `verdict_on_answ
 a right one, as a check does, on cases like those of book/checks.
 """
 
+import _thread
 import inspect
 import linecache
 import re
@@ -607,12 +608,24 @@ def test_a_limit_that_was_left_without_its_exit_ends_nothing_later(short_limit):
         pass
 
 
+def test_who_looks_on_takes_over_no_trace_that_is_set_for_threads():
+    """It may be set just then; to set two at a time is an error."""
+    traced = []
+    threading.settrace(lambda frame, event, arg: traced.append(frame.f_code.co_name))
+    try:
+        with ending.Limit(lambda name: True):
+            time.sleep(3 * ending.TICK)
+    finally:
+        threading.settrace(None)
+    assert not traced
+
+
 def test_a_limit_that_is_not_reached_leaves_nothing_behind(short_limit):
     case = next(function_cases(np.random.default_rng(0)))
-    threads = threading.active_count()
+    threads = _thread._count()
     for _ in range(20):
         assert [result.name for result in run(double, case)] == ["y"]
     end = time.monotonic() + 30
-    while threading.active_count() > threads and time.monotonic() < end:
+    while _thread._count() > threads and time.monotonic() < end:
         time.sleep(ending.TICK)
-    assert threading.active_count() <= threads
+    assert _thread._count() <= threads

@@ -1,5 +1,6 @@
 """An answer that does not come to an end is ended: its calls need milliseconds, and get seconds."""
 
+import _thread
 import ast
 import ctypes
 import linecache
@@ -32,7 +33,8 @@ class Limit:
         self.over, self.lock, self.done = False, threading.Lock(), threading.Event()
         self.block = sys._getframe(1)  # the frame with the `with` block
         with suppress(RuntimeError):  # there may be no room for a thread
-            threading.Thread(target=self.look_on, daemon=True).start()
+            # Not a Thread: that would set itself a trace while a Meter sets the one of this thread.
+            _thread.start_new_thread(self.look_on, ())
         return self
 
     def __exit__(self, *_):

@@ -112,20 +112,22 @@ def guard(reader_wrote, others=True):
     if getattr(tracemalloc.stop, "is_heard", False):
         return
     own = {name: getattr(module, name) for module, names in TOLD.items() for name in names}
-    is_counting = was_touched = was_hidden = is_listening = False
+    is_counting = was_touched = was_hidden = False
+    listening = set()  # threads: an event in another one is heard all the same
 
     def hook(event, args):
-        nonlocal is_listening
-        if is_listening:  # what `hear` itself does
+        thread = threading.get_ident()
+        if thread in listening:  # what `hear` itself does
             return
-        is_listening = True
+        listening.add(thread)
         try:
             hear(event, args, caller())
         finally:
-            is_listening = False
+            listening.discard(thread)
 
     def hear(event, args, frame):
         nonlocal is_counting, was_touched, was_hidden
+        touches = False  # said in one step: other threads are heard meanwhile
         if event == BEGIN:
             is_counting, was_touched = True, is_counting or (not others and any_waits(*args))
         elif event == END:
@@ -133,19 +135,22 @@ def guard(reader_wrote, others=True):
             is_counting = False
         elif event == CALL:
             name, arguments, returned = args
-            was_touched |= is_counting
+            touches = is_counting
             returned.append(own[name](*arguments))
         elif event in TRACES:
             # A thread that begins takes over the trace that we have set for it.
-            was_touched |= is_counting and getattr(frame, "f_code", None) is not BEGINNING
+            touches = is_counting and getattr(frame, "f_code", None) is not BEGINNING
         elif event in ELSEWHERE:
-            was_touched |= is_counting
+            touches = is_counting
         elif event in NAMED:
-            was_hidden |= is_readers(frame) and not may_name(args[1])
+            if is_readers(frame) and not may_name(args[1]):
+                was_hidden = True
         elif event in ASIDE:
-            was_touched |= is_counting and is_readers(frame)
+            touches = is_counting and is_readers(frame)
         elif event == "object.__getattr__" and args[1] in FRAME_NAMES:
-            was_touched |= is_counting and is_readers(frame)
+            touches = is_counting and is_readers(frame)
+        if touches:
+            was_touched = True
 
     def is_readers(frame):
         if frame is None:
