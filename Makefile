@@ -3,11 +3,13 @@
 # constraints.txt changes. PYTHON=/path/to/python3 chooses the Python.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup mutants bench clean FORCE
+.PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup test-release
+.PHONY: mutants bench links package colab push-colab clean FORCE
 
 ARGS =
 PORT = 8888
 PY = .venv/bin/python
+UV = uv
 PIP = PIP_USER=no $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt
 RUN_TESTS = $(PY) -m pytest
 
@@ -15,14 +17,14 @@ RUN_TESTS = $(PY) -m pytest
 unexport PYTHONPATH PYTHONHOME
 # Compiled modules are kept: some hundred processes load them.
 unexport PYTHONDONTWRITEBYTECODE
-build check-build test test-peers test-browser: export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
-build check-build test test-peers test-browser: export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
-build check-build test test-peers test-browser: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
-build check-build test test-peers test-browser: export MPLCONFIGDIR := $(CURDIR)/.venv/settings/matplotlib
+build check-build test test-peers test-browser test-release: export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
+build check-build test test-peers test-browser test-release: export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
+build check-build test test-peers test-browser test-release: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
+build check-build test test-peers test-browser test-release: export MPLCONFIGDIR := $(CURDIR)/.venv/settings/matplotlib
 # Several notebooks run at a time, and the order of a sum depends on the number of threads.
-build check-build test test-peers test-browser: export OPENBLAS_NUM_THREADS := 1
-build check-build test test-peers test-browser: export OMP_NUM_THREADS := 1
-build check-build test test-peers test-browser: export MKL_NUM_THREADS := 1
+build check-build test test-peers test-browser test-release: export OPENBLAS_NUM_THREADS := 1
+build check-build test test-peers test-browser test-release: export OMP_NUM_THREADS := 1
+build check-build test test-peers test-browser test-release: export MKL_NUM_THREADS := 1
 
 help:
 	@echo 'make train        train a GPT on data/shakespeare.txt and print a sample'
@@ -33,8 +35,12 @@ help:
 	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
 	@echo 'make test-browser open the book in JupyterLab and a Chromium that is installed here'
 	@echo 'make test-cgroup  try the grader with control groups, in a Linux of its own'
+	@echo 'make test-release try what a release needs: the workflows, the package on its own'
 	@echo 'make mutants      change answers by rule, and see that each is noticed'
 	@echo 'make bench        measure our speed beside theirs, on an idle machine'
+	@echo 'make links        see whether the links to other places still lead somewhere'
+	@echo 'make package      the wheel and the source archive, in out/dist'
+	@echo 'make colab        the notebooks with a first cell for Colab, in out/colab'
 	@echo 'make clean        remove .venv and the caches; your work and out/ stay'
 	@echo
 	@echo 'ARGS="..." goes to the program: make train ARGS="--max_iters 500", make build ARGS="03"'
@@ -69,15 +75,49 @@ test-browser: .venv/.installed-browser
 test-cgroup: .venv/.installed
 	tests/cgroup/run
 
+# TAG=v1.0.0: it must be the version that the files name, and nothing may be missing for a release.
+test-release: export RELEASE_TAG := $(TAG)
+test-release: .venv/.installed-release
+	$(RUN_TESTS) tests/release $(ARGS)
+
 mutants: .venv/.installed
 	$(PY) tests/mutants $(ARGS)
 
 bench: .venv/.installed-peers
 	$(PY) benchmarks/bench.py $(ARGS)
 
+links: .venv/.installed
+	$(PY) -m coursekit.links $(ARGS)
+
+package: .venv/.installed-release
+	rm -rf out/dist
+	$(PY) -m build --outdir out/dist
+
+colab: .venv/.installed
+	$(PY) -m coursekit.colab out/colab
+
+# A branch of one commit, which holds nothing else: readers who clone the book do without it.
+push-colab: export GIT_INDEX_FILE := $(CURDIR)/out/colab.index
+push-colab: colab
+	rm -f out/colab.index
+	git --work-tree=out/colab add --all --force .
+	git push -q --force origin "$$(git -c user.name=make -c user.email=make@localhost commit-tree \
+		"$$(git write-tree)" -m "The notebooks of $$(git rev-parse HEAD), for Colab"):refs/heads/colab"
+
 clean:
 	rm -rf .venv build numpygpt.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv is several times as fast as pip. Where it fails, pip tries: it reads other settings.
+define INSTALL
+install() { \
+	if command -v "$(UV)" >/dev/null 2>&1; then \
+		"$(UV)" pip install -q --python $(PY) -c constraints.txt "$$@" && return; \
+		echo "uv could not do it: trying pip"; \
+	fi; \
+	$(PIP) "$$@"; \
+}
+endef
 
 # .venv/.installed holds the folder that .venv was made in. .venv/.installing is there from the
 # first step to the last: where it is found, a set-up was interrupted.
@@ -85,11 +125,11 @@ ifneq "$(shell cat .venv/.installed 2>/dev/null)" "$(CURDIR)"
 .venv/.installed: FORCE
 endif
 # Through the environment, so that the folder's name may hold a space or a quote.
-.venv/.installed .venv/.installed-peers .venv/.installed-browser: export FOLDER := $(CURDIR)
+.venv/.installed .venv/.installed-peers .venv/.installed-browser .venv/.installed-release: export FOLDER := $(CURDIR)
 .venv/.installed: export PYTHON := $(PYTHON)
 
 .venv/.installed: pyproject.toml constraints.txt
-	@set -e; \
+	@set -e; $(INSTALL); \
 	fail() { echo "make: $$*" >&2; exit 1; }; \
 	recent() { "$$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }; \
 	python=$$PYTHON; \
@@ -116,19 +156,20 @@ endif
 	rm -f .venv/.installed; \
 	[ -x $(PY) ] || "$$python" -m venv .venv; \
 	$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null; \
-	$(PIP) -e '.[dev]' || fail "set-up failed: see above for the reason, then run make again"; \
+	install -e '.[dev]' || fail "set-up failed: see above for the reason, then run make again"; \
 	MPLCONFIGDIR=$$FOLDER/.venv/settings/matplotlib $(PY) -c 'import matplotlib.font_manager'; \
 	echo "$$FOLDER" > .venv/.installed; \
 	rm .venv/.installing
 
 .venv/.installed-peers: WHAT := PyTorch and others
 .venv/.installed-browser: WHAT := playwright
+.venv/.installed-release: WHAT := actionlint and others
 .venv/.installed-%: .venv/.installed
-	@set -e; \
+	@set -e; $(INSTALL); \
 	echo "adding $(WHAT) to .venv, a large download, once"; \
 	touch .venv/.installing; \
 	rm .venv/.installed; \
-	$(PIP) -e '.[dev,$*]' || { echo "make: $(WHAT) could not be installed" >&2; exit 1; }; \
+	install -e '.[dev,$*]' || { echo "make: $(WHAT) could not be installed" >&2; exit 1; }; \
 	echo "$$FOLDER" > .venv/.installed; \
 	touch $@; \
 	rm .venv/.installing

@@ -1,4 +1,4 @@
-"""The build: from book/ to notebooks/, solutions/, exercises/, numpygpt/ and docs/NOTATION.md.
+"""The build: from book/ to notebooks/, solutions/, exercises/, numpygpt/ and two pages of docs/.
 
 Each built notebook remembers, in its metadata, a digest of what its outputs depend on (`inputs`)
 and a digest of itself (`contents`). The first tells whether it must run again, the second whether
@@ -14,7 +14,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from coursekit import dependencies, notation
+from coursekit import dependencies, elsewhere, notation
+from coursekit import map as map_of_the_book
+from coursekit.address import repository
 from coursekit.exporter import formatted, modules_of, undefined_name
 from coursekit.files import BookError, keep_old, read, write
 from coursekit.source import chapter_cells, code_of, exercise_cells, read_page
@@ -213,10 +215,26 @@ def why_stale(root, target):
     return None
 
 
-def stale_notation(book):
-    """The index of notation as it should be; None if it is so, or a page cannot be read."""
+def stale_docs(book):
+    """Yield (path, what is wrong, what it should hold) besides notebooks and modules.
+
+    Nothing while a page cannot be read. README's addresses and the map are kept where they are.
+    """
+    if book.errors:
+        return
     text = notation.index(book.pages)
-    return None if book.errors or read(book.root / notation.PATH) == text else text
+    if read(book.root / notation.PATH) != text:
+        yield notation.PATH, "is not what the chapters' tables of names say", text
+    if (old := read(book.root / "README.md")) and elsewhere.BEGIN in old:
+        text = elsewhere.with_links(old, repository(book.root))
+        if text != old:
+            yield "README.md", "does not have the addresses that follow from pyproject.toml", text
+    if (path := book.root / map_of_the_book.PATH).exists():
+        names = map_of_the_book.titles(book.pages)
+        edges = map_of_the_book.arrows(book.pages, book.exported_by, book.texts)
+        if map_of_the_book.stale(path.read_bytes(), names, edges):
+            wrong = "does not show what the chapters need"
+            yield map_of_the_book.PATH, wrong, map_of_the_book.draw(names, edges)
 
 
 def orphans(book):
@@ -289,8 +307,7 @@ def check_all(book, targets, errors, force, jobs, say, everything):
             elif old != text:
                 problems.append(f"numpygpt/{module}: is not what {source} exports")
     problems += filter(None, (why_stale(book.root, target) for target in targets))
-    if stale_notation(book) is not None:
-        problems.append(f"{notation.PATH}: is not what the chapters' tables of names say")
+    problems += [f"{path}: {wrong}" for path, wrong, _ in stale_docs(book)]
     if everything:
         problems += [f"{path}: nothing in book/ makes it" for path in orphans(book)]
     if force and not problems and not errors:
@@ -317,9 +334,9 @@ def build_all(book, targets, errors, force, jobs, say, everything):
             write(book.root / "numpygpt" / module, text)
             say(f"exported numpygpt/{module}")
             written += 1
-    if (text := stale_notation(book)) is not None:
-        write(book.root / notation.PATH, text)
-        say(f"wrote {notation.PATH}")
+    for path, _, content in stale_docs(book):
+        write(book.root / path, content)
+        say(f"wrote {path}")
         written += 1
     stale = []
     for target in targets:

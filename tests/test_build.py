@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from coursekit import add_to_class
+from coursekit import add_to_class, elsewhere
 from coursekit.__main__ import main
 from coursekit.build import build
 from coursekit.checking.tasks import edited
@@ -707,6 +707,30 @@ def test_the_tables_of_names_are_gathered_by_name_and_what_is_stale_is_found(boo
     assert say[-2] == "docs/NOTATION.md: is not what the chapters' tables of names say"
     build(book, say=say.append)
     assert "| two |" in index.read_text()
+
+
+def test_the_map_and_the_addresses_are_kept_where_they_are(book, say):
+    wrong = "docs/map.png: does not show what the chapters need"
+    assert check(book) == (0, [])  # this book has no map, and README no addresses
+    put(book, "docs/map.png", "no picture")
+    put(book, "pyproject.toml", '[project.urls]\nRepository = "https://example.org/me/b"\n')
+    put(book, "README.md", f"# Ours\n\n{elsewhere.BEGIN}old\n{elsewhere.END}\nThe end.\n")
+    code, says = check(book)
+    assert code == 1 and says == [
+        "README.md: does not have the addresses that follow from pyproject.toml", wrong
+    ]  # fmt: skip
+    assert build(book, say=say.append) == 0
+    assert check(book) == (0, [])
+    readme = (book / "README.md").read_text()
+    assert readme.startswith("# Ours\n\n") and readme.endswith(f"{elsewhere.END}\nThe end.\n")
+    assert "/me/b/blob/colab/notebooks/00_" in readme and "old" not in readme
+    page = book / "book/chapters/03_linear.py"
+    text = page.read_text()
+    page.write_text(text.replace("# # Linear", "# # Chapter 3: Lines"))
+    assert wrong in check(book)[1]
+    page.write_text(text)
+    change(book / "pyproject.toml", "example.org/me", "example.org/you")
+    assert build(book, say=say.append) == 0 and say[-2] == "wrote README.md"
 
 
 def test_changed_data_that_a_notebook_names_makes_it_stale(book, say):

@@ -7,8 +7,9 @@ from functools import cache
 import pytest
 from answers import REPOSITORY
 
+from coursekit.build import Book
 from coursekit.checking.tasks import load_set, set_names
-from coursekit.dependencies import chapter_imports, dotted, module_texts, package_order
+from coursekit.map import arrows
 from coursekit.source import read_page
 
 CHAPTERS = [path.stem for path in sorted((REPOSITORY / "book" / "chapters").glob("*.py"))]
@@ -46,33 +47,8 @@ def test_every_cell_that_is_not_compared_is_in_a_list_that_says_why():
 
 
 @cache
-def package():
-    """What each module was exported by, and the texts of all."""
-    order = package_order(REPOSITORY)
-    return {dotted(f"numpygpt/{m}"): n for m, n in order.items()}, module_texts(REPOSITORY)
-
-
-@cache
-def imports(name):
-    """The chapters whose modules a chapter imports."""
-    chapter_of, texts = package()
-    page = read_page(REPOSITORY, f"book/chapters/{name}.py")
-    found = chapter_imports(page, texts)
-    return {
-        name
-        for name in CHAPTERS
-        if int(name[:2]) in {chapter_of[m] for m in found if m in chapter_of}
-    }
-
-
-@cache
-def all_before(name):
-    return imports(name).union(*map(all_before, imports(name)))
-
-
-def needs(name):
-    """What to read first: without chapters that another one of them needs anyway."""
-    return imports(name) - set().union(*map(all_before, imports(name)))
+def book():
+    return Book(REPOSITORY)
 
 
 def minutes(page):
@@ -98,9 +74,8 @@ def minutes(page):
 )
 def test_the_map_says_what_each_chapter_needs_and_how_long_it_takes(path, link):
     text = (REPOSITORY / path).read_text("utf-8")
-    arrows = {(int(a), int(b)) for a, b in re.findall(r"(\d+) --> (\d+)", text)}
-    assert arrows == {(int(a[:2]), int(b[:2])) for b in CHAPTERS for a in needs(b)}
-    assert len(re.findall(r'^#? +(\d+)\["\1 ', text, re.MULTILINE)) == len(CHAPTERS) - 1
+    said = {(int(a), int(b)) for a, b in re.findall(r"(\d+) → (\d+)", text)}
+    assert said == arrows(book().pages, book().exported_by, book().texts)
 
     there = dict(re.findall(rf"^#? ?\|.*{link}.*\| ([\d +]+) \|$", text, re.MULTILINE))
     pages = {name: read_page(REPOSITORY, f"book/chapters/{name}.py") for name in CHAPTERS}

@@ -18,6 +18,7 @@ import tracemalloc
 import types
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import ipykernel
@@ -43,7 +44,7 @@ from coursekit.checking.judge import problems_of
 from coursekit.checking.kernel import tried_again
 from coursekit.checking.record import INPUTS, OUTPUTS, ask, record
 from coursekit.checking.running import named, run
-from coursekit.checking.tasks import find_task, load_set, outcomes
+from coursekit.checking.tasks import find_set, find_task, load_set, outcomes, set_names
 from coursekit.checking.values import frozen
 from coursekit.checking.whose import described, library_folders, names_used, reader_wrote
 from coursekit.files import BookError
@@ -1308,6 +1309,13 @@ def test_mistakes_on_the_command_line_get_one_line(readers_files, capsys, argume
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith(message) and captured.err.count("\n") == 1
+
+
+def test_without_the_book_there_is_nothing_to_check(tmp_path):
+    asked = set_names, partial(find_set, "3"), partial(find_task, TASK), progress.table
+    for question in asked:
+        with pytest.raises(BookError, match="the exercises come with the book, not with the pack"):
+            question(root=tmp_path)
 
 
 def test_a_damaged_notebook_gets_one_line(readers_files, capsys):

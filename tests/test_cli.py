@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from numpygpt.checkpoint import load_checkpoint, save_checkpoint
-from numpygpt.cli import main, progress
+from numpygpt.cli import datagen, main, progress
 from numpygpt.cli.sample import default_prompt
 from numpygpt.data import load_tokenizer, read_tokens
 from numpygpt.gradcheck import GradReport
@@ -594,6 +594,17 @@ def test_no_such_file(folder, capsys):
     (folder / "data/shakespeare.txt").unlink()
     assert "shakespeare.txt does not exist" in fails_with_one_line(capsys, "train")
     assert files(folder) == set()
+
+
+def test_the_text_in_the_wheel_is_taken_where_no_other_is(folder, capsys, monkeypatch):
+    os.rename("data/shakespeare.txt", "ours.txt")
+    monkeypatch.setattr(datagen, "OUR_COPY", folder / "ours.txt")
+    assert run("datagen") == 0
+    ours = Path("data/shakespeare_char/train.bin").read_bytes()
+    Path("data/shakespeare.txt").write_text("a text of one's own " * 100)
+    assert run("datagen") == 0
+    assert Path("data/shakespeare_char/train.bin").read_bytes() != ours
+    assert "none.txt does not exist" in fails_with_one_line(capsys, "datagen", "none.txt")
 
 
 @pytest.mark.parametrize("kind", ["char", "word", "bpe"])

@@ -26,7 +26,7 @@ PLACES = [
         id=f"{system['sys_platform']}-{python}",
     )
     for system in (LINUX, MACOS, WINDOWS)
-    for python in ("3.11", "3.12", "3.13")
+    for python in ("3.11", "3.12", "3.13", "3.14")
 ]
 
 

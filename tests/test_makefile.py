@@ -39,11 +39,18 @@ def folder(tmp_path):
     return folder
 
 
-def make(folder, *arguments):
+# Stands in for uv: with a file named `uv-broken` in the folder it fails.
+UV = """#!/bin/sh
+echo "uv $*" >> calls
+test ! -e uv-broken
+"""
+
+
+def make(folder, *arguments, uv=""):
     # These tests may run inside `make test`, whose own settings are no part of them.
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
     return subprocess.run(
-        ["make", "PYTHON=./python", *arguments],
+        ["make", "PYTHON=./python", f"UV={uv}", *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -55,7 +62,8 @@ def calls(folder):
     """What Python was asked to do since the last time."""
     lines = (folder / "calls").read_text().splitlines() if (folder / "calls").exists() else []
     (folder / "calls").write_text("")
-    return [line for line in lines if line.startswith(("-m venv", "-m numpygpt", "-m pip install"))]
+    wanted = ("-m venv", "-m numpygpt", "-m pip install", "uv ")
+    return [line for line in lines if line.startswith(wanted)]
 
 
 INSTALL = "-m pip install -qq --disable-pip-version-check -c constraints.txt -e .[dev]"
@@ -75,6 +83,23 @@ def test_set_up_happens_once(folder):
     assert "setting up" not in second.stdout
     train = "-m numpygpt train"
     assert calls(folder) == ["-m venv .venv", INSTALL, train + " --max_iters 5", train]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_uv_is_used_where_it_is_and_pip_where_it_fails(folder, broken):
+    (folder / "uv").write_text(UV)
+    (folder / "uv").chmod(0o755)
+    if broken:
+        (folder / "uv-broken").touch()
+    run = make(folder, "setup", uv="./uv")
+    assert run.returncode == 0, run.stderr
+    by_uv = "uv pip install -q --python .venv/bin/python -c constraints.txt -e .[dev]"
+    assert calls(folder) == ["-m venv .venv", by_uv] + [INSTALL] * broken
+    assert ("uv could not do it: trying pip" in run.stdout) == broken
+    (folder / "broken").touch()
+    os.utime(folder / "pyproject.toml")  # newer than the set-up
+    os.utime(folder / ".venv/.installed", (1, 1))
+    assert make(folder, "setup", uv="./uv").returncode == (2 if broken else 0)
 
 
 def test_make_lab_opens_the_book_on_the_port_that_is_asked_for(folder):

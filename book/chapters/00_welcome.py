@@ -53,56 +53,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #
 # The chapters build on one another. An arrow leads from what you need first:
 #
-# ```mermaid
-# ---
-# config: {flowchart: {nodeSpacing: 25, rankSpacing: 25, wrappingWidth: 250}}
-# ---
-# graph TB
-#     1["1 Gradients"]
-#     2["2 Module"]
-#     3["3 Linear"]
-#     4["4 Activations"]
-#     5["5 Softmax, cross-entropy"]
-#     6["6 Optimizers"]
-#     7["7 A first language model"]
-#     8["8 Embedding"]
-#     9["9 LayerNorm"]
-#     10["10 Attention"]
-#     11["11 Transformer"]
-#     12["12 GPT"]
-#     13["13 Tokenizers"]
-#     14["14 BPE"]
-#     15["15 Data"]
-#     16["16 Training"]
-#     17["17 Sampling"]
-#     18["18 Speed"]
-#     19["19 Shakespeare"]
-#     20["20 Scaling out"]
-#     21["21 GPT-2"]
-#     1 --> 2
-#     2 --> 3
-#     2 --> 5
-#     3 --> 4
-#     4 --> 6
-#     5 --> 6
-#     6 --> 7
-#     6 --> 8
-#     6 --> 9
-#     8 --> 10
-#     9 --> 11
-#     10 --> 11
-#     11 --> 12
-#     12 --> 16
-#     13 --> 14
-#     14 --> 15
-#     15 --> 16
-#     16 --> 17
-#     16 --> 18
-#     16 --> 20
-#     17 --> 19
-#     17 --> 21
-#     18 --> 19
-# ```
+# ![A box for each chapter, with these arrows: 1 → 2, 2 → 3, 2 → 5, 3 → 4, 4 → 6, 5 → 6, 6 → 7, 6 → 8, 6 → 9, 8 → 10, 9 → 11, 10 → 11, 11 → 12, 12 → 16, 13 → 14, 14 → 15, 15 → 16, 16 → 17, 16 → 18, 16 → 20, 17 → 19, 17 → 21, 18 → 19](../docs/map.png)
 #
 # Take an evening for a chapter. The minutes are for reading and running, and after the plus for the
 # exercises. In a hurry, read chapters 1, 3, 5, 10 and 12, and skim the rest.

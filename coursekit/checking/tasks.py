@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from coursekit.address import repository
 from coursekit.checking import cases as case_module
 from coursekit.checking import trials
 from coursekit.checking.contract import CLAUSES, with_contract
@@ -231,8 +232,15 @@ def owner(answer, name=None):
 
 
 def set_names(root=ROOT):
-    """The names of all sets that can be checked, in order."""
-    return sorted(path.stem for path in Path(root, "book", "checks").glob("*.py"))
+    """The names of all sets that can be checked, in order.
+
+    Raises:
+        BookError: the package was installed without the book.
+    """
+    folder = Path(root, "book", "checks")
+    if not folder.is_dir():
+        raise BookError(f"the exercises come with the book, not with the package: {repository()}")
+    return sorted(path.stem for path in folder.glob("*.py"))
 
 
 @functools.cache

@@ -12,6 +12,8 @@ from numpygpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 ABOUT = "Turn a text into tokens to train on."
 DEFAULT_TEXT = Path("data/shakespeare.txt")
+# The same text, where numpygpt was installed by itself and there is no book around it.
+OUR_COPY = Path(__file__).parents[1] / "shakespeare.txt"
 DEFAULT_DATA = Path("data/shakespeare_char")
 DEFAULT_BPE_VOCAB = 1000
 # Words and merges are learned from so many bytes; of a longer text from parts all over it.
@@ -69,6 +71,8 @@ def write_data(path, folder, kind, **options):
 
     No text is too long: it is read part by part, once to learn and twice to encode.
     """
+    if path == DEFAULT_TEXT and not path.exists() and OUR_COPY.exists():
+        path = OUR_COPY
     with TextFile(path, anywhere=kind == "char") as text:
         try:
             with writing(folder), Lock(folder):

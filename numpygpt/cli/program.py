@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 
+from numpygpt import __version__
 from numpygpt.cli import datagen, export, plot, sample, test, train
 from numpygpt.cli.errors import MISTAKES, message_of, one_line
 
@@ -52,6 +53,7 @@ def parse(argv):
     # --min-freq and --min_freq are one option; values stay as they are.
     argv = ["--" + dashes_to_underscores(a[2:]) if a.startswith("--") else a for a in argv]
     parser = Parser(prog="numpygpt", description="A GPT in NumPy.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"numpygpt {__version__}")
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="command", parser_class=Parser
     )

@@ -37,7 +37,9 @@ def read_checkpoint(out_dir, load):
 
 def check_there(path):
     if not path.exists():
-        raise UsageError(f"{path} does not exist: train first, or name the run with --out_dir")
+        raise UsageError(
+            f"{path} does not exist: train first (numpygpt train), or name the run with --out_dir"
+        )
 
 
 def check_finite(path, arrays):
