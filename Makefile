@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup test-release
-.PHONY: mutants bench links package colab push-colab clean FORCE
+.PHONY: site test-site mutants bench links package colab push-colab clean FORCE
 
 ARGS =
 PORT = 8888
@@ -17,14 +17,14 @@ RUN_TESTS = $(PY) -m pytest
 unexport PYTHONPATH PYTHONHOME
 # Compiled modules are kept: some hundred processes load them.
 unexport PYTHONDONTWRITEBYTECODE
-build check-build test test-peers test-browser test-release: export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
-build check-build test test-peers test-browser test-release: export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
-build check-build test test-peers test-browser test-release: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
-build check-build test test-peers test-browser test-release: export MPLCONFIGDIR := $(CURDIR)/.venv/settings/matplotlib
+build check-build test test-peers test-browser test-release site test-site: export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
+build check-build test test-peers test-browser test-release site test-site: export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
+build check-build test test-peers test-browser test-release site test-site: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
+build check-build test test-peers test-browser test-release site test-site: export MPLCONFIGDIR := $(CURDIR)/.venv/settings/matplotlib
 # Several notebooks run at a time, and the order of a sum depends on the number of threads.
-build check-build test test-peers test-browser test-release: export OPENBLAS_NUM_THREADS := 1
-build check-build test test-peers test-browser test-release: export OMP_NUM_THREADS := 1
-build check-build test test-peers test-browser test-release: export MKL_NUM_THREADS := 1
+build check-build test test-peers test-browser test-release site test-site: export OPENBLAS_NUM_THREADS := 1
+build check-build test test-peers test-browser test-release site test-site: export OMP_NUM_THREADS := 1
+build check-build test test-peers test-browser test-release site test-site: export MKL_NUM_THREADS := 1
 
 help:
 	@echo 'make train        train a GPT on data/shakespeare.txt and print a sample'
@@ -34,6 +34,8 @@ help:
 	@echo 'make check-build  prove that the built files are those of book/'
 	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
 	@echo 'make test-browser open the book in JupyterLab and a Chromium that is installed here'
+	@echo 'make site         build the book for the web into out/site (its set-up needs npm, once)'
+	@echo 'make test-site    look at every page of it in a Chromium that is installed here'
 	@echo 'make test-cgroup  try the grader with control groups, in a Linux of its own'
 	@echo 'make test-release try what a release needs: the workflows, the package on its own'
 	@echo 'make mutants      change answers by rule, and see that each is noticed'
@@ -80,6 +82,13 @@ test-release: export RELEASE_TAG := $(TAG)
 test-release: .venv/.installed-release
 	$(RUN_TESTS) tests/release $(ARGS)
 
+site: .venv/.installed-site
+	@$(PY) site/assets.py
+	$(PY) site/build.py
+
+test-site: .venv/.installed-browser site
+	$(RUN_TESTS) tests/site $(ARGS)
+
 mutants: .venv/.installed
 	$(PY) tests/mutants $(ARGS)
 
@@ -125,7 +134,7 @@ ifneq "$(shell cat .venv/.installed 2>/dev/null)" "$(CURDIR)"
 .venv/.installed: FORCE
 endif
 # Through the environment, so that the folder's name may hold a space or a quote.
-.venv/.installed .venv/.installed-peers .venv/.installed-browser .venv/.installed-release: export FOLDER := $(CURDIR)
+.venv/.installed: export FOLDER := $(CURDIR)
 .venv/.installed: export PYTHON := $(PYTHON)
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -161,15 +170,17 @@ endif
 	echo "$$FOLDER" > .venv/.installed; \
 	rm .venv/.installing
 
+# .venv/.installed keeps its time, or each extra would make the others look old.
 .venv/.installed-peers: WHAT := PyTorch and others
 .venv/.installed-browser: WHAT := playwright
 .venv/.installed-release: WHAT := actionlint and others
+.venv/.installed-site: WHAT := Sphinx
 .venv/.installed-%: .venv/.installed
 	@set -e; $(INSTALL); \
 	echo "adding $(WHAT) to .venv, a large download, once"; \
 	touch .venv/.installing; \
-	rm .venv/.installed; \
+	mv .venv/.installed .venv/.was-installed; \
 	install -e '.[dev,$*]' || { echo "make: $(WHAT) could not be installed" >&2; exit 1; }; \
-	echo "$$FOLDER" > .venv/.installed; \
+	mv .venv/.was-installed .venv/.installed; \
 	touch $@; \
 	rm .venv/.installing

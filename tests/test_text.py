@@ -21,6 +21,7 @@ FILES = [
     *sorted(REPOSITORY.glob("*.md")),
     *sorted(REPOSITORY.glob("docs/*.md")),
     REPOSITORY / "data" / "README.md",
+    *sorted(REPOSITORY.glob("site/*.md")),
 ]
 MODULES = sorted((REPOSITORY / "numpygpt").rglob("*.py"))
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)

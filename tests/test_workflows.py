@@ -39,7 +39,7 @@ COMMANDS = {
     "find files -type f -print0 | "
     'xargs -0 gh release create "$GITHUB_REF_NAME" --verify-tag --generate-notes',
 }
-TO_COME = {"site", "book"}  # targets that other parts of the book bring
+TO_COME = {"book"}  # targets that other parts of the book bring
 
 
 def targets():

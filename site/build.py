@@ -1,0 +1,83 @@
+"""Build the site: `python site/build.py` writes out/site, from what is committed, offline.
+
+It runs no notebook. `python site/assets.py` must have fetched MathJax once.
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from assets import AssetError, asset
+from prepare import prepare
+
+ROOT = Path(__file__).resolve().parents[1]
+WORK = ROOT / "build" / "site"  # pages for Sphinx, and what it remembers
+OUT = ROOT / "out" / "site"
+MATHJAX = (
+    "startup.js", "core.js", "input/tex.js", "output/chtml.js", "output/chtml/fonts/tex.js",
+    "output/chtml/fonts/woff-v2/*.woff", "a11y/assistive-mml.js",
+)  # fmt: skip
+
+
+def copy_mathjax():
+    """Equations: the parts that conf.py names, and the letters that they draw with."""
+    source, target = asset("mathjax") / "es5", OUT / "_static" / "mathjax"
+    for pattern in MATHJAX:
+        for path in sorted(source.glob(pattern)):
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+
+
+def archive():
+    """The whole book as a reader downloads it: what is committed, nothing else."""
+    target = OUT / "numpygpt.zip"
+    git = ["git", "archive", "--format=zip", "--prefix=numpygpt/", f"--output={target}", "HEAD"]
+    run = subprocess.run(git, cwd=ROOT, capture_output=True, encoding="utf-8")
+    if run.returncode:
+        raise OSError(
+            f"the archive for readers needs a clone of the repository: {run.stderr.strip()}"
+        )
+
+
+def sphinx(pages):
+    from sphinx.cmd.build import main
+
+    # A warning is a broken link or a page that nobody finds: the build fails.
+    arguments = ["-q", "-W", "--keep-going", "-j", "2", "-b", "html", "-c", str(ROOT / "site")]
+    return main([*arguments, "-d", str(WORK / "doctrees"), str(pages), str(OUT)])
+
+
+def copy_the_rest(files):
+    """What lies beside the pages: figures, notebooks, equations, the runner, the archive."""
+    shutil.copytree(files, OUT, dirs_exist_ok=True)
+    copy_mathjax()
+    runner = ROOT / "site" / "live"
+    if runner.is_dir():
+        shutil.copytree(runner, OUT / "live")
+    shutil.copy(ROOT / "LICENSE", OUT / "LICENSE.txt")
+    (OUT / ".nojekyll").touch()  # or a code host leaves out the folders that begin with _
+    archive()
+
+
+def main():
+    start = time.monotonic()
+    shutil.rmtree(OUT, ignore_errors=True)
+    try:
+        asset("mathjax")
+        files = prepare(ROOT, WORK / "pages")
+        if status := sphinx(WORK / "pages"):
+            sys.exit(status)
+        copy_the_rest(files)
+    except (AssetError, OSError, ValueError) as error:
+        sys.exit(f"site: {error}")
+    size = sum(path.stat().st_size for path in OUT.rglob("*") if path.is_file())
+    pages = len(list(OUT.rglob("*.html")))
+    seconds = time.monotonic() - start
+    print(f"{OUT.relative_to(ROOT)}: {pages} pages, {size / 1e6:.1f} MB, {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The last touch to each page that Sphinx made, and to the files that it copied."""
+
+import re
+from html import unescape
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TAG = re.compile(r"<[^>]+>")
+CODE = re.compile(r"<pre>(.*?)</pre>", re.DOTALL)
+HEADER = re.compile(r'<th class="head([^"]*)">(?:<p>)?(.*?)(?:</p>)?</th>', re.DOTALL)
+RUNNER = HERE / "live" / "live.js"  # the hook: with this file the button "Run this page" is shown
+
+
+def columns(code):
+    """The letters of the longest line of a piece of HTML."""
+    lines = unescape(TAG.sub("", code)).splitlines()
+    return max(map(len, lines), default=0)
+
+
+def with_columns(html):
+    """Say beside each piece of code how wide it is: site.css chooses its letters by that."""
+
+    def opened(match):
+        return f'<pre style="--columns:{max(columns(match[1]), 1)}">{match[1]}</pre>'
+
+    return CODE.sub(opened, html)
+
+
+def with_headers(html):
+    """Headers of tables that say what they head; one without a text becomes an ordinary cell."""
+
+    def named(match):
+        side, text = match.groups()
+        if not text.strip():
+            return f'<td class="head{side}"></td>'
+        return f'<th scope="col" class="head{side}"><p>{text}</p></th>'
+
+    return HEADER.sub(named, html)
+
+
+def actions(pagename, exercises):
+    """The line below a notebook's title: run it, what belongs to it, download it.
+
+    Args:
+        exercises: the names of all sets, such as "09_layernorm".
+    """
+    folder, name = pagename.split("/")
+    links = []
+    if folder == "notebooks" and name in exercises:
+        links.append(f'<a href="../exercises/{name}.html">Exercises</a>')
+    if folder == "exercises":
+        links.append(f'<a href="../notebooks/{name}.html">The chapter</a>')
+    links.append(f'<a href="{name}.ipynb" download>Download the notebook</a>')
+    return (
+        f'<div class="page-actions" data-page="{pagename}">'
+        '<button type="button" class="run-page" hidden>Run this page</button>'
+        f'{"".join(links)}<span class="run-status" role="status"></span></div>'
+    )
+
+
+def finish_page(app, pagename, templatename, context, doctree):
+    """Sphinx's event html-page-context."""
+    context["runner"] = RUNNER.is_file()
+    if "body" not in context:
+        return
+    body = with_headers(with_columns(context["body"]))
+    # The label of a fold would keep what it says from a screen reader.
+    body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    if pagename.startswith(("notebooks/", "exercises/")):
+        names = {page.split("/")[1] for page in app.env.all_docs if page.startswith("exercises/")}
+        body = body.replace("</h1>", "</h1>" + actions(pagename, names), 1)
+    context["body"] = body
+
+
+# What the theme brings and no page loads: icons as a script and as fonts, maps for its authors.
+UNUSED = (
+    "*webpack-macros.html",
+    "scripts/fontawesome.js*", "vendor", "**/*.map", "locales", "images/logo_*",
+    "file.png", "minus.png", "plus.png", "mystnb.*.js",
+)  # fmt: skip
+
+
+def forget_unused_files(app, exception):
+    """Sphinx's event build-finished."""
+    import shutil
+
+    for pattern in UNUSED:
+        for path in sorted(Path(app.outdir, "_static").glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,310 @@
+"""Pages for Sphinx, made of the notebooks, the guides and README.md as they are committed.
+
+Nothing is run. A figure leaves its notebook and becomes a file, with its size beside it, so that a
+page is small and does not jump; a cell that only draws is folded; the map becomes an SVG.
+"""
+
+import base64
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+
+from chart import chart
+from dark import for_the_dark
+from page import RUNNER
+
+PARTS = [
+    ("Foundations", 0, 7, "Gradients that you can trust, the first layers, a loss, an optimizer: "
+     "and a first model that writes."),
+    ("The transformer", 8, 12, "Embeddings, LayerNorm and attention, each derived by hand, and the "
+     "whole GPT with every gradient checked."),
+    ("Text, training, sampling", 13, 19, "Tokenizers, data, the training loop, sampling, speed: "
+     "your GPT learns Shakespeare."),
+    ("Scale", 20, 21, "Many processes that train one model, and GPT-2's published weights in "
+     "your code."),
+    ("The model of today", 22, 99, "From GPT to a small chat model, one change at a time."),
+]  # fmt: skip
+ROMAN = ["I", "II", "III", "IV", "V"]
+MAP_PICTURE = re.compile(r"^!\[([^\]]*)\]\((?:\.\./)?docs/map\.png\)$", re.MULTILINE)
+ARROW = re.compile(r"(\d+) → (\d+)")
+MAP = "A map of the chapters: an arrow leads from what you need first. Each chapter is a link."
+TASK = re.compile(
+    r"^(## Task \d+: .+?) \((\d+ points?), (\w+), about (\d+ minutes)\)$", re.MULTILINE
+)
+ROW = re.compile(
+    r"^\| \[(?P<title>[^\]]+)\]\(notebooks/(?P<name>\w+)\.ipynb\) \| (?P<builds>[^|]+) "
+    r"\|[^|]*\| (?P<minutes>[\d +]+) \|$",
+    re.MULTILINE,
+)
+NAMED = re.compile(r"(?<![`\[])`(docs/[A-Z]+\.md)`(?![`\]])")
+DRAWS = re.compile(r"^def (draw|plot)|coursekit\.figures|coursekit\.widgets", re.MULTILINE)
+SLIDERS = "Sliders stand here while the notebook runs; the figure above is one position of them."
+
+
+@dataclass
+class Chapter:
+    """A row of README.md's table: `title` is "9 LayerNorm", `minutes` "70 + 75"."""
+
+    name: str
+    title: str
+    builds: str
+    minutes: str
+
+    @property
+    def number(self):
+        return int(self.name[:2])
+
+    @property
+    def part(self):
+        """1 to 5."""
+        [part] = [n for n, part in enumerate(PARTS, 1) if part[1] <= self.number <= part[2]]
+        return part
+
+    @cached_property
+    def total(self):
+        return sum(map(int, self.minutes.split("+")))
+
+
+class Book:
+    """What is in the repository, and where its pages go."""
+
+    def __init__(self, root, pages):
+        self.root, self.pages = Path(root), Path(pages)
+        self.readme = (self.root / "README.md").read_text("utf-8")
+        self.chapters = [Chapter(**match.groupdict()) for match in ROW.finditer(self.readme)]
+        self.sets = sorted(path.stem for path in (self.root / "exercises").glob("*.ipynb"))
+        there = sorted(path.stem for path in (self.root / "notebooks").glob("*.ipynb"))
+        if [chapter.name for chapter in self.chapters] != there:
+            raise ValueError("README.md's table of chapters is not that of notebooks/")
+        self.files = self.pages.parent / "files"  # copied as they are, beside the pages
+        self.made = set()
+
+    def write(self, name, text):
+        """A page; left alone where it is the same, so that Sphinx can, too."""
+        path = self.pages / name
+        self.made.add(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+
+    def copy(self, source, *targets):
+        for target in targets:
+            self.made.add(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+
+    def forget_the_rest(self):
+        """What an earlier build made of files that are no longer there."""
+        for folder in (self.pages, self.files):
+            for path in folder.rglob("*"):
+                if path.is_file() and path not in self.made:
+                    path.unlink()
+
+
+def prepare(root, pages):
+    """Write all pages; return the folder of the files that belong beside them."""
+    book = Book(root, pages)
+    for chapter in book.chapters:
+        prepare_notebook(book, f"notebooks/{chapter.name}")
+    for name in book.sets:
+        prepare_notebook(book, f"exercises/{name}")
+    guides = sorted(path.name for path in (book.root / "docs").glob("*.md"))
+    for name in guides:
+        book.write(f"docs/{name}", guide(book, f"docs/{name}"))
+    for picture in sorted((book.root / "docs").glob("*.png")):
+        book.copy(
+            picture, book.pages / "docs" / picture.name, book.files / "figures" / picture.name
+        )
+    book.write("CONTRIBUTING.md", guide(book, "CONTRIBUTING.md"))
+    book.write("README.md", computer(book))
+    book.write("index.md", front(book, guides))
+    book.forget_the_rest()
+    return book.files
+
+
+def prepare_notebook(book, page):
+    """The notebook for Sphinx, and the one that a reader downloads."""
+    source = book.root / f"{page}.ipynb"
+    notebook = json.loads(source.read_text("utf-8"))
+    book.copy(source, book.files / f"{page}.ipynb")
+    pictures = 0
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            cell["source"] = page_text(book, text, page)
+            continue
+        for number, output in enumerate(cell["outputs"]):
+            if "image/png" in output.get("data", {}):
+                pictures += 1
+                name = f"{page.split('/')[1]}-{pictures}"
+                cell["outputs"][number] = figure(book, output, name)
+        tags = cell["metadata"].setdefault("tags", [])
+        if "skip-execution" in tags:
+            cell["outputs"] = [html_output(f'<p class="sliders-here">{SLIDERS}</p>')]
+        if "figure" in tags or ("widget" in tags and DRAWS.search(text)):
+            tags.append("hide-input")
+    folder, name = page.split("/")
+    if folder == "notebooks" and name in book.sets:
+        # In the list of chapters the set stands below its chapter, and comes next.
+        toctree = f"```{{toctree}}\n:hidden:\nExercises <../exercises/{name}>\n```"
+        notebook["cells"].append({"cell_type": "markdown", "metadata": {}, "source": toctree})
+        if "id" in notebook["cells"][0]:
+            notebook["cells"][-1]["id"] = "exercises-of-it"
+    book.write(f"{page}.ipynb", json.dumps(notebook, ensure_ascii=False))
+
+
+def html_output(html):
+    return {"output_type": "display_data", "metadata": {}, "data": {"text/html": html}}
+
+
+def figure(book, output, name):
+    """An output that shows two files in place of the PNG that it holds: for light and for dark."""
+    about = output["metadata"]["image/png"]
+    light = base64.b64decode("".join(output["data"]["image/png"]))
+    path = book.files / "figures" / f"{name}.png"
+    dark = path.with_name(f"{name}-dark.png")
+    book.made |= {path, dark}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not dark.exists() or path.read_bytes() != light:
+        path.write_bytes(light)
+        for_the_dark(path, dark)
+    images = "".join(
+        f'<img class="book-figure {kind}" src="../figures/{name}{ending}.png" '
+        f'width="{about["width"]}" height="{about["height"]}" loading="lazy" decoding="async" '
+        f'alt="{escape(about["alt"])}">'
+        for kind, ending in (("only-light", ""), ("only-dark", "-dark"))
+    )
+    return html_output(images)
+
+
+def page_text(book, text, page):
+    """The text of a cell as the site shows it."""
+    folder = "" if page.startswith("notebooks/") else "../notebooks/"
+    text = MAP_PICTURE.sub(lambda match: raw(book_map(book, match[1], folder)), text)
+    text = TASK.sub(r"\1\n\n{.task-facts}\n\2, \3, about \4", text)
+    return with_links(book, text, page)
+
+
+def raw(html):
+    return f"````{{raw}} html\n{html}\n````"
+
+
+def book_map(book, words, folder):
+    """The map that a picture shows, from the words beside it, which name each arrow."""
+    edges = sorted({(int(a), int(b)) for a, b in ARROW.findall(words)})
+    chapters = [c for c in book.chapters if any(c.number in edge for edge in edges)]
+    titles = {c.number: c.title for c in chapters}
+    links = {c.number: f"{folder}{c.name}.html" for c in chapters}
+    return chart(titles, edges, links, {c.number: c.part for c in chapters}, MAP)
+
+
+def with_links(book, text, page):
+    """Links to files that have no page, such as LICENSE, as code."""
+
+    def kept(match):
+        label, target = match[1], match[2].partition("#")[0]
+        if not target or ":" in target or has_page(book, page, target):
+            return match[0]
+        return label if label.startswith("`") else f"`{label}`"
+
+    text = re.sub(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)", kept, text)
+    # A guide that is named as a file: a link to its page.
+    up = "../" * page.count("/")
+    return NAMED.sub(lambda match: f"[{match[0]}]({up}{match[1]})", text)
+
+
+def has_page(book, page, target):
+    path = (book.root / page).parent.joinpath(target).resolve()
+    if not path.is_relative_to(book.root.resolve()):
+        return False
+    name = path.relative_to(book.root.resolve()).as_posix()
+    return path.is_file() and (
+        re.fullmatch(r"(notebooks|exercises)/\w+\.ipynb|docs/\w+\.(md|png)", name) is not None
+        or name in ("README.md", "CONTRIBUTING.md")
+    )
+
+
+def guide(book, name):
+    return with_links(book, (book.root / name).read_text("utf-8"), name)
+
+
+def computer(book):
+    """README.md without what the front page says: how to set the book up on a computer."""
+    text = re.sub(r"^## The book$.*?(?=^## )", "", book.readme, flags=re.DOTALL | re.MULTILINE)
+    text = text.replace("# numpygpt\n", "# On your own computer\n", 1)
+    return with_links(book, text, "README.md")
+
+
+def front(book, guides):
+    """The front page: front.md with what is counted and listed put in."""
+    text = Path(__file__).with_name("front.md").read_text("utf-8")
+    fill = {
+        "parts": parts_html(book),
+        "map": book_map(book, MAP_PICTURE.search(book.readme)[1], "notebooks/"),
+        "toctrees": toctrees(book, guides),
+        "chapters": str(len(book.chapters)),
+        "tasks": str(count_tasks(book)),
+        "hours": str(round(sum(chapter.total for chapter in book.chapters) / 60)),
+        # Shown once there is a runner: site/live/live.js.
+        "runner": "" if RUNNER.is_file() else "hidden",
+    }
+    return re.sub(r"<!-- (\w+) -->", lambda match: fill[match[1]], text)
+
+
+def count_tasks(book):
+    texts = [(book.root / f"exercises/{name}.ipynb").read_text("utf-8") for name in book.sets]
+    return sum(text.count("## Task ") for text in texts)
+
+
+def chapters_of(book, part):
+    return [chapter for chapter in book.chapters if chapter.part == part]
+
+
+def parts_html(book):
+    """A card for each part that has chapters: its minutes, and its chapters with theirs."""
+    cards = []
+    for part, (title, _, _, gives) in enumerate(PARTS, 1):
+        chapters = chapters_of(book, part)
+        if chapters:
+            total = sum(chapter.total for chapter in chapters)
+            rows = "".join(chapter_html(book, chapter) for chapter in chapters)
+            cards.append(
+                f'<section class="part part-{part}"><h3>{ROMAN[part - 1]}. {escape(title)}</h3>'
+                f'<p>{escape(gives)} <span class="minutes">About {total:,} minutes.</span></p>'
+                f"<ol>{rows}</ol></section>"
+            )
+    return "".join(cards)
+
+
+def chapter_html(book, chapter):
+    reading, _, exercises = chapter.minutes.partition(" + ")
+    minutes = f"{reading} min"
+    if exercises:
+        minutes += f' <a href="exercises/{chapter.name}.html">+ {exercises} of exercises</a>'
+    # The runner fills in how many of the set's tasks are done in this browser.
+    progress = f'<span class="progress" data-set="{chapter.name}" hidden></span>'
+    return (
+        f'<li value="{chapter.number}"><a class="title" href="notebooks/{chapter.name}.html">'
+        f"{escape(chapter.title)}</a> <span>{escape(chapter.builds)}</span> "
+        f'<span class="minutes">{minutes}</span>{progress if exercises else ""}</li>'
+    )
+
+
+def toctrees(book, guides):
+    """The list at the side of each page: parts with their chapters, then the guides."""
+    trees = []
+    for part, (title, *_) in enumerate(PARTS, 1):
+        lines = [f"{c.title} <notebooks/{c.name}>" for c in chapters_of(book, part)]
+        if lines:
+            trees.append((f"{ROMAN[part - 1]}. {title}", lines))
+    trees.append(
+        ("Beside the book", ["README", *(f"docs/{g[:-3]}" for g in guides), "CONTRIBUTING"])
+    )
+    return "\n".join(
+        "```{{toctree}}\n:hidden:\n:caption: {}\n{}\n```\n".format(caption, "\n".join(lines))
+        for caption, lines in trees
+    )

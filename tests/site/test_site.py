@@ -1,0 +1,165 @@
+"""What a visitor of the site gets: whole pages, nothing from elsewhere, usable in every way."""
+
+import gzip
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urldefrag, urljoin
+
+import pytest
+from assets import asset
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "out" / "site"
+PICTURES = ROOT / "out" / "site-pictures"
+PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
+NOTEBOOKS = sorted(
+    path.relative_to(ROOT).with_suffix(".html").as_posix()
+    for folder in ("notebooks", "exercises")
+    for path in (ROOT / folder).glob("*.ipynb")
+)
+# One of each kind: axe and the pictures take seconds a page.
+KINDS = {
+    "front": "index.html",
+    "chapter": "notebooks/09_layernorm.html",
+    "exercise": "exercises/09_layernorm.html",
+    "docs": "docs/GLOSSARY.html",
+}
+
+
+@pytest.fixture(autouse=True)
+def built():
+    if not PAGES:
+        pytest.skip("LEFT OUT: out/site is not there; run `make site`")
+
+
+def test_every_notebook_and_guide_has_its_page():
+    guides = [f"docs/{path.stem}.html" for path in (ROOT / "docs").glob("*.md")]
+    wanted = {*NOTEBOOKS, *guides, "index.html", "search.html", "README.html", "CONTRIBUTING.html"}
+    assert wanted <= set(PAGES)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_asks_nothing_of_anybody_else_and_complains_of_nothing(look, path):
+    found = look(path, 1280)
+    assert found["outside"] == [] and found["complaints"] == []
+    assert found["wrong_equations"] == 0 and found["broken_images"] == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_on_a_phone_nothing_scrolls_sideways(look, path):
+    found = look(path, 390)
+    assert found["page_width"] <= 390
+    assert found["scrolling"] == [] and found["cut"] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_no_line_of_code_is_cut_or_broken_at_1280(look, path):
+    found = look(path, 1280)
+    assert found["scrolling"] == [] and found["cut"] == [] and found["broken_lines"] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_a_page_is_small(look, path):
+    """At most 700 kB gzipped, with all its pictures."""
+    sizes = {}
+    for url in look(path, 1280)["asked"]:
+        file = urldefrag(url)[0].partition("?")[0].lstrip("/")
+        sizes[file] = len(gzip.compress((SITE / file).read_bytes(), 6))
+    print(f"{path}: {sum(sizes.values()) / 1000:.0f} kB gzipped")
+    assert sum(sizes.values()) <= 700_000, sorted(sizes.items(), key=lambda item: -item[1])[:5]
+
+
+class Images(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "img":
+            self.found.append(dict(attributes))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_figure_has_a_text_a_size_and_loads_when_it_is_seen(path):
+    images = Images()
+    images.feed((SITE / path).read_text("utf-8"))
+    for image in images.found:
+        assert len(image.get("alt") or "") > 20, image["src"]
+    figures = [image for image in images.found if "book-figure" in image.get("class", "")]
+    for image in figures:
+        assert image["loading"] == "lazy" and int(image["width"]) and int(image["height"])
+    if path.startswith("notebooks/"):
+        notebook = json.loads((ROOT / path).with_suffix(".ipynb").read_text("utf-8"))
+        outputs = [out for cell in notebook["cells"] for out in cell.get("outputs", [])]
+        stored = sum("image/png" in output.get("data", {}) for output in outputs)
+        assert len(figures) == 2 * stored  # for light and for dark
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_axe_finds_nothing(opened, kind, theme):
+    page = opened(KINDS[kind], theme)
+    page.add_script_tag(path=asset("axe-core") / "axe.min.js")
+    found = page.evaluate("axe.run()")["violations"]
+    said = [f"{one['id']}: {node['html'][:150]}" for one in found for node in one["nodes"]]
+    assert said == []
+
+
+def test_the_site_is_small():
+    assert sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file()) <= 60e6
+
+
+def test_links_lead_to_what_is_there():
+    """Within the site: the page or file, and the place in it."""
+    texts = {path: (SITE / path).read_text("utf-8") for path in PAGES}
+    broken = []
+    for path, text in texts.items():
+        for link in re.findall(r'<a [^>]*?href="([^"]+)"', text):
+            target, place = urldefrag(urljoin(f"/{path}", link.replace("&amp;", "&")))
+            if target.startswith(("http:", "https:", "mailto:")):
+                continue
+            target = target.partition("?")[0].lstrip("/") or path
+            if not (SITE / target).is_file():
+                broken.append(f"{path}: {link}")
+            elif place and target in texts and f'id="{place}"' not in texts[target]:
+                broken.append(f"{path}: {link}")
+    # The runner of site/live makes this place of its own.
+    assert [link for link in broken if not link.endswith("#run")] == []
+
+
+def test_the_search_finds_a_word_of_a_chapter(visit):
+    page = visit("search.html?q=layernorm")
+    page.locator("#search-results li a", has_text="LayerNorm").first.wait_for()
+
+
+def test_next_and_previous_lead_through_the_whole_book():
+    path, seen = "index.html", []
+    while path:
+        seen.append(path)
+        text = (SITE / path).read_text("utf-8")
+        link = re.search(r'class="right-next"\s+href="([^"]+)"', text)
+        path = urljoin(f"/{path}", link[1]).lstrip("/") if link else None
+        assert path not in seen
+    assert set(NOTEBOOKS) <= set(seen)
+    chapters = [path for path in seen if path.startswith("notebooks/")]
+    assert chapters == sorted(chapters)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+def test_pictures_of_it(visit, kind, theme, width):
+    """Left in out/site-pictures, to be looked at."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page = visit(KINDS[kind], theme, width)
+    page.screenshot(path=PICTURES / f"{kind}-{theme}-{width}.png")
+    if kind == "chapter":
+        figure = page.locator(f".book-figure.only-{theme}").first
+        figure.scroll_into_view_if_needed()
+        page.wait_for_timeout(300)
+        page.screenshot(path=PICTURES / f"{kind}-figure-{theme}-{width}.png")
+
+
+def test_the_zip_holds_what_is_committed():
+    assert Path(SITE / "numpygpt.zip").stat().st_size > 1e6
