@@ -1,15 +1,18 @@
 """From the export cells of a notebook to the modules of the package.
 
 The build and the reader's `export()` both come through `modules_of` and `formatted`, so that a
-chapter exported by its reader is, byte for byte, the chapter exported by the build.
+chapter exported by its reader is, byte for byte, the chapter exported by the build. Where there is
+no ruff, as in a browser, `as_written` stands in for `formatted`, and syntax trees are compared.
 """
 
 import ast
+import builtins
 import json
 import re
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from coursekit.files import BookError
@@ -319,9 +322,71 @@ def ruff(folder, command, *options):
     return done.stdout
 
 
+def has_ruff():
+    """Whether ruff can run here: a browser has the file, perhaps, but starts no process."""
+    return sys.platform != "emscripten" and find_spec("ruff") is not None
+
+
+def as_written(modules):
+    """What `formatted` returns, without ruff: the texts as they are, and the names nothing defines.
+
+    A name counts as defined where any line of its module binds it, in whatever scope.
+    """
+    undefined = []
+    for module, text in modules.items():
+        tree, lines = ast.parse(text), text.split("\n")
+        known = {*dir(builtins), "__file__", "__name__"}
+        for node in ast.walk(tree):
+            known |= names_bound(node)
+        loads = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id not in known]
+        for node in sorted(loads, key=lambda node: node.lineno):
+            message = f"Undefined name `{node.id}`"
+            undefined.append((module, message, lines[node.lineno - 1].strip()))
+    return dict(modules), undefined
+
+
+def names_bound(node):
+    """The names that one node of a syntax tree binds, in the scope that it stands in."""
+    if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+        return {node.name}
+    if isinstance(node, ast.arg):
+        return {node.arg}
+    if isinstance(node, ast.alias):
+        return {node.asname or node.name.split(".")[0]}
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return {node.id}
+    bound = getattr(node, "name", None)  # except ... as error, case [*rest], case {**rest}
+    return {bound} if isinstance(bound, str) else set()
+
+
+def same_code(one, other):
+    """Whether two modules are the same but for comments and for what ruff would change.
+
+    That is the layout, the order of imports, imports that nothing uses, and a needless `pass`.
+    """
+    return bare(one) == bare(other)
+
+
+def bare(text):
+    """The syntax tree of a module without what ruff would change, and the imports that it uses."""
+    tree = ast.parse(text)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    imports = set()
+    for node in tree.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            home = getattr(node, "module", None)
+            imports |= {(home, a.name, a.asname) for a in node.names if names_bound(a) & used}
+    tree.body = [n for n in tree.body if not isinstance(n, (ast.Import, ast.ImportFrom))]
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list) and len(body) > 1:
+            node.body = [statement for statement in body if not isinstance(statement, ast.Pass)]
+    return ast.dump(tree), imports
+
+
 def exported(name, cells, where):
     """The final modules of one notebook, or BookError: what `export()` writes."""
-    modules, undefined = formatted(modules_of(cells, where))
+    raw = modules_of(cells, where)
+    modules, undefined = formatted(raw) if has_ruff() else as_written(raw)
     for problem in undefined:
         raise BookError(undefined_name(cells, where, *problem))
     return modules

@@ -51,15 +51,16 @@ def refuse_class_only_code(cls, name, function):
 def export(name):
     """Write the modules of notebook `name`, from its export cells as saved, into the package.
 
-    A module that differs from the package's is written, and the old file is kept beside it. The
-    reader's own code is in use from the next chapter on.
+    A module that differs from the package's is written, and the old file is kept beside it; in a
+    page of the book, which remembers what was written, Reset brings the old file back. The reader's
+    own code is in use from the next chapter on.
 
     Args:
         name: the notebook's name without `.ipynb`, such as "03_linear".
     """
     import json
 
-    from coursekit.exporter import exported
+    from coursekit.exporter import exported, has_ruff, same_code
 
     root = package_root()
     path = find_notebook(name, root)
@@ -79,6 +80,8 @@ def export(name):
     for module, text in modules.items():
         target = root / "numpygpt" / module
         old = read(target)
+        if old is not None and not has_ruff() and same_code(old, text):
+            text = old
         shown = f"numpygpt/{module}: {text.count(chr(10))} lines"
         if old == text:
             say(f"{shown}, the package already holds exactly this")
@@ -88,6 +91,12 @@ def export(name):
         elif old is None:
             write(target, text)
             say(f"{shown}, written")
+        elif sys.platform == "emscripten":
+            write(target, text)
+            say(
+                f"{shown}, written in place of the book's: later chapters run on it here; "
+                "Reset brings the book's own back"
+            )
         else:
             kept = keep_old(target).relative_to(root).as_posix()
             write(target, text)

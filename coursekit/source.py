@@ -1,8 +1,9 @@
 """From a percent file of book/ to the cells of its notebooks, without outputs."""
 
 import hashlib
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import coursekit.quick  # noqa: F401  (before jupytext and nbformat)
@@ -18,6 +19,7 @@ CELL_KEYS = {
 }
 LEVELS = ("easy", "medium", "hard")
 TAGS = {"export", "measurement", "skip-execution", "raises-exception", "widget"}
+TAGS |= {"slow", "own-computer"}  # for a page that runs in a browser: a minute, or not at all
 NBVAL_TAGS = {"measurement": "nbval-ignore-output", "skip-execution": "nbval-skip"}
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 BLANK = ["# YOUR CODE HERE", "raise NotImplementedError()"]  # as nbgrader writes it
@@ -53,12 +55,28 @@ class Page:
         return f"{self.path}:{place}: {self.name}, cell {index + 1}, line {line}"
 
 
+def page_names(root, folder):
+    """The names of the pages in a folder of book/, in order, as percent files or as JSON."""
+    files = Path(root, "book", folder).glob("*")
+    return sorted({path.stem for path in files if path.suffix in (".py", ".json")})
+
+
+def as_json(page):
+    """The text of a page for where there is no jupytext, as in a browser; `read_page` reads it."""
+    parts = asdict(page)
+    del parts["path"]
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+
+
 def read_page(root, path):
-    """Read one percent file.
+    """Read one percent file, or what `as_json` made of it where the percent file is missing.
 
     Raises:
         BookError: naming the line that is not as the build expects it.
     """
+    made = Path(root, path).with_suffix(".json")
+    if not Path(root, path).is_file() and made.is_file():
+        return Page(path, **json.loads(made.read_text("utf-8")))
     import jupytext  # takes a third of a second to import
 
     if not re.fullmatch(r"\d\d_\w+\.py", Path(path).name):

@@ -70,7 +70,7 @@ class ThreadedEngine:
         self.threads = threads or self.blas.get()
         self.piece_tokens = piece_tokens
         self.models = [model] + [twin(model) for _ in range(self.threads - 1)]
-        self.pool = ThreadPoolExecutor(self.threads)
+        self.pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
     def pieces(self, B, T):
         """Return slices of the batch: as many for each thread, of at most piece_tokens or 1 row."""
@@ -91,6 +91,8 @@ class ThreadedEngine:
 
         # While we have a thread for each core, BLAS must not start its own.
         with self.blas.limited(1):
+            if self.pool is None:  # one thread is this one: a browser can start no other
+                return one_thread(0)
             # Settings such as np.errstate go along in a context.
             contexts = [contextvars.copy_context() for _ in self.models]
             jobs = [self.pool.submit(c.run, one_thread, i) for i, c in enumerate(contexts)]

@@ -54,9 +54,9 @@ def copy_the_rest(files):
     """What lies beside the pages: figures, notebooks, equations, the runner, the archive."""
     shutil.copytree(files, OUT, dirs_exist_ok=True)
     copy_mathjax()
-    runner = ROOT / "site" / "live"
-    if runner.is_dir():
-        shutil.copytree(runner, OUT / "live")
+    live = [sys.executable, str(ROOT / "site" / "live" / "build.py"), str(OUT / "live")]
+    if subprocess.run(live).returncode:
+        raise OSError("the pages cannot run without what site/live/build.py makes")
     shutil.copy(ROOT / "LICENSE", OUT / "LICENSE.txt")
     (OUT / ".nojekyll").touch()  # or a code host leaves out the folders that begin with _
     archive()

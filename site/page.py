@@ -8,7 +8,6 @@ HERE = Path(__file__).resolve().parent
 TAG = re.compile(r"<[^>]+>")
 CODE = re.compile(r"<pre>(.*?)</pre>", re.DOTALL)
 HEADER = re.compile(r'<th class="head([^"]*)">(?:<p>)?(.*?)(?:</p>)?</th>', re.DOTALL)
-RUNNER = HERE / "live" / "live.js"  # the hook: with this file the button "Run this page" is shown
 
 
 def columns(code):
@@ -39,7 +38,7 @@ def with_headers(html):
 
 
 def actions(pagename, exercises):
-    """The line below a notebook's title: run it, what belongs to it, download it.
+    """The line below a notebook's title: what belongs to it, and the notebook itself.
 
     Args:
         exercises: the names of all sets, such as "09_layernorm".
@@ -51,16 +50,11 @@ def actions(pagename, exercises):
     if folder == "exercises":
         links.append(f'<a href="../notebooks/{name}.html">The chapter</a>')
     links.append(f'<a href="{name}.ipynb" download>Download the notebook</a>')
-    return (
-        f'<div class="page-actions" data-page="{pagename}">'
-        '<button type="button" class="run-page" hidden>Run this page</button>'
-        f'{"".join(links)}<span class="run-status" role="status"></span></div>'
-    )
+    return f'<div class="page-actions" data-page="{pagename}">{"".join(links)}</div>'
 
 
 def finish_page(app, pagename, templatename, context, doctree):
     """Sphinx's event html-page-context."""
-    context["runner"] = RUNNER.is_file()
     if "body" not in context:
         return
     body = with_headers(with_columns(context["body"]))

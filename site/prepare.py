@@ -15,7 +15,6 @@ from pathlib import Path
 
 from chart import chart
 from dark import for_the_dark
-from page import RUNNER
 
 PARTS = [
     ("Foundations", 0, 7, "Gradients that you can trust, the first layers, a loss, an optimizer: "
@@ -249,8 +248,6 @@ def front(book, guides):
         "chapters": str(len(book.chapters)),
         "tasks": str(count_tasks(book)),
         "hours": str(round(sum(chapter.total for chapter in book.chapters) / 60)),
-        # Shown once there is a runner: site/live/live.js.
-        "runner": "" if RUNNER.is_file() else "hidden",
     }
     return re.sub(r"<!-- (\w+) -->", lambda match: fill[match[1]], text)
 
@@ -285,12 +282,10 @@ def chapter_html(book, chapter):
     minutes = f"{reading} min"
     if exercises:
         minutes += f' <a href="exercises/{chapter.name}.html">+ {exercises} of exercises</a>'
-    # The runner fills in how many of the set's tasks are done in this browser.
-    progress = f'<span class="progress" data-set="{chapter.name}" hidden></span>'
     return (
         f'<li value="{chapter.number}"><a class="title" href="notebooks/{chapter.name}.html">'
         f"{escape(chapter.title)}</a> <span>{escape(chapter.builds)}</span> "
-        f'<span class="minutes">{minutes}</span>{progress if exercises else ""}</li>'
+        f'<span class="minutes">{minutes}</span></li>'
     )
 
 

@@ -275,12 +275,14 @@ print(np.allclose(linear(stack), stack @ W + b), linear(stack).shape)
 # machine can hide it.
 
 # %% tags=["measurement"]
-from timeit import repeat
+from timeit import Timer
 
 big = rng.normal(size=(12, 64, 128)).astype(np.float32)
 W_big = rng.normal(size=(128, 512)).astype(np.float32)
 def milliseconds(f):
-    return min(repeat(f, number=20, repeat=5)) / 20 * 1000
+    timer = Timer(f)
+    number, _ = timer.autorange()    # as many calls as take a fifth of a second
+    return min(timer.repeat(3, number)) / number * 1000
 
 print(f"one large product        {milliseconds(lambda: big.reshape(-1, 128) @ W_big):.2f} ms")
 print(f"a stack of 12 products   {milliseconds(lambda: big @ W_big):.2f} ms")

@@ -451,7 +451,7 @@ for kind in (SwappedMLP, MLP):
 # A new model should start near $\ln V$. We measure the validation loss on every character of the
 # last tenth except the first, as for the bigram; the training loss on every ninth character.
 
-# %%
+# %% tags=["slow"]
 def evaluate(net, at, K):
     parts = np.array_split(at, len(at) // 4000)
     return sum(net(contexts(part, K), ids[part]) * len(part) for part in parts) / len(at)
@@ -556,7 +556,7 @@ for row in zip_longest(*columns, fillvalue=""):
 # of six lengths, each from a new start, for 600 steps on batches of 256. **Before you run the next
 # cell:** sketch the curve. Where should the model with one character of context end, at best?
 
-# %%
+# %% tags=["slow"]
 lengths, found = [1, 2, 3, 5, 8, 12], []
 for length in lengths:
     trial = new_net(MLP, length)

@@ -629,7 +629,7 @@ print(f"the gradient is {np.linalg.norm(dW) / np.linalg.norm(dW5):.1f} times sma
 #
 # **Before you run it: in how many of the nine settings will each network learn?**
 
-# %%
+# %% tags=["slow"]
 from numpygpt.nn import CrossEntropyLoss
 from numpygpt.optim import SGD, Adam
 

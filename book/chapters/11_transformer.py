@@ -284,8 +284,10 @@ styles = {Plain: "o-", NormOnly: "d-.", Residual: "s--", PreNorm: "^:"}
 sizes = {(kind, gain): stream_and_gradients(kind, gain) for gain in (1, 3) for kind in styles}
 print("                       at the top:             at the bottom:")
 for (kind, gain), (top, differ, gradients) in sizes.items():
+    bottom = gradients[-1]
+    gradient = f"{bottom:.0e}" if bottom < 1e9 else "above 1e+09"
     print(f"weights × {gain}, {kind.__name__:8}  "
-          f"values {top:.0e}, difference {differ:.3f}, gradient {gradients[-1]:.0e}")
+          f"values {top:.0e}, difference {differ:.3f}, gradient {gradient}")
 
 # %%
 figure, axes = figures.subplots(1, 2, sharey=True)
@@ -298,17 +300,21 @@ axes[1].legend()
 figures.show(
     figure,
     "Gradient size, log scale, over twelve blocks, for weights times 1 and times 3. Plain falls by "
-    "14 or rises by 10 orders of magnitude, Residual stays level or rises by 10, and the two with a "
+    "14 or rises by about 10 orders of magnitude, Residual stays level or rises by 10, and the two with a "
     "LayerNorm stay within about one.",
 )
 
 # %% [markdown]
 # Plain layers multiply the slopes of their branches, so the gradient vanishes or explodes with the
 # size of the weights. Residual connections cure the first and not the second: $1 + f'$ is
-# multiplied, too, and with the large weights the values and the gradients grow by a factor of ten
-# billion. LayerNorm prevents that, because its backward pass has the factor $r = 1/\sigma$ (chapter
+# multiplied, too, and with the large weights the values and the gradients grow by a factor of a
+# billion and more. LayerNorm prevents that, because its backward pass has the factor $r = 1/\sigma$ (chapter
 # 9): **the larger the stream, the smaller the slope of the branch that reads it.** With pre-norm
 # the gradient grows by a factor of about 2 for the small weights and about 20 for the large ones.
+#
+# Above 1e9 no digits are printed, since those of `Plain` depend on the machine: its positions agree up to
+# rounding errors. The scores, as large as the values squared, magnify these errors, and so they decide which
+# position the softmax picks, and what comes back from it.
 #
 # LayerNorm without the residual connection keeps the gradient's size just as well. But see its
 # difference: the positions have become one. Which of the two, then, does learning need? First the

@@ -781,7 +781,7 @@ def watched_step(trainer):
 # 0.02. How large will the ratio of `wte` get? Does clipping, at norm 1, ever act? And will the training
 # and the validation loss part?
 
-# %%
+# %% tags=["slow"]
 config = TrainConfig(batch_size=8, max_iters=2000, lr=5e-3, min_lr=5e-4, warmup_iters=100,
                      eval_interval=250, eval_iters=40, seed=0)
 trainer = new_trainer(config)

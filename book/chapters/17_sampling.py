@@ -658,7 +658,7 @@ def report(name, draws):
 # %% [markdown]
 # **Before you run the next cell:** at temperature 0, why will the variety be near 0, and not higher?
 
-# %%
+# %% tags=["slow"]
 temperatures = [0.0, 0.25, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5]
 measured = np.array([measure(temperature=t) for t in temperatures])    # (temperatures, draws, 2)
 for t, draws in zip(temperatures, measured, strict=True):

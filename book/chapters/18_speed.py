@@ -39,9 +39,11 @@ def best_ms(work, *args, rounds=20):
     """Milliseconds of the fastest work(*args); the first call, which fills caches, does not count."""
     times = []
     while len(times) < 2 or len(times) <= rounds and sum(times) < 1:    # a second at most
-        start = time.perf_counter()
-        work(*args)
-        times.append(time.perf_counter() - start)
+        start, calls, seconds = time.perf_counter(), 0, 0
+        while seconds < 1e-3:    # as short as that, a coarse clock sees nothing
+            work(*args)
+            calls, seconds = calls + 1, time.perf_counter() - start
+        times.append(seconds / calls)
     return 1000 * min(times[1:])
 
 # %% tags=["measurement"]
@@ -431,7 +433,7 @@ def compare_threads(name, work):
     two_at_once = lambda: list(pool.map(once, range(2)))
     compare(f"{name}, two at once", one_thread, two_at_once, rounds=20)
 
-# %% tags=["measurement"]
+# %% tags=["measurement", "own-computer"]
 compare_threads("np.tanh of an array", lambda: np.tanh(np.tanh(np.tanh(many))))
 compare_threads("a sum in Python", lambda: sum(i for i in range(200_000)))
 
@@ -475,7 +477,7 @@ class ThreadedEngine:
         self.threads = threads or self.blas.get()
         self.piece_tokens = piece_tokens
         self.models = [model] + [twin(model) for _ in range(self.threads - 1)]
-        self.pool = ThreadPoolExecutor(self.threads)
+        self.pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 # %% [markdown]
 # A piece takes memory, so its size has a limit: as many whole sequences as fit into `piece_tokens`, one at
 # least. The number of pieces is a multiple of the number of threads if the batch is large enough.
@@ -512,6 +514,8 @@ def share_out(self, work, x, y):
 
     # While we have a thread for each core, BLAS must not start its own.
     with self.blas.limited(1):
+        if self.pool is None:  # one thread is this one: a browser can start no other
+            return one_thread(0)
         # Settings such as np.errstate go along in a context.
         contexts = [contextvars.copy_context() for _ in self.models]
         jobs = [self.pool.submit(c.run, one_thread, i) for i, c in enumerate(contexts)]
@@ -546,7 +550,7 @@ def backprop(self, x, y, scale=1.0):
 # The check: the loss and every gradient, compared with the whole batch at once. Then the same run
 # twice, compared bit for bit.
 
-# %%
+# %% tags=["own-computer"]
 def results(engine):
     small.zero_grad()
     loss = engine.backprop(*few)
@@ -558,7 +562,7 @@ for threads, piece_tokens in [(1, 5), (2, 1000), (3, 10)]:
     agree = all(np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(got, expected))
     print(f"threads: {threads}, pieces of at most {piece_tokens:4} tokens: right: {agree}")
 
-# %%
+# %% tags=["own-computer"]
 first, second = (results(ThreadedEngine(small, 3, 10)) for _ in range(2))
 print("the same bits:", all(np.array_equal(a, b) for a, b in zip(first, second)))
 
@@ -578,7 +582,7 @@ runs = {
     "two threads of ours": lambda: engine.backprop(ids, targets),
 }
 
-# %% tags=["measurement"]
+# %% tags=["measurement", "own-computer"]
 times = [best_ms(run, rounds=30) for run in runs.values()]
 for name, ms in zip(runs, times):
     print(f"{name:20} {ms:6.1f} ms: {times[0] / ms:.2f} times as fast, {1000 * N / ms:,.0f} tokens/s")

@@ -509,7 +509,7 @@ for name, content in {"tokens.json": json.dumps(tokens.tolist()), "all.py": prog
 # `mpiexec` stands beside our Python, or it is the system's own. Open MPI refuses more ranks than cores,
 # or to run as root in a container, unless these settings say that we mean it.
 
-# %%
+# %% tags=["own-computer"]
 here = str(Path(sys.executable).parent)
 mpiexec = shutil.which("mpiexec", path=here) or shutil.which("mpiexec")
 if mpiexec is None:
@@ -518,7 +518,7 @@ settings = {"OPENBLAS_NUM_THREADS": "1", "PRTE_MCA_rmaps_default_mapping_policy"
             "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
             "OMPI_MCA_mpi_yield_when_idle": "1"}    # who waits lets the others work
 
-# %%
+# %% tags=["own-computer"]
 def on_ranks(p, program="all.py", **more):
     """Run a program on p ranks, one BLAS thread each, and return what rank 0 found."""
     run = subprocess.run([mpiexec, "-n", str(p), sys.executable, program], cwd=folder,
@@ -639,7 +639,7 @@ def outcome(last, *how, seconds=10):
         run.terminate(); run.wait()
         return f"nobody ends in {seconds} seconds"
 
-# %% tags=["measurement"]
+# %% tags=["measurement", "own-computer"]
 for what, last, *how in [("killed", "os.kill(os.getpid(), signal.SIGKILL)"), ("raises", "raise ValueError"),
                          ("raises, -m mpi4py", "raise ValueError", "-m", "mpi4py")]:
     print(f"{what:18}", outcome(last, *how))

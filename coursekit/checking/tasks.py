@@ -23,7 +23,7 @@ from coursekit.checking import trials
 from coursekit.checking.contract import CLAUSES, with_contract
 from coursekit.checking.running import run_all
 from coursekit.files import BookError
-from coursekit.source import BEGIN, END, answer_lines, read_page
+from coursekit.source import BEGIN, END, answer_lines, page_names, read_page
 
 ROOT = Path(__file__).parents[2]
 FOR_CASES = ("Call", "Case", "Model", "Rng", "layer", "dname")  # what a `cases` function may use
@@ -237,10 +237,10 @@ def set_names(root=ROOT):
     Raises:
         BookError: the package was installed without the book.
     """
-    folder = Path(root, "book", "checks")
-    if not folder.is_dir():
+    names = page_names(root, "checks")
+    if not names:
         raise BookError(f"the exercises come with the book, not with the package: {repository()}")
-    return sorted(path.stem for path in folder.glob("*.py"))
+    return names
 
 
 @functools.cache
@@ -261,9 +261,13 @@ def task_ids(root=ROOT):
     """{task: its set}, of all sets, without reading any in full: that takes a second."""
     ids = {}
     for name in set_names(root):
-        text = Path(root, "book", "exercises", f"{name}.py").read_text("utf-8")
-        for task in re.findall(r'^# ?%%.* check="([^"]+)"', text, re.M):
-            ids[task] = name
+        path = Path(root, "book", "exercises", f"{name}.py")
+        if path.is_file():
+            found = re.findall(r'^# ?%%.* check="([^"]+)"', path.read_text("utf-8"), re.M)
+        else:  # JSON is read at once
+            cells = read_page(root, f"book/exercises/{name}.py").cells
+            found = [cell["metadata"]["check"] for cell in cells if "check" in cell["metadata"]]
+        ids |= dict.fromkeys(found, name)
     return ids
 
 
