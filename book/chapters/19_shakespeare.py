@@ -230,13 +230,14 @@ rows = [("knows nothing (characters)", 0, math.log2(tokenizers["char"].vocab_siz
 rows += [("unigram of characters", 62, letter_bits[val["char"]].mean())]
 rows += [("zlib, as in zip files", 0, added_bits(zlib.compress))]
 rows += [("MLP of chapter 7", 19_503, 2.774)]    # from the table there
-try:
-    import lzma
-    rows += [("lzma, as in xz files", 0, added_bits(lzma.compress))]
-except ImportError:    # the Python of a web page comes without it
-    rows += [("lzma, as in xz files", 0, 2.57)]    # as a computer prints it
 for name, size, value in rows:
     print(f"{name:28} {size:8,} parameters   {value:.2f} bits per character")
+
+# %% tags=["own-computer"]
+import lzma    # the Python of a web page comes without it
+
+rows += [("lzma, as in xz files", 0, added_bits(lzma.compress))]
+print("{:28} {:8,} parameters   {:.2f} bits per character".format(*rows[-1]))
 
 # %% [markdown]
 # `lzma` knows nothing of English either. It remembers every string of the training text and points
