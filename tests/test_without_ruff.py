@@ -104,7 +104,7 @@ def test_an_unchanged_chapter_exports_what_the_package_holds(package, capsys):
     before = package.module.read_bytes()
     notebook.export("03_linear")
     lines = before.count(b"\n")
-    said = f"numpygpt/nn/linear.py: {lines} lines, the package already holds just this\n"
+    said = f"numpygpt/nn/linear.py: {lines} lines, the package already holds exactly this\n"
     assert capsys.readouterr().out == said
     assert package.module.read_bytes() == before
 

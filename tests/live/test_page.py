@@ -89,7 +89,7 @@ def test_export_shows_the_module_and_a_later_chapter_uses_it_until_reset(live, s
     number = find(site, key, "self.dW += x.T @ rows")
     last = find(site, key, 'export("03_linear")')
     live.open(key).start().run_all()
-    assert "the package already holds just this" in live.printed(last)
+    assert "the package already holds exactly this" in live.printed(last)
     live.type(number, live.text(number).replace("self.dW +=", "self.mine = True\n    self.dW +="))
     live.run_all()
     assert "written in place of the book's" in live.printed(last)
