@@ -157,6 +157,20 @@ def test_every_equation_is_whole(path):
         assert "$" not in EQUATION.sub(" ", text), f"a $ alone in: {text[:80]}"
 
 
+@pytest.mark.parametrize("path", [*PAGES, *FILES], ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_every_row_of_a_table_stands_on_one_line_with_all_its_cells(path):
+    bar = r"(?<!\\)\|"  # that is no part of the text
+    width = None
+    for line in markdown_of(path).split("\n"):
+        if not line.startswith(("| ", "|-")):
+            assert width is None or not line.strip(), f"a row of a table goes on: {line}"
+            width = None
+            continue
+        assert line.rstrip().endswith("|"), line
+        width = width or len(re.findall(bar, line))
+        assert len(re.findall(bar, line)) == width, line
+
+
 # What the dictionary lets pass, in the spelling of the other side of the ocean.
 BRITISH = re.compile(
     r"learnt|spelt|burnt|dreamt|licences?|(?:label|model|travel|cancel)l(?:ed|ing)|judgements?|"

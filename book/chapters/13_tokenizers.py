@@ -193,9 +193,9 @@ print([w for w in Counter(text.split()) if w.strip(".,:;!?-'").lower() == "death
 # *death* and *death,* are as different to the model as *death* and *lettuce*: it learns each of
 # them from its own few examples. So punctuation marks become tokens of their own. A *regular
 # expression* says how. It is a pattern; `findall` returns everything that fits it, from left to
-# right. Ours is `\n|\w+|[^\w\s]`. There `\w` is a letter or digit, `\s` is white space, `\w+` a run of
-# letters, `[^\w\s]` any one sign that is neither, `|` means "or else", and `\n` is the line break,
-# which is worth keeping in verse.
+# right. Ours is `\n|\w+|[^\w\s]`. There `\w` is a letter, a digit or `_`, `\s` is white space,
+# `\w+` a run of such letters and digits, `[^\w\s]` any one sign that is neither, `|` means "or
+# else", and `\n` is the line break, which is worth keeping in verse.
 #
 # To decode, we must put the spaces back. Our rules: one space between two tokens, but none before a
 # closing mark, none after an opening one, and none around a line break.
@@ -378,8 +378,8 @@ print(small.decode(ids))
 # The most frequent token is the line break, then the comma. *unweeded* is lost for good: no
 # `decode` can bring it back. That is the price of words.
 #
-# Side by side: each box is a token, the gray ones are unknown. A gap between words is a space that no
-# token holds.
+# Side by side: each box is a token; the gray ones are unknown. A gap between words is a space that
+# no token holds.
 
 # %% tags=["widget"]
 from coursekit.figures import show, subplots, token_row
@@ -404,7 +404,7 @@ def draw_tokens(line):
         unknown = sum(t is not None and not k for t, k in zip(tokens, known))
         ax.text(-0.5, y, f"{name}: {n} tokens, {unknown} unknown", ha="right", va="center")
     ax.set(yticks=[], xticks=[], xlim=(0, width), ylim=(1.5, -0.5))
-    show(figure, f"The line '{line}' as boxes, one a token: above by characters, below by words.")
+    show(figure, f"The line '{line}' as boxes, one for each token: characters above, words below.")
     return figure
 
 # %%
@@ -599,11 +599,12 @@ figures.show(fig, "Bits per character of unigram models against min_freq. With u
              "at 2, then rises towards the gray line of the characters, which is highest.")
 
 # %% [markdown]
-# Paid in full, the curve turns around. With `min_freq=1` no `<unk>` occurs in `train_text`, so the
-# model takes it to be all but impossible; leaving out the words that occur once teaches it how often
-# a new word comes. From there on each word that leaves the vocabulary costs more than it saves.
-# The upper curve starts well above the lower one, because even the full vocabulary of `train_text`
-# lacks many words of `val_text`: that, too, flattered the words in the first cell.
+# When the unknown words are paid for in full, the curve turns around. With `min_freq=1` no `<unk>`
+# occurs in `train_text`, so the model takes it to be all but impossible; leaving out the words that
+# occur once teaches it how often a new word comes. From there on each word that leaves the
+# vocabulary costs more than it saves. The upper curve starts well above the lower one, because even
+# the full vocabulary of `train_text` lacks many words of `val_text`: that, too, flattered the words
+# in the first cell.
 #
 # Words beat the characters even so. A whole word holds what its letters say about each other. The
 # unigram of characters cannot see that; a model that looks back, such as our GPT, can.

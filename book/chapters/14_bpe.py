@@ -147,23 +147,22 @@ print("now:     ", sum(n * len(tokens) for tokens, n in zip(words, counts.values
 # %% [markdown]
 # ## Pieces
 #
-# If pairs could cross spaces and commas, we would soon have tokens like `e, the`. So GPT-2 first cuts
-# the text into pieces, by a regular expression, and merges only inside them. A word takes along the
-# space before it (` ?`), so spaces mostly cost nothing. In the signs of
-# [chapter 13](13_tokenizers.ipynb):
+# If pairs could cross spaces and commas, we would soon have tokens like `e, the`. So GPT-2 first
+# cuts the text into pieces, by a regular expression, and merges only inside them. A word takes
+# along the space before it (` ?`), so spaces mostly cost nothing. In the notation of [chapter
+# 13](13_tokenizers.ipynb):
 #
 # | alternative | what it takes |
 # |---|---|
 # | `'(?:s\|t\|re\|ve\|m\|ll\|d)` | an apostrophe and one of these endings |
-# | ` ?[^\W\d_]+` | letters: not a non-letter `\W`, not a digit `\d`, not `_` |
+# | ` ?[^\W\d_]+` | letters: what is in `\w`, so not in its opposite `\W`, but is no digit `\d` and no `_` |
 # | ` ?\d+` | digits |
 # | ` ?(?:[^\s\w]\|_)+` | a run of marks |
-# | `\s+(?!\S)` | white space that ends before more white space or at the end of the text, `(?!\S)`:
-# of three spaces before a word, the first two |
+# | `\s+(?!\S)` | white space that ends before more white space or at the end of the text: of three spaces before a word, the first two |
 # | `\s+` | white space, what is left of it |
 #
-# GPT-2 also numbers the 256 bytes in an order of its own. To training it matters at ties alone: of
-# two pairs that occur equally often, we shall merge the one with the smaller ids.
+# GPT-2 also numbers the 256 bytes in an order of its own. For training, the order matters only when
+# there is a tie: of two pairs that occur equally often, we merge the one with the smaller ids.
 
 # %% tags=["export"] module="tokenizers/pieces.py"
 """Text to pieces, exactly as GPT-2 cuts it, and pieces to ids of bytes. Derived in chapter 14."""
@@ -224,8 +223,8 @@ NEW_NUMBERS = ranges("""10D40-10D49 116D0-116E3 11BF0-11BF9 11DE0-11DE9 11F50-11
 OTHER += NEW_NUMBERS
 
 # %% [markdown]
-# The first alternative below is there for speed: plain English words need no look at all those ranges.
-# (`++` never gives back what it took.)
+# The first alternative below is there for speed: with it, a plain English word never has to be
+# compared with those long ranges. (`++` never gives back what it took.)
 
 # %% tags=["export"]
 LETTER = rf"[^\W\d_{OTHER}]"  # but for the new ones
@@ -485,8 +484,8 @@ class Cache(dict):
         return ids
 
 # %% [markdown]
-# Special tokens get the last ids. All is checked, since it may come from a damaged file. `id_of_pair` has
-# the new id of each pair, `bytes_of` what an id spells.
+# Special tokens get the last ids. Everything is checked, since it may come from a damaged file.
+# `id_of_pair` has the new id of each pair, `bytes_of` what an id spells.
 
 # %% tags=["export"]
 def check_special(tokens):
@@ -547,7 +546,7 @@ def train(cls, text, vocab_size, special_tokens=()):
 # ## Decoding
 #
 # Decoding is one line: look up what each id spells, and join. Where a model stops in the middle of
-# a character, `decode` shows the sign `�` rather than fail.
+# a character, `decode` shows the sign `�` instead of failing.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
@@ -883,8 +882,9 @@ for name, sample in texts.items():
 
 # %% [markdown]
 # The same sentence has 22 tokens in English and 57 in Chinese, where each byte is one: no merge was
-# learned for it. Computing time, memory and price all count tokens. Our text has no digits and no
-# two spaces in a row, so each digit is a token, and each space of an indentation but the last.
+# learned for it. Computing time, memory and price are all counted in tokens. Our text has no digits
+# and no two spaces in a row, so each digit is a token, and each space of an indentation but the
+# last.
 #
 # Three more effects. **Spelling:** a model sees ids, not letters. It must learn from use that these are
 # one word, and which letters it has.
@@ -903,8 +903,9 @@ for number in [" 1984", "1984", " 1884", " 19840"]:
     print(f"{number!r:9}", [years.decode([i]) for i in years.encode(number)])
 
 # %% [markdown]
-# The same digit is now part of a token, now alone, which makes arithmetic hard to learn. So Llama 2
-# cuts all numbers into single digits, GPT-4 into groups of up to three.
+# The same digit is sometimes part of a token and sometimes a token of its own, which makes
+# arithmetic hard to learn. So Llama 2 cuts all numbers into single digits, GPT-4 into groups of up
+# to three.
 #
 # **A trailing space:** a prompt is `Now is the `, with a space at the end. Where has the model met a space
 # that is a token by itself?

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Chapter 15: Data
 #
-# Here is a language model that needs no gradient at all. It keeps a dictionary. For every $k$
-# characters in a row of the training text, its **context**, it writes down the character that
-# followed. To predict, it looks up the last $k$ characters; if they are not in the dictionary, that
-# counts as wrong. This is memory, not understanding: a large $k$ should make it worse on new text,
-# because long contexts hardly ever come twice.
+# Here is a language model that needs no gradient at all. It keeps a dictionary. For every run of
+# $k$ characters in the training text, the **context**, it writes down the character that followed.
+# To predict, it looks up the last $k$ characters; if they are not in the dictionary, that counts as
+# wrong. This is memory, not understanding: a large $k$ should make it worse on new text, because
+# long contexts hardly ever come twice.
 #
 # We cut the first 100,000 characters of Shakespeare into windows of 64, one every 8 characters, and
 # keep a tenth of the windows for validation. We do it in two ways: draw the tenth at random, or
@@ -153,8 +153,8 @@ def write_beside(path, write):
         beside.unlink(missing_ok=True)
 
 # %% [markdown]
-# As Python integers, ids take 8 bytes each or more. Those of a long text might not fit into memory, so
-# they come in parts. The sidecar is written last. If the program dies between the two files, the
+# As Python integers, ids take 8 bytes or more each. Those of a long text might not fit into memory,
+# so they come in parts. The sidecar is written last. If the program dies between the two files, the
 # new tokens stand beside an old digest, and reading will say so.
 
 # %% tags=["export"]
@@ -280,9 +280,9 @@ for tokenizer in (CharTokenizer.train(piece), BPETokenizer.train(piece, vocab_si
     print(f"{tokenizer.kind:5} nine tenths of the tokens end at character {len(kept):,}")
 
 # %% [markdown]
-# So the cut comes first, and everything that learns learns from the training part: the model, and the
-# tokenizer, too. What if the tokenizer had read it all? We count the unknown words and the BPE tokens of
-# the validation part.
+# So the cut comes first, and whatever learns may learn only from the training part: the model, and
+# the tokenizer, too. What if the tokenizer had read it all? We count the unknown words and the BPE
+# tokens of the validation part.
 
 # %% tags=["export"]
 def split(text, val_fraction=0.1):
@@ -340,10 +340,10 @@ def prepare(text, tokenizer, folder, val_fraction=0.1):
 # The command `numpygpt datagen`, which the error messages name, trains the tokenizer on the
 # training part and writes the same files, for a text of any length: it reads, encodes and writes
 # part by part. It does not refuse a text because of one rare character. A character that only the
-# validation part has gets an id, too, and a note names it. (Which characters there are gives
-# nothing away, and the model, which never meets it in training, pays for it in full.) In
-# `tokenizer.json` it stores one digest of the tokenizer and both token files, so that files mixed
-# from different runs are found out.
+# validation part has gets an id, too, and a note names it. (Knowing that a character exists gives
+# nothing of the validation text away, and the model, which never meets that character in training,
+# pays for it in full.) In `tokenizer.json` it stores one digest of the tokenizer and both token
+# files, so that files mixed from different runs are found out.
 #
 # Two helpers read a saved tokenizer of any kind.
 
@@ -406,8 +406,8 @@ for t in range(T):
 #
 # $$s + T \le N - 1 \quad\Longleftrightarrow\quad 0 \le s \le N - T - 1,$$
 #
-# which are $N - T$ possible starts. **Before you run the next cell:** how many is that for N = 10 and
-# T = 4, and is the last token, 90, ever read as `x`? Ever predicted?
+# which gives $N - T$ possible starts. **Before you run the next cell:** how many is that for N = 10
+# and T = 4, and is the last token, 90, ever read as `x`? Ever predicted?
 
 # %%
 N = len(ten)
@@ -438,7 +438,7 @@ def draw_window(start, block_size):
 figure = draw_window(start=6, block_size=8)
 
 # %% [markdown]
-# Push the window to the right until a gray box comes up, a target that does not exist. Is that where
+# Push the window to the right until a gray box appears: a target that does not exist. Is that where
 # the formula says? Then try other block sizes. (In a running notebook you see sliders.)
 
 # %% tags=["skip-execution", "widget"]
@@ -538,11 +538,12 @@ for name, L in {"our plays": len(text) // 9, "messages": 200}.items():
     print(f"{name}: {L:,} characters each, {64 / L:.2%} of the windows of 64 cross a border")
 
 # %% [markdown]
-# For nine plays that hardly matters. For messages, a third of the windows ask the model to predict the
-# beginning of one from the end of another. So people put a *separator* after each document: a special
-# token, such as `<end>` in chapter 14 or GPT-2's `<|endoftext|>`. Windows still cross it, but the model
-# can learn where a document ends, and that what stands before it says nothing about the next. Some
-# programs also mask attention at the separator. Ours take a text as one document.
+# For nine plays that hardly matters. For messages, a third of the windows ask the model to predict
+# the beginning of one from the end of another. So people put a *separator* after each document: a
+# special token, such as `<end>` in chapter 14 or GPT-2's `<|endoftext|>`. Windows still cross it,
+# but the model can learn where a document ends, and that what stands before it says nothing about
+# the next. Some programs also mask attention at the separator. The programs of this book treat a
+# text as one document.
 #
 # ## Check it, then break it
 #

@@ -133,8 +133,9 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, or of another model; the message says which."""
 
 # %% [markdown]
-# A failing disk can change a file, and so can a script that meant well. So we store a SHA-256 digest over
-# names, types, shapes and bytes with it, as for the token files of chapter 15.
+# A failing disk can change a file, and so can a script that meant well. So we store a SHA-256
+# digest of all names, types, shapes and bytes in the file, as we did for the token files of chapter
+# 15.
 
 # %% tags=["export"]
 def digest_of(arrays):
@@ -479,9 +480,9 @@ class LayersEngine:
         return loss
 
 # %% [markdown]
-# The trainer holds what the table of states lists. One generator, of seed `[seed, 1]`, draws the batches
-# to train on. Another, of `[seed, 2]`, draws those to evaluate on, since how often a run evaluates must
-# not change what it trains on.
+# The trainer holds what the table of states lists. One generator, seeded with `[seed, 1]`, draws
+# the batches to train on. Another, seeded with `[seed, 2]`, draws those to evaluate on: how often a
+# run evaluates must not change what it trains on.
 
 # %% tags=["export"]
 class Trainer:
@@ -566,8 +567,10 @@ def run(self):
         yield record
 
 # %% [markdown]
-# And the state. One update can throw the weights so far off that they overflow, although the loss before
-# it was still finite. Such weights must not replace a good checkpoint, so they have no state.
+# And the state. One update can throw the weights so far off that they overflow, although the loss
+# before it was still finite. Such weights must not replace a good checkpoint, so they have no
+# state. The trainer does not know the tokenizer; `numpygpt train` adds it to `meta`, where
+# `load_model` looks for it.
 
 # %% tags=["export"]
 @add_to_class(Trainer)
@@ -863,10 +866,10 @@ for step, sample in samples.items():
 #
 # ## Experiment: better, or lucky?
 #
-# Would a lower learning rate have been better? Two curves cannot say: another seed gives other first
-# weights and other batches, and so another curve. We train with two rates and three seeds each, and
-# draw a **band** from the lowest to the highest of the three. **Before you look:** will the bands
-# overlap?
+# Would a lower learning rate have been better? Two curves cannot tell us: another seed gives other
+# initial weights and other batches, and so another curve. We train with two rates and three seeds
+# each, and draw a **band** from the lowest to the highest of the three. **Before you look:** will
+# the bands overlap?
 
 # %%
 def validation_curve(lr, seed):
@@ -889,20 +892,20 @@ for (lr, values), color, style in zip(curves.items(), (BLUE, ORANGE), ("o-", "s-
 axes.set(xlabel="step", ylabel="validation loss\n(nats per character)")
 axes.legend()
 show(figure, "Validation loss for two learning rates, each the mean of three seeds inside a band "
-             "from lowest to highest. From step 120 on, the band of rate 0.005 is several times as wide "
-             "as the other and holds it; the means are close.")
+             "from lowest to highest. From step 120 on, the band of rate 0.005 is more than twice as wide "
+             "as the other, later four times, and holds it; the means are close.")
 
 # %% [markdown]
 # They overlap from the first evaluation to the last, and the evaluations' own error is too small to
 # be the reason. Both the best and the worst of the six runs have the high rate: with one seed each,
-# either rate could have won. Try it: give both rates ten seeds. Can you say then which is better?
+# either rate could have won. Try it: give both rates ten seeds. Can you now say which is better?
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# No. The means are 2.583 and 2.580, and their difference has a standard error of 0.024. The high rate is
-# ahead with 7 seeds of 10, but two of its runs end at 2.70 and 2.72: it leaves more to chance, with a
-# standard deviation of 0.073 against 0.019.
+# No. The means are 2.583 and 2.580, and their difference has a standard error of 0.024. The high
+# rate is ahead for 7 of the 10 seeds, but two of its runs end at 2.70 and 2.72: it leaves more to
+# chance, with a standard deviation of 0.073 against 0.019.
 #
 # </details>
 

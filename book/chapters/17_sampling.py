@@ -301,8 +301,8 @@ panel
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Top-p: it leaves 2 at temperature 0.7, top-k 10. It leaves 4 at temperature 1.1. After `I ` that takes
-# longer: 10 at temperature 0.7, and 21 at 1.7.
+# Top-p: at temperature 0.7 it leaves 2 characters, while top-k leaves 10. Raise the temperature to
+# 1.1, and top-p leaves 4. After `I ` that takes longer: 10 at temperature 0.7, and 21 at 1.7.
 #
 # </details>
 
@@ -522,10 +522,11 @@ show(figure, "Tokens read for each of 250 new tokens. The full pass reads all of
              "the window is full.")
 
 # %% [markdown]
-# A period has 33 tokens: one pass over 32, then 32 passes over 1, until the window is full again. That
-# is 64 tokens read for 33 new ones, about one more each, as we said. Now a tempting improvement: to read
-# half a window again looks like waste, since its keys are there. This class moves them to the front and
-# goes on. **Before you run the cell:** at which token will the check notice?
+# A period has 33 tokens: one pass over 32, then 32 passes over 1, until the window is full again.
+# That is 64 tokens read for 33 new ones, about one more each, as we said. Now a tempting
+# improvement: reading half a window again looks wasteful, since its keys are already there. This
+# class moves them to the front and goes on. **Before you run the cell:** at which token will the
+# check notice?
 
 # %%
 class MovesOldKeys(KVCache):
@@ -579,8 +580,8 @@ def generate(model, ids, max_new_tokens, **options):
     return np.concatenate([ids, *islice(stream(model, ids, **options), max_new_tokens)], axis=1)
 
 # %% [markdown]
-# Temperature 0 must give the greedy text of the first cells until the window is full: after that, the
-# two drop the past differently. Then three temperatures. Read them aloud.
+# Temperature 0 must give the greedy text of the first cells until the window is full: after that,
+# the two drop old tokens in different ways. Then three temperatures. Read them aloud.
 
 # %%
 greedy = generate(model, prompt, 57, temperature=0, rng=np.random.default_rng(0))
@@ -627,10 +628,11 @@ print(f"57 tokens: the cache is {without / with_cache:.1f} times as fast here")
 #
 # ## Between circle and mess
 #
-# Which temperature is good? We measure two things on samples. *Real words*: the share of the words that
-# occur somewhere in Shakespeare's text. *Variety*: the share of all runs of 8 characters that differ
-# from each other. Circles have little variety, a mess has few real words. One draw may be lucky
-# (chapter 16), so each setting gets eight, each of eight samples; we print mean and standard deviation.
+# Which temperature is good? We measure two things on samples. *Real words*: the share of the words
+# that occur somewhere in Shakespeare's text. *Variety*: the number of different runs of 8
+# characters, as a share of all such runs. Circles have little variety; a mess has few real words. One draw may be
+# lucky (chapter 16), so each setting gets eight, each of eight samples; we print mean and standard
+# deviation.
 
 # %%
 import re
@@ -681,8 +683,8 @@ show(figure, "Real words and variety of samples against temperature, means of ei
 # rises, variety grows first and the words fall apart later. In between lies a range that is good at
 # both; the command `numpygpt sample` takes 0.8.
 #
-# And the cuts? They take away the tail, at temperature 1. Is there a temperature that does as well at
-# both?
+# And the cuts? We measure them at temperature 1, where they take away the tail. Is there a
+# temperature without cuts that does as well on both scales?
 
 # %%
 cuts = {}

@@ -82,11 +82,12 @@ scores = rng.normal(size=(B, H, T, T)).astype(np.float32)
 # %% [markdown]
 # ## By hand: operations and bytes
 #
-# Multiply a 2×3 matrix by a 3×4 matrix. Each of the 8 results takes 3 multiplications and 3 additions.
-# We count both as a *floating-point operation*, FLOP. Both matrices must be fetched from memory and
-# the result put there, 4 bytes a number in float32. (What was used last, the processor still has in a
-# *cache*, a small and fast memory of its own.) The **arithmetic intensity** is the number of FLOP for
-# each byte that moves. For $(m, k)$ times $(k, n)$:
+# Multiply a 2×3 matrix by a 3×4 matrix. Each of the 8 results takes 3 multiplications and 3
+# additions (the first one to 0). We count both as a *floating-point operation*, FLOP. Both matrices
+# must be fetched from memory and the result put there, 4 bytes a number in float32. (What it used
+# most recently, the processor keeps in a *cache*, a small, fast memory of its own.) The
+# **arithmetic intensity** is the number of FLOP for each byte that moves. For $(m, k)$ times $(k,
+# n)$:
 #
 # $$\text{FLOP} = 2\,m\,k\,n, \qquad \text{bytes} = 4\,(m k + k n + m n).$$
 #
@@ -108,7 +109,9 @@ for name, (flop, size) in costs.items():
 # %% [markdown]
 # A sum uses each number once. A product uses each number many times: the larger the matrices, the
 # more often. The broadcast at the top of the chapter lost that: it wrote every single product to
-# memory and read it back.
+# memory and read it back. `einsum` does not write them: it runs a plain loop in C, which fetches
+# the same numbers again and again. A library for matrix products works on blocks that fit into the
+# cache.
 #
 # Now the whole step. Each weight meets each token once forward and twice backward, for `dx` and
 # `dW`, 2 FLOP each time. A block has $12 C^2$ weights, and attention adds $4TC$ for each token
@@ -125,9 +128,9 @@ print(f"{step_flop / 1e9:.2f} GFLOP a step, {flop_attention / step_flop:.0%} of 
 # ## One core at a time
 #
 # The matrix products of NumPy come from a library, a *BLAS* (basic linear algebra subprograms):
-# mostly OpenBLAS, which starts a thread for each core by itself. To see what one core does, we must
-# tell it so. OpenBLAS has two functions for that, which Python can call through `ctypes`.
-# `numpygpt/engine.py` begins with them.
+# usually OpenBLAS, which starts a thread for each core without being asked. To see what one core
+# does, we must tell it so. OpenBLAS has two functions for that, which Python can call through
+# `ctypes`. `numpygpt/engine.py` begins with them.
 
 # %% tags=["export"] module="engine.py"
 """ThreadedEngine: a batch shared out over threads. Derived in chapter 18."""
@@ -324,9 +327,10 @@ print("the same numbers:", same(as_written(hidden), gelu(hidden)))
 print(f"arrays at a time: {before:.0f} as written, {after:.0f} in place")
 
 # %% [markdown]
-# Neither: Python frees an array as soon as no name holds it, and one of the layer's three is the tanh,
-# kept for its backward pass. What it saves is time: a new array is not in the cache yet. Beware of `**`,
-# too: NumPy has a fast path for squares, but a cube goes through its general, slow `pow`.
+# Neither: Python frees an array as soon as nothing refers to it, and one of the layer's three is
+# the tanh, kept for its backward pass. What it saves is time: a new array is not in the cache yet.
+# Beware of `**`, too: NumPy has a fast path for squares, but a cube goes through its general, slow
+# `pow`.
 
 # %% tags=["measurement"]
 compare("GELU in place", lambda: as_written(hidden), lambda: gelu(hidden))
@@ -628,12 +632,12 @@ show(figure, "Bars for one batch in pieces of 3,072, 1,024, 256 and 64 tokens. P
 #
 # $$\text{FLOP a second} \le \min(P, \; \beta I) .$$
 #
-# Over $I$, on logarithmic axes, that is a slope and then a flat roof. A core's own peak is its
-# clock, times the numbers in one instruction, times 2 for multiply and add, times such instructions
-# at once: 3 GHz · 8 · 2 · 2 = 96 GFLOP/s with AVX2, whose instructions work on 8 numbers of float32
-# at a time, and twice that with AVX-512, on 16. We cannot look that up from Python, so our roof is
-# the fastest product that we see, and $\beta$ comes from a sum of arrays that fit in no cache. An
-# `exp` counts as one operation, though inside it is many.
+# Plotted against $I$ on logarithmic axes, that is a slope and then a flat roof. A core's own peak
+# is its clock, times the numbers in one instruction, times 2 for multiply and add, times such
+# instructions at once: 3 GHz · 8 · 2 · 2 = 96 GFLOP/s with AVX2, whose instructions work on 8
+# numbers of float32 at a time, and twice that with AVX-512, on 16. We cannot look that up from
+# Python, so our roof is the fastest product that we see, and $\beta$ comes from a sum of arrays
+# that fit in no cache. An `exp` counts as one operation, though inside it is many.
 
 # %%
 from numpygpt.nn.functional import softmax
@@ -692,10 +696,11 @@ for name in ("sum, memory", "sum, cache", "exp", "softmax"):
     print(f"{name:12} moves {rates[name] * size / flop:5.1f} GB/s")
 
 # %% [markdown]
-# The arrays of `exp` and softmax are in the cache, and they move far fewer bytes than the sum there. They
-# wait for their own arithmetic: `exp` for the many operations inside it, softmax for that and for NumPy's
-# reductions along short rows. The additions and multiplications of GELU, Adam and the residual stream wait
-# for bytes; all that helps there is to make fewer passes. And the step as a whole?
+# `exp` and softmax move fewer bytes a second than even the sum from memory. So it is not bytes that
+# they wait for, but their own arithmetic: `exp` for the many operations inside it, softmax for that
+# and for NumPy's reductions along short rows. The additions and multiplications of GELU, Adam and
+# the residual stream wait for bytes; all that helps there is to make fewer passes. And the step as
+# a whole?
 
 # %% tags=["measurement"]
 floor_ms = step_flop / peak_rate / 1e6

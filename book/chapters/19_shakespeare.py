@@ -66,7 +66,7 @@ for name, tok in tokenizers.items():
 # operations forward, a multiplication and an addition for each weight, and twice that backward: one
 # product for the gradient of the weight, one for the gradient of its input. The embedding is read
 # forward without any arithmetic, but as head it is multiplied in full. Without the products inside
-# attention, a few percent more here, the cost of a step is about
+# attention, 2 to 8 percent more here, the cost of a step is about
 #
 # $$6 \, B T \,(P_{\text{blocks}} + V C)$$
 #
@@ -153,13 +153,14 @@ print(f"before training {nats(model, few):.2f}, ln V = {math.log(1024):.2f}")
 
 # %% [markdown]
 # One thing is missing. The word tokenizer writes `<unk>` for each word that it does not know, and a
-# model that need not say which word it was is not honest. As in chapter 13, we charge it the letters
-# of each unknown word, and a space. How much is a letter? There the unigram set the price, like
-# everything else in that chapter. Here the models are better, so the speller must be, too, or we would
-# blame the words for a poor speller.
+# score that does not charge it for saying which word that was is not honest. As in chapter 13, we
+# charge it the letters of each unknown word, and a space. How much is a letter? There the unigram
+# set the price, like everything else in that chapter. Here the models are better, so the speller
+# must be, too, or we would blame the words for a poor speller.
 #
-# Ours counts letters in the rare words of the training text, those that became `<unk>`. To predict a
-# letter from the $n$ before it, it corrects the prediction from $n - 1$ by what followed them there:
+# Ours counts letters in the rare words of the training text, those that became `<unk>`. To predict
+# a letter from the $n$ before it, it takes the prediction from $n - 1$ letters and corrects it by
+# what followed those $n$ letters in the rare words:
 #
 # $$p_n = \frac{\text{times the letter followed these } n + 10 \, p_{n-1}}{\text{times these } n
 # \text{ occurred} + 10}, \qquad p_{-1} = 1/V$$
@@ -242,8 +243,8 @@ print("{:28} {:8,} parameters   {:.2f} bits per character".format(*rows[-1]))
 # %% [markdown]
 # `lzma` knows nothing of English either. It remembers every string of the training text and points
 # back to it. Shannon (1951) let people guess English, reduced to 26 letters and the space, and
-# estimated that 0.6 to 1.3 bits per character would do; our text has capitals and marks on top.
-# **Before you train:** write down where you expect our three models.
+# estimated that 0.6 to 1.3 bits per character would do; our text has capitals and punctuation as
+# well. **Before you train:** write down where you expect our three models.
 #
 # ## Train
 #
@@ -358,9 +359,9 @@ by_step.set_ylabel("bits per character, validation")
 by_chars.set_xscale("log")
 by_step.legend()
 show(figure, "Bits per character on the validation text. By steps, the word and BPE models fall faster "
-             "than the char model. By characters read, on a logarithmic axis, the three are close "
-             "together, and word reads the most and ends flattest. Word and BPE pass a thin line that "
-             "marks lzma.")
+             "than the char model. By characters read, on a logarithmic axis, char and BPE run "
+             "close together, word begins far below them, and the three meet near two million; word "
+             "reads the most and ends flattest. Word and BPE pass a thin line that marks lzma.")
 
 # %% [markdown]
 # At every step the char model is last, and in the first hundred the word model leaves both others
@@ -389,10 +390,12 @@ for whose in ("char", "BPE"):
 # %% [markdown]
 # So several sentences are true at once. With equal steps, words are ahead of BPE, by a little. With
 # equal text, words are ahead at first, and BPE has caught up when both have read its 3.7 million
-# characters. With equal arithmetic, BPE is ahead, as a step of the word model costs twice as much.
-# The char model is last by any measure, though its curve is the steepest where it ends: it has the
-# most to gain from more steps. The MLP of chapter 7, with a fifth of its parameters, comes close to
-# it: a small GPT is a slow starter.
+# characters. With equal arithmetic, BPE is ahead on these curves, as a step of the word model costs
+# more than twice as much. One caution: a value read off in the middle of a run was measured while
+# the learning rate was still high. A word model trained for only that many steps would end somewhat
+# better, so a lead of 0.04 is not settled. The char model is last by any measure, though its curve
+# is the steepest where it ends: it has the most to gain from more steps. The MLP of chapter 7, with
+# a fifth of its parameters, comes close to it: a small GPT is a slow starter.
 #
 # Two GPTs need fewer bits than `lzma`, and one does not. `lzma` keeps the whole text to point back to; a
 # GPT has only its parameters to remember with.
@@ -423,11 +426,11 @@ for name in ("word", "BPE"):
     print(f"--- {name}, step {STEPS} ---\n{samples[name][STEPS]}\n")
 
 # %% [markdown]
-# At step 0 all characters are about equally likely. After 100 steps there are spaces at the distances of
-# words; after 500, line breaks, speakers in capitals and the first real words; after 2,000 most words
-# are real, or nearly so. The word model spells every word right, as it cannot do otherwise, and says
-# `<unk>` where it has none. BPE can invent words, but out of larger pieces. None of them knows what it
-# is talking about.
+# At step 0 all characters are about equally likely. After 100 steps the spaces come about as often
+# as in English, and a few short words are real; after 500, there are line breaks, speakers in
+# capitals and many real words; after 2,000 most words are real, or nearly so. The word model spells
+# every word right, as it cannot do otherwise, and says `<unk>` where it has none. BPE can invent
+# words, but out of larger pieces. None of them knows what it is talking about.
 #
 # ## Break it: a number that is too good
 #
@@ -473,7 +476,7 @@ print("the honest model does not:", repeats(models["char"]) < 0.3)
 # ## Look inside: what the heads attend to
 #
 # Each head of the char model has learned where to look. Rows are the characters that ask, columns
-# those that they read from; the darker a cell, the larger the weight. **Before you look:** where might
+# those that they read from; the stronger the blue, the larger the weight. **Before you look:** where might
 # a head look to predict the next letter of a word?
 
 # %%
@@ -486,8 +489,9 @@ for i, axes in enumerate(grid.flat):
     axes.set_title(f"block {i // H}, head {i % H}", fontsize=9)
     axes.set_xticks(range(len(line)), line.replace(" ", "␣"), fontsize=8)
     axes.set_yticks(range(len(line)), line.replace(" ", "␣"), fontsize=8)
-show(figure, "Attention weights of eight heads over one line, rows asking, columns read. Some heads "
-             "have a dark diagonal one or two places to the left, others dark columns.")
+show(figure, "Attention weights of eight heads over one line, rows asking, columns read. The heads of "
+             "block 0 are strong near the diagonal, most often one place to its left; those of block 1 are "
+             "mostly weak, spread over the whole row, with a few strong cells.")
 
 # %% [markdown]
 # The first block looks nearby, and each of its heads gives the character before more weight than
@@ -567,7 +571,7 @@ print("the same losses with the layers of exercises/:",
 # - How far does the char model come if it may read as many characters as the word model did? Give it
 #   more `STEPS`.
 # - BPE with `vocab_size=512`, or 4,096: where is the best number, and what does it cost a step?
-# - Let the char model spell the unknown words: is it better than four letters counted?
+# - Let the char model spell the unknown words: does it beat our counts of four letters?
 # - `activation="gelu"` in `new_model`: is the difference larger than that between two seeds?
 #
 # ## Recap

@@ -1,10 +1,11 @@
 # %% [markdown]
 # # Chapter 20: Scaling out
 #
-# One process is too slow, and the next processor core has nothing to do. So we let two processes
-# train, each on batches of its own, and in the end we take the mean of their weights: two that have
-# learned from different pages should know more together. We try it with first weights of their own,
-# then with the same first weights. Beside them, one process reads batches twice as large.
+# The threads of chapter 18 share the cores of one machine. When that is not enough, other machines
+# can help, but they share no memory. So we let two processes train, each on batches of its own, and
+# in the end we take the mean of their weights: two models that have learned from different pages
+# should know more together. We try it first with different initial weights, then with the same
+# ones. For comparison, one process reads batches twice as large.
 
 # %%
 import json
@@ -52,10 +53,12 @@ print(f"one process, batches twice as large: loss {trained(1, 1, 32)[0]:.2f}")
 
 # %% [markdown]
 # The mean of two good models is a bad one. Two runs put the same thing into different places: what
-# unit 3 does in one, unit 17 may do in the other, and the mean of the two does neither. The same first
-# weights help a little, but the runs drift apart. So the processes must agree all the time, not at the
-# end. **The question of this chapter: how do many processes train one model, so that it is, number for
-# number, the model that one process would have trained?**
+# unit 3 does in one, unit 17 may do in the other, and the mean of the two does neither. The same
+# initial weights help a little, but the runs drift apart. Yet two batches are better than one if
+# they go into the same step: the single process with batches twice as large reaches 2.43. So the
+# processes must agree all the time, not at the end. **The question of this chapter: how do many
+# processes train one model, so that it is, number for number, the model that one process would have
+# trained?**
 #
 # A process that takes part is a **rank**, numbered from 0. Threads ([chapter 18](18_speed.ipynb)) share
 # a batch within one machine; ranks can sit on many. MPI, the *message passing interface*, starts them
@@ -299,7 +302,7 @@ for n in (100, 1_000_000, 1_000_000_000):
 # They are not: each message carries 1/128 of them, and most of its time is latency. With a thousand
 # times as many, 16 and 128 ranks take nearly the same time.
 #
-# Each piece is added up on one rank and then copied, so all ranks hold the same bits.
+# Each piece is finished on one rank, and the others get a copy, so all ranks hold the same bits.
 #
 # ## MPI
 #
@@ -438,7 +441,7 @@ def state(self):
 # ## Real ranks
 #
 # `mpiexec -n 4 program` starts four processes of a program. So we need a program in a file of its
-# own, and write it in four parts. The first finds the other ranks and reads the tokens.
+# own. We write it in four parts. The first finds the other ranks and reads the tokens.
 
 # %%
 start_part = """
@@ -467,8 +470,8 @@ digests = world.gather(digest_of(model.params()))
 """
 
 # %% [markdown]
-# The third times sums of buckets, from one number to a million. All ranks start together, and the
-# median counts.
+# The third times sums of buckets, from one number to a million. All ranks start together, and we
+# keep the median.
 
 # %%
 sums_part = """
@@ -506,8 +509,9 @@ for name, content in {"tokens.json": json.dumps(tokens.tolist()), "all.py": prog
     (folder / name).write_text(content)
 
 # %% [markdown]
-# `mpiexec` stands beside our Python, or it is the system's own. Open MPI refuses more ranks than cores,
-# or to run as root in a container, unless these settings say that we mean it.
+# `mpiexec` lies in the same folder as our Python, or it is the system's own. Open MPI refuses to
+# start more ranks than there are cores, and to run as root, as one does in a container, unless
+# these settings say that we mean it.
 
 # %% tags=["own-computer"]
 here = str(Path(sys.executable).parent)
@@ -611,11 +615,12 @@ show(figure, "Speed-up against the number of ranks, beside a line of perfect spe
 #
 # One could send the gradients of the last block while the backward pass is still in the first:
 # **overlap**. It can win no more than the share printed above, which is small on one machine, so we
-# keep one bucket; over a slow network it would pay. `benchmarks/ranks.py` measures both.
+# keep one bucket; over a slow network it would pay. `benchmarks/ranks.py` measures one bucket
+# beside overlapped ones.
 #
 # ## A rank is lost
 #
-# Rank 0 waits for a sum, and rank 1 does not come: it is killed, or its Python raises an error,
+# Rank 0 waits for rank 1, and rank 1 does not come: it is killed, or its Python raises an error,
 # with or without `python -m mpi4py`. **Before you run the next cells:** who ends, and who waits
 # forever?
 
@@ -645,20 +650,21 @@ for what, last, *how in [("killed", "os.kill(os.getpid(), signal.SIGKILL)"), ("r
     print(f"{what:18}", outcome(last, *how))
 
 # %% [markdown]
-# This is Open MPI, which `make` installs; another MPI may do otherwise. Its `mpiexec` notices a process
-# that is gone, and ends all. But a Python that raises is not gone: on its way out it waits in MPI for
-# the others, which wait for its gradients. `-m mpi4py` ends them all.
+# This is Open MPI, which `make` installs; another MPI may behave differently. Its `mpiexec` notices
+# a process that is gone, and ends all. But a Python that raises is not gone: on its way out it
+# waits in MPI for the others, which wait for it. `-m mpi4py` ends them all.
 #
-# Our command does not rely on either. It keeps a connection from each rank to rank 0, which the system
-# closes when a process ends, however it ends; a rank that raises says so on it. Then rank 0 tells which
-# rank was lost and which checkpoint is the last, and all ranks end.
+# Our command does not rely on either. It keeps a connection from each rank to rank 0, which the
+# system closes when a process ends, however it ends; a rank that raises says so on it. Then rank 0
+# reports which rank was lost and which checkpoint is the last, and all ranks end.
 #
 # ```
 # mpiexec -n 4 numpygpt train --distributed --out_dir out/char
 # mpiexec -n 2 numpygpt train --distributed --out_dir out/char --resume
 # ```
 #
-# The second line goes on, with two ranks if two are left, and with the same batches.
+# The second line resumes the run, here on two ranks, if only two are left, and with the same
+# batches.
 #
 # ## Thousands of ranks, on paper
 #
@@ -667,12 +673,13 @@ for what, last, *how in [("killed", "os.kill(os.getpid(), signal.SIGKILL)"), ("r
 #
 # $$t(p) = \frac{6 n D}{p F} + 2(p-1)\left(\alpha + \frac{n}{p}\beta\right).$$
 #
-# The **efficiency** is $t(1) / (p \, t(p))$. First a model of our size: 3.2 million parameters, 16
-# windows of 128, a core of $5 \cdot 10^{10}$ operations a second, a network of 10 GB/s. Then GPT-3:
-# $1.75 \cdot 10^{11}$ parameters and batches of 3.2 million tokens, in windows of 2,048 (Brown and
-# others, *Language Models are Few-Shot Learners*, 2020). It does not fit into one device, so let 64
-# devices hold one copy and be one "rank", each with $10^{14}$ operations and 25 GB a second, at two
-# bytes a number. In the figure a dot marks where each rank has one row of the batch.
+# The **efficiency** is $t(1) / (p \, t(p))$. First a small model, the one that
+# `benchmarks/ranks.py` times: 3.2 million parameters, 16 windows of 128, a core of $5 \cdot
+# 10^{10}$ operations a second, a network of 10 GB/s. Then GPT-3: $1.75 \cdot 10^{11}$ parameters
+# and batches of 3.2 million tokens, in windows of 2,048 (Brown and others, *Language Models are
+# Few-Shot Learners*, 2020). It does not fit into one device, so let 64 devices hold one copy and be
+# one "rank", each with $10^{14}$ operations and 25 GB a second, at two bytes a number. In the
+# figure a dot marks where each rank has one row of the batch.
 
 # %%
 def efficiency(p, n, D, F, alpha, beta):

@@ -98,8 +98,8 @@ show(figure, "The 133 bytes of the file in rows of sixteen: eight bytes of N, 11
              "header, eight bytes of b and six of W.")
 
 # %% [markdown]
-# Such a file holds no code. A *pickle*, the format of most weights before, is a program that Python
-# runs while loading it, and it may do anything. That is what "safe" in the name means.
+# Such a file holds no code. A *pickle*, the usual format of weights before this one, is a program
+# that Python runs while loading it, and it may do anything. That is what "safe" in the name means.
 #
 # ## Three types of numbers
 #
@@ -116,7 +116,7 @@ cut = (pi.view(np.uint32) >> 16 << 16).view(np.float32)
 print("pi as F32, F16, BF16:", pi[0], np.float16(pi[0]), cut[0])
 
 # %% [markdown]
-# Half the bytes cost digits: BF16 keeps two or three, with the range of F32. (Both halves hold
+# Half the bytes cost digits: BF16 keeps two or three, with the range of F32. (Both short types hold
 # 3.140625 here; NumPy prints a float16 with as few digits as identify it.)
 #
 # ## Reading, and trusting nothing
@@ -421,11 +421,12 @@ except ValueError as error:
 # %% [markdown]
 # ## Which array is which
 #
-# The names differ, the arrays do not. GPT-2's code has a layer called Conv1D where ours has Linear, and
-# both hold a matrix as `(n_in, n_out)`. (PyTorch's own Linear holds `(n_out, n_in)`. Most published
-# models are stored that way, so their matrices must be transposed; code written for them makes the
-# mistake of our first cells.) GPT-2's `c_attn` holds queries, keys and values side by side in this
-# order, as our `qkv` does. So the whole mapping is a table of names, and of shapes in multiples of C.
+# The names differ, the arrays do not. GPT-2's code has a layer called Conv1D where ours has Linear,
+# and both hold a matrix as `(n_in, n_out)`. (PyTorch's own Linear holds `(n_out, n_in)`. Most
+# published models are stored that way, so their matrices must be transposed; code written for
+# those, when it reads GPT-2, makes the mistake of our first cells.) GPT-2's `c_attn` holds queries,
+# keys and values side by side in this order, as our `qkv` does. So the whole mapping is a table of
+# names, and of shapes in multiples of C.
 
 # %% tags=["export"] module="pretrained.py"
 """GPT-2's files into our GPT: names, shapes, weights. Derived in chapter 21."""
@@ -512,8 +513,8 @@ print(f"P = {P:,}, by the table {sum(int(np.prod(s)) for _, s in layout(gpt2).va
 print(f"4 P = {4 * P:,} bytes, {548_105_171 - 4 * P:,} fewer than the file")
 
 # %% [markdown]
-# 50 megabytes too many. They are the causal masks: in 2019's code each block kept a triangle of ones,
-# `(1, 1, T, T)`, among its weights. Our attention makes its own.
+# 50 megabytes too many. They are the causal masks: in the code of 2019 each block kept a triangle
+# of ones, `(1, 1, T, T)`, among its weights. Our attention makes its own.
 
 # %%
 masks = 12 * 1024 * 1024 * 4
@@ -648,8 +649,8 @@ FOLDER = folder / "shakespeare"     # or Path("../data/gpt2")
 
 # %% [markdown]
 # Before the model is filled, the header of the weights is compared with the layout. GPT-2's head is
-# tied: it is `wte`. Some programs write the one matrix under both of its names. If both arrays are
-# equal, nothing is lost without the second. **Skim this cell, too:** it only compares.
+# tied: it is `wte`. Some programs write the one matrix under both of its names. If the two arrays
+# are equal, we lose nothing by dropping the second. **Skim this cell, too:** it only compares.
 
 # %% tags=["export"] module="pretrained.py"
 # The causal masks that 2019's code kept among the weights.
@@ -681,10 +682,10 @@ def drop_tied_head(path, config, entries, names):
 
 
 # %% [markdown]
-# Last, the arrays go into a model. `GPT(config, rng=...)` would draw 124 million random numbers, only
-# to throw them away. But a layer has no sizes of its own: it takes them from its arrays. So we build
-# the smallest GPT with the same parts, and hang the arrays into it. `np.zeros` asks the system for
-# memory, and the system gives none until somebody writes there: as long as nobody trains, the
+# Last, the arrays go into a model. `GPT(config, rng=...)` would draw 124 million random numbers,
+# only to throw them away. But a layer has no sizes of its own: it takes them from its arrays. So we
+# build the smallest GPT with the same parts, and put the arrays into it. `np.zeros` asks the system
+# for memory, and the system gives none until somebody writes there: as long as nobody trains, the
 # gradients cost nothing.
 
 # %% tags=["export"]
@@ -842,10 +843,12 @@ for what, arrays in mistakes.items():
 loaded.load_params(good)
 
 # %% [markdown]
-# The last one is the dangerous one. With the norms exchanged the loss rises so little that you would
-# blame the text. The logits show it at once: next to none of them is right. That is why our tests do
-# not look at samples of a loaded model. They compare its logits with those of `transformers`, within
-# $10^{-9}$ in float64, and 50 greedy tokens one by one.
+# The last one is the dangerous one. With the norms exchanged the loss rises so little that you
+# would blame the text. The logits show it at once: next to none of them is right. (The 2% with
+# queries and keys exchanged are the first position of each window: it attends only to itself,
+# whatever the scores.) That is why our tests do not look at samples of a loaded model. They compare
+# its logits with those of `transformers`, within $10^{-9}$ in float64, and 50 greedy tokens one by
+# one.
 
 # %%
 figure, panels = subplots(1, 2, size=(8, 3.4), sharey=True)
@@ -915,10 +918,11 @@ published = {
 }
 
 # %% [markdown]
-# For the loss, the paper states 1.17 bits per character on `text8`, words of Wikipedia (Radford and
-# others, *Language Models are Unsupervised Multitask Learners*, 2019, table 3). We know of no number
-# for our Shakespeare; the last line of the cell measures one window, to be set beside the table of
-# [chapter 19](19_shakespeare.ipynb). (GPT-2 may have read these plays in training.)
+# For the loss of this smallest model, the paper states 1.17 bits per character on `text8`, words of
+# Wikipedia (Radford and others, *Language Models are Unsupervised Multitask Learners*, 2019, table
+# 3). We know of no number for our Shakespeare; the last line of the cell measures one window, to be
+# set beside the table of [chapter 19](19_shakespeare.ipynb). (GPT-2 may have read these plays in
+# training.)
 
 # %% tags=["measurement"]
 GPT2 = Path("../data/gpt2")
