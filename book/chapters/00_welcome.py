@@ -77,10 +77,10 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [15 Data](15_data.ipynb) | token files and batches | 70 + 65 |
 # | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 105 + 75 |
 # | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 80 + 95 |
-# | [18 Speed](18_speed.ipynb) | where the time goes; threads | 80 + 100 |
+# | [18 Speed](18_speed.ipynb) | where the time goes; threads | 85 + 100 |
 # | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs, one of your own layers | 60 |
 # | [20 Scaling out](20_scaling_out.ipynb) | training in many processes at a time | 80 + 75 |
-# | [21 GPT-2](21_gpt2.ipynb) | the published weights in your GPT | 110 + 115 |
+# | [21 GPT-2](21_gpt2.ipynb) | the published weights in your GPT | 115 + 115 |
 
 # %% [markdown]
 # ## Shapes
