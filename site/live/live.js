@@ -23,7 +23,7 @@ class Live {
     this.status.setAttribute("role", "status");
     this.startButton = this.button("Run this page", () => this.begin());
     this.bar.append(this.status);
-    (document.querySelector("h1") ?? document.body.firstElementChild).after(this.bar);
+    (document.querySelector("article h1") ?? document.body.firstElementChild).after(this.bar);
   }
 
   button(text, act) {

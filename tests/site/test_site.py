@@ -163,3 +163,9 @@ def test_pictures_of_it(visit, kind, theme, width):
 
 def test_the_zip_holds_what_is_committed():
     assert Path(SITE / "numpygpt.zip").stat().st_size > 1e6
+
+
+@pytest.mark.parametrize("path", ["notebooks/03_linear.html", "exercises/03_linear.html"])
+def test_the_button_that_runs_a_page_is_there_to_be_seen(visit, path):
+    """The theme has a second title in a part of the page that is only printed."""
+    visit(path).wait_for_selector(".live-bar button", timeout=10_000)
