@@ -50,7 +50,7 @@ def actions(pagename, exercises):
     if folder == "exercises":
         links.append(f'<a href="../notebooks/{name}.html">The chapter</a>')
     links.append(f'<a href="{name}.ipynb" download>Download the notebook</a>')
-    return f'<div class="page-actions" data-page="{pagename}">{"".join(links)}</div>'
+    return f'<div class="page-actions">{"".join(links)}</div>'
 
 
 def finish_page(app, pagename, templatename, context, doctree):

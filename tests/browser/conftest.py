@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from chromium import launched
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[2]
@@ -69,13 +70,8 @@ def wait_for(address, server, log, seconds=60):
 
 @pytest.fixture(scope="session")
 def browser():
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.fail("there is no Chromium here; on Debian and Ubuntu: sudo apt install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with launched(sync_playwright, pytest.fail) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

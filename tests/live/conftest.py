@@ -1,31 +1,14 @@
 """A site of plain pages around the live runner, a server for it, and a real Chromium."""
 
-import functools
-import http.server
 import runpy
-import shutil
-import threading
 from types import SimpleNamespace
 
 import pytest
+from chromium import launched, served
 from pages import ROOT, write_pages
 from playwright.sync_api import sync_playwright
 
 QUIET = 600_000  # milliseconds: the slowest cell that is not tagged slow, on a machine under load
-
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
-        ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
-    }
-
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture(scope="session")
@@ -36,24 +19,14 @@ def site(tmp_path_factory):
     make["fetch"]()
     make["build"](folder / "live")
     write_pages(folder)
-    handler = functools.partial(Handler, directory=str(folder))
-    with Server(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield SimpleNamespace(
-            address=f"http://127.0.0.1:{server.server_port}", folder=folder, make=make
-        )
-        server.shutdown()
+    with served(folder) as address:
+        yield SimpleNamespace(address=address, folder=folder, make=make)
 
 
 @pytest.fixture(scope="session")
 def browser():
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.fail("there is no Chromium here; on Debian and Ubuntu: sudo apt install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with launched(sync_playwright, pytest.fail) as browser:
         yield browser
-        browser.close()
 
 
 class Live:

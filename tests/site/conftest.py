@@ -1,13 +1,10 @@
 """The site as `make site` left it in out/site, behind a server, and a real Chromium."""
 
-import functools
-import http.server
-import shutil
 import sys
-import threading
 from pathlib import Path
 
 import pytest
+from chromium import launched, served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="LEFT OUT: playwright is missing")
 
@@ -16,32 +13,22 @@ SITE = ROOT / "out" / "site"
 sys.path.insert(0, str(ROOT / "site"))
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="session")
 def address():
     """Where the site is served, without a slash at the end."""
     if not (SITE / "index.html").is_file():
         pytest.skip("LEFT OUT: out/site is not there; run `make site`")
-    handler = functools.partial(Quiet, directory=str(SITE))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(SITE) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def browser():
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("LEFT OUT: no Chromium here; on Debian and Ubuntu: sudo apt install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    def left_out(why):
+        pytest.skip(f"LEFT OUT: {why}")
+
+    with launched(playwright.sync_playwright, left_out) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
