@@ -230,7 +230,7 @@ def submissions(tmp_path):
 
 def test_nbval_reports_cells_that_fail_without_a_word_on_hidden_cases(submissions, tmp_path):
     hand_in(submissions / "cas", {TASK: "1 / 0\n" + solutions(SET)[TASK]})
-    hand_in(submissions / "dan", {TASK: "while True: pass"})
+    hand_in(submissions / "dan", {TASK: "while True: pass", "linear-shared": "1 / 0"})
     assert grade(submissions, tmp_path / "out").returncode == 0
     page = (tmp_path / "out" / "feedback" / "cas.md").read_text()
     assert "ZeroDivisionError: division by zero" in page
@@ -238,7 +238,36 @@ def test_nbval_reports_cells_that_fail_without_a_word_on_hidden_cases(submission
     assert "cell 4 (1 / 0): ZeroDivisionError" in page
     assert "cell 4" not in (tmp_path / "out" / "marks.json").read_text()
     assert "Cells that failed" not in (tmp_path / "out" / "feedback" / "ann.md").read_text()
-    assert "it ran for too long" in (tmp_path / "out" / "feedback" / "dan.md").read_text()
+    page = (tmp_path / "out" / "feedback" / "dan.md").read_text()
+    assert "it ran for too long" in page
+    assert re.search(r"cell \d+ \(1 / 0\): ZeroDivisionError", page)
+
+
+def test_the_kernel_of_nbval_sends_on_no_flood(tmp_path):
+    """A student's 500 MB would be sent through three processes, for seconds."""
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import KernelManager
+
+    manager = KernelManager()
+    argv = [sys.executable, "-m", "coursekit.grading.kernel", "-f", "{connection_file}"]
+    manager._kernel_spec = KernelSpec(argv=argv)
+    manager.start_kernel(cwd=str(REPOSITORY))
+    try:
+        client = manager.client()
+        client.start_channels()
+        client.wait_for_ready(timeout=120)
+        said = []
+        client.execute_interactive(
+            "print('first')\nfor _ in range(30): print('x' * 100_000)\n1 / 0",
+            allow_stdin=False,
+            output_hook=lambda message: said.append(message["content"]),
+        )
+        client.stop_channels()
+    finally:
+        manager.shutdown_kernel(now=True)
+    printed = "".join(content.get("text", "") for content in said)
+    assert printed.startswith("first\nxxx") and 900_000 < len(printed) <= 1 << 20
+    assert any(content.get("ename") == "ZeroDivisionError" for content in said)
 
 
 def test_a_killed_run_is_resumed_with_the_same_marks(submissions, tmp_path):
@@ -328,7 +357,7 @@ def test_a_full_disk_is_no_mark(submissions, tmp_path, monkeypatch):
     out = tmp_path / "out"
     command = ["grade", str(submissions), "--assignment", "3", "--no-nbval", "--out", str(out)]
     with monkeypatch.context() as patch:
-        patch.setattr("coursekit.grading.grade.Grader.compute", full)
+        patch.setattr("coursekit.grading.grader.Grader.compute", full)
         assert main(command) == 1
     assert list(marks(out)["ann"].values())[1:5] == ["", "", "", ""]
     assert main(command) == 0 and marks(out)["ann"]["points"] == "7"
