@@ -34,7 +34,7 @@ for name, cut_up in {"characters": list, "words": re.compile(r"\w+|[^\w\s]").fin
 # The word model has nearly twice the loss of the character model. Yet by the last column, which
 # divides by the same number for both, it needs less than half the bits to write down the same text.
 # So the loss per token does not say which model is better. (The last column flatters the words, too.
-# We shall find out how.)
+# We will find out how.)
 #
 # **The question of this chapter:** how do we turn text into ids and back, what does each way lose,
 # and how do we compare models whose tokens differ?
@@ -192,10 +192,10 @@ print([w for w in Counter(text.split()) if w.strip(".,:;!?-'").lower() == "death
 # %% [markdown]
 # *death* and *death,* are as different to the model as *death* and *lettuce*: it learns each of
 # them from its own few examples. So punctuation marks become tokens of their own. A *regular
-# expression* says how. It is a pattern; `findall` returns everything that fits it, from left to
-# right. Ours is `\n|\w+|[^\w\s]`. There `\w` is a letter, a digit or `_`, `\s` is white space,
-# `\w+` a run of such letters and digits, `[^\w\s]` any one sign that is neither, `|` means "or
-# else", and `\n` is the line break, which is worth keeping in verse.
+# expression* says how. It is a pattern; `findall` returns every match, from left to right. Ours is
+# `\n|\w+|[^\w\s]`. There `\w` is a letter, a digit or `_`, `\s` is white space, `\w+` a run of such
+# letters and digits, `[^\w\s]` any one character that is neither, `|` means "or else", and `\n` is
+# the line break, which is worth keeping in verse.
 #
 # To decode, we must put the spaces back. Our rules: one space between two tokens, but none before a
 # closing mark, none after an opening one, and none around a line break.
@@ -225,18 +225,18 @@ print(join(pieces))
 # got spaces around it, a fault of joining. One more does not show here: a quotation ends in `,'`
 # or `!'`. That apostrophe stands alone, and wants no space before it.
 #
-# So a word needs a longer pattern, with three more signs. `['’]?` is an apostrophe or none, since `?`
-# says "once or not at all". `(?:['’-]\w+)*` is an apostrophe or hyphen with letters after it, any number
-# of times: `*` says how often, and `(?:…)` holds together what it counts.
+# So a word needs a longer pattern, with three more symbols. `['’]?` is an apostrophe or none, since
+# `?` says "once or not at all". `(?:['’-]\w+)*` is an apostrophe or hyphen with letters after it,
+# any number of times: `*` says how often, and `(?:…)` holds together what it counts.
 
 # %%
 word, dash = r"['’]?\w+(?:['’-]\w+)*['’]?", "--"
 print(re.findall(word, "'Tis well: I know't, th' well-beloved"))
 
 # %% [markdown]
-# How much does each fault matter? We count the lines of the text that come back exactly, and mend three
-# things, one after the other: apostrophes and hyphens in words, dashes, closing quotes. **Before you run
-# the two cells:** which of them saves the most lines?
+# How much does each fault matter? We count the lines of the text that come back exactly, and mend
+# three things, one after another: apostrophes and hyphens in words, dashes, closing quotes.
+# **Before you run the two cells:** which of them saves the most lines?
 
 # %%
 lines = text.splitlines()
@@ -292,7 +292,7 @@ print(f"{len(counts):,} different words, of which {once:,} occur once: {once / l
 class WordTokenizer(Tokenizer):
     """Words, punctuation marks and line breaks; `<unk>` for what the vocabulary lacks.
 
-    What is a letter, Python's own Unicode says: one that it does not know yet is a mark.
+    Python's own Unicode tables decide what a letter is; one that they do not know yet is a mark.
     Decoding puts one space between tokens, but none before a closing mark, none after an opening
     one, and none around dashes and line breaks. It cannot restore unknown words, runs of spaces,
     tabs, spaces at the ends of lines, or spacing that breaks these rules: "-- so", ",'tis", and
@@ -375,8 +375,9 @@ print(ids)
 print(small.decode(ids))
 
 # %% [markdown]
-# The most frequent token is the line break, then the comma. *unweeded* is lost for good: no
-# `decode` can bring it back. That is the price of words.
+# The most frequent token is the line break. (`<unk>` comes first because its id is 0, not because
+# of its count.) *unweeded* is lost for good: no `decode` can bring it back. That is the price of
+# words.
 #
 # Side by side: each box is a token; the gray ones are unknown. A gap between words is a space that
 # no token holds.
@@ -462,7 +463,7 @@ NO_SPACE_AFTER.add("--")
 
 # %% [markdown]
 # Lines with a dash inside, on top of nearly all of the 25 from before. (The table above also has a
-# 237. That is chance: most of those lines were others.)
+# 237. That is a coincidence: most of those lines were different ones.)
 #
 # ## Bits per character
 #
@@ -511,8 +512,8 @@ def unigram_bits(tokenizer, train_text, val_text):
     return float(bits_per_character(loss, len(ids), len(val_text)))
 
 # %% [markdown]
-# Both ways must agree. The last line is a check by thought: a model that knows nothing gives each
-# of $V$ characters $1/V$, so it needs $\log_2 V$ bits.
+# Both ways must agree. The last line is a check that we can do in our heads: a model that knows
+# nothing gives each of the $V$ characters the probability $1/V$, so it needs $\log_2 V$ bits.
 
 # %%
 for tokenizer in [char_tokenizer, WordTokenizer.train(train_text)]:
@@ -523,8 +524,8 @@ V = char_tokenizer.vocab_size
 print(f"knows nothing: log2({V}) = {math.log2(V):.4f}")
 
 # %% [markdown]
-# The words need more than in the first cell, 2.3641 bits in place of 2.2843. Two things have changed:
-# line breaks are tokens now, and the pattern is better. One at a time:
+# The words need more than in the first cell, 2.3641 bits instead of 2.2843. Two things have
+# changed: line breaks are tokens now, and the pattern is better. One at a time:
 
 # %%
 def word_bits(pattern):
@@ -596,7 +597,7 @@ ax.minorticks_off()
 ax.legend()
 figures.show(fig, "Bits per character of unigram models against min_freq. With unknown words for "
              "free the curve falls steadily; with unknown words spelled out it lies higher, dips "
-             "at 2, then rises towards the gray line of the characters, which is highest.")
+             "at 2, then rises toward the gray line of the characters, which is highest.")
 
 # %% [markdown]
 # When the unknown words are paid for in full, the curve turns around. With `min_freq=1` no `<unk>`
@@ -710,8 +711,8 @@ def from_json(cls, content, path="the tokenizer"):
         raise ValueError(f"{path} is damaged: {error}") from None
 
 # %% [markdown]
-# A saved tokenizer comes back the same. We cut another short on purpose, and the message says where
-# the JSON stopped making sense.
+# A saved tokenizer comes back the same. Then we cut its file short on purpose, and the message says
+# where the JSON stopped making sense.
 
 # %%
 import tempfile
