@@ -24,9 +24,9 @@ words = WordTokenizer.train(text)
 print("words:     ", words.decode(words.encode(line)))
 
 # %% [markdown]
-# One gives up at the first `ë`, the other forgets who was met and where. Yet 256 tokens are enough
-# to write this line, and Chinese, and a photograph: the *bytes*. Computers store text as numbers
-# from 0 to 255, today mostly by a rule called UTF-8.
+# One gives up at the `ë`; the other forgets who was met and where. Yet 256 tokens are enough to
+# write this line, and Chinese, and a photograph: the *bytes*. Computers store text as numbers from
+# 0 to 255, today mostly by a rule called UTF-8.
 
 # %%
 data = line.encode("utf-8")
@@ -155,7 +155,7 @@ print("now:     ", sum(n * len(tokens) for tokens, n in zip(words, counts.values
 # | alternative | what it takes |
 # |---|---|
 # | `'(?:s\|t\|re\|ve\|m\|ll\|d)` | an apostrophe and one of these endings |
-# | ` ?[^\W\d_]+` | letters: what is in `\w`, so not in its opposite `\W`, but is no digit `\d` and no `_` |
+# | ` ?[^\W\d_]+` | letters: in `\w`, that is, not in its opposite `\W`, but neither a digit `\d` nor `_` |
 # | ` ?\d+` | digits |
 # | ` ?(?:[^\s\w]\|_)+` | a run of marks |
 # | `\s+(?!\S)` | white space that ends before more white space or at the end of the text: of three spaces before a word, the first two |
@@ -190,7 +190,7 @@ def character_ranges(chars):
             ranges.append([c, c])
     return "".join(f"{first}-{last}" for first, last in ranges)
 
-# Numbers that are no decimal digits. Beyond 1FFFF (hex), Unicode has none.
+# Numbers that are not decimal digits. Beyond 1FFFF (hex), Unicode has none.
 NUMERIC = filter(str.isnumeric, map(chr, range(0x20000)))    # the Chinese 三 too, but it is a letter
 OTHER = character_ranges(c for c in NUMERIC if category(c) in ("Nl", "No"))
 
@@ -227,7 +227,7 @@ OTHER += NEW_NUMBERS
 # compared with those long ranges. (`++` never gives back what it took.)
 
 # %% tags=["export"]
-LETTER = rf"[^\W\d_{OTHER}]"  # but for the new ones
+LETTER = rf"[^\W\d_{OTHER}]"  # except the new ones
 NUMBER = rf"[\d{OTHER}]"
 SPACE = r"[^\S\x1c-\x1f]"  # to Python alone, the control characters 1C to 1F are white space
 # All that is none of the three; ASCII's own first, for speed again.
@@ -477,7 +477,7 @@ class Cache(dict):
 
     def __missing__(self, piece):
         ids = self.merge_all(piece)
-        if len(piece) <= 30:  # a longer one takes much and seldom comes again
+        if len(piece) <= 30:  # a longer one takes much memory, and seldom comes again
             if len(self) >= 50_000:
                 self.clear()
             self[piece] = ids
@@ -546,7 +546,7 @@ def train(cls, text, vocab_size, special_tokens=()):
 # ## Decoding
 #
 # Decoding is one line: look up what each id spells, and join. Where a model stops in the middle of
-# a character, `decode` shows the sign `�` instead of failing.
+# a character, `decode` shows the character `�` instead of failing.
 
 # %% tags=["export"]
 @add_to_class(BPETokenizer)
@@ -819,8 +819,8 @@ def draw_tokens(steps, line):
 figure = draw_tokens([0, 16, 64, 256, 1024], "Now is the winter of our discontent")
 
 # %% [markdown]
-# Type a line of your own and pull the merges up. Which words become whole? (In a running notebook you see
-# the controls here. Parts of a character are shown as bytes: é is *c3 a9*.)
+# Type a line of your own and raise the number of merges. Which words become whole? (In a running
+# notebook you see the controls here. Parts of a character are shown as bytes: é is *c3 a9*.)
 
 # %% tags=["skip-execution", "widget"]
 from coursekit.widgets import IntSlider, Text, interactive
