@@ -61,7 +61,7 @@ axes.set(xticks=ks, ylim=(0, 1.05), xlabel="k, characters of context in the dict
          ylabel="fraction of the characters predicted")
 axes.legend(title="validation windows")
 show(figure, "Accuracy of a dictionary model against its context length. With validation windows "
-             "drawn at random it rises towards 1. Drawn at random from windows that do not overlap, "
+             "drawn at random it rises toward 1. Drawn at random from windows that do not overlap, "
              "it peaks early and falls to 0, and so it does with the last tenth as validation.")
 
 # %% [markdown]
@@ -90,7 +90,7 @@ show(figure, "Accuracy of a dictionary model against its context length. With va
 # ## A token file
 #
 # Every run reads the same tokens, so we encode once and store the ids. The plainest file is the ids
-# one after the other, each in two bytes: the number is 256 times the high byte plus the low byte.
+# one after another, each in two bytes: the number is 256 times the high byte plus the low byte.
 # *Little-endian* order puts the low byte first.
 #
 # **Before you run the next cell:** what are the four bytes of the ids 1 and 258 (258 is 256 + 2)? And
@@ -164,7 +164,7 @@ def write_tokens(path, parts, vocab_size):
     Args:
         path: such as data/shakespeare_char/train.bin; the description goes to train.json.
         parts: lists of integers in [0, vocab_size); together they may exceed the memory.
-        vocab_size: kept in the description; two bytes a token up to 65,536, beyond it four.
+        vocab_size: kept in the description; two bytes per token up to 65,536, beyond that four.
 
     Returns:
         The description.
@@ -230,7 +230,7 @@ def read_tokens(path):
 
 # %% [markdown]
 # Now the round trip, in a temporary folder. The vocabulary has 70,001 tokens, so the writer must
-# choose four bytes a token.
+# choose four bytes per token.
 
 # %%
 import tempfile
@@ -341,9 +341,9 @@ def prepare(text, tokenizer, folder, val_fraction=0.1):
 # training part and writes the same files, for a text of any length: it reads, encodes and writes
 # part by part. It does not refuse a text because of one rare character. A character that only the
 # validation part has gets an id, too, and a note names it. (Knowing that a character exists gives
-# nothing of the validation text away, and the model, which never meets that character in training,
-# pays for it in full.) In `tokenizer.json` it stores one digest of the tokenizer and both token
-# files, so that files mixed from different runs are found out.
+# away next to nothing about the validation text, and the model, which never meets that character in
+# training, pays for it in full.) In `tokenizer.json` it stores one digest of the tokenizer and both
+# token files, so that files mixed from different runs are detected.
 #
 # Two helpers read a saved tokenizer of any kind.
 
@@ -368,8 +368,8 @@ def load_tokenizer(path):
         raise DataError(f"{path} is not a tokenizer ({error}): {again}") from None
 
 # %% [markdown]
-# Now the whole of our text, nine plays, one token a character. The last characters of the training
-# part and the first of the validation part show the cut.
+# Now the whole of our text, nine plays, one token per character. The last characters of the
+# training part and the first of the validation part show the cut.
 
 # %%
 n_train, n_val = prepare(text, CharTokenizer.train(train_text), folder)
@@ -431,7 +431,8 @@ def draw_window(start, block_size):
     ax.set(yticks=range(3), yticklabels=["tokens", "x", "y"], xlim=(0, N + 4), xlabel="position")
     ax.set_title(f"N - T = {N - T} starts: {start} {verdict}")
     ax.invert_yaxis()
-    show(figure, "Rows of boxes: the tokens of a text, x, and y, one token later. Gray: past the end.")
+    show(figure, "Rows of boxes: the tokens of a text, x, and y, one token later. A line marks the "
+                 "end of the text; boxes past it are gray.")
     return figure
 
 # %%
@@ -527,9 +528,9 @@ for b in range(3):
 # %% [markdown]
 # ## Where one document ends
 #
-# Our nine plays stand one after the other, and a window does not care where one ends and the next
-# begins. A window crosses a border if it starts on one of the T tokens before it. So where documents
-# have L tokens on average, about T/L of the windows cross one.
+# Our nine plays stand one after another, and a window does not care where one ends and the next
+# begins. A window crosses a border if it starts on one of the T tokens before it. So where
+# documents have L tokens on average, about T/L of the windows cross one.
 
 # %%
 border = text.index("GLOUCESTER:\nNow is the winter")
@@ -548,8 +549,9 @@ for name, L in {"our plays": len(text) // 9, "messages": 200}.items():
 # ## Check it, then break it
 #
 # Nothing here is differentiable, so there is no gradient to check. But the loader makes promises,
-# and a promise can be checked. On ten tokens, 300 draws see every start. So `y` must be `x` one token
-# later, every token but the first must be predicted, and none may lie past the last.
+# and a promise can be checked. On ten tokens, 300 draws see every start. Three promises can then be
+# checked: `y` is `x` one token later, every token but the first is predicted, and no window reaches
+# past the last token.
 
 # %%
 def check_loader(loader_class):
@@ -634,7 +636,8 @@ axes.plot(list(measured), list(measured.values()), "o", color=ORANGE, label="cou
 axes.set(xlabel="batches", ylabel="fraction of the training text seen", ylim=(0, 1.05))
 axes.legend()
 show(figure, "Fraction of the training text seen against batches. The counted points lie on the curve one "
-             "minus e to the minus epochs, below the straight line of reading end to end.")
+             "minus e to the minus epochs, below the dashed line of reading end to end, which rises "
+             "straight to 1 and stays there.")
 
 # %% [markdown]
 # The formula and the count agree. A run of 2,000 batches leaves about a quarter of the text unread.
