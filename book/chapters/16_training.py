@@ -3,7 +3,8 @@
 #
 # The loop that trains a GPT has six steps: take a batch, clear the gradients, go forward, go
 # backward, clip, step. We write it for a GPT that learns in seconds: two blocks, 32 channels,
-# characters.
+# characters. (The first million characters are for training, kept in memory without [chapter
+# 15](15_data.ipynb)'s files.)
 
 # %%
 import math
@@ -90,9 +91,9 @@ show(figure, "Validation loss from step 60 to 120. The run that was resumed afte
              "weights alone jumps upward there and then takes a course of its own.")
 
 # %% [markdown]
-# The loss jumps after the break. Later it is lower for a while, but one pair of runs proves
-# nothing: the second run reads other batches now. So the weights are not the run. **What is the
-# whole state of a training run, and how do we keep it safe?**
+# The loss jumps after the break. From step 101 on it is mostly the lower of the two, but one pair
+# of runs proves nothing: the second run reads other batches now. So the weights are not the run.
+# **What is the whole state of a training run, and how do we keep it safe?**
 #
 # ## The state, and its shapes
 #
@@ -220,8 +221,8 @@ arrays, meta = load_checkpoint(path)
 print(arrays["W"].tolist(), "rng state survives:", meta["rng"] == rng.bit_generator.state)
 
 # %% [markdown]
-# Then we break it on purpose: a file cut to half its length; one weight changed by a program that keeps
-# the old digest; a pickle; and a file that does not exist.
+# Then we break it on purpose: a file cut to half its length; weights changed by a program that
+# keeps the old digest; a pickle; and a file that does not exist.
 
 # %%
 (folder / "half.npz").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -270,11 +271,11 @@ def load_model(path, dtype=np.float32):
 # %% [markdown]
 # ## Gradient accumulation
 #
-# Now the loop itself. A large batch gives a less noisy gradient, but its activations may not fit into
-# memory. Gradients add up in our layers, so we can split a batch into $A$ parts, which the field calls
-# *micro-batches*, and go forward and backward with one at a time. By what must each part's gradient be
-# multiplied? The loss of a batch of $B$ sequences of $T$ tokens is a mean. Group the sequences into
-# $A$ parts of $B/A$ each, where part $a$ has the mean loss $L_a$:
+# A large batch gives a less noisy gradient, but its activations may not fit into memory. Gradients
+# add up in our layers, so we can split a batch into $A$ parts, which the field calls
+# *micro-batches*, and go forward and backward with one at a time. By what must each part's gradient
+# be multiplied? The loss of a batch of $B$ sequences of $T$ tokens is a mean. Group the sequences
+# into $A$ parts of $B/A$ each, where part $a$ has the mean loss $L_a$:
 #
 # $$
 # \begin{aligned}
@@ -284,10 +285,10 @@ def load_model(path, dtype=np.float32):
 # \end{aligned}
 # $$
 #
-# So each part goes backward with the upstream gradient $1/A$ in place of 1, and `+=` does the sum. To
-# check this with [chapter 1](01_gradients.ipynb)'s `gradcheck`, we wrap the loop in a layer: forward
-# gives the loss of the whole batch, backward goes through two parts, with a `factor` that we can get
-# wrong.
+# So each part goes backward with the upstream gradient $1/A$ instead of 1, and `+=` does the sum.
+# To check this with [chapter 1](01_gradients.ipynb)'s `gradcheck`, we wrap the loop in a layer:
+# forward gives the loss of the whole batch, backward goes through two parts, with a `factor` that
+# we can get wrong.
 
 # %%
 class InTwoParts(Module):
@@ -361,8 +362,8 @@ for kind, lr in ((SGD, 0.1), (SGD, 0.2), (Adam, 1e-3)):
 # $$2 \sqrt 2\,\frac{\sigma}{\sqrt n} \le \delta \quad\Longleftrightarrow\quad n \ge \frac{8 \sigma^2}{\delta^2}.$$
 #
 # Here are 200 batches of validation windows, read by our resumed model. **Before you run the next
-# cell:** $\sigma$ will turn out to be 0.064. How many batches tell two models apart whose losses differ by
-# 0.02?
+# cell:** $\sigma$ will turn out to be about 0.064. How many batches does it take to tell apart two
+# models whose losses differ by 0.02?
 
 # %%
 def batch_losses(model, seed=3):
@@ -400,7 +401,7 @@ for name, seed in (("other batches", 4), ("the same batches", 3)):
 #
 # ## The Trainer
 #
-# Now the loop that we keep. First, the error of a run that has gone astray.
+# Now the loop that we keep.
 
 # %% tags=["export"] module="training.py"
 """The training loop: accumulate, clip, step, evaluate, resume. Derived in chapter 16."""
@@ -519,8 +520,7 @@ def accumulate_gradients(self):
     return loss
 
 # %% [markdown]
-# One step clips, checks the numbers, sets the learning rate and moves the weights. If the loss or the
-# gradient is not finite, the weights stay as they were.
+# If the loss or the gradient is not finite, a step leaves the weights as they were.
 
 # %% tags=["export"]
 @add_to_class(Trainer)
@@ -540,9 +540,6 @@ def step(self):
     tokens = self.config.accumulate * self.config.batch_size * self.block_size
     record = {"step": self.step_count, "train_loss": loss, "lr": lr, "grad_norm": norm}
     return {**record, "tokens_per_s": tokens / (time.perf_counter() - start)}
-
-# %% [markdown]
-# `run` does all the steps, and evaluates now and then.
 
 # %% tags=["export"]
 @add_to_class(Trainer)
@@ -714,12 +711,12 @@ def record_of(line):
 
 
 def read_metrics(path):
-    """Return the records of metrics.jsonl; a line that is none costs that line alone."""
+    """Return the records of metrics.jsonl; a line that is not a record is skipped."""
     return [record for record in map(record_of, Path(path).read_bytes().splitlines()) if record]
 
 # %% tags=["export"]
 class MetricsLog:
-    """Appends records to metrics.jsonl, a JSON object a line, at once: a kill leaves its lines."""
+    """Appends each record to metrics.jsonl at once, as a line of JSON; a killed run keeps them."""
 
     def __init__(self, path, steps_done=0):
         """Open the log of a run that has done `steps_done` steps; later lines are dropped."""
@@ -749,8 +746,8 @@ print("resumed from step 1:", read_metrics(path))
 # ## It learns
 #
 # Now 2,000 steps of the real thing. Each record holds loss, learning rate and norm. We add two
-# instruments. The first lets the model write, one character after the other, as in
-# [chapter 7](07_first_language_model.ipynb).
+# instruments. The first lets the model write, one character after another, as in [chapter
+# 7](07_first_language_model.ipynb).
 
 # %%
 from numpygpt.nn.functional import softmax
@@ -849,11 +846,12 @@ show(figure, "Four plots over 2,000 steps. Training and validation loss fall tog
 # all recent gradients share. Clipping is there for the spikes.
 #
 # The guess put the highest rate beside the smallest matrix, but the two never meet. At step 27, where the
-# ratio is largest, the update is nearly the whole rate, but the warm-up has reached only a quarter of it.
-# At step 100 the rate is at its height, but the matrix is four times as large as at first, and the update a
-# quarter of the rate: Adam moves a weight by all of it only where the recent gradients agree. Then the
-# ratio falls with the rate and ends near 0.001, which many people take for healthy. If one of the three
-# lines lay a hundred times above or below the others, we would look there first. And the samples:
+# ratio is largest, the update is nearly the whole rate of that step, but the warm-up has reached
+# only a quarter of the highest rate. At step 100 the rate is at its height, but the matrix is four
+# times as large as at first, and the update a quarter of the rate: Adam moves a weight by all of it
+# only where the recent gradients agree. Then the ratio falls with the rate and ends near 0.001,
+# which many people take for healthy. A line a hundred times above or below the others would be the
+# first place to look. And the samples:
 
 # %%
 for step, sample in samples.items():
@@ -892,20 +890,21 @@ for (lr, values), color, style in zip(curves.items(), (BLUE, ORANGE), ("o-", "s-
 axes.set(xlabel="step", ylabel="validation loss\n(nats per character)")
 axes.legend()
 show(figure, "Validation loss for two learning rates, each the mean of three seeds inside a band "
-             "from lowest to highest. From step 120 on, the band of rate 0.005 is more than twice as wide "
-             "as the other, later four times, and holds it; the means are close.")
+             "from lowest to highest. From step 120 on, the band of rate 0.005 contains the other; it is "
+             "more than twice as wide, later four times. The means are close.")
 
 # %% [markdown]
 # They overlap from the first evaluation to the last, and the evaluations' own error is too small to
 # be the reason. Both the best and the worst of the six runs have the high rate: with one seed each,
-# either rate could have won. Try it: give both rates ten seeds. Can you now say which is better?
+# either rate could have won. Try it: give both rates ten seeds, `range(10)`, and print the mean and
+# `std(ddof=1)` of `values[:, -1]`. Can you now say which is better?
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# No. The means are 2.583 and 2.580, and their difference has a standard error of 0.024. The high
-# rate is ahead for 7 of the 10 seeds, but two of its runs end at 2.70 and 2.72: it leaves more to
-# chance, with a standard deviation of 0.073 against 0.019.
+# No. The means are 2.583 for the high rate and 2.580 for the low one, and their difference has a
+# standard error of 0.024. The high rate is ahead for 7 of the 10 seeds, but two of its runs end at
+# 2.70 and 2.72: it leaves more to chance, with a standard deviation of 0.073 against 0.019.
 #
 # </details>
 
@@ -949,7 +948,7 @@ export("16_training")
 #   generator.
 # - A checkpoint is one `.npz` without pickle, with a digest, renamed into place once it is on the
 #   disk.
-# - Accumulating $A$ batches needs the factor $1/A$; Adam hides its absence, gradcheck does not.
+# - Accumulating $A$ batches needs the factor $1/A$. Adam hides its absence; gradcheck does not.
 # - Watch the validation loss, the gradient's norm and the update-to-weight ratio. A difference needs its
 #   own standard error; compare settings on the same batches, and with several seeds.
 # - We exported `numpygpt/checkpoint.py`, `numpygpt/training.py` and `numpygpt/metrics.py`. Next:
