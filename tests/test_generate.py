@@ -178,7 +178,7 @@ def test_a_logit_that_is_lost_is_told_and_not_drawn(lost, temperature):
 
 @pytest.mark.parametrize("row", [[0.0, 0.0], [np.nan, 0.5], [0.5, np.nan]])
 def test_probabilities_that_are_none_are_told_and_not_drawn(row):
-    with pytest.raises(ValueError, match="zeros alone, or NaN"):
+    with pytest.raises(ValueError, match="only zeros, or NaN"):
         draw(np.array([[0.5, 0.5], row]), np.random.default_rng(0))
 
 

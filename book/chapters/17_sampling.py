@@ -90,10 +90,10 @@ print(f"in 200 characters drawn by the model: {200 * tail.mean():.0f} from the t
 # $$\frac{p_i}{p_j} = e^{(z_i - z_j)/\tau} = \left(e^{z_i - z_j}\right)^{1/\tau}.$$
 #
 # At $\tau = 1$ it is the model's ratio. At $\tau = 1/2$ the ratio is squared: the likely
-# gets likelier. As $\tau \to 0$ every ratio to the largest logit goes to 0, which is greedy decoding. As
-# $\tau \to \infty$ every ratio goes to 1: all tokens are equally likely, like the faces of a die.
-# **Before you run the next cell:** the first two tokens have the ratio 2 at $\tau = 1$. What is it at
-# $\tau = 1/2$, and at $\tau = 2$?
+# gets likelier. As $\tau \to 0$ the ratio of every other token to the likeliest goes to 0, which is
+# greedy decoding. As $\tau \to \infty$ every ratio goes to 1: all tokens are equally likely, like
+# the faces of a die. **Before you run the next cell:** the first two tokens have the ratio 2 at
+# $\tau = 1$. What is it at $\tau = 1/2$, and at $\tau = 2$?
 
 # %%
 z = np.log([0.5, 0.25, 0.15, 0.1])
@@ -183,7 +183,7 @@ def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
             Source: Holtzman et al., The Curious Case of Neural Text Degeneration, 2019.
 
     Raises:
-        ValueError: an argument is out of range, or a logit is no number.
+        ValueError: an argument is out of range, or a logit is NaN or infinite.
     """
     if not temperature >= 0:  # this form refuses NaN, too
         raise ValueError(f"temperature={temperature} must not be negative")
@@ -213,7 +213,7 @@ print("temperature 1e-308, as above:     ", next_token_probs(z, temperature=1e-3
 # Now real distributions: what may follow when Romeo says `I `, and when he says `What say'st t`? The bars
 # show the model's probabilities; color and hatching show which cut keeps a character. The black line is
 # the sum of the bars so far: top-p keeps all up to the first at which it reaches 0.9, and top-k the first
-# five. The sign ␣ is the space.
+# five. The symbol ␣ stands for the space.
 
 # %%
 # (top-k keeps it, top-p keeps it): color, hatching, label
@@ -323,7 +323,7 @@ def draw(probs, rng):
     u = rng.random((len(probs), 1))
     cumulative = np.cumsum(probs, axis=-1)
     if not (cumulative[:, -1] > 0).all():  # refuses NaN, too
-        raise ValueError("a row of probabilities holds zeros alone, or NaN")
+        raise ValueError("a row of probabilities holds only zeros, or NaN")
     # Rounding can leave the last sum at 0.9999...: scale u, so that it always falls below it.
     return (cumulative > u * cumulative[:, -1:]).argmax(axis=-1)
 
@@ -345,7 +345,8 @@ print("draw:    ", frequencies(draw).round(2).tolist())
 print("one dart:", frequencies(draw_with_one_dart).round(2).tolist())
 
 # %% [markdown]
-# With one dart, all rows hit the same piece. A batch of 1 has only one row, so there nothing looks wrong.
+# With one dart, all rows hit the same piece. A batch of 1 has only one row, so nothing looks wrong
+# there.
 #
 # ## What the past costs
 #
@@ -554,7 +555,7 @@ print("a test of 60 tokens says:", check_cache(MovesOldKeys, n_tokens=60)[0])
 
 # %% tags=["export"]
 def stream(model, ids, *, temperature=1.0, top_k=None, top_p=None, rng):
-    """Yield sampled tokens (B, 1) that continue ids (B, T), one after the other, without end.
+    """Yield sampled tokens (B, 1) that continue ids (B, T), one after another, without end.
 
     Args:
         model: a GPT.
@@ -630,9 +631,9 @@ print(f"57 tokens: the cache is {without / with_cache:.1f} times as fast here")
 #
 # Which temperature is good? We measure two things on samples. *Real words*: the share of the words
 # that occur somewhere in Shakespeare's text. *Variety*: the number of different runs of 8
-# characters, as a share of all such runs. Circles have little variety; a mess has few real words. One draw may be
-# lucky (chapter 16), so each setting gets eight, each of eight samples; we print mean and standard
-# deviation.
+# characters, as a share of all such runs. Circles have little variety; a mess has few real words.
+# One draw may be lucky (chapter 16), so each setting gets eight, each of eight samples; we print
+# mean and standard deviation.
 
 # %%
 import re
@@ -640,7 +641,7 @@ import re
 known = set(re.findall(r"[a-z']+", text.lower()))
 
 def judge(samples):
-    """The share of real words, and of runs of 8 characters that differ."""
+    """The share of real words, and that of runs of 8 characters, equal ones counted once."""
     words = [w for s in samples for w in re.findall(r"[a-z']+", s.lower())]
     runs = [s[i : i + 8] for s in samples for i in range(len(s) - 7)]
     return sum(w in known for w in words) / len(words), len(set(runs)) / len(runs)
@@ -679,9 +680,10 @@ show(figure, "Real words and variety of samples against temperature, means of ei
              "at 0.6; real words fall from 0.25 on, to less than half at 1.5. The bands are narrow.")
 
 # %% [markdown]
-# At temperature 0 all samples are the same text, and that text runs in circles. As the temperature
-# rises, variety grows first and the words fall apart later. In between lies a range that is good at
-# both; the command `numpygpt sample` takes 0.8.
+# At temperature 0 all eight samples of a draw are the same text, so the variety cannot exceed 1/8;
+# and that text runs in circles, which brings it down to 0.081. As the temperature rises, variety
+# grows first and the words fall apart later. In between lies a range that is good at both; the
+# command `numpygpt sample` takes 0.8.
 #
 # And the cuts? We measure them at temperature 1, where they take away the tail. Is there a
 # temperature without cuts that does as well on both scales?
@@ -722,8 +724,9 @@ show(figure, "Real words against variety, means of eight draws with their standa
 # words of temperature 0.7 and less variety, by more than three standard errors: it cuts most where
 # the model is unsure. So for this model top-p and a lower temperature are nearly the same trade.
 #
-# Try it: a cut and a higher temperature together, `report("both", measure(temperature=1.2, top_p=0.7))`. Is
-# that better at both than temperature 0.7 alone?
+# Try it: a cut and a higher temperature together,
+# `report("both", measure(temperature=1.2, top_p=0.7))`. Is that better on both scales than
+# temperature 0.7 alone?
 
 # %% [markdown]
 # <details><summary>Answer</summary>
