@@ -40,7 +40,7 @@ def best_ms(work, *args, rounds=20):
     times = []
     while len(times) < 2 or len(times) <= rounds and sum(times) < 1:    # a second at most
         start, calls, seconds = time.perf_counter(), 0, 0
-        while seconds < 1e-3:    # as short as that, a coarse clock sees nothing
+        while seconds < 1e-3:    # a coarse clock cannot time anything shorter
             work(*args)
             calls, seconds = calls + 1, time.perf_counter() - start
         times.append(seconds / calls)
@@ -84,14 +84,13 @@ scores = rng.normal(size=(B, H, T, T)).astype(np.float32)
 #
 # Multiply a 2×3 matrix by a 3×4 matrix. Each of the 8 results takes 3 multiplications and 3
 # additions (the first one to 0). We count both as a *floating-point operation*, FLOP. Both matrices
-# must be fetched from memory and the result put there, 4 bytes a number in float32. (What it used
-# most recently, the processor keeps in a *cache*, a small, fast memory of its own.) The
-# **arithmetic intensity** is the number of FLOP for each byte that moves. For $(m, k)$ times $(k,
-# n)$:
+# must be fetched from memory and the result put there, 4 bytes a number in float32. (The processor
+# keeps what it used most recently in a *cache*, a small, fast memory of its own.) The **arithmetic
+# intensity** is the number of FLOP for each byte that moves. For $(m, k)$ times $(k, n)$:
 #
 # $$\text{FLOP} = 2\,m\,k\,n, \qquad \text{bytes} = 4\,(m k + k n + m n).$$
 #
-# **Predict**: two matrices of shape (128, 128), added or multiplied. Which has more FLOP a byte?
+# **Predict**: two matrices of shape (128, 128), added or multiplied. Which has more FLOP per byte?
 
 # %%
 def product_cost(m, k, n):
@@ -104,7 +103,7 @@ costs = {
     "product of fc1, 768×128 and 128×512": product_cost(B * T, C, 4 * C),
 }
 for name, (flop, size) in costs.items():
-    print(f"{name:36} {flop:11,} FLOP {size:9,} bytes {flop / size:6.2f} FLOP a byte")
+    print(f"{name:36} {flop:11,} FLOP {size:9,} bytes {flop / size:6.2f} FLOP per byte")
 
 # %% [markdown]
 # A sum uses each number once. A product uses each number many times: the larger the matrices, the
@@ -114,7 +113,7 @@ for name, (flop, size) in costs.items():
 # cache.
 #
 # Now the whole step. Each weight meets each token once forward and twice backward, for `dx` and
-# `dW`, 2 FLOP each time. A block has $12 C^2$ weights, and attention adds $4TC$ for each token
+# `dW`, 2 FLOP each time. A block has $12 C^2$ weights, and attention adds $4TC$ FLOP for each token
 # forward, $2TC$ each for its two products (scores and values), and twice that backward:
 
 # %%
@@ -236,7 +235,7 @@ show(figure, "Bars of the time that each kind of layer takes in a training step,
              "Linear has the longest by far; attention and the rest follow; the others are short.")
 
 # %% [markdown]
-# The blue bar is matrix products: few calls, many FLOP a byte. The orange ones are *element-wise
+# The blue bar is matrix products: few calls, many FLOP per byte. The orange ones are *element-wise
 # passes*: each call reads arrays, does one operation on each number, and writes an array. The pink
 # one has both, and takes more than its 8% of the operations. The gray bar is what a whole step
 # takes beyond these: the head, the residual sums, and cache misses. A layer timed alone finds its
@@ -323,7 +322,8 @@ def peak(work, *args):
 
 # %%
 before, after = (peak(f, hidden) / hidden.nbytes for f in (as_written, gelu))
-print("the same numbers:", same(as_written(hidden), gelu(hidden)))
+print("the same numbers:", same(as_written(hidden), gelu(hidden)),
+      "| of the cube:", same(hidden**3, hidden * hidden * hidden))
 print(f"arrays at a time: {before:.0f} as written, {after:.0f} in place")
 
 # %% [markdown]
@@ -382,8 +382,9 @@ print(np.add.reduceat(np.array([1, 2, 3, 4, 5]), [0, 2, 3]))
 
 # %% [markdown]
 # The first exercise turns this into a faster backward pass for `Embedding`. The layer itself keeps
-# its one clear line, `np.add.at`: its bar in the profile is short. Here is what each idea that we
-# timed gains on its own piece of code:
+# its one clear line, `np.add.at`: its bar in the profile is short. `softmax`, too, keeps its plain
+# `sum`, which works along any axis: what `@ ones` saves is too little to show in a step. Here is
+# what each idea that we timed gains on its own piece of code:
 
 # %% tags=["measurement"]
 figure, axes = subplots(size=(6, 3.2))
@@ -397,9 +398,10 @@ show(figure, "Bars of how many times as fast each idea made its own piece of cod
 # %% [markdown]
 # ## Idea 6: share the batch out over threads
 #
-# There is more than one core. OpenBLAS can use them all within a product, but during the passes they
-# wait. Instead, we can give each core a piece of the batch and let it do everything for that piece. Is
-# that exact? The loss is a mean over the batch. Cut it into pieces $s$ of $B_s$ sequences:
+# There is more than one core. OpenBLAS can use them all within a product, but during the passes all
+# but one wait. Instead, we can give each core a piece of the batch and let it do everything for
+# that piece. Is that exact? The loss is a mean over the batch. Cut it into pieces $s$ of $B_s$
+# sequences:
 #
 # $$L = \frac{1}{B} \sum_{b} \ell_b = \frac{1}{B} \sum_s \sum_{b \in s} \ell_b = \sum_s \frac{B_s}{B} \, L_s,
 # \qquad L_s = \frac{1}{B_s} \sum_{b \in s} \ell_b .$$
@@ -409,8 +411,8 @@ show(figure, "Bars of how many times as fast each idea made its own piece of cod
 # $$\frac{\partial L}{\partial W} = \sum_s \frac{B_s}{B} \, \frac{\partial L_s}{\partial W} .$$
 #
 # No layer mixes two sequences, so a piece needs nothing from the others. The factor $B_s/B$ is the piece's
-# **share**. Here are seven sequences in pieces of 1, 2 and 4. **Predict**: which is the loss of the
-# batch, the mean of the three losses, or their sum by shares?
+# **share**. Here are seven sequences in pieces of 1, 2 and 4. **Predict**: which of the two is the
+# loss of the batch: the mean of the three losses, or their sum by shares?
 
 # %%
 small = GPT(GPTConfig(11, 5, 2, 3, 6), rng=rng, dtype=np.float64)
@@ -442,14 +444,14 @@ compare_threads("np.tanh of an array", lambda: np.tanh(np.tanh(np.tanh(many))))
 compare_threads("a sum in Python", lambda: sum(i for i in range(200_000)))
 
 # %% [markdown]
-# Each thread needs layers with gradients of their own, since a layer also keeps its `x` between
+# Each thread needs layers of its own: a layer adds to its gradients, and keeps its `x` between
 # forward and backward. But all share the weights: a copy of them would need optimizer steps of its
 # own. We call such a model a *twin*.
 
 # %% tags=["export"]
 def twin(model):
     """Return a model that shares the parameters, with gradients and caches of its own."""
-    # deepcopy takes what its memo holds for copied already.
+    # deepcopy treats what its memo holds as copied already.
     other = copy.deepcopy(model, {id(p): p for p in model.params().values()})
     other.zero_grad()
     return other
@@ -489,7 +491,7 @@ class ThreadedEngine:
 # %% tags=["export"]
 @add_to_class(ThreadedEngine)
 def pieces(self, B, T):
-    """Return slices of the batch: as many for each thread, of at most piece_tokens or 1 row."""
+    """Return slices of the batch, equally many per thread, of at most piece_tokens or 1 row."""
     rounds = math.ceil(B / (max(1, self.piece_tokens // T) * self.threads))
     edges = np.linspace(0, B, min(B, rounds * self.threads) + 1).astype(int)
     return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
@@ -603,7 +605,7 @@ for name, ms in zip(runs, times):
 
 # %%
 large = rng.integers(0, V, (2, 48, T))
-piece_tokens = [3072, 1024, 256, 64]    # 48, 16, 4, 1 sequences
+piece_tokens = [48 * T, 16 * T, 4 * T, T]
 engines = [ThreadedEngine(twin(model), threads=1, piece_tokens=n) for n in piece_tokens]
 peaks = [peak(engine.backprop, *large) / 1e6 for engine in engines]
 print("one pass needs more than 5 times the memory of pieces of 4:", peaks[0] > 5 * peaks[2])
@@ -615,7 +617,7 @@ labels = ("peak memory (MB)", "time (ms)")
 for axes, values, color, label in zip(panels, (peaks, times), (GREEN, BLUE), labels):
     bars = axes.bar([str(n) for n in piece_tokens], values, color=color)
     axes.bar_label(bars, fmt="%.0f")
-    axes.set(xlabel="tokens in a piece, of 3,072", ylabel=label)
+    axes.set(xlabel=f"tokens in a piece, of {48 * T:,}", ylabel=label)
 show(figure, "Bars for one batch in pieces of 3,072, 1,024, 256 and 64 tokens. Peak memory falls in "
              "proportion to the piece. The time is nearly the same, and longer for the smallest.")
 
@@ -626,11 +628,11 @@ show(figure, "Bars for one batch in pieces of 3,072, 1,024, 256 and 64 tokens. P
 #
 # ## The roofline
 #
-# How far are we from what this machine can do? Two limits hold for code of intensity $I$ in FLOP a byte: no
-# more FLOP a second than the processor has, its **peak** $P$, and no more bytes a second than the memory
-# delivers, its **bandwidth** $\beta$. So
+# How far are we from what this machine can do? Two limits hold for code of intensity $I$ in FLOP
+# per byte: no more FLOP per second than the processor has, its **peak** $P$, and no more bytes per
+# second than the memory delivers, its **bandwidth** $\beta$. So
 #
-# $$\text{FLOP a second} \le \min(P, \; \beta I) .$$
+# $$\text{FLOP per second} \le \min(P, \; \beta I) .$$
 #
 # Plotted against $I$ on logarithmic axes, that is a slope and then a flat roof. A core's own peak
 # is its clock, times the numbers in one instruction, times 2 for multiply and add, times such
@@ -666,7 +668,7 @@ rates = {name: flop / best_ms(work) / 1e6 for name, (flop, _, work) in points.it
 peak_rate = max(rates.values())
 bandwidth = rates["sum, memory"] * 12      # GB/s
 print(f"peak {peak_rate:.0f} GFLOP/s, bandwidth {bandwidth:.0f} GB/s, on one core")
-print(f"the roof is flat from {peak_rate / bandwidth:.1f} FLOP a byte on")
+print(f"the roof is flat from {peak_rate / bandwidth:.1f} FLOP per byte on")
 
 # %% tags=["measurement"]
 figure, axes = subplots(size=(7, 4))
@@ -678,9 +680,9 @@ for name, (flop, size, _) in points.items():
     axes.plot(*at, "o", color=color)
     axes.annotate(name, at, xytext=offsets.get(name, (4, -11)), textcoords="offset points")
 axes.set(xscale="log", yscale="log", xlim=(0.007, 700))    # room for labels
-axes.set(xlabel="arithmetic intensity (FLOP a byte)", ylabel="GFLOP/s")
+axes.set(xlabel="arithmetic intensity (FLOP per byte)", ylabel="GFLOP/s")
 axes.legend(loc="lower right")
-show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A gray roof rises and "
+show(figure, "A roofline: GFLOP/s against FLOP per byte, both logarithmic. A gray roof rises and "
              "then is flat; a dotted one, for data in the cache, lies above it on the slope. Large "
              "products lie on the flat part; sums, exp and softmax lie far to the left and low.")
 
@@ -688,7 +690,7 @@ show(figure, "A roofline: GFLOP/s against FLOP a byte, both logarithmic. A gray 
 # Blue points are products, orange ones passes. The fastest product is our roof; that the other
 # large ones lie near it says that they have nothing to gain from a better shape. A product of 16×16
 # lies below, since the call itself takes time. A pass has a small intensity, whoever writes it. But
-# does it wait for bytes? Then it would move as many a second as a sum does:
+# does it wait for bytes? Then it would move as many per second as a sum does:
 
 # %% tags=["measurement"]
 for name in ("sum, memory", "sum, cache", "exp", "softmax"):
@@ -696,11 +698,11 @@ for name in ("sum, memory", "sum, cache", "exp", "softmax"):
     print(f"{name:12} moves {rates[name] * size / flop:5.1f} GB/s")
 
 # %% [markdown]
-# `exp` and softmax move fewer bytes a second than even the sum from memory. So it is not bytes that
-# they wait for, but their own arithmetic: `exp` for the many operations inside it, softmax for that
-# and for NumPy's reductions along short rows. The additions and multiplications of GELU, Adam and
-# the residual stream wait for bytes; all that helps there is to make fewer passes. And the step as
-# a whole?
+# `exp` and softmax move fewer bytes per second than even the sum from memory. So it is not bytes
+# that they wait for, but their own arithmetic: `exp` for the many operations inside it, softmax for
+# that and for NumPy's reductions along short rows. The additions and multiplications of GELU, Adam
+# and the residual stream wait for bytes; all that helps there is to make fewer passes. And the step
+# as a whole?
 
 # %% tags=["measurement"]
 floor_ms = step_flop / peak_rate / 1e6
@@ -780,8 +782,8 @@ export("18_speed")
 # ## Recap
 #
 # - Profile first; Amdahl's law says what a faster part is worth to the whole.
-# - FLOP a byte decides: large products run near the peak; element-wise passes wait for bytes, or for the
-#   `exp` inside. So: float32, one large product, fewer passes, no lookups one by one.
+# - FLOP per byte decides: large products run near the peak; element-wise passes wait for bytes, or
+#   for the `exp` inside. So: float32, one large product, fewer passes, no one-by-one lookups.
 # - A batch cut into pieces gives the same loss and gradient if each counts by its share: that makes threads
 #   exact, and bounds the memory.
 # - We exported `numpygpt/engine.py`: `ThreadedEngine`, `twin`, `BLASThreads`. `numpygpt train` uses it.
