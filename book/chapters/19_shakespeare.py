@@ -7,7 +7,7 @@
 # a loss of $\ln V$. We turn that into bits per character, as in [chapter 13](13_tokenizers.ipynb), where
 # it was $\log_2 63$ for characters. **Before you run the cells below:** will it be the same for all three?
 #
-# The two numbers of the first cell are the size of everything that follows.
+# The two numbers in the first cell set the size of everything that follows.
 
 # %%
 SCALE = 1   # 2: twice as wide, as deep, and as much context, for about ten times the arithmetic
@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from numpygpt.data import split
 from numpygpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
-cut = round(len(text) * 0.9)
-train_text, val_text = text[:cut], text[cut:]
+train_text, val_text = split(text)    # as in chapter 15
 tokenizers = {
     "char": CharTokenizer.train(train_text),
     "word": WordTokenizer.train(train_text, min_freq=4),
@@ -163,10 +163,11 @@ print(f"before training {nats(model, few):.2f}, ln V = {math.log(1024):.2f}")
 # what followed those $n$ letters in the rare words:
 #
 # $$p_n = \frac{\text{times the letter followed these } n + 10 \, p_{n-1}}{\text{times these } n
-# \text{ occurred} + 10}, \qquad p_{-1} = 1/V$$
+# \text{ occurred} + 10}, \qquad p_{-1} = \tfrac{1}{63}$$
 #
-# So the shorter prediction counts like ten occurrences, a number that we chose. Many occurrences
-# outweigh it; with none, $p_n = p_{n-1}$.
+# With no letter known, each of the 63 characters is equally likely. The shorter prediction counts
+# like ten occurrences, a number that we chose. Many occurrences outweigh it; with none, $p_n =
+# p_{n-1}$.
 
 # %%
 from collections import Counter
@@ -235,7 +236,7 @@ for name, size, value in rows:
     print(f"{name:28} {size:8,} parameters   {value:.2f} bits per character")
 
 # %% tags=["own-computer"]
-import lzma    # the Python of a web page comes without it
+import lzma    # Python in a web page comes without it
 
 rows += [("lzma, as in xz files", 0, added_bits(lzma.compress))]
 print("{:28} {:8,} parameters   {:.2f} bits per character".format(*rows[-1]))
@@ -358,17 +359,18 @@ by_chars.text(8e4, rows[4][2] - 0.03, "lzma", va="top", fontsize=9)
 by_step.set_ylabel("bits per character, validation")
 by_chars.set_xscale("log")
 by_step.legend()
-show(figure, "Bits per character on the validation text. By steps, the word and BPE models fall faster "
-             "than the char model. By characters read, on a logarithmic axis, char and BPE run "
-             "close together, word begins far below them, and the three meet near two million; word "
-             "reads the most and ends flattest. Word and BPE pass a thin line that marks lzma.")
+show(figure, "Bits per character on the validation text. By steps, the char curve lies above the other "
+             "two all the way, and the BPE curve draws near to that of words. By characters read, on a "
+             "logarithmic axis, word begins far below the others and flattens, BPE meets it between two "
+             "and three million, and char ends at 1.5 million, still above both. Word and BPE pass a "
+             "thin line that marks lzma.")
 
 # %% [markdown]
 # At every step the char model is last, and in the first hundred the word model leaves both others
 # behind: with its words it was given what they must find out. Then its curve flattens, and the BPE
-# model draws near. But a step of the word model reads more text, and does more arithmetic. We can read
-# off the curves what each model needed for the same amount of either, here for all that the char model
-# used, and for all that the BPE model used:
+# model draws near. But a step of the word model reads more text, and does more arithmetic. So we
+# read off the curves how many bits each model needed once it had read the same text, or done the
+# same arithmetic: first as much as the char model's whole run, then as much as the BPE model's:
 
 # %% tags=["measurement"]
 def bits_at(name, steps):
@@ -528,7 +530,8 @@ for name, tokens in [("char", "aTz."), ("word", ["king", "he", "shall", "ROMEO",
 # %% [markdown]
 # Vowels lie near vowels, marks that end a sentence near others, and capitals near capitals. Words
 # are as clear: pronouns, verbs that go before another verb, names of speakers, adjectives of
-# praise. Nobody said so; it follows from predicting the next token.
+# praise. Nobody said so; it follows from predicting the next token. Not all lists are as clear:
+# look at `z`, the rarest of the four characters, and at the end of `king`'s.
 #
 # ## Your own layers
 #
@@ -568,7 +571,7 @@ print("the same losses with the layers of exercises/:",
 # Set `SCALE = 2` at the top and let the notebook run while you do something else. Or keep the size
 # and ask one of these:
 #
-# - How far does the char model come if it may read as many characters as the word model did? Give it
+# - How far does the char model get if it may read as many characters as the word model did? Give it
 #   more `STEPS`.
 # - BPE with `vocab_size=512`, or 4,096: where is the best number, and what does it cost a step?
 # - Let the char model spell the unknown words: does it beat our counts of four letters?
