@@ -109,7 +109,7 @@ DAMAGED = {
     "a pickle": (b"\x80\x04\x95\x0b\0\0\0\0" + b"\0" * 20, "does not fit a file of 28"),
     "a name twice": (
         file_of(b'{"a": %b, "a": %b}' % ((json.dumps(A).encode(),) * 2), b"\0" * 8),
-        "a name stands in it twice",
+        "a name appears in it twice",
     ),
     "an entry that is a number": (file_of({"a": 5}), "a does not have a dtype"),
     "no shape": (file_of({"a": {"dtype": "F32", "data_offsets": [0, 8]}}, b"\0" * 8), "a shape"),

@@ -146,9 +146,9 @@ for name, data in (("as it was:", by_hand), ("W inside b:", overlap)):
     print(f"{name:12}", {name: a.tolist() for name, a in read_trusting(data).items()})
 
 # %% [markdown]
-# Nobody: six bytes of b are handed out as W. So the reader that we export compares each number with
-# another before it uses it: N with the file's size, the type with those that it knows, the shape
-# with the two offsets, and each array's start with the end of the one before, to the last byte. An
+# Nobody: six bytes of b are handed out as W. So the code that we export compares each number with
+# another before using it: N with the file's size, the type with those that it knows, the shape with
+# the two offsets, and each array's start with the end of the one before, to the last byte. An
 # `Entry` says where an array lies. **The code below makes only these comparisons: skim it or skip
 # it.**
 
@@ -218,7 +218,7 @@ def check_no_gaps(entries, start, size):
 def no_name_twice(pairs):
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands in it twice")
+        raise ValueError("a name appears in it twice")
     return found
 
 
@@ -384,7 +384,7 @@ def config_from(about):
             raise ValueError(f"{name} is {about[name]!r}, our GPT knows only {value!r}")
     activation = about.get("activation_function", "gelu_new")
     if activation not in ACTIVATIONS:
-        known = " and ".join(ACTIVATIONS)
+        known = ", ".join(ACTIVATIONS)
         raise ValueError(f"activation_function is {activation!r}, our GPT knows only {known}")
     if about.get("n_inner") not in (None, 4 * about["n_embd"]):
         raise ValueError(f"n_inner is {about['n_inner']!r}, our GPT knows only 4 n_embd")
@@ -475,7 +475,7 @@ def layout(config, prefix="transformer."):
     names["ln_f.gamma"] = f"{prefix}ln_f.weight", (C,)
     names["ln_f.beta"] = f"{prefix}ln_f.bias", (C,)
     if not config.tie_weights:
-        names["head.W"] = "lm_head.weight", (V, C)  # a Linear of PyTorch's: (n_out, n_in)
+        names["head.W"] = "lm_head.weight", (V, C)  # as in PyTorch's Linear: (n_out, n_in)
     return names
 
 
@@ -641,8 +641,8 @@ print((folder / "shakespeare/vocab.json").read_text(encoding="utf-8")[:57], "...
 #
 # ## Reading the folder
 #
-# From here to "GPT-2 writes" all cells read `FOLDER`. It is the folder that we have written, or that of
-# the real GPT-2 if you have it (see there).
+# From here to "GPT-2 writes" all cells read `FOLDER`. It is the folder that we have written, or
+# that of the real GPT-2 if you have it (that section says where to get it).
 
 # %%
 FOLDER = folder / "shakespeare"     # or Path("../data/gpt2")
@@ -653,7 +653,7 @@ FOLDER = folder / "shakespeare"     # or Path("../data/gpt2")
 # are equal, we lose nothing by dropping the second. **Skim this cell, too:** it only compares.
 
 # %% tags=["export"] module="pretrained.py"
-# The causal masks that 2019's code kept among the weights.
+# The causal masks that the code of 2019 kept among the weights.
 MASK = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")
 
 
@@ -724,7 +724,7 @@ def from_pretrained(folder, dtype=np.float32):
     check_names(path, entries, names)
     arrays = {ours: read_array(path, entries[theirs], dtype) for ours, (theirs, _) in names.items()}
     if not config.tie_weights:
-        arrays["head.W"] = np.ascontiguousarray(arrays["head.W"].T)  # (C, V), as our Linear
+        arrays["head.W"] = np.ascontiguousarray(arrays["head.W"].T)  # (C, V), as in our Linear
     return around(config, arrays)
 
 
@@ -791,10 +791,11 @@ print(loaded_tokenizer.decode(out[0].tolist()))
 # cell.
 
 # %%
-ids = np.array(loaded_tokenizer.encode(text[-64 * (T + 1) :]))[: 64 * (T + 1)].reshape(64, T + 1)
+n = 64 if loaded.config == model.config else 4    # a row of GPT-2's logits is 800 times as long
+ids = np.array(loaded_tokenizer.encode(text[-20_000:]))[-n * (T + 1) :].reshape(n, T + 1)
 new, new_loss = loaded(ids[:, :-1], ids[:, 1:])
 print(f"loss {new_loss:.2f} nats, ln V = {np.log(loaded.config.vocab_size):.2f}")
-if new.shape == right.shape:    # not so with the real GPT-2: there the tests use transformers'
+if new.shape == right.shape:    # not so with the real GPT-2, of which we have no logits
     print("logits are those of the first cell:", np.allclose(new, right, rtol=0, atol=1e-9))
 
 # %% [markdown]
@@ -869,8 +870,8 @@ show(figure, "Two clouds of points, logits of a wrongly loaded model against tho
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The exchanged blocks give 4.12, next to guessing (ln V = 4.14). The shifted `wpe` gives 1.86, hardly
-# more than the right 1.84: one more mistake that only the logits show.
+# The exchanged blocks give 4.12, hardly better than guessing (ln V = 4.14). The shifted `wpe` gives
+# 1.86, little more than the right 1.84: one more mistake that only the logits show.
 #
 # </details>
 
@@ -906,8 +907,8 @@ for name, (L, C) in sizes.items():
 # (`pytorch_model.bin` beside them is a pickle; we do not read it.) **The last cell of this section needs
 # these files. Without them it says so and does nothing.** The book was built without them, so you see no
 # sample of our own here. But at temperature 0 a model has only one way to go on, and others have
-# published GPT-2's: the first of these in the tests of `transformers` (`test_lm_generate_gpt2`), the
-# second in the README of picoGPT, a GPT-2 in NumPy like ours.
+# published how GPT-2 goes on: of the two texts below, the first is from the tests of `transformers`
+# (`test_lm_generate_gpt2`), the second from the README of picoGPT, a GPT-2 in NumPy like ours.
 
 # %%
 published = {
