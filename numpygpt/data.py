@@ -32,7 +32,7 @@ def write_tokens(path, parts, vocab_size):
     Args:
         path: such as data/shakespeare_char/train.bin; the description goes to train.json.
         parts: lists of integers in [0, vocab_size); together they may exceed the memory.
-        vocab_size: kept in the description; two bytes a token up to 65,536, beyond it four.
+        vocab_size: kept in the description; two bytes per token up to 65,536, beyond that four.
 
     Returns:
         The description.

@@ -14,12 +14,12 @@ class DistributedError(RuntimeError):
 
 
 def shard(n_rows, rank, size):
-    """Return the slice of `n_rows` rows that is a rank's; no two ranks differ by more than one."""
+    """Return the slice of `n_rows` rows that a rank reads; two ranks differ by one row at most."""
     return slice(rank * n_rows // size, (rank + 1) * n_rows // size)
 
 
 def flatten(arrays, bucket):
-    """Copy the arrays into `bucket`, (total size,), one after the other."""
+    """Copy the arrays into `bucket`, (total size,), one after another."""
     start = 0
     for a in arrays:
         bucket[start : start + a.size] = a.ravel()
@@ -77,7 +77,7 @@ class ShardLoader(DataLoader):
     def windows(self, starts):
         # The starts are those of the whole batch on every rank, so that all generators stay alike.
         x, y = super().windows(starts[self.rows])
-        # What was read of a file stays in memory otherwise, in the end all of it.
+        # Otherwise all that was read of a file stays in memory: in the end, the whole file.
         if isinstance(self.tokens.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             self.tokens.base.madvise(mmap.MADV_DONTNEED)
         return x, y
@@ -115,7 +115,7 @@ class DistributedTrainer(Trainer):
         return self.mean(loss)
 
     def mean(self, loss):
-        """Return the mean over the rows of all ranks of a loss that is the mean over ours."""
+        """Return the mean loss over the rows of all ranks, given `loss`, the mean over ours."""
         total = np.array([self.weight * loss], np.float64)
         self.world.sum(total)
         return float(total[0])

@@ -46,7 +46,7 @@ class BLASThreads:
 
 def twin(model):
     """Return a model that shares the parameters, with gradients and caches of its own."""
-    # deepcopy takes what its memo holds for copied already.
+    # deepcopy treats what its memo holds as copied already.
     other = copy.deepcopy(model, {id(p): p for p in model.params().values()})
     other.zero_grad()
     return other
@@ -73,7 +73,7 @@ class ThreadedEngine:
         self.pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
     def pieces(self, B, T):
-        """Return slices of the batch: as many for each thread, of at most piece_tokens or 1 row."""
+        """Return slices of the batch, equally many per thread, of at most piece_tokens or 1 row."""
         rounds = math.ceil(B / (max(1, self.piece_tokens // T) * self.threads))
         edges = np.linspace(0, B, min(B, rounds * self.threads) + 1).astype(int)
         return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]

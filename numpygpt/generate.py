@@ -33,7 +33,7 @@ def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
             Source: Holtzman et al., The Curious Case of Neural Text Degeneration, 2019.
 
     Raises:
-        ValueError: an argument is out of range, or a logit is no number.
+        ValueError: an argument is out of range, or a logit is NaN or infinite.
     """
     if not temperature >= 0:  # this form refuses NaN, too
         raise ValueError(f"temperature={temperature} must not be negative")
@@ -58,7 +58,7 @@ def draw(probs, rng):
     u = rng.random((len(probs), 1))
     cumulative = np.cumsum(probs, axis=-1)
     if not (cumulative[:, -1] > 0).all():  # refuses NaN, too
-        raise ValueError("a row of probabilities holds zeros alone, or NaN")
+        raise ValueError("a row of probabilities holds only zeros, or NaN")
     # Rounding can leave the last sum at 0.9999...: scale u, so that it always falls below it.
     return (cumulative > u * cumulative[:, -1:]).argmax(axis=-1)
 
@@ -123,7 +123,7 @@ class KVCache:
 
 
 def stream(model, ids, *, temperature=1.0, top_k=None, top_p=None, rng):
-    """Yield sampled tokens (B, 1) that continue ids (B, T), one after the other, without end.
+    """Yield sampled tokens (B, 1) that continue ids (B, T), one after another, without end.
 
     Args:
         model: a GPT.

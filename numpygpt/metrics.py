@@ -16,12 +16,12 @@ def record_of(line):
 
 
 def read_metrics(path):
-    """Return the records of metrics.jsonl; a line that is none costs that line alone."""
+    """Return the records of metrics.jsonl; a line that is not a record is skipped."""
     return [record for record in map(record_of, Path(path).read_bytes().splitlines()) if record]
 
 
 class MetricsLog:
-    """Appends records to metrics.jsonl, a JSON object a line, at once: a kill leaves its lines."""
+    """Appends each record to metrics.jsonl at once, as a line of JSON; a killed run keeps them."""
 
     def __init__(self, path, steps_done=0):
         """Open the log of a run that has done `steps_done` steps; later lines are dropped."""

@@ -44,11 +44,11 @@ def layout(config, prefix="transformer."):
     names["ln_f.gamma"] = f"{prefix}ln_f.weight", (C,)
     names["ln_f.beta"] = f"{prefix}ln_f.bias", (C,)
     if not config.tie_weights:
-        names["head.W"] = "lm_head.weight", (V, C)  # a Linear of PyTorch's: (n_out, n_in)
+        names["head.W"] = "lm_head.weight", (V, C)  # as in PyTorch's Linear: (n_out, n_in)
     return names
 
 
-# The causal masks that 2019's code kept among the weights.
+# The causal masks that the code of 2019 kept among the weights.
 MASK = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")
 
 
@@ -106,7 +106,7 @@ def from_pretrained(folder, dtype=np.float32):
     check_names(path, entries, names)
     arrays = {ours: read_array(path, entries[theirs], dtype) for ours, (theirs, _) in names.items()}
     if not config.tie_weights:
-        arrays["head.W"] = np.ascontiguousarray(arrays["head.W"].T)  # (C, V), as our Linear
+        arrays["head.W"] = np.ascontiguousarray(arrays["head.W"].T)  # (C, V), as in our Linear
     return around(config, arrays)
 
 

@@ -45,7 +45,7 @@ def config_from(about):
             raise ValueError(f"{name} is {about[name]!r}, our GPT knows only {value!r}")
     activation = about.get("activation_function", "gelu_new")
     if activation not in ACTIVATIONS:
-        known = " and ".join(ACTIVATIONS)
+        known = ", ".join(ACTIVATIONS)
         raise ValueError(f"activation_function is {activation!r}, our GPT knows only {known}")
     if about.get("n_inner") not in (None, 4 * about["n_embd"]):
         raise ValueError(f"n_inner is {about['n_inner']!r}, our GPT knows only 4 n_embd")

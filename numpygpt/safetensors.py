@@ -62,7 +62,7 @@ def check_no_gaps(entries, start, size):
 def no_name_twice(pairs):
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands in it twice")
+        raise ValueError("a name appears in it twice")
     return found
 
 

@@ -19,7 +19,7 @@ class Cache(dict):
 
     def __missing__(self, piece):
         ids = self.merge_all(piece)
-        if len(piece) <= 30:  # a longer one takes much and seldom comes again
+        if len(piece) <= 30:  # a longer one takes much memory, and seldom comes again
             if len(self) >= 50_000:
                 self.clear()
             self[piece] = ids

@@ -22,7 +22,7 @@ def character_ranges(chars):
     return "".join(f"{first}-{last}" for first, last in ranges)
 
 
-# Numbers that are no decimal digits. Beyond 1FFFF (hex), Unicode has none.
+# Numbers that are not decimal digits. Beyond 1FFFF (hex), Unicode has none.
 NUMERIC = filter(str.isnumeric, map(chr, range(0x20000)))  # the Chinese 三 too, but it is a letter
 
 OTHER = character_ranges(c for c in NUMERIC if category(c) in ("Nl", "No"))
@@ -50,7 +50,7 @@ NEW_NUMBERS = ranges("""10D40-10D49 116D0-116E3 11BF0-11BF9 11DE0-11DE9 11F50-11
 
 OTHER += NEW_NUMBERS
 
-LETTER = rf"[^\W\d_{OTHER}]"  # but for the new ones
+LETTER = rf"[^\W\d_{OTHER}]"  # except the new ones
 
 NUMBER = rf"[\d{OTHER}]"
 

@@ -19,7 +19,7 @@ NO_SPACE_AFTER = {*"([{‘“—\n", "--"}
 class WordTokenizer(Tokenizer):
     """Words, punctuation marks and line breaks; `<unk>` for what the vocabulary lacks.
 
-    What is a letter, Python's own Unicode says: one that it does not know yet is a mark.
+    Python's own Unicode tables decide what a letter is; one that they do not know yet is a mark.
     Decoding puts one space between tokens, but none before a closing mark, none after an opening
     one, and none around dashes and line breaks. It cannot restore unknown words, runs of spaces,
     tabs, spaces at the ends of lines, or spacing that breaks these rules: "-- so", ",'tis", and
