@@ -26,7 +26,7 @@ from coursekit.checking.explaining import other_parameters
 from coursekit.checking.judge import Reference, judge
 from coursekit.checking.running import run, run_all
 from coursekit.checking.tasks import load_set, outcomes
-from coursekit.checking.trials import caches_of
+from coursekit.checking.trials import caches_of, sharing
 
 
 class Scale:
@@ -454,6 +454,24 @@ def test_a_task_is_held_to_every_clause_that_concerns_it(name, task):
         if any(dname(name) in case.params for case in own for name in case.params):
             assert "new weights" in tried | set(about.without)
     assert len(cases) - len(own) <= 21  # a reader waits for them
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_objects_that_share_what_they_keep_are_found_out_in_every_draw(name, task):
+    """By chance two of them keep the same: two masks of five entries, or all of p = 0."""
+    exercises = load_set(name)
+    answer = exercises.variant_answer(task)
+    for seed in range(12):
+        cases = exercises.tasks[task].cases(np.random.default_rng([seed, 9]))
+        if cases[0].new is None or "two objects" in exercises.tasks[task].without:
+            return
+        kept = caches_of(answer, cases[0])
+        trial = [case for case in cases if case.clause == "two objects"]
+        if not any(call.method == "backward" for case in trial for call in case.calls):
+            return  # nothing reads what it keeps
+        found = outcomes(sharing(answer, kept), trial)
+        right = Reference(exercises, task, trial)
+        assert not kept or not judge(right, found, at_leisure=False).is_right, seed
 
 
 @pytest.mark.parametrize(

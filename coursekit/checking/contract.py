@@ -64,11 +64,11 @@ def with_contract(given, again, answer, caches=(), without=()):
     pairs = [(given[n], again[n]) for n in some]
     pairs += [(given[n], given[following[n]]) for n in some if n in following]
     tried, bold = [], []  # bold: those that the right answer itself may not bear
-    for one, other in pairs:
-        if one.new is not None:
-            tried.append(trials.two_objects(one, other))
-        elif one.calls[0].args:
-            tried.append(trials.in_a_row(one, other))
+    if pairs and pairs[0][0].new is not None:
+        others = [(given[n], again[n]) for n in plain if n not in some]
+        tried += beside(answer, pairs, others)
+    else:
+        tried += [trials.in_a_row(*pair) for pair in pairs if pair[0].calls[0].args]
     layers = [n for n in plain if [call.method for call in given[n].calls] == ROUNDS]
     tried += [trials.backward_twice(given[n]) for n in layers if n in some]
     cut = [case for n in layers for case in trials.other_sizes(given[n])]
@@ -80,3 +80,18 @@ def with_contract(given, again, answer, caches=(), without=()):
         bold += (trials.zeros if n in layers else trials.zero_gradients)(given[n])
     tried += [case for case in bold if trials.is_finite(answer, case)]
     return given + [case for case in tried if case.clause not in without]
+
+
+def beside(answer, pairs, others):
+    """As many cases of two objects as there are pairs: of others, where those of a pair are alike.
+
+    Pairs in which nothing could be told from two objects that share what they keep are left for the
+    end.
+    """
+    kept = trials.caches_of(answer, pairs[0][0])
+    told, silent = [], []
+    for pair in (*pairs, *others):
+        if len(told) < len(pairs):
+            case = trials.two_objects(*pair)
+            (told if trials.tells(answer, case, kept) else silent).append(case)
+    return (told + silent)[: len(pairs)]

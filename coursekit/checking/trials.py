@@ -19,6 +19,35 @@ def two_objects(one, other):
     return titled(one, "two objects", said, beside=(replace(other, max_lines=0, max_bytes=0),))
 
 
+def sharing(answer, names):
+    """A class like `answer`, whose objects share what is kept under these names."""
+    objects = []
+
+    class Sharing(answer):
+        def __new__(cls, *args, **kwargs):
+            objects.append(super().__new__(cls))
+            return objects[-1]
+
+        def __setattr__(self, name, value):
+            for each in objects if name in names else [self]:
+                object.__setattr__(each, name, value)
+
+    return Sharing
+
+
+def tells(answer, case, names):
+    """Whether a case shows that its objects share what they keep under these names.
+
+    By chance they may keep the same: with few entries, two masks of dropout often are alike.
+    """
+    if not names:
+        return True
+    apart, shared = run(answer, case), run(sharing(answer, names), case)
+    return [a.name for a in apart] != [b.name for b in shared] or not all(
+        identical(a.value, b.value) for a, b in zip(apart, shared, strict=True)
+    )
+
+
 def in_a_row(one, other):
     """The calls of two cases, one after the other: of a function."""
     calls = [*one.calls, *other.calls]
@@ -162,7 +191,7 @@ def caches_of(answer, case):
     tried.make(case.calls[0], 0)
     return [
         name
-        for name, value in vars(tried.thing).items()
+        for name, value in getattr(tried.thing, "__dict__", {}).items()
         if isinstance(value, np.ndarray)
         and not (name in before and identical(frozen(before[name]), frozen(value)))
     ]
