@@ -36,7 +36,7 @@ def judged(name, task, variant, seed, diagnose=False):
     if not diagnose:
         reference.suspects = lambda table, wrong: []
     answer = load_set(name).variant_answer(task, variant)
-    return judge(reference, outcomes(answer, reference.cases), at_leisure=False)
+    return judge(reference, outcomes(answer, reference.cases))
 
 
 @pytest.mark.parametrize(("name", "task"), TASKS)

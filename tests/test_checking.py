@@ -351,14 +351,20 @@ def test_too_few_results_are_counted(got, said):
 def test_a_slip_that_no_list_has_is_named_where_it_alone_explains_all(edit, said, monkeypatch):
     exercises = load_set(SET)
     monkeypatch.setattr(exercises.tasks[TASK], "variants", [])
-    answer = exercises.answer(TASK, {TASK: exercises.own_answer(TASK).replace(*edit)})
-    texts = [problem.text for problem in verdict_on(exercises, TASK, answer, seed=1).problems]
-    assert f"is what comes out if {said}" in texts[0]
-    twice = exercises.own_answer(TASK).replace(*edit).replace("self.W.T", "abs(self.W.T)")
-    answer = exercises.answer(TASK, {TASK: twice})
-    texts = [problem.text for problem in verdict_on(exercises, TASK, answer, seed=1).problems]
+
+    def told(text, wrote=None):
+        answer = exercises.answer(TASK, {TASK: text})
+        verdict = verdict_on(exercises, TASK, answer, seed=1, text=wrote or text)
+        return [problem.text for problem in verdict.problems]
+
+    once = exercises.own_answer(TASK).replace(*edit)
+    assert f"is what comes out if {said}" in told(once)[0]
+    texts = told(once.replace("self.W.T", "abs(self.W.T)"))
     assert any("is what comes out" in text for text in texts)
     assert not all("is what comes out" in text for text in texts), "dx has a fault of its own"
+    # The same numbers, from what is written otherwise: nobody knows what slipped there.
+    for wrote in (exercises.own_answer(TASK), "self.db += 7", "not Python"):
+        assert not any("is what comes out" in text for text in told(once, wrote))
 
 
 def test_it_is_told_which_cases_are_wrong_or_which_are_right_if_those_are_fewer():

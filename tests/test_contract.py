@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -200,6 +201,11 @@ def divides_by_its_input(self, dy):
     return dy * self.s
 
 
+def counts_rows_in_a_byte(self, dy):
+    self.ds += (dy * self.x)[: np.uint8(min(len(dy), 255))].sum(axis=0)
+    return dy * self.s
+
+
 def warns(self, x):
     self.x = x
     np.log(np.zeros(1))
@@ -224,6 +230,7 @@ BROKEN = [
     ("zeros", {"backward": divides_by_its_weights}),
     ("zeros", {"backward": divides_by_its_input}),
     ("other sizes", {"backward": keeps_the_first_number_of_rows}),
+    ("long inputs", {"backward": counts_rows_in_a_byte}),
     ("earlier arrays", {"forward": hands_out_one_buffer}),
     ("earlier arrays", {"forward": keeps_x_twice, "backward": clears_what_it_was_given}),
     ("parameters", {"backward": keeps_what_looks_like_a_gradient}),
@@ -309,6 +316,21 @@ def double(x):
 
 def weighted(x, w):
     return x * w
+
+
+def test_a_function_may_take_no_size_for_granted():
+    def cases(rng):
+        for shape in [(2, 3), (2, 4, 3), (5,)]:
+            yield Case(f"shape {shape}", [Call({"x": rng.normal(size=shape)}, returns="y")])
+
+    def short(x, axis, most):
+        return double(x) * (x.shape[axis] <= most if x.ndim >= -axis else 1)
+
+    assert verdict_on_answer(double, double, cases).is_right
+    for axis, most in ((0, 50), (-2, 299)):
+        answer = partial(short, axis=axis, most=most)
+        [problem] = verdict_on_answer(answer, double, cases).problems
+        assert problem.text == CLAUSES["long inputs"]
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -471,7 +493,7 @@ def test_objects_that_share_what_they_keep_are_found_out_in_every_draw(name, tas
             return  # nothing reads what it keeps
         found = outcomes(sharing(answer, kept), trial)
         right = Reference(exercises, task, trial)
-        assert not kept or not judge(right, found, at_leisure=False).is_right, seed
+        assert not kept or not judge(right, found).is_right, seed
 
 
 @pytest.mark.parametrize(

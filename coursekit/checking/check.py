@@ -10,6 +10,7 @@ import numpy as np
 from coursekit.checking.covered import covered
 from coursekit.checking.record import INPUTS, record
 from coursekit.checking.tasks import ROOT, find_task, outcomes, owner
+from coursekit.checking.whose import written
 from coursekit.files import say
 
 
@@ -63,16 +64,22 @@ def note(task, **changes):
         progress.note(task, **changes)
 
 
-def verdict_on(exercises, task, answer, seed=None):
-    """Judge an answer on fresh cases; `seed` makes them repeatable."""
+def verdict_on(exercises, task, answer, seed=None, text=None):
+    """Judge an answer on fresh cases.
+
+    Args:
+        seed: makes them repeatable.
+        text: the answer's; without it, that of the cells that have defined it.
+    """
     from coursekit.checking.judge import Reference, judge
 
     cases = list(exercises.tasks[task].cases(np.random.default_rng(seed)))
     reference = Reference(exercises, task, cases)
     own = exercises.variant_answer(task)
     with covered(exercises.page.number):
-        got = outcomes(owner(answer, own.__name__ if isclass(own) else None), cases, quiet=False)
-    return judge(reference, got)
+        answer = owner(answer, own.__name__ if isclass(own) else None)
+        got = outcomes(answer, cases, quiet=False)
+    return judge(reference, got, written(answer, exercises.defined(task)) if text is None else text)
 
 
 def hint(task, rung=None):

@@ -173,7 +173,8 @@ class Checked:
         if not is_results(results):
             raise ValueError("unreadable results")
         try:
-            return judge(Reference(self.exercises, task, self.cases[task]), results)
+            reference = Reference(self.exercises, task, self.cases[task])
+            return judge(reference, results, self.answers.sources[task])
         except ValueError as error:
             raise RuntimeError(str(error)) from error
 

@@ -24,6 +24,7 @@ CLAUSES = {
     "zeros, or a gradient is negative: divide by none of them, and leave none out",
     "other sizes": "is right for one batch, and wrong when the next one has another size: keep "
     "nothing of the batch before",
+    "long inputs": "is right for a few rows, and wrong for some hundred: take no size for granted",
     "calls in a row": "is right in a first call, and wrong in a later one with other arguments: "
     "keep nothing from call to call; if it keeps nothing, these arguments are what it gets wrong",
     "earlier arrays": "is changed by a later call: leave what you got, and what you gave away, as "
@@ -78,6 +79,7 @@ def with_contract(given, again, answer, caches=(), without=()):
             tried += trials.mixed(given[n], again[n], answer)
         bold += trials.new_weights(given[n])
         bold += (trials.zeros if n in layers else trials.zero_gradients)(given[n])
+    bold += trials.long([given[n] for n in plain])
     tried += [case for case in bold if trials.is_finite(answer, case)]
     return given + [case for case in tried if case.clause not in without]
 

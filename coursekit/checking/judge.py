@@ -9,6 +9,7 @@ from coursekit.checking.explaining import Problem, explained, not_called
 from coursekit.checking.likeness import Suspect, agree
 from coursekit.checking.meter import TOUCHED
 from coursekit.checking.slips.making import mutants
+from coursekit.checking.slips.nearness import nearer
 from coursekit.checking.tasks import outcomes
 
 NOT_WRITTEN = "NotImplementedError"
@@ -112,15 +113,24 @@ class Reference:
         answer = self.exercises.answer(self.task, {self.task: source})
         return outcomes(answer, [self.cases[i] for i in which])
 
-    def slips(self, table, wrong):
-        """The same of mistakes that nobody has listed: small changes of the right answers."""
+    def slips(self, table, wrong, text):
+        """The same of mistakes that nobody has listed: changes of our answers toward the reader's.
+
+        Args:
+            text: the reader's answer.
+        """
         right = self.exercises.tasks[self.task].of_kind("right")
         sources = [self.exercises.own_answer(self.task), *(v.source for v in right)]
-        changed = (m for source in sources for m in mutants(self.task, source) if m.words)
-        ending = (m for m in changed if "while" not in m.source)
+        is_nearer = nearer(text, sources)
+        changed = (
+            m
+            for source in sources
+            for m in mutants(self.task, source)
+            if m.words and "while" not in m.source and is_nearer(source, m.source)
+        )
         tried = [
             (f"is what comes out if {m.words}", partial(self.of_source, m.source))
-            for m in islice(ending, MUTANTS)
+            for m in islice(changed, MUTANTS)
         ]
         return self.like(table, wrong, tried)
 
@@ -153,11 +163,11 @@ def probes_of(outputs, most=5):
     return [row for row in probes if id(row.case) in few]
 
 
-def judge(reference, got, at_leisure=True):
+def judge(reference, got, text=""):
     """Compare an answer's results, a list of Result for each case, with the right ones.
 
     Args:
-        at_leisure: look for what is no listed mistake among the slips, too; takes half a second.
+        text: the answer, if what is no listed mistake is to be looked for among the slips, too.
 
     Returns:
         Verdict.
@@ -174,8 +184,8 @@ def judge(reference, got, at_leisure=True):
     suspects = reference.suspects(table, wrong) if wrong else []
     problems = problems_of(table, wrong, suspects) if wrong else []
     unnamed = [p.name for p in problems if not p.known and p.name in table.rows]
-    if unnamed and at_leisure:
-        suspects += reference.slips(table, unnamed)
+    if unnamed and text:
+        suspects += reference.slips(table, unnamed, text)
         problems = problems_of(table, wrong, suspects)
     # Where the answer stopped, the outputs after it have no verdict of their own.
     stopped = any(problem.name == "error" for problem in problems)

@@ -8,6 +8,8 @@ from coursekit.checking.cases import dname
 from coursekit.checking.running import Tried, run
 from coursekit.checking.values import frozen, identical, made
 
+LONG = 300  # rows: more than a byte can count
+
 
 def titled(case, clause, said, **changes):
     return replace(case, title=f"{case.title}; {said}", clause=clause, **changes)
@@ -162,6 +164,32 @@ def other_sizes(case):
     ]
     said = f"{fewer} of {max(rows)} rows first, then all"
     yield titled(case, "other sizes", said, calls=calls + case.calls[2:])
+
+
+def long(cases):
+    """Some hundred rows, the given ones again and again; and as many positions of a sequence.
+
+    Of the last cases that have such an axis.
+    """
+    for axis, said in ((0, "rows"), (-2, "positions")):
+        for case in reversed(cases):
+            calls = [replace(call, args=longer(call.args, axis)) for call in case.calls]
+            if any(a.args is not b.args for a, b in zip(calls, case.calls, strict=True)):
+                changes = {"calls": calls, "max_lines": 0, "max_bytes": 0}
+                yield titled(case, "long inputs", f"repeated to {LONG} {said} and more", **changes)
+                break
+
+
+def longer(args, axis):
+    """The arguments with the arrays as long as the first along an axis repeated along that."""
+    arrays = {name: a for name, a in args.items() if isinstance(a, np.ndarray)}
+    arrays = {name: a for name, a in arrays.items() if a.ndim >= (1 if axis == 0 else 3)}
+    length = next((a.shape[axis] for a in arrays.values()), 0)
+    if not length:
+        return args
+    times = -(-LONG // length)
+    arrays = {name: a for name, a in arrays.items() if a.shape[axis] == length}
+    return args | {name: np.concatenate([a] * times, axis) for name, a in arrays.items()}
 
 
 def runs(answer, case):

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import linecache
 import os
 import re
 import site
@@ -71,6 +72,22 @@ def names_used(function, seen=()):
             elif isinstance(part, types.BuiltinFunctionType):
                 names.add(part.__name__)
     return names
+
+
+def written(answer, names):
+    """The text of the cells in which a reader has written an answer; "" if it is not to be had.
+
+    Args:
+        answer: a function or class.
+        names: what the answer is to define, such as "Linear.backward".
+    """
+    parts = [answer]
+    if isinstance(answer, type):
+        methods = {f"{answer.__name__}.{name}": part for name, part in vars(answer).items()}
+        parts = [methods[name] for name in names if name in methods] or methods.values()
+    codes = [part.__code__ for part in parts if isinstance(part, types.FunctionType)]
+    files = dict.fromkeys(code.co_filename for code in codes if reader_wrote(code.co_filename))
+    return "".join(line for file in files for line in linecache.getlines(file))
 
 
 @functools.cache

@@ -150,7 +150,7 @@ def judged(reference, room, data):
         results = wire.loads(data)
         if not asked_for(results, reference.cases):
             raise ValueError("not results")
-        verdict = judge(reference, results, at_leisure=False)
+        verdict = judge(reference, results)
         return verdict.is_right, [inert_line(line) for line in verdict.lines(detail=False)]
     except Exception:  # the numbers may be made up to break us
         return False, [f"{task}: {UNREADABLE}"]
