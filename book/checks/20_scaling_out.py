@@ -259,6 +259,9 @@ def cases(rng):
     yield Case("arrays that lie in memory column by column",
                [Call({"arrays": arrays, "other": rng.normal(size=22)}, returns=("the bucket", "the arrays"))])
 
+# %% [markdown] task="ranks-bucket" without="long inputs"
+# a bucket that is longer than its gradients is no input of this task.
+
 # %% [markdown] task="ranks-bucket" hint=1
 # both directions go through the arrays in the same order; where does the next one begin?
 
