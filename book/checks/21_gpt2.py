@@ -805,9 +805,8 @@ def cases(rng):
     }
     for title, token in tokens.items():
         yield Case(title, [Call({"token": token}, returns="the text")])
-    for title, ends in [("bytes 0 to 127", range(128)), ("bytes 128 to 255", range(128, 256))]:
-        yield Case(f"the same byte at both ends, {title}",
-                   [Call({"token": bytes([b, 97, b])}, returns="the text") for b in ends])
+    ends = [0, 9, 10, 11, 12, 13, 27, 28, 32, 34, 39, 127, 133, 160, 173, 255]
+    yield Case("the same byte at both ends", [Call({"token": bytes([b, 97, b])}, returns="the text") for b in ends])
     yield Case("tokens that begin alike", [Call({"token": token}, returns="the text") for token in (b" ab", b" ac", b" Ab")])
 
 # %% [markdown] task="gpt2-letters" hint=1
