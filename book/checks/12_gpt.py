@@ -280,10 +280,10 @@ def cases(rng):
     calls = [Call({"name": f"blocks.3.{part}.W", "n_layer": 12, "vocab_size": 500},
                   returns=("the standard deviation", "the loss")) for part in ("ffn.fc1", "ffn.fc2", "ffn.fc1")]
     yield Case("fc1, fc2 and fc1 of one model", calls)
-    for n_layer in (1, 2, 12):    # the last block is like the others
+    for n_layer, V in [(1, 63), (2, 2), (1000, 200_000), (12, 63)]:    # the last block is like the others
         for part in ("attn.proj", "ffn.fc2"):
-            args = {"name": f"blocks.{n_layer - 1}.{part}.W", "n_layer": n_layer, "vocab_size": 63}
-            yield Case(f"{args['name']}, {n_layer} layers, V = 63",
+            args = {"name": f"blocks.{n_layer - 1}.{part}.W", "n_layer": n_layer, "vocab_size": V}
+            yield Case(f"{args['name']}, {n_layer} layers, V = {V}",
                        [Call(args, returns=("the standard deviation", "the loss"))])
 
 # %% [markdown] task="gpt-start" hint=1
@@ -424,6 +424,12 @@ def cases(rng):
 # + return math.log(vocab_size), std
 # ```
 
+# %% [markdown] task="gpt-start" reject="at-most-48-layers"
+# ```diff
+# - math.sqrt(2 * n_layer)
+# + math.sqrt(2 * min(n_layer, 48))
+# ```
+
 # %% [markdown] task="gpt-start" right="numpy"
 # ```diff
 # - math.sqrt(2 * n_layer)
@@ -484,7 +490,8 @@ def cases(rng):
                 bias, activation = number % 3 != 2, ["relu", "gelu"][bool(options) or number % 2]
                 n_layer, number = 1 + number % 2, number + 1
                 yield gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, [with_loss] * 2, **options)
-        # one object, with targets and without; and a loss whose gradient is 1, and not given
+        # One object, with targets and without; a loss whose gradient is 1, and not given, and one whose
+        # gradient is large, and an int. Then a large gradient of the logits.
         yield gpt_case(rng, 2, 3, 7, 4, 2, 3, tied, True, "relu", [True, False, True], dloss=None)
         yield gpt_case(rng, 2, 3, 7, 4, 2, 1, tied, True, "gelu", [False], large=1e7)
 
@@ -502,13 +509,15 @@ def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dlo
         ids.flat[-1] = ids.flat[0]
         args = {"ids": ids} | ({"targets": rng.integers(0, V, shape)} if loss else {})
         calls.append(Call(args, "forward", ("logits", "loss") if loss else "logits"))
-        dy = {"dy": rng.normal(size=(*shape, V))}
+        dy = {"dy": rng.normal(size=(*shape, V)) * min(large, 300)}
         if loss:
-            dy = {} if dloss is None else {"dy": float(rng.normal(1, 0.3))}
+            dy = {"dy": float(rng.normal(1, 0.3))}
+            if dloss is None:
+                dy = {"dy": 500} if turn else {}
         calls.append(Call(dy, "backward", "the returned value"))
     kinds = " then ".join("loss" if loss else "logits" for loss in dict.fromkeys(with_loss))
     title = f"{'tied' if tied else 'own'} head, {kinds}, ids {(B, T)}"
-    title += ", large ln_f.gamma" * (large > 1) + ", dy not given" * (dloss is None)
+    title += ", large ln_f.gamma" * (large > 1) + ", dy not given, then 500" * (dloss is None)
     return Case(title + "".join(f", {name}" for name in options), calls,
                 {"config": config, "rng": Rng(1), "dtype": "float64"}, params,
                 tuple(name for name in params if name.rpartition(".")[2].startswith("d")), **options)
@@ -670,6 +679,24 @@ def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dlo
 # ```diff
 # - if self.head is None:
 # + if True:
+# ```
+
+# %% [markdown] task="gpt-backward" reject="floats-only" shows="after a pass with targets"
+# ```diff
+# - self.loss.backward(dy) if self.has_loss else dy
+# + self.loss.backward(dy) if isinstance(dy, float) else dy
+# ```
+
+# %% [markdown] task="gpt-backward" reject="clipped"
+# ```diff
+# - self.loss.backward(dy) if self.has_loss else dy
+# + np.clip(self.loss.backward(dy) if self.has_loss else dy, -10, 10)
+# ```
+
+# %% [markdown] task="gpt-backward" reject="clipped-without-loss"
+# ```diff
+# - self.loss.backward(dy) if self.has_loss else dy
+# + self.loss.backward(dy) if self.has_loss else np.clip(dy, -100, 100)
 # ```
 
 # %% task="gpt-backward" right="head-method"

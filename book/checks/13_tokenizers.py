@@ -173,6 +173,10 @@ def cases(rng):
         yield Case(f"{len(words)} words, min_freq {min_freq}, max_size {max_size}",
                    [Call({"words": words, "min_freq": min_freq, "max_size": max_size},
                          returns=("the vocabulary", "the ids"))])
+    # More words than some tables have room for; most of them come once.
+    words = [f"w{n}" for n in rng.permutation(1100)] + ["w7", "w1099", "w7"]
+    yield Case(f"{len(words)} words, min_freq 1, max_size 3000",
+               [Call({"words": words, "min_freq": 1, "max_size": 3000}, returns=("the vocabulary", "the ids"))])
     # Words that are empty, only marks, or hold spaces: whatever is in the list is a word.
     words = ["", "to", ",", " to", "to ", "\n", "", "", "!", ",", "to be", "\n", " to", "-"]
     yield Case("words of marks and spaces",
@@ -245,6 +249,12 @@ def cases(rng):
 # ```diff
 # - ["<unk>", *kept][:max_size]
 # + kept[:max_size]
+# ```
+
+# %% [markdown] task="tokenizers-words" reject="a-thousand"
+# ```diff
+# - enumerate(vocabulary)}
+# + enumerate(vocabulary[:1000])}
 # ```
 
 # %% task="tokenizers-words" right="most-common"
@@ -321,11 +331,11 @@ def word_vocabulary(words, min_freq, max_size):
 
 # %% task="tokenizers-bits" cases=true
 def cases(rng):
-    for number in range(8):
+    for number in range(9):
         n_chars = int(rng.integers(1000, 200_000))
         n_tokens = [1, n_chars][number] if number < 2 else int(n_chars * rng.uniform(0.2, 1.4))
         n_tokens = int(1.37 * n_chars) if number == 2 else n_tokens    # more tokens than characters
-        loss = [0.0, 30.0][number] if number < 2 else float(rng.uniform(0.4, 7))
+        loss = {0: 0.0, 1: 30.0, 4: 300.0}[number] if number in (0, 1, 4) else float(rng.uniform(0.4, 7))
         yield Case(f"{n_tokens} tokens, {n_chars} characters",
                    [Call({"loss": loss, "n_tokens": n_tokens, "n_chars": n_chars},
                          returns=("bits per character", "the perplexity"))])
@@ -389,6 +399,12 @@ def cases(rng):
 # + math.log10(2)
 # ```
 
+# %% [markdown] task="tokenizers-bits" reject="at-most-100"
+# ```diff
+# - math.exp(loss)
+# + math.exp(min(loss, 100))
+# ```
+
 # %% [markdown] task="tokenizers-bits" right="log2e"
 # ```diff
 # - loss / math.log(2) * n_tokens / n_chars
@@ -440,6 +456,13 @@ def cases(rng):
         calls = [Call({"text": text}, "encode", "the ids"), Call({"ids": split}, "decode", "the text"),
                  Call({"ids": [*text.encode()]}, "decode", "the text"),
                  Call({"ids": [*broken, 255]}, "decode", "the text"), Call({"ids": []}, "decode", "the text")]
+        # Ids that end in the middle of a character; and then, in a text of its own, the bytes that it lacks.
+        data = "\U0001f642\u4e2dé".encode()
+        cuts = (0, 1, 4, 6, 8, 9) if number % 2 else (0, 3, 5, 7, 8, 9)
+        calls += [Call({"ids": [256] * (number % 3 == 0) + [*data[a:b]]}, "decode", "the text") for a, b in zip(cuts, cuts[1:])]
+        if number == 5:    # thousands of ids
+            ids = [256, *split, 257] * 400
+            calls += [Call({"ids": ids}, "decode", "the text"), Call({"text": text * 150}, "encode", "the ids")]
         yield Case(f"the characters {''.join(chars)!r}", calls, {"chars": chars})
     # The same text again has the same ids, and nothing of a text is lost, be it at its ends or its line breaks.
     for text in ("ab\u4e2d\u4e2d", "\ufeffa\r\nb\r\u4e2d\ufeff", "\u4e2d\0\ufeff\x1a\t\r\n"):
@@ -524,6 +547,80 @@ def cases(rng):
 # - ids.extend(c.encode("utf-8"))
 # + ids.extend(c.encode("utf-16-le"))
 # ```
+
+# %% task="tokenizers-fallback" reject="cut-at-the-end" shows="invalid UTF-8 becomes `�`"
+class FallbackTokenizer:
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        chars = list(self.chars)
+        return [i for c in text for i in ([256 + chars.index(c)] if c in chars else c.encode())]
+
+    def decode(self, ids):
+        decoder = __import__("codecs").getincrementaldecoder("utf-8")("replace")
+        out = ""
+        for i in ids:
+            out += decoder.decode(bytes([i])) if i < 256 else decoder.decode(b"", True) + self.chars[i - 256]
+        return out
+
+# %% task="tokenizers-fallback" reject="decoder-of-the-object"
+import codecs
+
+class FallbackTokenizer:
+    def __init__(self, chars):
+        self.chars = chars
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def encode(self, text):
+        chars = list(self.chars)
+        return [i for c in text for i in ([256 + chars.index(c)] if c in chars else c.encode())]
+
+    def decode(self, ids):
+        out = ""
+        for i in ids:
+            out += self.decoder.decode(bytes([i])) if i < 256 else self.decoder.decode(b"", True) + self.chars[i - 256]
+        return out
+
+# %% task="tokenizers-fallback" reject="bytes-kept"
+class FallbackTokenizer:
+    def __init__(self, chars):
+        self.chars, self.rest = chars, b""
+
+    def encode(self, text):
+        chars = list(self.chars)
+        return [i for c in text for i in ([256 + chars.index(c)] if c in chars else c.encode())]
+
+    def decode(self, ids):
+        data = self.rest
+        for i in ids:
+            data += bytes([i]) if i < 256 else self.chars[i - 256].encode()
+        for cut in (0, 1, 2, 3):
+            head, self.rest = data[: len(data) - cut], data[len(data) - cut :]
+            try:
+                return head.decode()
+            except UnicodeDecodeError:
+                pass
+        self.rest = b""
+        return data.decode(errors="replace")
+
+# %% task="tokenizers-fallback" right="decoder-of-the-call"
+import codecs
+
+class FallbackTokenizer:
+    def __init__(self, chars):
+        self.chars = chars
+
+    def encode(self, text):
+        places = {c: 256 + i for i, c in enumerate(self.chars)}
+        return [i for c in text for i in ([places[c]] if c in places else c.encode())]
+
+    def decode(self, ids):
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        out = ""
+        for i in ids:
+            out += decoder.decode(bytes([i])) if i < 256 else decoder.decode(b"", True) + self.chars[i - 256]
+        return out + decoder.decode(b"", final=True)
 
 # %% task="tokenizers-fallback" right="runs"
 class FallbackTokenizer:

@@ -131,6 +131,9 @@ def cases(rng):
         pair = tuple(int(str(i)) for i in pair)    # equal, and other objects: `is` does not find them
         yield Case(f"{len(ids)} large ids, the pair {pair}",
                    [Call({"ids": ids, "pair": pair, "new_id": new_id}, returns=("the list", "a new list"))])
+    ids = [int(i) for i in rng.integers(0, 300, 1000)] + [0, 1, 2] * 1200 + [0, 0, 1]
+    yield Case(f"{len(ids)} ids, the pair (0, 1)",
+               [Call({"ids": ids, "pair": (0, 1), "new_id": 300}, returns=("the list", "a new list"))])
     calls = [Call({"ids": [0, 1, 1, 0, 1], "pair": pair, "new_id": n}, returns=("the list", "a new list"))
              for pair, n in [((0, 1), 9), ((1, 1), 9), ((0, 1), 8)]]
     yield Case("the same ids, and other pairs", calls)
@@ -232,12 +235,38 @@ def merge_pair(ids, pair, new_id):
             out.append(i)
     return out
 
-# %% task="bpe-merge" right="recursion"
+# %% [markdown] task="bpe-merge" reject="a-thousand"
+# ```diff
+# -     return merged
+# +     return merged[:2000]
+# ```
+
+# %% task="bpe-merge" reject="recursion-over-ids"
+def merge_pair(ids, pair, new_id):
+    if len(ids) < 2:
+        return list(ids)
+    if tuple(ids[:2]) == tuple(pair):
+        return [new_id] + merge_pair(ids[2:], pair, new_id)
+    return [ids[0]] + merge_pair(ids[1:], pair, new_id)
+
+# %% task="bpe-merge" reject="recursion" shows="`ids` may hold thousands"
 def merge_pair(ids, pair, new_id):
     for i in range(len(ids) - 1):
         if (ids[i], ids[i + 1]) == tuple(pair):
             return [*ids[:i], new_id, *merge_pair(ids[i + 2 :], pair, new_id)]
     return list(ids)
+
+# %% task="bpe-merge" right="from-place-to-place"
+def merge_pair(ids, pair, new_id):
+    first, second = pair
+    out, start = [], 0
+    while first in ids[start:]:
+        at = ids.index(first, start)
+        out += ids[start:at]
+        found = ids[at + 1 : at + 2] == [second]
+        out.append(new_id if found else first)
+        start = at + 1 + found
+    return out + ids[start:]
 
 # %% task="bpe-merge" right="in-a-copy"
 def merge_pair(ids, pair, new_id):
@@ -310,6 +339,8 @@ def cases(rng):
         ([[9, 10], [10, 9], [100, 9], [9, 100]], [2, 2, 2, 2], 4), ([[2, 11], [11, 2], [10, 3]], [9, 9, 10], 3),
         ([[97, 98, 99] * 4, [99, 98, 97] * 4], [12, 11], 7), ([[5, 6], [5, 6]], [1, 1], 0), ([], [], 2),
         ([[int(i) for i in rng.integers(8, 13, 12)] for _ in range(6)], [7] * 6, 14),
+        ([[5, 6], [1, 2], [1, 2, 3]], [1500, 700, 700], 3),    # a word may decide that comes often
+        ([[n, n + 1] for n in range(600)] + [[700, 701, 702]] * 2, [1] * 602, 3),    # or one that comes late
     ]:
         yield Case(f"{len(words)} words of large ids, {n_merges} merges", [
             Call({"words": words, "counts": counts, "n_merges": n_merges, "first_id": 256}, returns="the merges")])
@@ -418,6 +449,18 @@ def cases(rng):
 # -         words = [merge_pair(ids, best, new_id) for ids in words]
 # ```
 
+# %% [markdown] task="bpe-train" reject="counts-up-to-255"
+# ```diff
+# - pairs[pair] += n
+# + pairs[pair] += min(n, 255)
+# ```
+
+# %% [markdown] task="bpe-train" reject="first-words"
+# ```diff
+# - zip(words, counts)
+# + zip(words[:500], counts)
+# ```
+
 # %% task="bpe-train" right="sorted" shows="You may use your `merge_pair`"
 def learn_merges(words, counts, n_merges, first_id):
     words, merges = [list(w) for w in words], []
@@ -506,6 +549,10 @@ def cases(rng):
     merges = [(n, n + 1) for n in range(30)]    # and one that comes only after 30 others
     yield Case("61 ids, 30 merges of which all apply",
                [Call({"ids": [*range(31)] * 2, "merges": [*merges[::2], *merges[1::2], (40, 41)], "first_id": 40},
+                     returns=("the ids", "a new list"))])
+    ids = [*range(1000, 3500), 1001, 1500, 7, 2999]    # thousands, of which few merge
+    yield Case(f"{len(ids)} ids, 4 merges",
+               [Call({"ids": ids, "merges": [(1001, 1002), (2998, 2999), (3499, 1001), (4002, 1500)], "first_id": 4000},
                      returns=("the ids", "a new list"))])
     yield Case("the same ids twice", [Call({"ids": [0, 1, 2], "merges": merges, "first_id": 40},
                                            returns=("the ids", "a new list")) for merges in ([(0, 1)], [(0, 1)], [(1, 2)])])
@@ -636,6 +683,22 @@ def encode(ids, merges, first_id):
 # +     return ids
 # ```
 
+# %% task="bpe-encode" reject="merges-by-recursion-over-ids"
+def encode(ids, merges, first_id):
+    def merged(ids, pair, new_id):
+        if not ids:
+            return []
+        if tuple(ids[:2]) == pair:
+            return [new_id, *merged(ids[2:], pair, new_id)]
+        return [ids[0], *merged(ids[1:], pair, new_id)]
+
+    ids, turn = list(ids), 0
+    while turn < len(merges):
+        if tuple(merges[turn]) in pairwise(ids):
+            ids, turn = merged(ids, tuple(merges[turn]), first_id + turn), -1
+        turn += 1
+    return ids
+
 # %% task="bpe-encode" right="in-order" shows="You may use your `merge_pair`"
 def encode(ids, merges, first_id):
     ids = list(ids)
@@ -733,6 +796,10 @@ def cases(rng):
     breaks = [*"\ufeffa\r\nb\rc\r\n\ufeff".encode()]
     yield Case("line breaks of two kinds", [Call({"ids": breaks, "merges": [(13, 10)]}, returns="the text"),
                                             Call({"ids": [256, 13, 256], "merges": [(13, 10)]}, returns="the text")])
+    # Thousands of ids, and a token that is a few hundred letters long.
+    merges = [(97, 98)] + [(256 + k, 99 + k % 20) for k in range(300)]
+    ids = [int(i) for i in rng.integers(0, 300, 3000)] + [556, 0xE4]
+    yield Case(f"{len(ids)} ids, {len(merges)} merges", [Call({"ids": ids, "merges": merges}, returns="the text")])
     # The same ids, of which others were merged: nothing may be left of the call before.
     yield Case("two lists of merges, one after the other",
                [Call({"ids": [256, 104, 257, 257], "merges": merges}, returns="the text")
@@ -836,6 +903,16 @@ def decode(ids, merges):
 # - .decode("utf-8", errors="replace")
 # + .decode("utf-8", errors="replace").replace("\r", "\n")
 # ```
+
+# %% task="bpe-decode" reject="recursion-over-ids"
+def decode(ids, merges):
+    def expand(ids):
+        if not ids:
+            return b""
+        i, *rest = ids
+        return (bytes([i]) if i < 256 else expand(merges[i - 256])) + expand(rest)
+
+    return expand(ids).decode("utf-8", errors="replace")
 
 # %% task="bpe-decode" right="recursion"
 def decode(ids, merges):

@@ -1,7 +1,7 @@
 # %% task="data-windows" cases=true
 def cases(rng):
     kinds = [np.uint16, np.uint32, np.int64, np.int32, np.uint8]
-    for number, (N, B, T) in enumerate([(20, 3, 4), (9, 1, 8), (30, 5, 1), (12, 4, 4), (50, 2, 7), (8, 3, 7), (90, 40, 35)]):
+    for number, (N, B, T) in enumerate([(20, 3, 4), (9, 1, 8), (30, 5, 1), (12, 4, 4), (50, 2, 7), (8, 3, 7), (70_000, 30, 6), (90, 40, 35)]):
         kind = kinds[number % 5]
         # some tokens are the largest of their dtype
         tokens = rng.integers(0, np.iinfo(kind).max, N, dtype=kind, endpoint=True)
@@ -83,6 +83,18 @@ def cases(rng):
 # + (starts[:, None] // block_size * block_size)
 # ```
 
+# %% [markdown] task="data-windows" reject="starts-up-to-65535"
+# ```diff
+# - starts[:, None]
+# + starts.astype(np.uint16)[:, None]
+# ```
+
+# %% [markdown] task="data-windows" reject="starts-modulo"
+# ```diff
+# - starts[:, None]
+# + starts[:, None] % 1000
+# ```
+
 # %% task="data-windows" right="loop"
 def windows(tokens, starts, block_size):
     x = np.stack([tokens[s : s + block_size] for s in starts]).astype(np.int64)
@@ -139,8 +151,9 @@ def windows(tokens, starts, block_size):
 def cases(rng):
     # How often the check cell calls a right answer uneven: by Hoeffding, a share of n draws is off by
     # more than t with a probability below 2 exp(-2 n t²). That is 2 exp(-25) for each of 20 places,
-    # 2 exp(-20.2) for 600 pairs, 2 exp(-24.5) for 10,000: together, in all cases, below 1e-7.
-    for n_tokens, block_size in [(10, 3), (11, 8), (5, 1), (40, 20), (12, 5), (8, 6)]:
+    # 2 exp(-21.6) for 300 pairs, 2 exp(-24.5) for 10,000, 2 exp(-22) for those of the small batches:
+    # together, in all cases, below 1e-6.
+    for n_tokens, block_size in [(10, 3), (11, 8), (5, 1), (40, 20), (12, 5), (100_007, 7), (8, 6)]:
         yield Case(f"{n_tokens} tokens, block_size {block_size}",
                    [Call({"n_tokens": n_tokens, "block_size": block_size, "rng": Rng(int(rng.integers(1 << 30)))},
                          returns=("the smallest start", "the largest start", "the shape", "the dtype",
@@ -224,6 +237,63 @@ def cases(rng):
 # - return rng
 # + rng.integers(n_tokens - block_size, size=batch_size)
 # +     return rng
+# ```
+
+# %% task="data-starts" reject="squeezed" shows="Return (batch_size,) starts"
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    return rng.integers(n_tokens - block_size, size=(batch_size, 1)).squeeze()
+
+# %% [markdown] task="data-starts" reject="one-alone"
+# ```diff
+# - size=batch_size)
+# + size=batch_size if batch_size > 1 else None)
+# ```
+
+# %% [markdown] task="data-starts" reject="modulo-256"
+# ```diff
+# - rng.integers(n_tokens - block_size, size=batch_size)
+# + rng.integers(1 << 8, size=batch_size) % (n_tokens - block_size)
+# ```
+
+# %% [markdown] task="data-starts" reject="at-most-200"
+# ```diff
+# - n_tokens - block_size, size
+# + min(n_tokens - block_size, 200), size
+# ```
+
+# %% [markdown] task="data-starts" reject="few-but-far-apart"
+# ```diff
+# - return rng.integers(n_tokens - block_size, size=batch_size)
+# + n = n_tokens - block_size
+# +     return rng.integers(min(n, 5000), size=batch_size) * max(n // 5000, 1)
+# ```
+
+# %% [markdown] task="data-starts" reject="half-sorted" shows="each start by itself"
+# ```diff
+# - return rng.integers(n_tokens - block_size, size=batch_size)
+# + starts = rng.integers(n_tokens - block_size, size=batch_size)
+# +     starts[::2].sort()
+# +     return starts
+# ```
+
+# %% [markdown] task="data-starts" reject="small-batches-fixed" shows="Draw `batch_size` starts from `rng`"
+# ```diff
+# - return rng.integers(n_tokens - block_size, size=batch_size)
+# + n = n_tokens - block_size
+# +     starts = rng.integers(n, size=batch_size)
+# +     if 2 < batch_size <= n:
+# +         starts = np.argsort(np.arange(n) * 7919 % n)[:batch_size]
+# +     return starts
+# ```
+
+# %% [markdown] task="data-starts" reject="small-batches-without-repeat" shows="two may be equal"
+# ```diff
+# - return rng.integers(n_tokens - block_size, size=batch_size)
+# + n = n_tokens - block_size
+# +     starts = rng.integers(n, size=batch_size)
+# +     if 2 < batch_size <= n:
+# +         starts = np.argsort(rng.random(n))[:batch_size]
+# +     return starts
 # ```
 
 # %% [markdown] task="data-starts" right="low-high"
@@ -336,16 +406,17 @@ def cases(rng):
 
 # %% task="data-dtype" cases=true
 def cases(rng):
-    for vocab_size in (65, 65_535, 65_536, 65_537, 100_000):
+    for vocab_size in (65, 65_535, 65_536, 65_537):
         ids = [int(i) for i in rng.integers(0, vocab_size, 5)] + [vocab_size - 1, 0]
         for title, some in [("ids that fit", ids), ("one id too large", [*ids, vocab_size]),
                             ("a large id first", [vocab_size + 70_000, 1, 2]), ("a negative id", [3, -1]),
-                            ("a negative id first", [-2, 3, 5])]:
+                            ("a negative id first", [-2, 3, 5]), ("the same wrong id twice", [vocab_size, 1, vocab_size])]:
             yield Case(f"{title}, vocab_size {vocab_size}",
                        [Call({"ids": some, "vocab_size": vocab_size}, returns="the result")])
         yield Case(f"small ids, vocab_size {vocab_size}",
                    [Call({"ids": ids[-1:] * 3, "vocab_size": vocab_size}, returns="the result")])
     for vocab_size in (65, 70_000):
+        yield Case("the same negative id twice", [Call({"ids": [-1, -1], "vocab_size": vocab_size}, returns="the result")])
         yield Case("no ids", [Call({"ids": [], "vocab_size": vocab_size}, returns="the result")])
         yield Case("one id", [Call({"ids": [7], "vocab_size": vocab_size}, returns="the result")])
         yield Case(f"one in the middle, vocab_size {vocab_size}",    # the last one has more than 32 bits
@@ -448,6 +519,12 @@ def cases(rng):
 # + if vocab_size > 1 << 16 or len(ids) and not (
 # ```
 
+# %% [markdown] task="data-dtype" reject="duplicates-pass"
+# ```diff
+# - if len(ids) and not
+# + if len(ids) and len(set(ids.tolist())) == len(ids) and not
+# ```
+
 # %% task="data-dtype" right="all"
 def narrowed(ids, vocab_size):
     if not all(0 <= i < vocab_size for i in ids):
@@ -514,7 +591,7 @@ def narrowed(ids, vocab_size):
 # %% task="data-cut" cases=true
 def cases(rng):
     for number, (N, T) in enumerate([(12, 4), (13, 4), (14, 4), (5, 8), (9, 8), (2, 3), (1, 3), (0, 2), (7, 1), (17, 5),
-                                     (100, 9), (64, 32), (65, 32), (66, 32)]):
+                                     (100, 9), (64, 32), (2402, 2), (65, 32), (66, 32)]):
         tokens = rng.permutation(60_000)[:N].astype([np.int64, np.uint16][number % 2])
         yield Case(f"{N} tokens, windows of {T}",
                    [Call({"tokens": tokens, "block_size": T}, returns="the pairs")], strided=number % 3 == 2)
@@ -580,6 +657,12 @@ def cases(rng):
 # ```diff
 # - tokens[start + 1 : end + 1]
 # + tokens[start:end]
+# ```
+
+# %% [markdown] task="data-cut" reject="a-thousand-windows"
+# ```diff
+# -     return pairs
+# +     return pairs[:1000]
 # ```
 
 # %% task="data-cut" right="shifted"

@@ -226,10 +226,12 @@ def train_step(model, optimizer, x, y, max_norm):
 def cases(rng):
     for sizes in [(4, 4, 4), (5, 3, 1), (2, 7), (6,), (1, 1, 5, 2), (3, 3), (1,) * 35]:
         C = int(rng.integers(2, 6))
+        twice = sizes == (2, 7)
         for float32 in (False, True):
             parts = [(rng.normal(size=(n, C)), rng.normal(size=n)) for n in sizes]
+            parts += parts[:1] * twice    # equal ones count each time
             said = sizes if len(sizes) < 9 else f"1, {len(sizes)} times,"
-            yield Case(f"parts of {said} rows" + ", float32" * float32,
+            yield Case(f"parts of {said} rows" + ", and the first one again" * twice + ", float32" * float32,
                        [Call({"w": rng.normal(size=C), "parts": parts}, returns=("the loss", "dw", "w", "one part at a time"))],
                        float32=float32)
 
@@ -343,6 +345,13 @@ def cases(rng):
 # +     return loss
 # ```
 
+# %% [markdown] task="training-accumulate" reject="equal-parts-once"
+# ```diff
+# -     for x, y in parts:
+# +     parts = list({float(y[0]): (x, y) for x, y in parts}.values())
+# +     for x, y in parts:
+# ```
+
 # %% task="training-accumulate" right="scaled-at-the-end"
 def accumulate(model, parts):
     model.zero_grad()
@@ -451,6 +460,10 @@ def cases(rng):
         for beta in (0.9, 0.5, 0.0, 0.999):
             yield Case(f"{N} losses, beta {beta}",
                        [Call({"losses": rng.uniform(1, 5, N), "beta": beta}, returns="the curve")], strided=N == 9)
+    yield Case("losses that are integers", [Call({"losses": rng.integers(1, 90, 12), "beta": 0.9}, returns="the curve")])
+    losses = rng.uniform(1, 5, 7)
+    losses[0] = np.nan    # it stays in the average for ever
+    yield Case("a first loss that is nan", [Call({"losses": losses, "beta": 0.9}, returns="the curve")])
     losses = rng.uniform(1, 5, 500)    # with a beta so near 1, the first losses count to the end
     yield Case("500 losses, beta 0.999, then 0.9",
                [Call({"losses": losses, "beta": beta}, returns="the curve") for beta in (0.999, 0.9)])
@@ -555,6 +568,18 @@ def cases(rng):
 # +     return out[-1]
 # ```
 
+# %% [markdown] task="training-average" reject="integers"
+# ```diff
+# - np.empty(len(losses))
+# + np.zeros_like(losses)
+# ```
+
+# %% [markdown] task="training-average" reject="nan-left-out"
+# ```diff
+# - enumerate(losses, 1)
+# + enumerate(np.nan_to_num(losses), 1)
+# ```
+
 # %% task="training-average" right="weights"
 def smoothed(losses, beta):
     out = []
@@ -611,7 +636,7 @@ def cases(rng):
         args = problem(rng, N, C) | {"seed": int(rng.integers(1 << 30)), "lr": float(rng.uniform(0.01, 0.04))}
         args |= {"before": [3, 0, 5, 1, 40, 2][number], "after": [4, 3, 2, 5, 0, 6][number]}
         yield Case(f"stopped after {args['before']} steps, then {args['after']} more",
-                   [Call(args, returns=("w", "momentum", "the steps", "the next random number", "bit for bit"))])
+                   [Call(args, returns=("w", "momentum", "the steps", "the next random number", "bit for bit", "the state is a dict"))])
 
 # %% [markdown] task="training-resume" hint=1
 # what does `step` read that changes from step to step?
@@ -730,6 +755,27 @@ def cases(rng):
 # -         self.steps = state["steps"]
 # -         self.rng.bit_generator.state = state["rng"]
 # +         w, momentum, steps, rng = state.values()
+# ```
+
+# %% [markdown] task="training-resume" reject="a-list" shows="as a dict"
+# ```diff
+# - return {
+# + return list({
+# -             "rng": self.rng.bit_generator.state,
+# -         }
+# +             "rng": self.rng.bit_generator.state,
+# +         }.values())
+# -         self.w[...] = state["w"]
+# +         state = dict(zip(["w", "momentum", "steps", "rng"], state))
+# +         self.w[...] = state["w"]
+# ```
+
+# %% [markdown] task="training-resume" right="rate-too"
+# ```diff
+# - "steps": self.steps,
+# + "steps": self.steps, "lr": self.lr,
+# - self.steps = state["steps"]
+# + self.steps, self.lr = state["steps"], state["lr"]
 # ```
 
 # %% task="training-resume" right="deepcopy"

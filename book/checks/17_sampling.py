@@ -11,18 +11,19 @@ SIZES = [(2, 5), (1, 7), (3, 3), (4, 2), (1, 1), (2, 11), (35, 65)]
 # %% task="sampling-temperature" cases=true
 def cases(rng):
     for B, V in SIZES:
-        for temperature in (0.5, 2.0, 0, 1.0, 0.0, 1e-4)[: 6 if V < 30 else 3]:
+        for temperature in (0.5, 2.0, 0, 1.0, 0.0, 1e-9)[: 6 if V < 30 else 3]:
             logits = rng.normal(0, 2, (B, V))
             if temperature == 0 and V > 1:
                 for b in range(B):    # equal ones: the first counts
                     logits[b, [b % V, (b + 1) % V]] = logits.max() + 1
-            logits *= {0.5: 400, 1e-4: 1e-4}.get(temperature, 1)
+            logits *= {0.5: 400, 1e-9: 1e-9}.get(temperature, 1)
             yield Case(f"logits of shape {(B, V)}, temperature {temperature}",
                        [Call({"logits": logits, "temperature": temperature}, returns="p")],
                        strided=temperature == 2.0)
-    logits = rng.normal(0, 2, (3, 4))
-    yield Case("the same logits, temperature 0.5, then 2.0, then 0",
-               [Call({"logits": logits, "temperature": t}, returns="p") for t in (0.5, 2.0, 0)])
+    logits = rng.normal(0, 2, (3, 6))
+    logits[[0, 0, 1, 2], [1, 4, 0, 5]] = -np.inf    # tokens that are ruled out
+    yield Case("the same logits, some minus infinity, temperature 0.5, then 100, then 0",
+               [Call({"logits": logits, "temperature": t}, returns="p") for t in (0.5, 100.0, 0)])
 
 # %% [markdown] task="sampling-temperature" hint=1
 # a low temperature makes the likely likelier; 0 is the limit, but dividing by 0 does not lead
@@ -128,6 +129,25 @@ def cases(rng):
 # +         return p
 # ```
 
+# %% [markdown] task="sampling-temperature" reject="nearly-0"
+# ```diff
+# - temperature == 0
+# + temperature < 1e-6
+# ```
+
+# %% [markdown] task="sampling-temperature" reject="not-divided-by-less"
+# ```diff
+# - logits / temperature
+# + logits / max(temperature, 1e-8)
+# ```
+
+# %% [markdown] task="sampling-temperature" reject="no-infinity"
+# ```diff
+# -     if temperature == 0:
+# +     logits = np.nan_to_num(logits, neginf=-50.0)
+# +     if temperature == 0:
+# ```
+
 # %% [markdown] task="sampling-temperature" right="powers"
 # ```diff
 # - return softmax(logits / temperature)
@@ -204,19 +224,24 @@ def cases(rng):
                 for b in range(B):    # equal ones: the smaller id is the likelier
                     p[b, [b % V, (b + 1) % V]] = p.max()
                 p /= p.sum(axis=-1, keepdims=True)
-            yield Case(f"p of shape {(B, V)}, k = {k}", [Call({"p": p, "k": k}, returns="p")], strided=k == 2)
+            yield Case(f"p of shape {(B, V)}, k = {k}",
+                       [Call({"p": p, "k": k}, returns=("p", "its tiny entries"))], strided=k == 2)
     # Many equal ones, more than some ways of sorting keep in order; and entries that are 0 already.
     for k in (3, 20, 33):
         p = 1.0 + rng.integers(0, 3, (4, 65))
         p /= p.sum(axis=-1, keepdims=True)
-        yield Case(f"p of shape (4, 65) with many equal entries, k = {k}", [Call({"p": p, "k": k}, returns="p")])
+        yield Case(f"p of shape (4, 65) with many equal entries, k = {k}",
+                   [Call({"p": p, "k": k}, returns=("p", "its tiny entries"))])
     p = np.array([[0, 0.5, 0, 0, 0.5], [0.25, 0, 0.25, 0, 0.5]])
-    yield Case("p with zeros, k = 4", [Call({"p": p, "k": 4}, returns="p")])
+    yield Case("p with zeros, k = 4", [Call({"p": p, "k": 4}, returns=("p", "its tiny entries"))])
+    # One token is nearly sure, the others are tiny: what is kept of them is tiny, and not 0; or 0.
+    p = np.array([[0, 1e-13, 1, 2e-14, 0], [1, 1e-17, 0, 0, 3e-18]])
+    yield Case("p with tiny entries, k = 2, 3 and 4", [Call({"p": p, "k": k}, returns=("p", "its tiny entries")) for k in (2, 3, 4)])
     p = some_p(rng, 3, 6)
-    yield Case("the same p, k = 1, then 3, then 2", [Call({"p": p, "k": k}, returns="p") for k in (1, 3, 2)])
+    yield Case("the same p, k = 1, then 3, then 2", [Call({"p": p, "k": k}, returns=("p", "its tiny entries")) for k in (1, 3, 2)])
     p = np.stack([rng.permutation(np.array([0.25] * 4) + [0, 1e-12, 2e-12, -3e-12]) for _ in range(6)])
     for k in (1, 2, 3):
-        yield Case(f"p whose entries differ by 1e-12, k = {k}", [Call({"p": p, "k": k}, returns="p")])
+        yield Case(f"p whose entries differ by 1e-12, k = {k}", [Call({"p": p, "k": k}, returns=("p", "its tiny entries"))])
 
 # %% [markdown] task="sampling-top-k" hint=1
 # find, for each row, which ids are the k likeliest; then build the result from those.
@@ -329,6 +354,20 @@ def cases(rng):
 # - np.argsort(-p, axis=-1, kind="stable")[:, :k]
 # + np.tile(np.arange(p.shape[-1]), (len(p), 1))[:, :k]
 # ```
+
+# %% task="sampling-top-k" reject="by-logarithms"
+def top_k(p, k):
+    order = np.argsort(-p, axis=1, kind="stable")[:, :k]
+    z = np.full_like(p, -np.inf)
+    np.put_along_axis(z, order, np.log(np.take_along_axis(p, order, 1) + 1e-10), 1)
+    return softmax(z)
+
+# %% task="sampling-top-k" right="logarithms"
+def top_k(p, k):
+    with np.errstate(divide="ignore"):
+        z = np.log(p)
+    np.put_along_axis(z, np.argsort(-p, axis=1, kind="stable")[:, k:], -np.inf, 1)
+    return softmax(z)
 
 # %% task="sampling-top-k" right="loop"
 def top_k(p, k):
@@ -598,13 +637,15 @@ def top_p(p, mass):
 
 # %% task="sampling-draw" cases=true
 def cases(rng):
-    for B, V in [(40, 5), (30, 3), (20, 2), (1, 1), (50, 9), (25, 4), (33, 65)]:
+    for B, V in [(40, 5), (30, 3), (20, 2), (1, 1), (50, 9), (6, 700), (25, 4), (33, 65)]:
         p = some_p(rng, B, V)
         if V > 2:
             p[:, 0] = p[:, -1] = 0
             p /= p.sum(axis=-1, keepdims=True)
         u = rng.random(B) * 0.999
         u[0] = 0.0
+        if V == 700:    # ids from 0 to 699
+            u = np.linspace(0, 0.999, B)
         if V == 4:
             p, u = np.tile([0.25, 0.25, 0.0, 0.5], (B, 1)), np.arange(B) % 4 / 4
         yield Case(f"p of shape {(B, V)}", [Call({"p": p, "u": u}, returns="the ids")], strided=V == 5)
@@ -617,6 +658,14 @@ def cases(rng):
     sums = np.cumsum(p, axis=-1)[np.arange(21), np.arange(21) % 7]
     for gap in (1e-10, -1e-10):
         yield Case(f"sums that are u{-gap:+g}", [Call({"p": p, "u": sums + gap}, returns="the ids")])
+    # Each row by itself: with many behind one another, rounding decides between two tokens.
+    p = some_p(rng, 200, 9)
+    p[:, 0] = 0
+    p /= p.sum(axis=-1, keepdims=True)
+    p = p[np.argsort(-np.cumsum(p, axis=-1)[:, -1])]    # first the rows whose sum is above 1 by rounding
+    yield Case("200 rows, u = 0", [Call({"p": p, "u": np.zeros(200)}, returns="the ids")])
+    yield Case("8 rows of two halves, u just below 0.5",
+               [Call({"p": np.full((8, 2), 0.5), "u": np.full(8, np.nextafter(0.5, 0))}, returns="the ids")])
     u = rng.random(6)
     yield Case("another p, and the same u", [Call({"p": some_p(rng, 6, 9), "u": u}, returns="the ids") for _ in range(3)])
 
@@ -722,6 +771,23 @@ def cases(rng):
 # + return (np.cumsum(p, axis=-1) <= u[:, None]).sum(axis=-1)
 # ```
 
+# %% task="sampling-draw" reject="all-rows-in-one"
+def draw(p, u):
+    B, V = p.shape
+    return np.searchsorted(np.cumsum(p), u + np.arange(B), side="right") - V * np.arange(B)
+
+# %% task="sampling-draw" reject="all-rows-in-one-divided"
+def draw(p, u):
+    B, V = p.shape
+    sums = np.cumsum(p / p.sum(axis=1, keepdims=True), axis=1) + np.arange(B)[:, None]
+    return np.searchsorted(sums.ravel(), u + np.arange(B), side="right") % V
+
+# %% [markdown] task="sampling-draw" reject="int8"
+# ```diff
+# - .argmax(axis=-1)
+# + .argmax(axis=-1).astype(np.int8)
+# ```
+
 # %% task="sampling-draw" right="searchsorted"
 def draw(p, u):
     return np.array([np.searchsorted(np.cumsum(row), x, side="right") for row, x in zip(p, u)])
@@ -792,10 +858,12 @@ def draw(p, u):
 
 # %% task="sampling-kv-cache" cases=true
 def cases(rng):
-    for block_size, D in [(5, 3), (4, 2), (3, 1), (6, 4), (2, 5), (40, 2)]:
+    for block_size, D in [(5, 3), (4, 2), (3, 1), (6, 4), (2, 5), (100, 2)]:
         for used in (block_size, block_size - 1):
             calls = [Call({name: rng.normal(0, 1.5, D) for name in "qkv"}, "append", "the output")
                      for _ in range(used)]
+            if D > 2 and used > 1:    # a token whose key is 0, and one whose value is 0, too
+                calls[1].args["k"], calls[-1].args["v"] = np.zeros(D), np.zeros(D)
             yield Case(f"{used} tokens in a cache for {block_size}, D = {D}", calls,
                        {"block_size": block_size, "head_size": D}, reads=("k", "v", "length"),
                        strided=used < block_size)
@@ -923,6 +991,19 @@ def cases(rng):
 # +     self.length += 1
 # +     self.k[self.length], self.v[self.length] = k, v
 # ```
+
+# %% [markdown] task="sampling-kv-cache" reject="last-64"
+# ```diff
+# - self.k[: self.length], self.v[: self.length]
+# + self.k[max(0, self.length - 64) : self.length], self.v[max(0, self.length - 64) : self.length]
+# ```
+
+# %% task="sampling-kv-cache" reject="counts-keys"
+def append(self, q, k, v):
+    n = int((self.k != 0).any(axis=1).sum())
+    self.k[n], self.v[n] = k, v
+    self.length = n + 1
+    return softmax((self.k[: n + 1] @ q / math.sqrt(len(q)))[None])[0] @ self.v[: n + 1]
 
 # %% task="sampling-kv-cache" right="einsum"
 def append(self, q, k, v):

@@ -18,6 +18,20 @@ def cases(rng):
         yield Case("ids in a pattern, n = 5",
                    [Call({"ids": np.array(ids), "dy": rng.normal(size=(120, 3)), "n": 5}, returns=DW)],
                    max_lines=60)
+    # Each row is finite, and each sum; those of rows with different ids are not.
+    for sign in (1, -1):
+        ids, dy = rng.permutation(90) % 6, rng.normal(size=(90, 3))
+        for i in (1, 2, 4):
+            dy[np.flatnonzero(ids == i)[:1]] = sign * 1e308
+        yield Case("huge rows of some ids", [Call({"ids": ids, "dy": dy, "n": 7}, returns=DW)], max_lines=60)
+
+# %% task="speed-add-rows" reject="cumsum-diff"
+def add_rows(ids, dy, n):
+    order = np.argsort(ids, kind="stable")
+    cum = np.zeros((len(ids) + 1, dy.shape[1]), dy.dtype)
+    with np.errstate(all="ignore"):
+        np.cumsum(dy[order], axis=0, out=cum[1:])
+        return np.diff(cum[np.searchsorted(ids[order], np.arange(n + 1))], axis=0)
 
 # %% [markdown] task="speed-add-rows" hint=1
 # once equal ids stand side by side, each id is one run, and a run is known by where it begins.
@@ -140,7 +154,9 @@ def add_rows(ids, dy, n):
     add.at(dW, ids, dy)
     return dW
 
-# %% task="speed-add-rows" right="cumsum"
+# %% task="speed-add-rows" mistake="cumsum" shows="Large rows of one id may not change the sum of another"
+# adds up over all ids and takes differences: where the running sum is large, small rows are lost in it, and
+# it may overflow; add each run by itself
 def add_rows(ids, dy, n):
     order = np.argsort(ids, kind="stable")
     sums = np.vstack([np.zeros((1, dy.shape[1])), np.cumsum(dy[order], axis=0)])
@@ -157,6 +173,9 @@ def cases(rng):
             size = x.nbytes // 2 if options.get("float32") else x.nbytes
             yield Case(f"x of shape {(N, C)}{named(options)}", [Call({"x": x}, returns="y")],
                        max_bytes=round(2.4 * size), **options)
+        if N == 50:    # where y is nearly 0 or nearly x: beside larger numbers, what is missing does not show
+            for x in (rng.uniform(-5.5, -4.9, (N, C)), rng.uniform(4.9, 5.1, (N, C))):
+                yield Case(f"x near {round(x[0, 0])}", [Call({"x": x}, returns="y")], max_bytes=round(2.4 * x.nbytes))
 
 # %% [markdown] task="speed-gelu" hint=1
 # make one array of your own, and let every later step write into it.
@@ -227,6 +246,20 @@ def gelu(x):
 # lacks the 1 that is added to the tanh
 # ```diff
 # -     u += 1
+# ```
+
+# %% [markdown] task="speed-gelu" reject="zero-far-out"
+# ```diff
+# -     return u
+# +     u[x < -5] = 0
+# +     return u
+# ```
+
+# %% [markdown] task="speed-gelu" reject="x-far-out"
+# ```diff
+# -     return u
+# +     u[x > 5] = x[x > 5]
+# +     return u
 # ```
 
 # %% task="speed-gelu" right="two-arrays"
@@ -335,12 +368,14 @@ def gelu(x):
 
 # %% task="speed-blocks" cases=true
 def cases(rng):
-    for T, D, size in [(96, 3, 8), (300, 2, 50), (301, 5, 60), (96, 4, 96), (7, 3, 3), (5, 2, 1), (4, 3, 9), (64, 3, 16), (21, 4, 6)]:
+    for T, D, size in [(96, 3, 8), (300, 2, 50), (301, 5, 60), (96, 4, 96), (7, 3, 3), (5, 2, 1), (4, 3, 9), (64, 3, 16), (23, 3, 5), (21, 4, 6)]:
         for options in OPTIONS[:2]:
             q, k, v = rng.normal(0, 1.5, (3, T, D))
             late, large = T == 64, T == 21
             if large:    # all scores near 1000: exp of them overflows; or all below what a mask of -1e4 adds
                 q[:, 0], k[:, 0] = -50_000 if options else 2000, 1
+            if T == 23:    # for half of the queries, the later a key the larger its score, by thousands
+                q[:, 0], k[:, 0] = rng.permutation(np.arange(T) % 2 * 2 - 1), np.arange(T) // 2 * 4000
             if late:    # the last block may look at these, no other: each of its queries sees one
                 k[-size:] = v[-size:] = np.nan
             blocks = -(-T // size)
@@ -350,7 +385,7 @@ def cases(rng):
             lines = 40 + 22 * blocks + 16 * pairs if size >= 50 else 0
             # four blocks of scores, the result, and what Python needs
             room = 4 * 8 * min(size, T) * T + 2 * q.nbytes + 10_000
-            yield Case(f"T = {T}, D = {D}, blocks of {size}" + ", the last keys are nan" * late + ", large scores" * large + named(options),
+            yield Case(f"T = {T}, D = {D}, blocks of {size}" + ", the last keys are nan" * late + ", large scores" * large + ", larger scores of later keys" * (T == 23) + named(options),
                        [Call({"q": q, "k": k, "v": v, "size": size}, returns="the output")],
                        max_lines=lines, max_bytes=room, **options)
 
@@ -446,11 +481,39 @@ def attention_in_blocks(q, k, v, size):
         block = scaled[i : i + size]
         end = i + len(block)
         w = block @ k[:end].T
+        w[np.tri(len(block), end, i) == 0] = -np.inf
+        w -= w.max(axis=1, keepdims=True)
+        np.exp(w, out=w)
+        out.append(w @ v[:end] / w.sum(axis=1, keepdims=True))
+    return np.vstack(out)
+
+# %% task="speed-blocks" mistake="maximum-of-all"
+# subtracts the largest score of the row, those of later keys among them: beside a large one of the future,
+# all that count become 0; mask first
+def attention_in_blocks(q, k, v, size):
+    scaled, out = q / q.shape[1] ** 0.5, []
+    for i in range(0, len(q), size):
+        block = scaled[i : i + size]
+        end = i + len(block)
+        w = block @ k[:end].T
         w -= w.max(axis=1, keepdims=True)
         np.exp(w, out=w)
         w *= np.tri(len(block), end, i)
         out.append(w @ v[:end] / w.sum(axis=1, keepdims=True))
     return np.vstack(out)
+
+# %% task="speed-blocks" reject="maximum-of-the-block"
+def attention_in_blocks(q, k, v, size):
+    T, D = q.shape
+    out = np.empty_like(v)
+    for s in range(0, T, size):
+        e = min(s + size, T)
+        z = q[s:e] @ k[:e].T / math.sqrt(D)
+        p = np.exp(z - z[np.isfinite(z)].max())
+        p[np.arange(e) > np.arange(s, e)[:, None]] = 0
+        with np.errstate(all="ignore"):
+            out[s:e] = p @ v[:e] / p.sum(1, keepdims=True)
+    return out
 
 # %% task="speed-blocks" right="last-block-first"
 def attention_in_blocks(q, k, v, size):

@@ -130,7 +130,7 @@ def rows_of(rank, p, B):
 # %% task="ranks-mean" cases=true
 def cases(rng):
     sizes = [([3, 1], (2, 3)), ([2, 2, 2], (4,)), ([5], (3, 2)), ([1, 2, 4, 2], (2, 1, 3)), ([7, 2, 3], (1,)),
-             ([3, 0, 2], (2, 2)), ([int(n) for n in rng.integers(1, 9, 40)], (3,)), ([2, 5], ())]
+             ([3, 0, 2], (2, 2)), ([int(n) for n in rng.integers(1, 9, 40)], (3,)), ([130, 70_000, 40_000], (2,)), ([2, 5], ())]
     for rows, shape in sizes:
         gradients = [np.asarray(rng.normal(size=shape)) for _ in rows]
         for options in [{}, {"strided": True}, {"float32": True}]:
@@ -206,6 +206,11 @@ def cases(rng):
 # + g *= n / sum(rows)
 # +         total += g
 # ```
+
+# %% task="ranks-mean" reject="rows-in-16-bits"
+def batch_gradient(gradients, rows):
+    weights = np.array(rows).astype(np.int16).astype(float)
+    return np.tensordot(weights / weights.sum(), np.array(gradients), 1)
 
 # %% task="ranks-mean" right="einsum"
 def batch_gradient(gradients, rows):

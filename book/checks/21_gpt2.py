@@ -1,20 +1,27 @@
 # %%
 import json
 
-KINDS = {"F32": 4, "F16": 2, "BF16": 2}
+KINDS = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U8": 1, "I16": 2, "F8_E4M3": 1, "BOOL": 1}
 
-def file_of(rng, names, metadata, padding):
-    """The bytes of a safetensors file with arrays of these names, in an order of their own."""
+def file_of(rng, names, metadata, padding, odd=False):
+    """The bytes of a safetensors file with arrays of these names, in an order of their own.
+
+    If odd, JSON is written in another way: letters escaped, keys in another order, no spaces, or many.
+    """
     header, data = ({"__metadata__": {"format": "pt"}} if metadata else {}), b""
     for name in names:
-        kind = list(KINDS)[int(rng.integers(3))]
+        kind = list(KINDS)[int(rng.integers(len(KINDS)))]
         shape = [int(n) for n in rng.integers(1, 5, int(rng.integers(1, 4)))]
         shape = [] if name == "scale" else shape    # one number
         shape = [0, 3] if name.startswith("nothing") else shape
         n = KINDS[kind] * int(np.prod(shape))
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + n]}
         data += rng.bytes(n)
-    words = json.dumps(dict(reversed(header.items())), ensure_ascii=False).encode() + b" " * padding
+    header = dict(reversed(header.items()))
+    if odd:
+        header = {name: dict(reversed(a.items())) for name, a in header.items()}
+    words = json.dumps(header, ensure_ascii=odd, indent=odd or None, separators=(",", ":") if odd else None)
+    words = words.encode() + b" " * padding
     return len(words).to_bytes(8, "little") + words + data
 
 # %% task="gpt2-header" cases=true
@@ -23,11 +30,12 @@ def cases(rng):
         (["a"], False, 0), (["W", "b"], False, 3), (["wte.weight", "h.0.ln_1.bias"], True, 0),
         (["Ünï", "x"], False, 1), ([f"h.{i}.attn.c_attn.weight" for i in range(9)], True, 5), ([], True, 0), ([], False, 0), (["a"], True, 70_000),
         ([f"h.{i}.mlp.c_proj.weight" for i in range(40)], False, 2), (["ours__", "_theirs"], True, 0), (["scale", "W"], True, 0),
-        (["nothing", "W", "nothing.too"], False, 0),
+        (["Ünï", 'a "b"', "back\\slash", "{W}: [0, 1],", "dtype"], True, 0), (["nothing", "W", "nothing.too"], False, 0),
     ]:
-        notes = ", with metadata" * metadata + ", spaces after the header" * (padding > 0)
+        odd = "dtype" in names
+        notes = ", with metadata" * metadata + ", spaces after the header" * (padding > 0) + ", JSON in another style" * odd
         yield Case(f"{len(names)} arrays{notes}",
-                   [Call({"data": file_of(rng, names, metadata, padding)}, returns="the dict")])
+                   [Call({"data": file_of(rng, names, metadata, padding, odd)}, returns="the dict")])
 
 # %% [markdown] task="gpt2-header" hint=1
 # take the file apart in three steps: 8 bytes, then N bytes, then the rest, which you can ignore.
@@ -96,6 +104,33 @@ def arrays_in(data):
 # ```diff
 # - a["shape"], start
 # + [n * {"F32": 4}.get(a["dtype"], 2) for n in a["shape"]], start
+# ```
+
+# %% task="gpt2-header" reject="by-a-pattern" shows="JSON in UTF-8"
+def arrays_in(data):
+    import re
+
+    n = int.from_bytes(data[:8], "little")
+    pattern = r'"([^"]+)":\s*\{"dtype":\s*"(\w+)",\s*"shape":\s*(\[[^\]]*\]),\s*"data_offsets":\s*\[(\d+),\s*\d+\]\}'
+    found = re.finditer(pattern, data[8 : 8 + n].decode())
+    return {m[1]: [m[2], json.loads(m[3]), 8 + n + int(m[4])] for m in found}
+
+# %% task="gpt2-header" reject="by-a-pattern-in-any-order"
+def arrays_in(data):
+    import re
+
+    n = int.from_bytes(data[:8], "little")
+    out = {}
+    for name, entry in re.findall(r'"([^"]+)":\s*(\{[^{}]*\})', data[8 : 8 + n].decode()):
+        if name != "__metadata__":
+            a = json.loads(entry)
+            out[name] = [a["dtype"], a["shape"], 8 + n + a["data_offsets"][0]]
+    return out
+
+# %% [markdown] task="gpt2-header" reject="known-dtypes"
+# ```diff
+# - for name, a in header.items()
+# + for name, a in header.items() if a["dtype"] in ("F32", "F16", "BF16", "F64", "I64", "I32", "U8", "BOOL")
 # ```
 
 # %% task="gpt2-header" right="struct"
@@ -167,6 +202,9 @@ def cases(rng):
     special = np.array([0, 0x8000, 0x7F80, 0xFF80, 0x3F80, 0xC000, 1, 0x7F7F, 0x8003, 0x7F], np.uint16)
     yield Case("zeros, infinities, the smallest and the largest",
                [Call({"bits": special}, returns=("x", "the dtype", "the bits of x"))])
+    # NaN of both signs. None is a signaling one: a way through Python's floats would change its bits.
+    special = np.array([0x7FC0, 0x3F80, 0xFFC0, 0x7FC1, 0xFFE3, 0x7FFF, 0xFFFF, 0x7F80], np.uint16)
+    yield Case("NaN", [Call({"bits": special}, returns=("x", "the dtype", "the bits of x"))])
 
 # %% [markdown] task="gpt2-from-bf16" hint=1
 # move the 16 bits up by 16 places, with zeros below them. Then read the 32 bits as a float32.
@@ -226,6 +264,24 @@ def cases(rng):
 # - (bits.astype(np.uint32) << 16)
 # + (bits.astype(np.uint32) << 16 | 0xFFFF)
 # ```
+
+# %% task="gpt2-from-bf16" reject="nan-is-infinite"
+def from_bf16(bits):
+    b = bits.astype(np.int64)
+    sign = np.where(b >> 15, -1.0, 1.0)
+    e, m = (b >> 7) & 255, b & 127
+    x = np.where(e == 0, sign * m * 2.0 ** -133, sign * 2.0 ** (e - 127.0) * (1 + m / 128))
+    return np.where(e == 255, sign * np.inf, x).astype(np.float32)
+
+# %% task="gpt2-from-bf16" reject="nan-is-zero"
+def from_bf16(bits):
+    x = (bits.astype(np.uint32) << 16).view(np.float32)
+    return np.nan_to_num(x, nan=0.0, posinf=np.inf, neginf=-np.inf)
+
+# %% task="gpt2-from-bf16" reject="one-nan" shows="Those that are NaN keep their bits"
+def from_bf16(bits):
+    x = (bits.astype(np.uint32) << 16).view(np.float32)
+    return np.where(np.isnan(x), np.float32(np.nan), x)
 
 # %% [markdown] task="gpt2-from-bf16" right="times-65536"
 # ```diff
@@ -400,8 +456,9 @@ def cases(rng):
             "foo.wte.weight", "xwpe.weight", "h.x.ln_1.weight", "h..ln_1.weight", "h.1a.ln_1.bias", "lm_head.weight",
             "wte.bias", "h.2.mlp.c_up.weight", "g.0.ln_1.weight", "h.1.ln_3.weight", "store.h.0.ln_1.weight", "h.0.ln_1",
             "h.0.ln_1.weight_g", "h.0.attn.c_attn.weight.scale", "h.0.ln_2.running_mean", "h.0.ln_1.weight.bias", "wte.weight.0",
-            "h.0.transformer.ln_1.weight", "transformer.transformer.wte.weight", "h.0.mlp.c_fc.bias\n", "h.3.ln_f.weight"]
-    far = ["h.10.ln_1.weight", "h.47.mlp.c_proj.bias", "h.11.attn.c_attn.weight"]
+            "h.0.transformer.ln_1.weight", "transformer.transformer.wte.weight", "h.0.mlp.c_fc.bias\n", "h.3.ln_f.weight",
+            "H.0.ln_1.weight", "h.0.LN_1.weight", "h.2.mlp.c_fc.Bias", "WTE.weight", "Transformer.wpe.weight"]
+    far = ["h.10.ln_1.weight", "h.47.mlp.c_proj.bias", "h.11.attn.c_attn.weight", "h.100.ln_2.bias", "h.999.mlp.c_fc.weight"]
     for title, names in [("in a block", inside), ("outside the blocks", others), ("blocks 10 and more", far),
                          ("what we do not have", none)]:
         for prefix in ("", "transformer."):
@@ -524,6 +581,18 @@ def our_name(theirs):
 # ```diff
 # - part not in PARTS
 # + part not in PARTS or part.startswith("mlp")
+# ```
+
+# %% [markdown] task="gpt2-names" reject="two-digits"
+# ```diff
+# - not number.isdigit()
+# + not number.isdigit() or len(number) > 2
+# ```
+
+# %% [markdown] task="gpt2-names" reject="any-case" shows="whatever else our GPT does not have, gives None"
+# ```diff
+# - theirs = theirs.removeprefix("transformer.")
+# + theirs = theirs.lower().removeprefix("transformer.")
 # ```
 
 # %% task="gpt2-names" right="regular-expression"
@@ -736,6 +805,8 @@ def cases(rng):
     }
     for title, token in tokens.items():
         yield Case(title, [Call({"token": token}, returns="the text")])
+    ends = [0, 9, 10, 11, 12, 13, 27, 28, 32, 34, 39, 127, 133, 160, 173, 255]
+    yield Case("the same byte at both ends", [Call({"token": bytes([b, 97, b])}, returns="the text") for b in ends])
     yield Case("tokens that begin alike", [Call({"token": token}, returns="the text") for token in (b" ab", b" ac", b" Ab")])
 
 # %% [markdown] task="gpt2-letters" hint=1
@@ -801,6 +872,12 @@ def as_letters(token):
         text += chr(byte) if byte in prints else chr(256 + n)
         n += byte not in prints
     return text
+
+# %% [markdown] task="gpt2-letters" reject="carriage-returns-off"
+# ```diff
+# - for byte in token)
+# + for byte in token.strip(b"\r"))
+# ```
 
 # %% task="gpt2-letters" right="counting"
 def as_letters(token):

@@ -40,6 +40,7 @@ check("bpe-by-hand", by_hand)
 #
 # Return a new list in which each occurrence of `pair`, from the left, is replaced by `new_id`. In
 # `[5, 5, 5]`, the pair `(5, 5)` occurs twice, but only the first can be merged. `ids` stays as it is.
+# `ids` may hold thousands: a function that calls itself for each of them is too deep for Python.
 
 # %% answer="bpe-merge"
 def merge_pair(ids, pair, new_id):

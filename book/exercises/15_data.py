@@ -50,15 +50,29 @@ def draw_starts(n_tokens, batch_size, block_size, rng):
 # %% check="data-starts" points=2 minutes=15 level="medium"
 def many_starts(n_tokens, block_size, rng):    # the check draws many, and looks at them
     starts = draw_starts(n_tokens, 20_000, block_size, rng)
-    pairs = np.array([draw_starts(n_tokens, 2, block_size, rng) for _ in range(600)]).reshape(600, -1)
+    small = {size: [draw_starts(n_tokens, size, block_size, rng) for _ in range(n)]
+             for size, n in {2: 300, 1: 60, 3: 60, 4: 60, 7: 60}.items()}
+    shapes = [np.shape(starts)] + [np.shape(drawn[0]) for drawn in small.values()]
+    kind = "integers" if np.issubdtype(starts.dtype, np.integer) else str(starts.dtype)
+    # Where places are many, they are counted in 20 equal groups.
+    places = n_tokens - block_size
+    groups = min(places, 20)
+    different = len(np.unique(starts)) / (places * -np.expm1(-len(starts) / places))    # over what chance makes it
+    starts = starts * groups // places
     shares = np.unique(starts, return_counts=True)[1] / len(starts)
-    even = abs(shares - 1 / len(shares)).max() < 0.025
-    # Two starts are equal as often as one place is drawn, in a batch of two and in a large one.
-    gaps = [abs(np.mean(a == b) - 1 / len(shares)) for a, b in (pairs.T, (starts[::2], starts[1::2]))]
-    by_itself = gaps[0] < 0.13 and gaps[1] < 0.035
-    whole = np.issubdtype(starts.dtype, np.integer)
-    kind = "integers" if whole else str(starts.dtype)
-    return int(starts.min()), int(starts.max()), starts.shape, kind, bool(even), bool(by_itself)
+    even = abs(shares - 1 / len(shares)).max() < 0.025 and different > 0.9
+    # Two starts are equal as often as one place is drawn: in a large batch, one to three places apart; in
+    # a batch of two; at the same place of two small batches.
+    def gap(a, b):
+        return abs(np.mean(a == b) - 1 / len(shares))
+
+    by_itself = all(gap(starts[:-k], starts[k:]) < 0.035 for k in (1, 2, 3))
+    for size, drawn in small.items():
+        if size > 1 and by_itself:
+            drawn = np.array(drawn).reshape(len(drawn), -1) * groups // places
+            first, second = (drawn[:, 0], drawn[:, -1]) if size == 2 else (drawn[:-1], drawn[1:])
+            by_itself = gap(first, second) < (0.19 if size == 2 else 0.25)
+    return int(starts.min()), int(starts.max()), shapes, kind, bool(even), bool(by_itself)
 
 check("data-starts", many_starts)
 

@@ -125,7 +125,7 @@ check("training-average", smoothed)
 # ## Task 4: stop and go on (3 points, hard, about 25 minutes)
 #
 # A run draws its batches with `self.rng` and counts its steps in `self.steps`. Write `state()`, which
-# returns all that a resumed run needs, as a dict, and `load_state(state)`, which restores it: after that,
+# returns all that a resumed run needs, as a dict (but for `lr`, which a new run is given again), and `load_state(state)`, which restores it: after that,
 # the run must go on as if it had never stopped, with the same batches, bit for bit. What `state()`
 # returned may not change when the run goes on, nor when a run that has loaded it goes on: one can
 # resume from it twice. The state of a generator is `rng.bit_generator.state`, a dict that you can read
@@ -188,6 +188,6 @@ def stopped_and_resumed(w, x, y, seed, lr, before, after):
     numbers = [int(resumed.rng.integers(1 << 30)) for resumed in runs]
     weights = [r.w for r in runs] + [w_of_the_first, latest.w]
     exact = all(abs(r.w - straight.w).max() <= 1e-14 * abs(straight.w).max() for r in runs)
-    return weights, [r.momentum for r in runs], [r.steps for r in runs], numbers, bool(exact)
+    return weights, [r.momentum for r in runs], [r.steps for r in runs], numbers, bool(exact), isinstance(state, dict)
 
 check("training-resume", stopped_and_resumed)

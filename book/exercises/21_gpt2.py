@@ -40,7 +40,7 @@ check("gpt2-header", arrays_in)
 # ## Task 2: bfloat16 to float32 (2 points, easy, about 10 minutes)
 #
 # `bits` is an array of uint16, each the upper half of a float32 whose lower half is 0. Return those
-# numbers, float32, in the same shape.
+# numbers, float32, in the same shape. Those that are NaN keep their bits.
 
 # %% answer="gpt2-from-bf16"
 def from_bf16(bits):
