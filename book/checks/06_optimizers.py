@@ -9,6 +9,7 @@ MODELS = [
     {"b": (2,), "W": (2, 5, 3), "s": ()},
 ]
 RESUMED = {"W": (5, 2), "K": (3, 3), "b": (2,)}
+WITH_A_NUMBER = {"W": (3, 2), "s": (), "b": (4,)}
 
 def optimizer_case(rng, shapes, settings, rates, state, arrays=None, scale=1.0, **options):
     """A case of some steps, each with gradients of its own, the rate changing at the end.
@@ -58,12 +59,17 @@ def with_zeros(case):
 def of_all_sizes(rng, settings, state, eps=()):
     """Gradients so small that they might be taken for 0, and large ones: lr makes up for it.
 
-    In the second step the rate is 0: nothing moves, but what is remembered does.
+    In the second step the rate is 0: nothing moves, but what is remembered does. In the last step
+    of the second case one entry is nan, and goes its way.
     """
     for scale in (1e-9, 1e6):
         lr = rng.uniform(0.1, 0.3) * (1 if eps else 1 / scale)
         more = {name: scale * value for name, value in eps}
-        yield optimizer_case(rng, RESUMED, settings | more, [lr, 0.0, lr], state, scale=scale)
+        case = optimizer_case(rng, WITH_A_NUMBER, settings | more, [lr, 0.0, lr], state, scale=scale)
+        if scale > 1:
+            case.calls[2].sets["model.db"][0] = np.nan
+            case.title += ", at last one is nan"
+        yield case
 
 def loaded_again(case, arrays):
     """The same steps, and a state that is loaded after the first of them."""
@@ -338,6 +344,14 @@ def step(self):
 # ```diff
 # -         p -= self.lr * v
 # +         p -= self.lr * np.where(abs(v) < 1e-8, 0, v)
+# ```
+
+# %% [markdown] task="sgd-step" reject="skips-nan" shows="one step for every parameter"
+# ```diff
+# -         v = self.v[name]
+# +         v = self.v[name]
+# +         if np.isnan(grads[name]).any():
+# +             continue
 # ```
 
 # %% [markdown] task="sgd-step" reject="rests-without-rate"
@@ -1120,8 +1134,9 @@ def cases(rng):
         settings = {"betas": (0.6, 0.9), "eps": 0.1, "weight_decay": decay}
         yield with_zeros(optimizer_case(rng, RESUMED, settings, [0.2, 0.2, 0.2, 0.1], ("t", "m", "v")))
     yield from of_all_sizes(rng, {"betas": (0.6, 0.9)}, ("t", "m", "v"), [("eps", 0.1)])
+    # One step only: at its end the gradients are cleared, and m may not be one of them.
     for betas in [(0.0, 0.9), (0.6, 0.0)]:
-        yield optimizer_case(rng, LATER, {"betas": betas, "eps": 0.1}, [0.2, 0.2], ("t", "m", "v"))
+        yield optimizer_case(rng, LATER, {"betas": betas, "eps": 0.1}, [0.2], ("t", "m", "v"))
     arrays = {f"m.{name}": np.asarray(rng.normal(size=shape)) for name, shape in LATER.items()}
     arrays |= {f"v.{name}": np.asarray(rng.uniform(0.5, 2, shape)) for name, shape in LATER.items()}
     yield loaded_again(optimizer_case(rng, LATER, settings, [0.2, 0.2, 0.1], ("t", "m", "v")), arrays | {"t": 4})
@@ -1703,7 +1718,7 @@ def step(self):
         g = grads[name]
         if p.ndim >= 2:
             p *= 1 - self.lr * self.weight_decay
-        m = self.m[name] = g if b1 == 0 else b1 * self.m[name] + (1 - b1) * g
+        m = self.m[name] = g if b1 == 0 and self.t == 1 else b1 * self.m[name] + (1 - b1) * g
         v = self.v[name] = b2 * self.v[name] + (1 - b2) * g * g
         p -= self.lr * m / (1 - b1**self.t) / (np.sqrt(v / (1 - b2**self.t)) + self.eps)
 
