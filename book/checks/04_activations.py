@@ -227,6 +227,10 @@ def cases(rng):
                 f"arrays of shape {shape}" + "".join(f", {name}" for name in options),
                 [Call(args, returns=("dx of sigmoid", "dx of tanh"))], **options,
             )
+    # A y that is nearly 0 has a slope, which a large dy brings to light.
+    args = {"dy": 1e12 * rng.normal(size=6), "y": rng.uniform(1e-13, 1e-12, 6),
+            "dt": rng.normal(size=6), "t": rng.uniform(-0.9, 0.9, 6)}
+    yield Case("y nearly 0", [Call(args, returns=("dx of sigmoid", "dx of tanh"))])
 
 # %% [markdown] task="sigmoid-tanh" hint=1
 # write the derivative with x first, and then look for y, or t, in what you have.
@@ -342,10 +346,21 @@ def both(dy, y, dt, t):
 # +     return slope * dt
 # ```
 
+
+# %% task="sigmoid-tanh" reject="away-from-0"
+def both(dy, y, dt, t):
+    y = np.clip(y, 1e-12, 1 - 1e-12)
+    return dy * y * (1 - y), dt * (1 - t * t)
+
+
 # %% task="gelu-backward" cases=true
 def cases(rng):
     yield from entrywise(rng)
     yield from list(entrywise(rng, extremes=(0.0, 5, 40, 1000, 1e7)))[:9]
+    # The slope is not yet 0 there; alone, as what is large hides what is small.
+    x = [{"x": rng.uniform(-6, -5, some)} for some in ((6,), (8,))]
+    dy = [{"dy": rng.normal(size=some["x"].shape)} for some in x]
+    yield layer("x of shape (6,), from -6 to -5", {}, {}, x, dy)
 
 # %% [markdown] task="gelu-backward" without="warnings"
 # 1/cosh² is a right way to write the slope of tanh: far out it overflows to the 0 that it should be.
@@ -524,6 +539,23 @@ def backward(self, dy):
     first = 0.5 * (1 + t)
     t *= t
     return dy * (first + 0.5 * x * (1 - t) * self.a * (1 + 3 * self.c * x * x))
+
+
+# %% task="gelu-backward" reject="x-at-most-5"
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = np.clip(self.x, -5, 5), self.t
+    slope = (1 - t * t) * self.a * (1 + 3 * self.c * x * x)
+    return dy * (0.5 * (1 + t) + 0.5 * x * slope)
+
+
+# %% task="gelu-backward" reject="zero-below-minus-5"
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    slope = (1 - t * t) * self.a * (1 + 3 * self.c * x * x)
+    return np.where(x < -5, 0.0, dy * (0.5 * (1 + t) + 0.5 * x * slope))
+
 
 # %% task="silu" cases=true
 def cases(rng):
