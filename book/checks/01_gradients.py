@@ -2,6 +2,8 @@
 OPTIONS = [{}, {"strided": True}, {"float32": True}]
 # One number of this size in a sum, and a slope measured from that sum has no digits left.
 LARGE = 1e7
+# Of numbers of this size, rounding to some decimals leaves little.
+SMALL = 1e-4
 
 def named(options):
     return "".join(f", {name}" for name in options)
@@ -29,6 +31,12 @@ def cases(rng):
         c[at] = 0
         args = {"a": a, "c": c, "k": 1.0, "eps": 0.25}
         yield Case(f"entry {at} has the slope 0, eps 0.25", [Call(args, returns="the gradient")])
+    # As a bias starts: entries that are exactly 0 have a slope as well.
+    a = rng.normal(1, 0.6, (2, 3))
+    a[0, 0] = a[1, 2] = 0
+    yield Case("entries of a are 0", [Call({"a": a, "c": rng.uniform(1, 2, (2, 3))}, returns="the gradient")])
+    args = {"a": SMALL * rng.normal(1, 0.6, 4), "c": SMALL * rng.uniform(1, 2, 4)}
+    yield Case("small numbers", [Call(args, returns="the gradient")])
 
 # %% [markdown] task="gradients-numeric" hint=1
 # go through all indices; for each, measure f a little to the right and a little to the left.
@@ -296,6 +304,24 @@ def numeric_gradient(f, a, eps=1e-5):
         grad[i] = (above - below) / (2 * eps)
     return grad.reshape(a.shape)
 
+
+# %% [markdown] task="gradients-numeric" mistake="zeros-skipped"
+# an entry that is 0 is left out: f has a slope there as well, so change it like any other
+# ```diff
+# -         kept = a[index]
+# +         kept = a[index]
+# +         if kept == 0:
+# +             continue
+# ```
+
+
+# %% [markdown] task="gradients-numeric" reject="rounded"
+# ```diff
+# - return grad
+# + return np.round(grad, 8)
+# ```
+
+
 # %% task="gradients-broadcast" cases=true
 def cases(rng):
     for B, T, C in [(2, 3, 5), (1, 4, 2), (3, 1, 1), (2, 2, 2), (1, 1, 7), (3, 3, 3), (2, 11, 35)]:
@@ -304,6 +330,8 @@ def cases(rng):
             yield Case(f"x of shape {(B, T, C)}{named(options)}", [Call(args, returns=("dx", "dw", "db"))], **options)
     args = {"dy": rng.normal(size=(2, 3, 4)), "x": LARGE * rng.normal(size=(2, 3, 4)), "w": LARGE * rng.normal(size=4)}
     yield Case("large numbers", [Call(args, returns=("dx", "dw", "db"))])
+    args = {"dy": SMALL * rng.normal(size=(2, 3, 4)), "x": rng.normal(size=(2, 3, 4)), "w": rng.normal(size=4)}
+    yield Case("a small dy", [Call(args, returns=("dx", "dw", "db"))])
     args = {"dy": rng.normal(size=(2, 3, 500)), "x": rng.normal(size=(2, 3, 500)), "w": rng.normal(size=500)}
     yield Case("3000 entries", [Call(args, returns=("dx", "dw", "db"))], max_lines=6 * 3000)
 
@@ -482,6 +510,14 @@ def scale_shift_backward(dy, x, w):
         return g
     return dy * np.broadcast_to(w, x.shape), unbroadcast(dy * x, w.shape), unbroadcast(dy, w.shape)
 
+
+# %% [markdown] task="gradients-broadcast" reject="rounded"
+# ```diff
+# - return dy * w, (dy * x).sum(axis=(0, 1)), dy.sum(axis=(0, 1))
+# + return np.round(dy * w, 8), (dy * x).sum(axis=(0, 1)), np.round(dy.sum(axis=(0, 1)), 8)
+# ```
+
+
 # %% task="gradients-matmul" cases=true
 def cases(rng):
     for N, I, O in [(5, 3, 2), (1, 4, 3), (2, 1, 5), (3, 3, 3), (4, 2, 1), (2, 2, 2), (33, 2, 12)]:
@@ -490,6 +526,8 @@ def cases(rng):
             yield Case(f"x of shape {(N, I)}, w of shape {(I, O)}{named(options)}", [Call(args, returns=("dx", "dw"))], **options)
     args = {"dy": rng.normal(size=(3, 4)), "x": LARGE * rng.normal(size=(3, 5)), "w": LARGE * rng.normal(size=(5, 4))}
     yield Case("large numbers", [Call(args, returns=("dx", "dw"))])
+    args = {"dy": SMALL * rng.normal(size=(3, 4)), "x": rng.normal(size=(3, 5)), "w": rng.normal(size=(5, 4))}
+    yield Case("a small dy", [Call(args, returns=("dx", "dw"))])
     # Loops by index run some 3 lines for each product, a measured slope 10 for each entry.
     args = {"dy": rng.normal(size=(1, 60)), "x": rng.normal(size=(1, 60)), "w": rng.normal(size=(60, 60))}
     yield Case("w of shape (60, 60)", [Call(args, returns=("dx", "dw"))], max_lines=5 * 60 * 60)
@@ -631,6 +669,14 @@ def matmul_backward(dy, x, w):
     dw = (x[:, :, None] * dy[:, None, :]).sum(axis=0)
     return dx, dw
 
+
+# %% [markdown] task="gradients-matmul" reject="rounded"
+# ```diff
+# - return dy @ w.T, x.T @ dy
+# + return np.round(dy @ w.T, 8), x.T @ dy
+# ```
+
+
 # %% task="gradients-centre" cases=true
 def cases(rng):
     for shape in [(5,), (3, 4), (2, 3, 5), (1, 1), (4, 1), (3, 3), (1, 6), (2, 3, 2, 4), (2, 40)]:
@@ -639,6 +685,7 @@ def cases(rng):
     # Rows of very different size: each has its own mean, and a sum over all loses the small ones.
     dy = [rng.normal(0.5, 1, 4) * 10.0**n for n in range(0, -4, -1)]
     yield Case("dy with small rows", [Call({"dy": np.stack(dy)}, returns="dx")])
+    yield Case("a small dy", [Call({"dy": SMALL * rng.normal(0.5, 1, (3, 4))}, returns="dx")])
 
 # %% [markdown] task="gradients-centre" hint=1
 # raise one x_j a little: its own y_j goes up, and all y of the row, that one included, go down by
@@ -759,6 +806,14 @@ def centre_backward(dy):
 # + axis=min(dy.ndim - 1, 2)
 # ```
 
+
+# %% [markdown] task="gradients-centre" reject="rounded"
+# ```diff
+# - return dy - dy.mean(axis=-1, keepdims=True)
+# + return np.round(dy - dy.mean(axis=-1, keepdims=True), 8)
+# ```
+
+
 # %% task="gradients-reused" cases=true
 def cases(rng):
     for C in (1, 2, 3, 5, 7, 11, 40):
@@ -768,6 +823,8 @@ def cases(rng):
     for size in (LARGE, 1 / LARGE):
         args = {"dy": rng.normal(0.5, 1, 6), "x": size * rng.normal(0.3, 1, 6)}
         yield Case(f"entries of size {size:g}", [Call(args, returns="dx")])
+    args = {"dy": SMALL * rng.normal(0.5, 1, 6), "x": rng.normal(0.3, 1, 6)}
+    yield Case("a small dy", [Call(args, returns="dx")])
 
 # %% [markdown] task="gradients-reused" hint=1
 # treat s as a step of its own: y = x s, then s = Σ x². Go backward through both, and add what x
@@ -901,4 +958,11 @@ def reused_backward(dy, x):
 # +     x *= 2 * ds
 # +     x += dy * s
 # +     return x
+# ```
+
+
+# %% [markdown] task="gradients-reused" reject="rounded"
+# ```diff
+# - return dy * s + ds * 2 * x
+# + return np.round(dy * s + ds * 2 * x, 8)
 # ```

@@ -606,11 +606,21 @@ def cases(rng):
         {"layers": [leaf(2), array(3)], "ema": [array(2), array(1)], "dema": [array(2), array(1)]},
         {"_W": array(2), "d_W": array(2), "_inner": leaf(2), "_layers": [leaf(1)], "__x": array(1)},
         {"W": array(2), "DW": array(2), "dw": array(2), "Db": array(1), "B": array(1), "dB": array(1)},
+        # An array that is no parameter, or is a gradient, where it is met first.
+        {"mask": 0, "head": {"W": 0, "dW": array(3)}, "dV": 1, "V": array(3), "tail": {"b": 1, "db": array(3)}},
+        # 2, 3 and 4 lie in the memory of 0.
+        {"W": 2, "dW": 1, "V": 3, "dV": array(2), "inner": {"U": 4, "dU": array(1), "T": 0, "dT": array(3)}},
+        {name: array(2).astype(dtype) for name, dtype in zip(("W", "dW", "b", "db", "c", "dc"), "ffddee")},
     ]
     for number, tree in enumerate(trees):
         shared = [np.arange(3.0), np.zeros(3)]
-        yield Case(f"tree {number + 1} of {len(trees)}",
-                   [Call({"tree": tree, "shared": shared}, returns=("the list", "which are the tree's own arrays"))])
+        args = {"tree": tree, "shared": shared}
+        said = ""
+        if number in (1, 3, 9):
+            args["prefix"] = "model."
+            said = ', prefix "model."'
+        yield Case(f"tree {number + 1} of {len(trees)}{said}",
+                   [Call(args, returns=("the list", "which are the tree's own arrays"))])
 
 # %% [markdown] task="module-params" hint=1
 # walk through the attributes; where one is a module, or a list with modules in it, walk on inside
@@ -653,7 +663,7 @@ def cases(rng):
 # + found[name]
 # ```
 
-# %% [markdown] task="module-params" mistake="shared-twice" shows="An array that is met twice is listed once"
+# %% [markdown] task="module-params" mistake="shared-twice" shows="A parameter that is met twice is listed once"
 # lists an array twice that stands in two places
 # ```diff
 # - if not any(value is other for other in once.values()):
@@ -884,3 +894,99 @@ def params(module, prefix="", seen=[]):
 # -     for name, value in vars(module).items():
 # +     for name, value in sorted(vars(module).items(), key=lambda item: list(vars(module)).index(f"d{item[0]}") if f"d{item[0]}" in vars(module) else list(vars(module)).index(item[0])):
 # ```
+
+
+# %% task="module-params" reject="seen-before-it-has-a-gradient" shows="A parameter that is met twice is listed once, under its first name"
+def params(module, prefix=""):
+    found, seen = {}, set()
+
+    def visit(m, prefix):
+        for name, value in vars(m).items():
+            if isinstance(value, np.ndarray):
+                if id(value) in seen:
+                    continue
+                seen.add(id(value))
+                if "d" + name in vars(m) and isinstance(vars(m)["d" + name], np.ndarray):
+                    found[prefix + name] = value
+            elif isinstance(value, Module):
+                visit(value, prefix + name + ".")
+            elif isinstance(value, list):
+                for i, part in enumerate(value):
+                    if isinstance(part, Module):
+                        visit(part, f"{prefix}{name}.{i}.")
+
+    visit(module, prefix)
+    return found
+
+
+# %% [markdown] task="module-params" reject="memory-decides" shows="and so are two views of one memory"
+# ```diff
+# - any(value is other for other in once.values())
+# + any(np.shares_memory(value, other) for other in once.values())
+# ```
+
+
+# %% [markdown] task="module-params" reject="addresses-decide"
+# ```diff
+# - any(value is other for other in once.values())
+# + any(value.ctypes.data == other.ctypes.data for other in once.values())
+# ```
+
+
+# %% [markdown] task="module-params" reject="bases-decide"
+# ```diff
+# - any(value is other for other in once.values())
+# + any(value is other or value.base is not None and value.base is other.base for other in once.values())
+# ```
+
+
+# %% [markdown] task="module-params" reject="float64-only"
+# ```diff
+# - if isinstance(value, np.ndarray) and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+# + if isinstance(value, np.ndarray) and value.dtype == float and isinstance(vars(module).get(f"d{name}"), np.ndarray):
+# ```
+
+
+# %% task="module-params" mistake="own-prefix" shows="`prefix` stands before every name"
+# the argument prefix is left out: it stands before every name
+def params(module, prefix=""):
+    found, seen = {}, set()
+
+    def visit(m, prefix):
+        for name, value in vars(m).items():
+            if isinstance(value, np.ndarray):
+                if isinstance(vars(m).get("d" + name), np.ndarray) and id(value) not in seen:
+                    seen.add(id(value))
+                    found[prefix + name] = value
+            elif isinstance(value, Module):
+                visit(value, prefix + name + ".")
+            elif isinstance(value, list):
+                for i, part in enumerate(value):
+                    if isinstance(part, Module):
+                        visit(part, f"{prefix}{name}.{i}.")
+
+    visit(module, "")
+    return found
+
+
+# %% task="module-params" right="one-walk"
+def params(module, prefix=""):
+    found, seen = {}, set()
+
+    def visit(m, prefix):
+        own = vars(m)
+        for name in own:
+            value = own[name]
+            if isinstance(value, Module):
+                visit(value, prefix + name + ".")
+            elif isinstance(value, list):
+                for i, part in enumerate(value):
+                    if isinstance(part, Module):
+                        visit(part, f"{prefix}{name}.{i}.")
+            elif isinstance(value, np.ndarray) and isinstance(own.get("d" + name), np.ndarray):
+                if id(value) not in seen:
+                    seen.add(id(value))
+                    found[prefix + name] = value
+
+    visit(module, prefix)
+    return found

@@ -346,6 +346,10 @@ def both(dy, y, dt, t):
 def cases(rng):
     yield from entrywise(rng)
     yield from list(entrywise(rng, extremes=(0.0, 5, 40, 1000, 1e7)))[:9]
+    # The slope is not yet 0 there; alone, as what is large hides what is small.
+    x = [{"x": rng.uniform(-6, -5, some)} for some in ((6,), (8,))]
+    dy = [{"dy": rng.normal(size=some["x"].shape)} for some in x]
+    yield layer("x of shape (6,), from -6 to -5", {}, {}, x, dy)
 
 # %% [markdown] task="gelu-backward" without="warnings"
 # 1/cosh² is a right way to write the slope of tanh: far out it overflows to the 0 that it should be.
@@ -524,6 +528,23 @@ def backward(self, dy):
     first = 0.5 * (1 + t)
     t *= t
     return dy * (first + 0.5 * x * (1 - t) * self.a * (1 + 3 * self.c * x * x))
+
+
+# %% task="gelu-backward" reject="x-at-most-5"
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = np.clip(self.x, -5, 5), self.t
+    slope = (1 - t * t) * self.a * (1 + 3 * self.c * x * x)
+    return dy * (0.5 * (1 + t) + 0.5 * x * slope)
+
+
+# %% task="gelu-backward" reject="zero-below-minus-5"
+@add_to_class(GELU)
+def backward(self, dy):
+    x, t = self.x, self.t
+    slope = (1 - t * t) * self.a * (1 + 3 * self.c * x * x)
+    return np.where(x < -5, 0.0, dy * (0.5 * (1 + t) + 0.5 * x * slope))
+
 
 # %% task="silu" cases=true
 def cases(rng):

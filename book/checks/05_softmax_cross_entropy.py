@@ -16,7 +16,8 @@ def larger(shape, axis, options):
 
 def logits_and_targets(rng, count=2):
     """Shapes, logits of ordinary and of huge size, targets of which some repeat."""
-    for leading, V in [((4,), 3), ((7,), 5), ((2, 3), 7), ((1, 1), 4), ((3,), 3), ((2, 2, 2), 5), ((35,), 40)]:
+    # One has as many classes as a vocabulary has tokens.
+    for leading, V in [((4,), 3), ((7,), 5), ((2, 3), 7), ((1, 1), 4), ((3,), 3), ((2, 2, 2), 5), ((2,), 1100), ((35,), 40)]:
         for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(leading) > 1)]:
             for scale, shift in [(1.5, 0), (400.0, 0), (1.5, 1e5)][: 3 if not options else 1]:
                 rounds = []
@@ -539,6 +540,14 @@ def cross_entropy_backward(logits, targets, dloss=1.0):
 # + dloss=2.0
 # ```
 
+
+# %% task="cross-entropy-backward" reject="targets-in-a-byte"
+def cross_entropy_backward(logits, targets, dloss=1.0):
+    p = softmax(logits)
+    y = targets.astype(np.uint8)[..., None] == np.arange(logits.shape[-1])
+    return (p - y) * dloss / targets.size
+
+
 # %% task="cross-entropy-layer-backward" cases=true
 def cases(rng):
     for title, rounds, options in logits_and_targets(rng):
@@ -986,3 +995,13 @@ def softmax_backward(dp, p, axis=-1):
     if axis == 0 and p.ndim > 2:
         axis = 1
     return p * (dp - (dp * p).sum(axis=axis, keepdims=True))
+
+
+# %% [markdown] task="label-smoothing" reject="1000-classes-at-most"
+# ```diff
+# -         V = logits.shape[-1]
+# +         V = logits.shape[-1]
+# +         share = self.smoothing / min(V, 1000)
+# -         self.q = (1 - self.smoothing) * np.eye(V)[targets] + self.smoothing / V    # (..., V)
+# +         self.q = (1 - self.smoothing) * np.eye(V)[targets] + share
+# ```

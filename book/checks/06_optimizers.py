@@ -1,16 +1,17 @@
 # %%
 # Names and shapes of the parameters: decay must look at the number of axes, not at the name. K is
-# not everywhere, so that nobody counts on two names.
+# not everywhere, so that nobody counts on two names. Two of one shape can be taken for one another.
 MODELS = [
     {"W": (3, 5), "b": (5,)},
     {"b": (7,), "K": (2, 3, 2), "W": (1, 7)},
-    {"b": (3, 4), "W": (4,)},
+    {"b": (3, 4), "W": (4,), "V": (3, 4)},
     {"W": (1, 1), "b": (1,)},
     {"b": (2,), "W": (2, 5, 3), "s": ()},
 ]
 RESUMED = {"W": (5, 2), "K": (3, 3), "b": (2,)}
+WITH_A_NUMBER = {"W": (3, 2), "s": (), "b": (4,)}
 
-def optimizer_case(rng, shapes, settings, rates, state, arrays=None, **options):
+def optimizer_case(rng, shapes, settings, rates, state, arrays=None, scale=1.0, **options):
     """A case of some steps, each with gradients of its own, the rate changing at the end.
 
     Args:
@@ -18,12 +19,14 @@ def optimizer_case(rng, shapes, settings, rates, state, arrays=None, **options):
         rates: lr of each step.
         state: what to report after each step besides the parameters: ("t", "m", "v").
         arrays: a state to resume from, or None.
+        scale: how large the gradients are.
     """
     start = {name: np.asarray(rng.normal(0, 0.5, shape)) for name, shape in shapes.items()}
-    grads = {name: np.zeros(shape) for name, shape in shapes.items()}
+    # Only the same names are promised: the gradients come in another order.
+    grads = {name: np.zeros(shape) for name, shape in reversed(shapes.items())}
     calls = [] if arrays is None else [Call({"arrays": arrays}, "load_state", LOADED)]
     for number, lr in enumerate(rates):
-        size = rng.uniform(0.5, 3)
+        size = scale * rng.uniform(0.5, 3)
         g = {f"model.d{name}": np.asarray(rng.normal(0, size, shape)) for name, shape in shapes.items()}
         # As a schedule does, and only then: an optimizer has to leave its rate alone.
         changes = {"lr": lr} if number and lr != rates[number - 1] else {}
@@ -37,6 +40,7 @@ def optimizer_case(rng, shapes, settings, rates, state, arrays=None, **options):
     params |= {f"model.d{name}": g for name, g in grads.items()}
     new = {"model": Model(start, grads), "lr": rates[0]} | settings
     extra = "".join(f", {name}" for name in options) + (", resumed" if arrays else "")
+    extra += f", gradients of size {scale:g}" * (scale != 1)
     said = ", ".join(f"{name} {value}" for name, value in settings.items())
     title = f"parameters {', '.join(f'{n} {s}' for n, s in shapes.items())}; {said}{extra}"
     return Case(title, calls, new, params, tuple(reads), **options)
@@ -51,6 +55,21 @@ def with_zeros(case):
         steps[2].sets[name] *= 0
     case.title += ", with gradients that are 0"
     return case
+
+def of_all_sizes(rng, settings, state, eps=()):
+    """Gradients so small that they might be taken for 0, and large ones: lr makes up for it.
+
+    In the second step the rate is 0: nothing moves, but what is remembered does. In the last step
+    of the second case one entry is nan, and goes its way.
+    """
+    for scale in (1e-9, 1e6):
+        lr = rng.uniform(0.1, 0.3) * (1 if eps else 1 / scale)
+        more = {name: scale * value for name, value in eps}
+        case = optimizer_case(rng, WITH_A_NUMBER, settings | more, [lr, 0.0, lr], state, scale=scale)
+        if scale > 1:
+            case.calls[2].sets["model.db"][0] = np.nan
+            case.title += ", at last one is nan"
+        yield case
 
 def loaded_again(case, arrays):
     """The same steps, and a state that is loaded after the first of them."""
@@ -78,6 +97,7 @@ def cases(rng):
         )
     for momentum in (0.0, 0.8):
         yield with_zeros(optimizer_case(rng, RESUMED, {"momentum": momentum}, [0.2, 0.2, 0.2, 0.1], ("v",)))
+    yield from of_all_sizes(rng, {"momentum": 0.7}, ("v",))
     v = {f"v.{name}": np.asarray(rng.normal(size=shape)) for name, shape in LATER.items()}
     yield loaded_again(optimizer_case(rng, LATER, {"momentum": 0.8}, [0.2, 0.2, 0.1], ("v",)), v)
 
@@ -302,6 +322,46 @@ def step(self):
 # +         v *= self.momentum
 # ```
 
+# %% task="sgd-step" mistake="by-position"
+# the gradients are taken in their own order: the two dicts have the same names, but not always in the
+# same order; take each gradient by its name
+@add_to_class(SGD)
+def step(self):
+    for (name, p), g in zip(self.model.params().items(), self.model.grads().values()):
+        self.v[name][...] = self.momentum * self.v[name] + g
+        p -= self.lr * self.v[name]
+
+# %% task="sgd-step" reject="names-in-the-order-of-the-gradients"
+@add_to_class(SGD)
+def step(self):
+    grads = self.model.grads()
+    self.v = {i: self.momentum * v + grads[n] for i, (n, v) in enumerate(self.v.items())}
+    for v, p in zip(self.v.values(), self.model.params().values()):
+        p -= self.lr * v
+    self.v = dict(zip(grads, self.v.values()))
+
+# %% [markdown] task="sgd-step" reject="small-is-zero"
+# ```diff
+# -         p -= self.lr * v
+# +         p -= self.lr * np.where(abs(v) < 1e-8, 0, v)
+# ```
+
+# %% [markdown] task="sgd-step" reject="skips-nan" shows="one step for every parameter"
+# ```diff
+# -         v = self.v[name]
+# +         v = self.v[name]
+# +         if np.isnan(grads[name]).any():
+# +             continue
+# ```
+
+# %% [markdown] task="sgd-step" reject="rests-without-rate"
+# ```diff
+# -     grads = self.model.grads()
+# +     if self.lr == 0:
+# +         return
+# +     grads = self.model.grads()
+# ```
+
 # %% task="lr-warmup-cosine" cases=true
 def cases(rng):
     for warmup, total in [(4, 12), (1, 7), (0, 5), (5, 6), (3, 31), (10, 23), (2, 3), (7, 7)]:
@@ -325,6 +385,8 @@ def cases(rng):
                     "min_lr": share * base,
                 },
                 {"base_lr": base},
+                # asking for a rate moves nothing: step() does
+                ("t", "optimizer.lr"),
             )
 
 # %% [markdown] task="lr-warmup-cosine" hint=1
@@ -654,15 +716,42 @@ def lr_at(self, step):
 # +     if step < self.warmup_steps:
 # ```
 
+# %% [markdown] task="lr-warmup-cosine" mistake="moves-the-schedule" shows="`lr_at` returns a rate and changes nothing"
+# lr_at changes self.t: who asks for the rate of an update must not move the schedule there
+# ```diff
+# -     """Return the rate of update number `step`, counted from 0."""
+# +     self.t = step
+# -     done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)  # 0 to 1
+# +     done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
+# ```
+
+# %% task="lr-warmup-cosine" mistake="moves-the-optimizer" shows="`lr_at` returns a rate and changes nothing"
+# lr_at sets optimizer.lr: it should return the rate, and leave it to step() to set it
+@add_to_class(WarmupCosineLR)
+def lr_at(self, step):
+    lr = self.min_lr
+    if step < self.warmup_steps:
+        lr = self.base_lr * (step + 1) / self.warmup_steps
+    elif step < self.total_steps:
+        done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
+        lr = self.min_lr + 0.5 * (1 + math.cos(math.pi * done)) * (self.base_lr - self.min_lr)
+    self.optimizer.lr = lr
+    return lr
+
 # %% task="clip-grad-norm" cases=true
 def cases(rng):
-    def case(said, shapes, norm, max_norm, spoil=None, **options):
-        """Gradients with this joint norm; `spoil` is written into one entry of the last."""
+    def case(said, shapes, norm, max_norm, spoil=None, equal=(), **options):
+        """Gradients with this joint norm; `spoil` is written into one entry of the last.
+
+        The two named by `equal` have equal numbers.
+        """
         params = {name: np.asarray(rng.normal(0, 0.5, shape)) for name, shape in shapes.items()}
         # No entry is near 0, and each array has its share of the norm.
         grads = {n: rng.choice([-1, 1], s) * rng.uniform(0.5, 2, s) for n, s in shapes.items()}
+        for name in equal[1:]:
+            grads[name] = grads[equal[0]].copy()
         whole = sum((g**2).sum() for g in grads.values()) ** 0.5
-        grads = {name: np.asarray(g * (norm / whole)) for name, g in grads.items()}
+        grads = {name: np.asarray(g * (norm / whole)) for name, g in reversed(grads.items())}
         if spoil is not None:
             list(grads.values())[-1].flat[0] = spoil
         extra = "".join(f", {name}" for name in options)
@@ -678,6 +767,10 @@ def cases(rng):
         yield case("above", shapes, norm, norm * rng.uniform(0.1, 0.6), **options)
         yield case("a little above", shapes, norm, 0.9 * norm, **options)
         yield case("below", shapes, norm, norm * rng.uniform(1.5, 3), **options)
+    twins = {"W": (2, 3), "b": (3,), "V": (2, 3), "c": (3,)}
+    yield case("arrays of one shape", twins, 4.0, 1.5)
+    yield case("arrays with equal numbers", twins, 4.0, 1.5, equal=("W", "V"))
+    yield case("far above", MODELS[2], 3e5, 0.4)
     yield case("far below", MODELS[0], 0.3, 5.0)
     yield case("max_norm is an integer", MODELS[1], 7.5, 1)
     yield case("max_norm is infinite", MODELS[0], 7.5, np.inf)
@@ -991,6 +1084,30 @@ def clip_grad_norm(model, max_norm):
 # +             g *= min(1.0, (max_norm - 1e-6 * max_norm / (norm + 1e-6)) / max(norm, 1e-12)) if norm > max_norm else max_norm / max_norm
 # ```
 
+# %% task="clip-grad-norm" reject="one-of-each-shape"
+def clip_grad_norm(model, max_norm):
+    grads = model.grads().values()
+    norm = math.sqrt(sum(float((g**2).sum()) for g in grads))
+    if norm > max_norm and math.isfinite(norm):
+        for g in {g.shape: g for g in grads}.values():
+            g *= max_norm / (norm + 1e-6)
+    return norm
+
+
+# %% [markdown] task="clip-grad-norm" reject="equal-are-same"
+# ```diff
+# - norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
+# + norm = math.sqrt(sum({g.tobytes(): float(np.vdot(g, g)) for g in grads}.values()))
+# ```
+
+
+# %% [markdown] task="clip-grad-norm" reject="more-when-far-above"
+# ```diff
+# - scale = max_norm / (norm + 1e-6)
+# + scale = max(max_norm, 1e-5 * norm) / (norm + 1e-6)
+# ```
+
+
 # %% task="adam-step" cases=true
 def cases(rng):
     for number, shapes in enumerate(MODELS):
@@ -1003,18 +1120,23 @@ def cases(rng):
             yield optimizer_case(
                 rng, shapes, settings, [lr, lr, lr, 0.3 * lr], ("t", "m", "v"), **OPTIONS[number]
             )
-    for options in OPTIONS[:2]:  # resumed
+    # Resumed: early, and late with the usual betas, where one correction is over and the other is not.
+    for options, betas, t in zip(OPTIONS[:2], [(0.7, 0.9), (0.9, 0.999)], [4, 1200]):
         shapes = RESUMED
         arrays = {f"m.{name}": rng.normal(size=shape) for name, shape in shapes.items()}
         arrays |= {f"v.{name}": rng.uniform(0.5, 2, shape) for name, shape in shapes.items()}
-        settings = {"betas": (0.7, 0.9), "eps": 0.05, "weight_decay": 0.4}
+        settings = {"betas": betas, "eps": 0.05, "weight_decay": 0.4}
         yield optimizer_case(
-            rng, shapes, settings, [0.2, 0.1], ("t", "m", "v"), arrays | {"t": 4}, **options
+            rng, shapes, settings, [0.2, 0.1], ("t", "m", "v"), arrays | {"t": t}, **options
         )
     yield still_case(rng)
-    for decay in (0.0, 0.6):
+    for decay in (0.6, 0.002):
         settings = {"betas": (0.6, 0.9), "eps": 0.1, "weight_decay": decay}
         yield with_zeros(optimizer_case(rng, RESUMED, settings, [0.2, 0.2, 0.2, 0.1], ("t", "m", "v")))
+    yield from of_all_sizes(rng, {"betas": (0.6, 0.9)}, ("t", "m", "v"), [("eps", 0.1)])
+    # One step only: at its end the gradients are cleared, and m may not be one of them.
+    for betas in [(0.0, 0.9), (0.6, 0.0)]:
+        yield optimizer_case(rng, LATER, {"betas": betas, "eps": 0.1}, [0.2], ("t", "m", "v"))
     arrays = {f"m.{name}": np.asarray(rng.normal(size=shape)) for name, shape in LATER.items()}
     arrays |= {f"v.{name}": np.asarray(rng.uniform(0.5, 2, shape)) for name, shape in LATER.items()}
     yield loaded_again(optimizer_case(rng, LATER, settings, [0.2, 0.2, 0.1], ("t", "m", "v")), arrays | {"t": 4})
@@ -1559,6 +1681,64 @@ def step(self):
 # + self.t += 1.0
 # ```
 
+# %% task="adam-step" reject="by-position"
+@add_to_class(Adam)
+def step(self):
+    self.t += 1
+    b1, b2 = self.betas
+    for p, g, name in zip(self.model.params().values(), self.model.grads().values(), self.m):
+        if p.ndim >= 2:
+            p *= 1 - self.lr * self.weight_decay
+        m = self.m[name] = b1 * self.m[name] + (1 - b1) * g
+        v = self.v[name] = b2 * self.v[name] + (1 - b2) * g * g
+        p -= self.lr * m / (1 - b1**self.t) / (np.sqrt(v / (1 - b2**self.t)) + self.eps)
+
+
+# %% [markdown] task="adam-step" reject="correction-stops"
+# ```diff
+# - v_hat = v / (1 - beta2**self.t)
+# + v_hat = v / (1 - beta2**self.t if self.t <= 10 else 1)
+# ```
+
+
+# %% [markdown] task="adam-step" reject="little-decay-is-none"
+# ```diff
+# - if p.ndim >= 2:
+# + if p.ndim >= 2 and self.weight_decay > 0.01:
+# ```
+
+
+# %% task="adam-step" reject="holds-the-gradient"
+@add_to_class(Adam)
+def step(self):
+    self.t += 1
+    b1, b2 = self.betas
+    grads = self.model.grads()
+    for name, p in self.model.params().items():
+        g = grads[name]
+        if p.ndim >= 2:
+            p *= 1 - self.lr * self.weight_decay
+        m = self.m[name] = g if b1 == 0 and self.t == 1 else b1 * self.m[name] + (1 - b1) * g
+        v = self.v[name] = b2 * self.v[name] + (1 - b2) * g * g
+        p -= self.lr * m / (1 - b1**self.t) / (np.sqrt(v / (1 - b2**self.t)) + self.eps)
+
+
+# %% [markdown] task="adam-step" reject="clips-m"
+# ```diff
+# - m_hat = m / (1 - beta1**self.t)
+# + m_hat = np.clip(m / (1 - beta1**self.t), -1e3, 1e3)
+# ```
+
+
+# %% [markdown] task="adam-step" reject="rests-without-rate"
+# ```diff
+# -     self.t += 1
+# +     self.t += 1
+# +     if self.lr == 0:
+# +         return
+# ```
+
+
 # %% task="nesterov-step" cases=true
 def cases(rng):
     for number, shapes in enumerate(MODELS):
@@ -1570,6 +1750,7 @@ def cases(rng):
             )
     for momentum in (0.0, 0.8):
         yield with_zeros(optimizer_case(rng, RESUMED, {"momentum": momentum}, [0.2, 0.2, 0.2, 0.1], ("v",)))
+    yield from of_all_sizes(rng, {"momentum": 0.7}, ("v",))
 
 # %% [markdown] task="nesterov-step" hint=1
 # write the update of v down twice, one under the other: once for the step that you make, once for
@@ -1820,4 +2001,25 @@ def step(self):
 # ```diff
 # -     if step >= self.total_steps:
 # +     if max(step, self.t) >= self.total_steps:
+# ```
+
+
+# %% task="nesterov-step" mistake="by-position"
+# the gradients are taken in their own order: the two dicts have the same names, but not always in the
+# same order; take each gradient by its name
+@add_to_class(NesterovSGD)
+def step(self):
+    for (name, p), g in zip(self.model.params().items(), self.model.grads().values()):
+        v = self.v[name]
+        v *= self.momentum
+        v += g
+        p -= self.lr * (g + self.momentum * v)
+
+
+# %% [markdown] task="nesterov-step" reject="rests-without-rate"
+# ```diff
+# -     grads = self.model.grads()
+# +     if self.lr == 0:
+# +         return
+# +     grads = self.model.grads()
 # ```

@@ -15,6 +15,12 @@ def some_ids(rng, leading, V):
         ids.flat[2] = 0
     return ids
 
+def many_ids(rng, leading, V):
+    """Ids of which one stands at every other place: more often than a byte can count."""
+    ids = some_ids(rng, leading, V)
+    ids.flat[::2] = V - 2
+    return ids
+
 def named(options):
     return "".join(f", {name}" for name in options)
 
@@ -40,6 +46,10 @@ def cases(rng):
     ids = [{"ids": np.asarray(rng.integers(0, 5))} for _ in range(2)]
     dy = [{"dy": rng.normal(size=3)} for _ in ids]
     yield layer("ids of shape ()", new(5, 3), {"W": rng.normal(0, 0.5, (5, 3))}, ids, dy, returns=("y", NOTHING))
+    # Ids that a byte does not hold.
+    ids, dy = [{"ids": many_ids(rng, (2, 300), 310)}], [{"dy": rng.normal(size=(2, 300, 2))}]
+    yield layer("ids of shape (2, 300) in 310 rows of 2", new(310, 2), {"W": rng.normal(0, 0.5, (310, 2))},
+                ids, dy, returns=("y", NOTHING))
     ids, dy = [{"ids": some_ids(rng, (2, 3), 5)}], [{"dy": rng.normal(size=(2, 3, 2))}]
     yield layer("large weights", new(5, 2), {"W": LARGE * rng.normal(size=(5, 2))}, ids, dy, returns=("y", NOTHING))
     ids, dy = [{"ids": some_ids(rng, (6,), 60)}], [{"dy": rng.normal(size=(6, 40))}]
@@ -238,6 +248,20 @@ def forward(self, ids):
 def backward(self, dy):
     np.add.at(self.dW, last_ids, dy)
 
+
+# %% task="embedding-backward" reject="ids-in-a-byte"
+@add_to_class(Embedding)
+def backward(self, dy):
+    np.add.at(self.dW, self.ids.astype(np.uint8), dy)
+
+
+# %% task="embedding-backward" reject="one-id-255-times"
+@add_to_class(Embedding)
+def backward(self, dy):
+    for i in np.unique(self.ids):
+        self.dW[i] += dy[self.ids == i][:255].sum(axis=0)
+
+
 # %% task="embedding-one-hot" cases=true
 def cases(rng):
     for number, (leading, V, dim) in enumerate(SIZES):
@@ -247,6 +271,9 @@ def cases(rng):
                     "num_embeddings": V + (not options)}
             yield Case(f"ids of shape {leading} in {args['num_embeddings']} rows of {dim}{named(options)}",
                        [Call(args, returns=("X", "dW"))], dtypes=("X",), **options)
+        if number == 1:
+            args = {"ids": many_ids(rng, (2, 300), 310), "dy": rng.normal(size=(2, 300, 2)), "num_embeddings": 310}
+            yield Case("ids of shape (2, 300) in 310 rows of 2", [Call(args, returns=("X", "dW"))], dtypes=("X",))
 
 # %% [markdown] task="embedding-one-hot" hint=1
 # a row of X that is 1 at i and 0 elsewhere picks row i of W.
@@ -370,6 +397,13 @@ def one_hot_backward(ids, dy, num_embeddings):
 # + np.eye(num_embeddings, dtype=int)[ids.reshape(-1)]
 # ```
 
+
+# %% task="embedding-one-hot" reject="ids-in-a-byte"
+def one_hot_backward(ids, dy, num_embeddings):
+    X = np.eye(num_embeddings)[ids.reshape(-1).astype(np.uint8)]
+    return X, X.T @ dy.reshape(len(X), -1)
+
+
 # %% task="embedding-positions-backward" cases=true
 def cases(rng):
     for number, (B, T, V, block_size, dim) in enumerate(
@@ -387,6 +421,10 @@ def cases(rng):
             yield layer(f"ids of shape {(B, T)}, block_size {block_size}{named(options)}",
                         new | {"dtype": "float64"}, params, ids, dy, returns=("y", NOTHING),
                         **options)
+    ids, dy = [{"ids": many_ids(rng, (2, 300), 310)}], [{"dy": rng.normal(size=(2, 300, 2))}]
+    params = {"wte.W": rng.normal(0, 0.5, (310, 2)), "wpe.W": rng.normal(0, 0.5, (305, 2))}
+    new = {"num_embeddings": 310, "block_size": 305, "dim": 2, "rng": Rng(1), "dtype": "float64"}
+    yield layer("ids of shape (2, 300), block_size 305", new, params, ids, dy, returns=("y", NOTHING))
 
 # %% [markdown] task="embedding-positions-backward" hint=1
 # a sum passes dy on to both of its terms. What does broadcasting over the batch mean on the way back?
@@ -546,11 +584,26 @@ def backward(self, dy):
 # +     self.wte.ids = self.wte.ids[:1]
 # ```
 
+
+# %% task="embedding-positions-backward" reject="64-positions"
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    np.add.at(self.wte.dW, self.wte.ids, dy)
+    self.wpe.dW[: min(64, dy.shape[1])] += dy.sum(axis=0)[:64]
+
+
+# %% task="embedding-positions-backward" reject="ids-in-a-byte"
+@add_to_class(TokensAndPositions)
+def backward(self, dy):
+    np.add.at(self.wte.dW, self.wte.ids.astype(np.uint8), dy)
+    self.wpe.dW[: dy.shape[1]] += dy.sum(axis=0)
+
+
 # %% task="embedding-tied-backward" cases=true
 def cases(rng):
-    def case(B, T, V, dim, **options):
+    def case(B, T, V, dim, drawn=some_ids, **options):
         shapes = [(B, T), larger((B, T), options)]
-        ids = [{"ids": some_ids(rng, some, V)} for some in shapes]
+        ids = [{"ids": drawn(rng, some, V)} for some in shapes]
         dy = [{"dlogits": rng.normal(size=(*some, V))} for some in shapes]
         return layer(f"ids of shape {(B, T)}, W of shape {(V, dim)}{named(options)}",
                      {"num_embeddings": V, "dim": dim, "rng": Rng(1), "dtype": "float64"},
@@ -560,6 +613,7 @@ def cases(rng):
     for number, (B, T, V, dim) in enumerate(sizes):
         for options in [{}, *options_of(number)[1:]]:
             yield case(B, T, V, dim, **options)
+    yield case(2, 10, 310, 3, drawn=many_ids)
     # A loop over the ids runs a few hundred lines, a measured slope 10 for each entry of W.
     yield case(1, 3, 60, 40, max_lines=5000)
 
@@ -726,4 +780,11 @@ def backward(self, dlogits):
 # ```diff
 # - np.eye(num_embeddings)
 # + np.eye(num_embeddings, dtype=dy.dtype)
+# ```
+
+
+# %% [markdown] task="embedding-tied-backward" reject="ids-in-a-byte"
+# ```diff
+# - np.add.at(self.dW, self.ids,
+# + np.add.at(self.dW, self.ids.astype(np.uint8),
 # ```

@@ -608,6 +608,9 @@ def cases(rng):
                 x = [{"x": rng.normal(size=some)} for some in (shape, more)]
                 dy = [{"dy": rng.normal(size=some)} for some in (shape, more)]
                 yield layer(f"x of shape {shape}{named(options)}", {}, {}, x, dy, **options)
+    # Longer than a table that one might make beforehand.
+    x, dy = [{"x": rng.normal(size=(1100, 2))}], [{"dy": rng.normal(size=(1100, 2))}]
+    yield layer("x of shape (1100, 2)", {}, {}, x, dy)
     x, dy = [{"x": LARGE * rng.normal(size=(4, 6))}], [{"dy": rng.normal(size=(4, 6))}]
     yield layer("large numbers", {}, {}, x, dy)
     x = [{"x": rng.normal(size=(2, 4, D))} for D in (6, 2, 10)]
@@ -935,4 +938,11 @@ class Rotary(Module):
 # +         if len(getattr(self, "theta", ())) != T:
 # +             self.theta = np.outer(np.arange(T), 10000.0 ** (-2 * np.arange(D // 2) / D))
 # +         theta = self.theta
+# ```
+
+
+# %% [markdown] task="rotary" reject="positions-start-again"
+# ```diff
+# - np.arange(T)
+# + (np.arange(T) % 1024)
 # ```

@@ -332,6 +332,8 @@ def cases(rng):
                 if u.size > 2:
                     u.flat[1] = p    # exactly p: it stays
                     args["x"].flat[-1] = 0    # what stays may be 0
+                if u.size > 4 and p:    # and what is nearly p
+                    u.flat[2], u.flat[3] = p - 1e-9, p + 1e-9
                 if options.get("float32"):    # rounding must not move p to its other side
                     u = np.where(np.abs(u - p) < 1e-3, 0.99, u)
                 args["u"] = u
@@ -526,6 +528,21 @@ class Dropout(Module):
 # - self.keep = (u >= self.p) / (1 - self.p)
 # + self.keep = (u >= self.p) / (1 - self.p) if self.p else np.zeros_like(u)
 # ```
+
+
+# %% [markdown] task="dropout" reject="u-in-float32"
+# ```diff
+# - (u >= self.p)
+# + (u.astype(np.float32) >= np.float32(self.p))
+# ```
+
+
+# %% [markdown] task="dropout" reject="u-rounded"
+# ```diff
+# - (u >= self.p)
+# + (np.round(u, 6) >= self.p)
+# ```
+
 
 # %% task="swiglu" cases=true
 def cases(rng):

@@ -183,10 +183,10 @@ check("module-product", side_by_side)
 # Return `{dotted name: array}` of a tree of modules. An array attribute, whatever its name, is a
 # parameter if its gradient stands beside it, `W` and `dW`. Attributes that are Modules, and Modules
 # in lists, belong to the tree: the array `W` of the second entry of the list `layers` is `layers.1.W`.
-# A list may hold other things, too, such as numbers and arrays, which are no parameters. An array that
-# is met twice is listed once, under its first name; two arrays that happen to hold equal numbers are
-# two. Names come in the order in which attributes were set: `vars(module)` keeps it. Return the arrays
-# themselves, no copies.
+# A list may hold other things, too, such as numbers and arrays, which are no parameters. A parameter
+# that is met twice is listed once, under its first name; two arrays that happen to hold equal numbers
+# are two, and so are two views of one memory. Names come in the order in which attributes were set:
+# `vars(module)` keeps it. `prefix` stands before every name. Return the arrays themselves, no copies.
 
 # %% answer="module-params"
 def params(module, prefix=""):
@@ -213,9 +213,11 @@ def params(module, prefix=""):
 class Layer(Module):
     """As real layers are: of a class of their own."""
 
-def names_and_arrays(tree, shared):
+def names_and_arrays(tree, shared, *prefix):
     """Build modules from dicts; an array whose number is in `shared` stands in several places."""
     arrays = []
+    first = shared[0]
+    shared = [*shared, first[:], first[:2], first[2:]]    # three more, in the memory of the first
 
     def build(part):
         if isinstance(part, dict):
@@ -229,8 +231,8 @@ def names_and_arrays(tree, shared):
         return arrays[-1]
 
     model = build(tree)
-    params(model)    # and once more: nothing may be left of the first call
-    found = params(model)
+    params(model, *prefix)    # and once more: nothing may be left of the first call
+    found = params(model, *prefix)
     return list(found.items()), [any(value is a for a in arrays) for value in found.values()]
 
 check("module-params", names_and_arrays)

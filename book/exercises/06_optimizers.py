@@ -7,9 +7,9 @@
 #
 # The classes are those of [chapter 6](../notebooks/06_optimizers.ipynb). An optimizer holds a
 # model. `self.model.params()` is a dict, name → parameter; `self.model.grads()` is a dict with the
-# same names, name → gradient, each of its parameter's shape. A name can be anything (`W`, `b`,
-# `gain`), and so can a shape, even `()`. A step changes the parameters in place and leaves the gradients as they
-# are. Run the next cell first.
+# same names, in any order, name → gradient, each of its parameter's shape. A name can be anything
+# (`W`, `b`, `gain`), and so can a shape, even `()`. A step changes the parameters in place and leaves
+# the gradients as they are. Run the next cell first.
 
 # %%
 import math
@@ -71,7 +71,8 @@ check("sgd-step", SGD)
 # along half a cosine. It is `min_lr` from `total_steps` on. `warmup_steps` may be 0.
 #
 # Use `self.base_lr`, `self.warmup_steps`, `self.total_steps` and `self.min_lr`. The answer depends
-# on `step` and on these four alone, so that a run can resume anywhere.
+# on `step` and on these four alone, so that a run can resume anywhere. `lr_at` returns a rate and
+# changes nothing.
 
 # %%
 class LRScheduler:
