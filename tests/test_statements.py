@@ -22,7 +22,7 @@ WORDS = re.compile(
 # Words that demand nothing which an answer could break, each with the reason.
 NO_DEMAND = {
     "gradients-numeric": {"is a function without arguments": "f is the check's own"},
-    "module-params": {'prefix=""': "the check calls it without, as the text says nowhere else"},
+    "module-params": {'prefix=""': "the default, which the check takes in most cases"},
     "linear-shared": {"so they will not help you": "a warning"},
     "silu": {
         "`np.tanh` never overflows": "a fact",

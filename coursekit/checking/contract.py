@@ -79,8 +79,8 @@ def with_contract(given, again, answer, caches=(), without=()):
             tried += trials.mixed(given[n], again[n], answer)
         bold += trials.new_weights(given[n])
         bold += (trials.zeros if n in layers else trials.zero_gradients)(given[n])
-    bold += trials.long([given[n] for n in plain])
     tried += [case for case in bold if trials.is_finite(answer, case)]
+    tried += trials.long([given[n] for n in plain], answer)
     return given + [case for case in tried if case.clause not in without]
 
 
