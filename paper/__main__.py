@@ -1,0 +1,29 @@
+"""`python -m paper` writes the book and its exercises as PDF, and the book as EPUB, into out/book."""
+
+import sys
+import time
+from pathlib import Path
+
+from paper import ROOT, pdf
+from paper.content import Content, sets
+from paper.pandoc import PandocError
+
+WORK = ROOT / "build" / "paper"
+OUT = ROOT / "out" / "book"
+
+
+def main():
+    start = time.monotonic()
+    try:
+        content = Content(ROOT, WORK / "figures")
+        pdf.book(content, WORK, OUT / "numpygpt.pdf")
+        pdf.exercises(*sets(ROOT, WORK / "figures"), WORK, OUT / "numpygpt-exercises.pdf")
+    except (PandocError, pdf.PaperError, OSError, ValueError) as error:
+        sys.exit(f"book: {error}")
+    for path in sorted(OUT.iterdir()):
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e6:.1f} MB")
+    print(f"{time.monotonic() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

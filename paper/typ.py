@@ -1,0 +1,109 @@
+"""From pandoc's tree to typst; `book.typ` says what each part looks like."""
+
+import json
+import re
+
+from paper import formulas
+from paper.pandoc import document, pandoc
+from paper.tables import fitted
+from paper.terms import marks_as
+from paper.tree import changed, elements, raw, raw_inline
+
+COLUMNS = 112  # of code, in the smallest letters
+WRAPPED = 100  # letters in each part of a line that is longer
+GOES_ON = "↪ "
+SHORT = 16  # lines that stay on one page
+
+
+def string(text):
+    """A string of typst."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return re.sub(r"\\u([0-9a-f]{4})", r"\\u{\1}", quoted.replace("\\b", "\\u{8}"))
+
+
+def typst(blocks, converted):
+    """The text of blocks; `converted` holds their formulas, as formulas.typst makes them."""
+    outputs = {id(after) for before, after in zip(blocks, blocks[1:], strict=False)
+               if is_code(before, "python") and is_code(after, "output")}  # fmt: skip
+    followed = {id(before) for before, after in zip(blocks, blocks[1:], strict=False)
+                if id(after) in outputs}  # fmt: skip
+    blocks = [
+        raw("typst", code(block, id(block) in followed)) if block["t"] == "CodeBlock" else block
+        for block in blocks
+    ]
+    blocks = marks_as(
+        blocks,
+        lambda name: raw_inline("typst", f"#mark(<{name}>);"),
+        lambda name: raw("typst", f"#mark(<{name}>)"),
+    )
+    blocks = changed(blocks, lambda node: converted_node(node, converted))
+    text = pandoc(document(blocks), "-f", "json", "-t", "typst", "--wrap=preserve")
+    return text.replace("align(center)[#table(", "[#table(")
+
+
+def is_code(block, kind):
+    return block["t"] == "CodeBlock" and block["c"][0][1][:1] == [kind]
+
+
+def converted_node(node, converted):
+    if node["t"] == "Math":
+        kind, tex = node["c"]
+        display = kind["t"] == "DisplayMath"
+        return [formulas.call(display, tex, converted[display, tex])]
+    if node["t"] == "Table":
+        return [fitted(node)]
+    if node["t"] == "CodeBlock":  # inside a list
+        return [raw("typst", code(node, False))]
+    if node["t"] == "Figure":
+        return [raw("typst", picture(node))]
+    if node["t"] == "Div":
+        (name, classes, pairs), content = node["c"]
+        pairs = dict(pairs)
+        if "asked" in classes:
+            return [raw("typst", f"#asked(<{name}>, {string(pairs['number'])})")]
+        if "room" in classes:
+            return [raw("typst", f"#room({pairs['minutes']})")]
+    return None
+
+
+def code(block, followed):
+    """A call that sets a piece of code or an output; `followed` keeps it with what comes next."""
+    (_, classes, _), text = block["c"]
+    kind = classes[0] if classes else ""
+    lines = [part for line in text.split("\n") for part in wrapped(line)]
+    whole = len(lines) <= SHORT
+    sticky = followed and whole
+    return (
+        f"#{'output' if kind == 'output' else 'code'}({string(chr(10).join(lines))}, "
+        f"{string(kind)}, whole: {str(whole).lower()}, sticky: {str(sticky).lower()})"
+    )
+
+
+def wrapped(line):
+    """The parts of a line that is wider than the page; those after the first begin with a sign."""
+    if len(line) <= COLUMNS:
+        return [line]
+    parts, room = [], WRAPPED
+    while len(line) > room:
+        cut = line.rfind(" ", room // 2, room) + 1 or room
+        parts.append(line[:cut])
+        line = line[cut:]
+        room = WRAPPED - len(GOES_ON)
+    return [parts[0], *(GOES_ON + part for part in [*parts[1:], line])]
+
+
+def picture(figure):
+    (_, _, pairs), (_, caption), content = figure["c"]
+    [image] = [item for item in elements(content) if item["t"] == "Image"]
+    pairs = dict(pairs)
+    alt = plain(image["c"][1])
+    return (
+        f"#picture({string(image['c'][2][0])}, {string(alt)}, {string(pairs['label'])}, "
+        f"{pairs['width']})"
+    )
+
+
+def plain(inlines):
+    from paper.tree import text_of
+
+    return text_of(inlines)
