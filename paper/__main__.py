@@ -2,9 +2,8 @@
 
 import sys
 import time
-from pathlib import Path
 
-from paper import ROOT, pdf
+from paper import ROOT, epub, pdf
 from paper.content import Content, sets
 from paper.pandoc import PandocError
 
@@ -17,6 +16,8 @@ def main():
     try:
         content = Content(ROOT, WORK / "figures")
         pdf.book(content, WORK, OUT / "numpygpt.pdf")
+        pdf.cover(content.facts, WORK, WORK / "cover.png")
+        epub.write(content, WORK / "cover.png", WORK, OUT / "numpygpt.epub")
         pdf.exercises(*sets(ROOT, WORK / "figures"), WORK, OUT / "numpygpt-exercises.pdf")
     except (PandocError, pdf.PaperError, OSError, ValueError) as error:
         sys.exit(f"book: {error}")

@@ -1,19 +1,17 @@
 """What the book holds, in its order, before it is set for paper or for a reader of EPUB."""
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from coursekit.address import repository
 from prepare import PARTS, ROMAN, Book
 
+from coursekit.address import repository
 from paper import HERE, pages
 from paper.links import Links, numbered
-from paper.pandoc import parsed
 from paper.terms import Index, glossary
-from paper.tree import element, link, para, words
+from paper.tree import link, para, words
 
 GUIDES = ["BACKPROP", "OPTIMIZERS", "TOKENIZERS", "NOTATION", "GLOSSARY"]
 LETTERS = "ABCDE"
@@ -35,6 +33,10 @@ class Facts:
     @property
     def edition(self):
         return f"Edition {self.version}, {self.date}"
+
+    def at(self, path):
+        """The address of a file."""
+        return f"{self.address}/blob/main/{path}"
 
 
 def facts(root):
@@ -66,9 +68,14 @@ class Content:
         self.chapters = [pages.chapter(root, row.name, folder) for row in self.book.chapters]
         self.guides = [pages.guide(root, f"docs/{name}.md", folder) for name in GUIDES]
         self.pages = [*self.chapters, *self.guides]
-        links = Links(root, self.facts.address, self.pages)
+        links = Links(root, self.facts, self.pages)
         for page in self.pages:
             links.mend(page)
+        for page in self.chapters:
+            numbered(page, 3, page.number)
+        for letter, page in zip(LETTERS, self.guides, strict=True):
+            page.number = letter
+            numbered(page, 3, letter)
         self.terms = Index(glossary((root / "docs/GLOSSARY.md").read_text("utf-8"))).mark(
             self.chapters
         )
@@ -89,17 +96,15 @@ class Content:
         text = f"{reading} minutes to read and run"
         return f"{text}, {exercises} for the exercises" if exercises else text
 
-    def file(self, page):
-        """The address of a page's notebook."""
-        return f"{self.facts.address}/blob/main/{page.path}"
-
 
 def sets(root, folder):
     """The exercises, and what the title page says."""
     book = Book(root, folder)
     about = facts(root)
     every = [pages.exercises(root, name) for name in book.sets]
-    links = Links(root, about.address, every)
+    for page in every:
+        numbered(page, 3)
+    links = Links(root, about, every)
     for page in every:
         links.mend(page)
     return about, every

@@ -10,13 +10,13 @@ class Links:
 
     Args:
         root: of the repository.
-        address: of the repository on the web.
+        facts: they know the address of a file on the web.
         pages: those of the book.
     """
 
-    def __init__(self, root, address, pages):
+    def __init__(self, root, facts, pages):
         self.root = root.resolve()
-        self.files = f"{address}/blob/main"
+        self.facts = facts
         self.marks = {page.path: page.mark for page in pages}
 
     def mend(self, page):
@@ -41,7 +41,7 @@ class Links:
         if not path.is_relative_to(self.root) or not path.exists():
             raise ValueError(f"{page.path}: a link leads to {target}, which is not there")
         name = path.relative_to(self.root).as_posix()
-        return f"#{self.marks[name]}" if name in self.marks else f"{self.files}/{name}"
+        return f"#{self.marks[name]}" if name in self.marks else self.facts.at(name)
 
 
 def numbered(page, level, number=None):

@@ -8,7 +8,8 @@ import json
 import re
 from dataclasses import dataclass, field
 
-from prepare import SLIDERS, TASK
+from PIL import Image
+from prepare import ARROW, MAP, SLIDERS, TASK
 
 from paper.pandoc import parsed
 from paper.tree import attributes, code_block, element, is_a, para, text_of, words
@@ -29,7 +30,7 @@ class Page:
     mark: str
     title: str
     blocks: list
-    number: int | None = None
+    number: int | str | None = None
     answers: list = field(default_factory=list)
 
     @property
@@ -148,19 +149,22 @@ class Figures:
         source = self.root / "docs" / image["c"][2][0].rpartition("/")[2]
         path = self.next_file()
         path.write_bytes(source.read_bytes())
-        return self.figure(path.name, text_of(image["c"][1]), None)
+        alt = text_of(image["c"][1])
+        # What the map shows is named arrow by arrow, for those who do not see it.
+        caption = MAP.partition(". ")[0] + "." if ARROW.search(alt) else alt
+        return self.figure(path.name, alt, Image.open(path).width // 2, caption)
 
     def next_file(self):
         self.count += 1
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / f"{self.number}-{self.count}.png"
 
-    def figure(self, name, alt, width):
+    def figure(self, name, alt, width, caption=None):
         """A Figure; `width` in pixels of the page, as the notebook shows it."""
         label = f"{self.number}.{self.count}"
         image = element("Image", attributes(), words(alt), [f"figures/{name}", ""])
-        about = attributes("", width=width or 800, label=label)
-        caption = [element("Plain", words(alt))]
+        about = attributes("", width=width, label=label)
+        caption = [element("Plain", words(caption or alt))]
         return element("Figure", about, [None, caption], [element("Plain", [image])])
 
 

@@ -17,12 +17,12 @@ class Term:
 
     word: str
     chapter: int
-    places: list = field(default_factory=list)  # marks; the first explains it
+    places: list = field(default_factory=list)  # mentions; the first explains it
 
 
 @dataclass
 class Mention:
-    """A term in a text: where it is, and whether it is set in bold there."""
+    """A term in a text: the chapter, the number of the section, and whether it is set in bold."""
 
     term: str
     chapter: int
@@ -63,13 +63,14 @@ class Index:
         return sorted(self.terms.values(), key=lambda term: term.word.lower())
 
     def noted(self, blocks, chapter, mentions):
-        """The blocks with an empty Span before each mention; the mention is its content."""
+        """The blocks with a Mark before each mention."""
         section = f"{chapter}"
         out = []
         for block in blocks:
             out.append(self.within(block, (chapter, section, False), mentions))
             if block["t"] == "Header":  # a mark in it would come again in the contents
-                section = block["c"][1][0] or text_of(block)
+                number, point, _ = text_of(block["c"][2]).partition("\u2002")
+                section = number if point else section
                 named = self.found(text_of(block["c"][2]), (chapter, section, True), mentions)
                 out += [Mark(mention, inline=False) for _, mention in named]
         return out
@@ -130,7 +131,7 @@ class Index:
             others.sort(key=own.index)
             for mention in [first, *others]:
                 mention.mark = f"term-{len(term.places)}-{slug(term.word)}"
-                term.places.append(mention.mark)
+                term.places.append(mention)
 
 
 def slug(word):

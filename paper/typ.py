@@ -1,24 +1,24 @@
 """From pandoc's tree to typst; `book.typ` says what each part looks like."""
 
-import json
 import re
 
 from paper import formulas
 from paper.pandoc import document, pandoc
 from paper.tables import fitted
 from paper.terms import marks_as
-from paper.tree import changed, elements, raw, raw_inline
+from paper.tree import changed, elements, raw, raw_inline, text_of
 
 COLUMNS = 112  # of code, in the smallest letters
 WRAPPED = 100  # letters in each part of a line that is longer
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 GOES_ON = "↪ "
-SHORT = 16  # lines that stay on one page
+SHORT = 10  # lines that stay on one page
 
 
 def string(text):
     """A string of typst."""
-    quoted = json.dumps(text, ensure_ascii=False)
-    return re.sub(r"\\u([0-9a-f]{4})", r"\\u{\1}", quoted.replace("\\b", "\\u{8}"))
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + CONTROL.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", escaped) + '"'
 
 
 def typst(blocks, converted):
@@ -96,14 +96,8 @@ def picture(figure):
     (_, _, pairs), (_, caption), content = figure["c"]
     [image] = [item for item in elements(content) if item["t"] == "Image"]
     pairs = dict(pairs)
-    alt = plain(image["c"][1])
+    alt, below = string(text_of(image["c"][1])), string(text_of(caption))
     return (
-        f"#picture({string(image['c'][2][0])}, {string(alt)}, {string(pairs['label'])}, "
+        f"#picture({string(image['c'][2][0])}, {alt}, {below}, {string(pairs['label'])}, "
         f"{pairs['width']})"
     )
-
-
-def plain(inlines):
-    from paper.tree import text_of
-
-    return text_of(inlines)
