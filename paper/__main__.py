@@ -1,11 +1,16 @@
-"""`python -m paper` writes the book and its exercises as PDF, and the book as EPUB, into out/book."""
+"""`python -m paper` writes the book as PDF and EPUB, and its exercises, into out/book."""
 
 import sys
 import time
 
-from paper import ROOT, epub, pdf
-from paper.content import Content, sets
-from paper.pandoc import PandocError
+from paper import ROOT
+
+try:
+    from paper import epub, pdf
+    from paper.content import Content, sets
+    from paper.pandoc import PandocError
+except ImportError as error:
+    sys.exit(f"book: {error.name} is missing: `make book` installs it")
 
 WORK = ROOT / "build" / "paper"
 OUT = ROOT / "out" / "book"

@@ -1,36 +1,23 @@
 """The book as EPUB: one tree for pandoc, with formulas as MathML."""
 
-import os
-import subprocess
-
-import pypandoc
-
 from paper import HERE
-from paper.pandoc import PandocError, document
+from paper.pandoc import document, pandoc
 from paper.terms import marks_as
 from paper.tree import attributes, changed, element, header, link, para, text_of, words
 
 # texmath knows no \mathrel.
 JOINED = (r"\mathrel{+}=", r"\;\text{+=}\;")
 FEATURES = ["alternativeText", "index", "MathML", "structuralNavigation", "tableOfContents"]
-MADE = "315532800"  # 1980: the same files give the same book, whenever it is made
 
 
 def write(content, cover, folder, target):
     """Write the EPUB; the figures lie in the folder."""
-    facts = content.facts
-    command = [
-        pypandoc.get_pandoc_path(), "-f", "json", "-t", "epub3", "-o", str(target),
-        "--fail-if-warnings", "--mathml", "--toc", "--toc-depth=3", "--split-level=2",
-        f"--css={HERE / 'epub.css'}", f"--epub-cover-image={cover}",
-    ]  # fmt: skip
     target.parent.mkdir(parents=True, exist_ok=True)
-    run = subprocess.run(
-        command, input=document(blocks(content), meta(facts)), cwd=folder, capture_output=True,
-        encoding="utf-8", env=os.environ | {"SOURCE_DATE_EPOCH": MADE},
+    pandoc(
+        document(blocks(content), meta(content.facts)), "-f", "json", "-t", "epub3",
+        "-o", str(target), "--mathml", "--toc", "--toc-depth=3", "--split-level=2",
+        f"--css={HERE / 'epub.css'}", f"--epub-cover-image={cover}", cwd=folder,
     )  # fmt: skip
-    if run.returncode:
-        raise PandocError(f"pandoc, {target.name}: {run.stderr.strip()}")
 
 
 def meta(facts):

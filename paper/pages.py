@@ -64,6 +64,10 @@ def exercises(root, name):
             cell["source"] = TASK.sub(r"\1\n\n*\2, \3, about \4*", cell["source"])
         cell["room"] = minutes
     title, blocks = titled(page_blocks(cells, Figures(root, "", None), exercise_cell))
+    for at, block in enumerate(blocks):
+        if block["t"] == "Para" and is_a(blocks[at - 1], "Header"):
+            if [inline["t"] for inline in block["c"]] == ["Emph"]:
+                blocks[at] = element("Div", attributes("", ["facts"]), [block])
     return Page(path, f"set-{name[:2]}", title.partition(": ")[2], blocks, int(name[:2]))
 
 

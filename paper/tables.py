@@ -2,7 +2,8 @@
 
 from paper.tree import element, elements, text_of
 
-LINE = 104  # letters in a line of a table that takes the whole width
+LINE = 114  # letters in a line of a table that takes the whole width
+BESIDE = 2.5  # the space between two columns, in letters
 CODE = 1.2  # a letter of code, beside one of the text
 
 
@@ -15,11 +16,11 @@ def fitted(table):
     rows = [row for part in (head, *bodies) for row in rows_of(part)]
     cells = [[cell[4] for cell in row[1]] for row in rows]
     full = [max(map(length, column)) for column in zip(*cells, strict=True)]
-    if sum(full) + 2 * len(full) <= LINE:
+    if sum(full) + BESIDE * len(full) <= LINE:
         return table
-    least = [max(map(longest_word, column)) for column in zip(*cells, strict=True)]
+    least = [max(map(longest_word, column)) + BESIDE for column in zip(*cells, strict=True)]
     spare = max(LINE - sum(least), 0)
-    wish = [a - b for a, b in zip(full, least, strict=True)]
+    wish = [max(a + BESIDE - b, 0) for a, b in zip(full, least, strict=True)]
     widths = [b + spare * w / max(sum(wish), 1) for b, w in zip(least, wish, strict=True)]
     columns = [
         [align, element("ColWidth", round(width / sum(widths), 4))]

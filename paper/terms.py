@@ -147,7 +147,7 @@ class Mark(dict):
 
 
 def marks_as(blocks, inline, block):
-    """Replace each Mark that was chosen by `inline(name)` or `block(name)`, the others by nothing."""
+    """Replace each chosen Mark by `inline(name)` or `block(name)`, and the others by nothing."""
 
     def replaced(node):
         if node["t"] != "Mark":

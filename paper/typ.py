@@ -23,13 +23,8 @@ def string(text):
 
 def typst(blocks, converted):
     """The text of blocks; `converted` holds their formulas, as formulas.typst makes them."""
-    outputs = {id(after) for before, after in zip(blocks, blocks[1:], strict=False)
-               if is_code(before, "python") and is_code(after, "output")}  # fmt: skip
-    followed = {id(before) for before, after in zip(blocks, blocks[1:], strict=False)
-                if id(after) in outputs}  # fmt: skip
     blocks = [
-        raw("typst", code(block, id(block) in followed)) if block["t"] == "CodeBlock" else block
-        for block in blocks
+        part for n, block in enumerate(blocks) for part in placed(block, blocks[n + 1 : n + 2])
     ]
     blocks = marks_as(
         blocks,
@@ -39,6 +34,16 @@ def typst(blocks, converted):
     blocks = changed(blocks, lambda node: converted_node(node, converted))
     text = pandoc(document(blocks), "-f", "json", "-t", "typst", "--wrap=preserve")
     return text.replace("align(center)[#table(", "[#table(")
+
+
+def placed(block, following):
+    """A block that may have to stay on the page of what follows, if anything does."""
+    if block["t"] == "CodeBlock":
+        output = [after for after in following if is_code(after, "output")]
+        return [raw("typst", code(block, bool(output)))]
+    if block["t"] == "Para" and following and text_of(block).endswith(":"):
+        return [raw("typst", "#leads-on["), block, raw("typst", "]")]
+    return [block]
 
 
 def is_code(block, kind):
@@ -61,6 +66,8 @@ def converted_node(node, converted):
         pairs = dict(pairs)
         if "asked" in classes:
             return [raw("typst", f"#asked(<{name}>, {string(pairs['number'])})")]
+        if "facts" in classes:  # not at the foot of a page
+            return [raw("typst", "#leads-on["), *content, raw("typst", "]")]
         if "room" in classes:
             return [raw("typst", f"#room({pairs['minutes']})")]
     return None
