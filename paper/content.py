@@ -8,7 +8,7 @@ import yaml
 from prepare import PARTS, ROMAN, Book
 
 from coursekit.address import repository
-from paper import HERE, pages
+from paper import pages
 from paper.links import Links, numbered
 from paper.terms import Index, glossary
 from paper.tree import link, para, words
@@ -63,13 +63,13 @@ class Content:
         root = Path(root)
         self.facts = facts(root)
         self.book = Book(root, folder)  # README.md's table: parts, minutes
-        self.preface = pages.guide(HERE, "preface.md", folder)
+        self.preface = pages.guide(root, "paper/preface.md", folder)
         self.preface.mark = "preface"
         self.chapters = [pages.chapter(root, row.name, folder) for row in self.book.chapters]
         self.guides = [pages.guide(root, f"docs/{name}.md", folder) for name in GUIDES]
         self.pages = [*self.chapters, *self.guides]
         links = Links(root, self.facts, self.pages)
-        for page in self.pages:
+        for page in [self.preface, *self.pages]:
             links.mend(page)
         for page in self.chapters:
             numbered(page, 3, page.number)

@@ -25,7 +25,8 @@ def pandoc(text, *arguments, **more):
         command, input=text, capture_output=True, encoding="utf-8", env=environment, **more
     )
     if run.returncode:
-        raise PandocError(f"pandoc {' '.join(arguments)}: {run.stderr.strip()}")
+        said = run.stderr.strip().splitlines() or ["nothing said"]
+        raise PandocError(f"pandoc: {said[0][:300]}")
     return run.stdout
 
 

@@ -57,27 +57,10 @@ class Pdf:
         """The titles of the outline, with how deep each is and the number of its page from 0."""
         return list(entries(self.reader, self.reader.outline, 0))
 
-    def boxes(self):
-        """The pages with a letter that its font has not: glyph 0, which is drawn as a box."""
-        for number, page in enumerate(self.reader.pages, 1):
-            stream = pypdf.generic.ContentStream(page.get_contents(), self.reader)
-            for operands, operator in stream.operations:
-                if operator in (b"Tj", b"TJ") and any(map(has_glyph_0, operands)):
-                    yield number
-
     def tagged(self, kind):
         """The texts of what is tagged as Figure or Formula, in order; None where one has none."""
         root = self.reader.trailer["/Root"]["/StructTreeRoot"]
         return list(described(root["/K"], f"/{kind}"))
-
-
-def has_glyph_0(shown):
-    if isinstance(shown, list):
-        return any(map(has_glyph_0, shown))
-    if isinstance(shown, (int, float)):
-        return False
-    glyphs = shown.original_bytes  # two bytes each
-    return any(glyphs[at : at + 2] == b"\0\0" for at in range(0, len(glyphs), 2))
 
 
 def letters(page):
