@@ -15,7 +15,6 @@ from paper.pandoc import parsed
 from paper.tree import attributes, code_block, element, is_a, para, text_of, words
 
 DETAILS = re.compile(r"<details>\s*<summary>\s*Answer\s*</summary>\s*")
-BLANK = "# YOUR CODE HERE"
 
 
 @dataclass
