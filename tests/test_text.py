@@ -22,6 +22,7 @@ FILES = [
     *sorted(REPOSITORY.glob("docs/*.md")),
     REPOSITORY / "data" / "README.md",
     *sorted(REPOSITORY.glob("site/*.md")),
+    *sorted(REPOSITORY.glob("paper/*.md")),
 ]
 MODULES = sorted((REPOSITORY / "numpygpt").rglob("*.py"))
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
