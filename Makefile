@@ -88,9 +88,11 @@ site: .venv/.installed-site
 	$(PY) site/build.py
 
 test-site: .venv/.installed-browser site
+	@$(PY) site/assets.py --tests
 	$(RUN_TESTS) tests/site $(ARGS)
 
 test-live: .venv/.installed-browser
+	@$(PY) site/assets.py
 	$(RUN_TESTS) tests/live $(ARGS)
 
 mutants: .venv/.installed

@@ -1,6 +1,6 @@
 """Build the site: `python site/build.py` writes out/site, from what is committed, offline.
 
-It runs no notebook. `python site/assets.py` must have fetched MathJax once.
+It runs no notebook. `python site/assets.py` must have fetched what others made.
 """
 
 import shutil
@@ -9,8 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-from assets import AssetError, asset
+from assets import package
+from offline import write_service_worker
 from prepare import prepare
+
+from coursekit.files import BookError
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "site"  # pages for Sphinx, and what it remembers
@@ -23,7 +26,7 @@ MATHJAX = (
 
 def copy_mathjax():
     """Equations: the parts that conf.py names, and the letters that they draw with."""
-    source, target = asset("mathjax") / "es5", OUT / "_static" / "mathjax"
+    source, target = package("mathjax") / "es5", OUT / "_static" / "mathjax"
     for pattern in MATHJAX:
         for path in sorted(source.glob(pattern)):
             copy = target / path.relative_to(source)
@@ -51,7 +54,7 @@ def sphinx(pages):
 
 
 def copy_the_rest(files):
-    """What lies beside the pages: figures, notebooks, equations, the runner, the archive."""
+    """What lies beside the pages: figures, notebooks, equations, the runner, the archive, sw.js."""
     shutil.copytree(files, OUT, dirs_exist_ok=True)
     copy_mathjax()
     live = [sys.executable, str(ROOT / "site" / "live" / "build.py"), str(OUT / "live")]
@@ -60,18 +63,19 @@ def copy_the_rest(files):
     shutil.copy(ROOT / "LICENSE", OUT / "LICENSE.txt")
     (OUT / ".nojekyll").touch()  # or a code host leaves out the folders that begin with _
     archive()
+    write_service_worker(OUT)
 
 
 def main():
     start = time.monotonic()
     shutil.rmtree(OUT, ignore_errors=True)
     try:
-        asset("mathjax")
+        package("mathjax")
         files = prepare(ROOT, WORK / "pages")
         if status := sphinx(WORK / "pages"):
             sys.exit(status)
         copy_the_rest(files)
-    except (AssetError, OSError, ValueError) as error:
+    except (BookError, OSError, ValueError) as error:
         sys.exit(f"site: {error}")
     size = sum(path.stat().st_size for path in OUT.rglob("*") if path.is_file())
     pages = len(list(OUT.rglob("*.html")))

@@ -16,7 +16,6 @@ def site(tmp_path_factory):
     """The address of the site, and the folder that it is in."""
     folder = tmp_path_factory.mktemp("site")
     make = runpy.run_path(str(ROOT / "site" / "live" / "build.py"))
-    make["fetch"]()
     make["build"](folder / "live")
     write_pages(folder)
     with served(folder) as address:
