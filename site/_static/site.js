@@ -26,3 +26,40 @@ window.addEventListener("load", async () => {
   // What is folded has no width yet.
   document.addEventListener("toggle", fit, true);
 });
+
+// Without a network the site opens from what was opened before: sw.js keeps that, if it is told what
+// this page had loaded before sw.js was there, and which pictures it has not come to.
+const HOME = new URL("../", document.currentScript.src).href;
+
+async function keepForLater() {
+  await navigator.serviceWorker.register(`${HOME}sw.js`, { updateViaCache: "none" });
+  const { active } = await navigator.serviceWorker.ready;
+  const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+  const pictures = [...document.images].map(({ src }) => src);
+  active.postMessage({ keep: [...new Set([location.href, ...loaded, ...pictures])] });
+  offerAll(active);
+}
+
+// On the front page: all of the book at once.
+function offerAll(worker) {
+  const place = document.getElementById("keep-all");
+  if (!place) return;
+  const [button, status] = place.querySelectorAll("button, [role=status]");
+  place.hidden = false;
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    const files = await (await fetch(`${HOME}files.json`)).json();
+    worker.postMessage({ keep: Object.keys(files).map((path) => HOME + path), tell: true });
+  });
+  navigator.serviceWorker.addEventListener("message", ({ data: { kept, of } }) => {
+    status.textContent = kept < of ? `${kept} of ${of} files` : "The whole book is here.";
+  });
+}
+
+window.addEventListener("load", async () => {
+  try {
+    await keepForLater();
+  } catch {
+    // a private window, or an address without https: the page works as it is
+  }
+});
