@@ -8,7 +8,7 @@ from chromium import launched, served
 from pages import ROOT, write_pages
 from playwright.sync_api import sync_playwright
 
-QUIET = 600_000  # milliseconds: the slowest cell that is not tagged slow, on a machine under load
+ONE_CELL = 300_000  # milliseconds: the slowest that is not tagged slow, on a machine under load
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +33,12 @@ class Live:
 
     def __init__(self, site, page):
         self.site, self.page = site, page
+        self.says_yes = True  # to what the page asks
         self.trouble = []  # what a reader's console would show, and requests that leave the site
         page.on("console", lambda m: self.trouble.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: self.trouble.append(str(error)))
         page.on("request", self.request)
-        page.on("dialog", lambda dialog: dialog.accept())
+        page.on("dialog", lambda box: box.accept() if self.says_yes else box.dismiss())
         page.set_default_timeout(60_000)
 
     def request(self, request):
@@ -54,7 +55,7 @@ class Live:
 
     def start(self):
         self.press("Run this page")
-        self.page.wait_for_selector("html[data-live=ready]", timeout=QUIET)
+        self.page.wait_for_selector("html[data-live=ready]", timeout=ONE_CELL)
         return self
 
     def run_all(self):
@@ -68,9 +69,11 @@ class Live:
         self.wait()
         return self.printed(number)
 
-    def wait(self, timeout=QUIET):
-        waiting = "[data-live=queued], [data-live=running]"
-        self.page.wait_for_function(f"() => !document.querySelector('{waiting}')", timeout=timeout)
+    def wait(self, timeout=ONE_CELL):
+        """Until nothing runs or waits; each cell may take as long as `timeout`."""
+        count = "document.querySelectorAll('[data-live=queued], [data-live=running]').length"
+        while left := self.page.evaluate(count):
+            self.page.wait_for_function(f"left => {count} < left", arg=left, timeout=timeout)
 
     def cell(self, number):
         return self.page.locator("div.cell").nth(number)
