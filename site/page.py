@@ -8,6 +8,11 @@ from coursekit.address import repository
 from coursekit.elsewhere import links
 
 HERE = Path(__file__).resolve().parent
+# In the place of live.js's own, so that nothing moves when that comes.
+BAR = (
+    '<div class="live-bar pst-js-only"><button type="button" disabled>Run this page</button></div>'
+)
+NO_MATHJAX = "no-mathjax.js"
 TAG = re.compile(r"<[^>]+>")
 CODE = re.compile(r"<pre>(.*?)</pre>", re.DOTALL)
 HEADER = re.compile(r'<th class="head([^"]*)">(?:<p>)?(.*?)(?:</p>)?</th>', re.DOTALL)
@@ -63,6 +68,7 @@ def finish_page(app, pagename, templatename, context, doctree):
     """Sphinx's event html-page-context."""
     if "body" not in context:
         return
+    context["script_files"] = [one for one in context["script_files"] if not is_mathjax(one)]
     body = with_headers(with_columns(context["body"]))
     # The label of a fold would keep what it says from a screen reader.
     body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
@@ -70,8 +76,13 @@ def finish_page(app, pagename, templatename, context, doctree):
         names = {page.split("/")[1] for page in app.env.all_docs if page.startswith("exercises/")}
         places = links(repository(HERE.parent), f"{pagename}.ipynb")
         elsewhere = {place: places[place] for place in ("colab", "binder")}
-        body = body.replace("</h1>", "</h1>" + actions(pagename, names, elsewhere), 1)
+        body = body.replace("</h1>", "</h1>" + BAR + actions(pagename, names, elsewhere), 1)
     context["body"] = body
+
+
+def is_mathjax(script):
+    """Whether Sphinx wants to load MathJax, or to set it up: equations are drawn already."""
+    return NO_MATHJAX in f"{script.filename}" or "MathJax" in script.attributes.get("body", "")
 
 
 # What the theme brings and no page loads: icons as a script and as fonts, maps for its authors.

@@ -2,10 +2,13 @@
 const WIDE = 'mjx-container[display="true"], .pst-scrollable-table-container';
 const SMALLEST = 0.5; // of the usual size
 
+// First all that is written, then all that is read: a page is laid out once, not for each equation.
 const fit = () => {
-  for (const box of document.querySelectorAll(WIDE)) {
-    const letters = box.querySelector("table.table") ?? box;
-    letters.style.fontSize = "";
+  // What is out of sight is not laid out yet (site.css), and has its turn when it comes into sight.
+  const seen = [...document.querySelectorAll(WIDE)].filter((box) => box.checkVisibility?.({ contentVisibilityAuto: true }) ?? true);
+  const boxes = seen.map((box) => [box, box.querySelector("table.table") ?? box]);
+  for (const [, letters] of boxes) letters.style.fontSize = "";
+  for (const [box, letters] of boxes.filter(([{ scrollWidth, clientWidth }]) => scrollWidth > clientWidth)) {
     const usual = parseFloat(getComputedStyle(letters).fontSize);
     // A few times: a table does not shrink in proportion.
     for (let share = 1; box.scrollWidth > box.clientWidth && share > SMALLEST; ) {
@@ -17,7 +20,7 @@ const fit = () => {
 
 let waiting;
 window.addEventListener("load", async () => {
-  await window.MathJax?.startup?.promise;
+  await document.fonts.ready;
   fit();
   window.addEventListener("resize", () => {
     clearTimeout(waiting);
@@ -25,6 +28,7 @@ window.addEventListener("load", async () => {
   });
   // What is folded has no width yet.
   document.addEventListener("toggle", fit, true);
+  document.addEventListener("contentvisibilityautostatechange", ({ skipped }) => skipped || fit(), true);
 });
 
 // Without a network the site opens from what was opened before: sw.js keeps that, if it is told what

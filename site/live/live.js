@@ -25,7 +25,9 @@ class Live {
     this.status.setAttribute("role", "status");
     this.startButton = this.button("Run this page", () => this.begin());
     this.bar.append(this.status);
-    (document.querySelector("article h1") ?? document.body.firstElementChild).after(this.bar);
+    const held = document.querySelector("article .live-bar"); // the page keeps the place free
+    if (held) held.replaceWith(this.bar);
+    else document.querySelector("article h1").after(this.bar);
   }
 
   button(text, act) {

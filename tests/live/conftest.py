@@ -62,11 +62,11 @@ class Live:
         self.press("Run all")
         self.wait()
 
-    def run(self, number):
+    def run(self, number, timeout=ONE_CELL):
         """Run one cell, as its button does."""
         cell = self.cell(number)
         cell.locator(".live-cell-bar button").first.click()
-        self.wait()
+        self.wait(timeout)
         return self.printed(number)
 
     def wait(self, timeout=ONE_CELL):
@@ -87,6 +87,10 @@ class Live:
 
     def state(self, number):
         return self.cell(number).get_attribute("data-live")
+
+    def seconds(self, number):
+        """How long a cell ran."""
+        return int(self.cell(number).get_attribute("data-live-ms") or 0) / 1000
 
     def printed(self, number):
         """What stands under a cell as text: what it printed, its value, an error."""

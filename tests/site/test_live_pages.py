@@ -98,6 +98,12 @@ def test_on_a_phone_a_page_that_runs_does_not_scroll_sideways(request, kind):
     page.screenshot(path=PICTURES / f"{kind}-live-phone.png")
 
 
+def test_the_edge_of_a_cell_says_that_it_failed(chapter):
+    edge = "b => [getComputedStyle(b).borderLeftWidth, getComputedStyle(b).borderLeftColor]"
+    failed, other = (chapter.locator(".live-editor").nth(n).evaluate(edge) for n in (0, 1))
+    assert failed[0] == "4px" and other[0] == "1px" and failed[1] != other[1]
+
+
 def focused(page):
     """What has the focus, as a screen reader names it, and whether one sees that it has it."""
     return page.evaluate(

@@ -179,6 +179,7 @@ def test_the_whole_book_is_kept_on_demand(own, page):
     page.goto(f"{own.address}/index.html")
     page.get_by_role("button", name="Keep the whole book here").click()
     page.get_by_text("The whole book is here.").wait_for(timeout=START)
+    page.evaluate("fetch('numpygpt.zip').then(found => found.blob())")
     own.cut()
     page.goto(f"{own.address}/notebooks/12_gpt.html")
     assert page.locator("h1:visible").first.inner_text().startswith("Chapter 12")

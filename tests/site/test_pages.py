@@ -13,6 +13,7 @@ import numpy as np
 import page
 import prepare
 import pytest
+import slim
 
 from coursekit.files import BookError
 
@@ -81,6 +82,33 @@ def test_links_to_files_without_a_page_are_text():
     )
     named = prepare.with_links(Book, "`docs/NOTATION.md`", "docs/GLOSSARY.md")
     assert named == "[`docs/NOTATION.md`](../docs/NOTATION.md)"
+
+
+CSS = """/* the book's own */ html[data-theme="light"] { --a: 1; } @charset "UTF-8";
+.here, .gone > a, a:not(.gone) { color: red; }
+.gone { content: "}"; } .here::before { content: "{ .gone"; }
+@media (max-width: 9px) { .gone { x: 1 } #top .here { x: 2 } } @media print { .gone { x: 3 } }
+@font-face { font-family: "Font Awesome 6"; } @font-face { font-family: MJX; }
+.w-1\\/2 { x: 4 } .here.gone { x: 5 }"""
+
+
+def test_of_the_styles_only_what_a_page_may_need_is_kept():
+    kept = slim.used(CSS, {"here", "top", "w-1/2"})
+    assert re.sub(r"\s+", "", kept) == (
+        'html[data-theme="light"]{--a:1;}@charset"UTF-8";.here,a:not(.gone){color:red;}'
+        '.here::before{content:"{.gone";}@media(max-width:9px){#top.here{x:2}}'
+        "@font-face{font-family:MJX;}.w-1\\/2{x:4}"
+    )
+
+
+def test_equations_are_drawn_with_what_a_screen_reader_reads():
+    html = r'<p><span class="math notranslate nohighlight">\(a &lt; b\)</span></p>'
+    html += r'<div class="math notranslate nohighlight">\[\frac{a}{b}\]</div>'
+    pages, css = slim.with_equations({"a": html, "b": html})
+    assert pages["a"] == pages["b"] and "notranslate" not in pages["a"]
+    assert "<mo>&lt;</mo>" in pages["a"] and pages["a"].count("<math ") == 2
+    assert len(re.findall('<math [^>]*display="block"', pages["a"])) == 1
+    assert "mathjax/MathJax_Main-Regular.woff" in css
 
 
 NPM = """#!{python}

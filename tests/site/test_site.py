@@ -71,6 +71,17 @@ def test_a_page_is_small(look, path):
     assert sum(sizes.values()) <= 700_000, sorted(sizes.items(), key=lambda item: -item[1])[:5]
 
 
+def test_an_equation_that_comes_into_sight_is_made_to_fit(visit):
+    """A reader scrolls: what was not laid out at first must not be cut then."""
+    page = visit("notebooks/05_softmax_cross_entropy.html", width=390)
+    for box in page.locator('mjx-container[display="true"]').all():
+        if box.is_visible():
+            box.scroll_into_view_if_needed()
+            page.wait_for_timeout(60)
+    wide = "boxes => boxes.filter(b => b.checkVisibility() && b.scrollWidth > b.clientWidth + 1)"
+    assert page.locator('mjx-container[display="true"]').evaluate_all(wide + ".length") == 0
+
+
 class Images(HTMLParser):
     def __init__(self):
         super().__init__()
