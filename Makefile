@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup test-release
-.PHONY: site test-site test-live mutants bench links package colab push-colab clean FORCE
+.PHONY: site test-site test-live seconds mutants bench links package colab push-colab clean FORCE
 
 ARGS =
 PORT = 8888
@@ -17,14 +17,14 @@ RUN_TESTS = $(PY) -m pytest
 unexport PYTHONPATH PYTHONHOME
 # Compiled modules are kept: some hundred processes load them.
 unexport PYTHONDONTWRITEBYTECODE
-build check-build test test-peers test-browser test-release site test-site test-live: export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
-build check-build test test-peers test-browser test-release site test-site test-live: export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
-build check-build test test-peers test-browser test-release site test-site test-live: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
-build check-build test test-peers test-browser test-release site test-site test-live: export MPLCONFIGDIR := $(CURDIR)/.venv/settings/matplotlib
+build check-build test test-peers test-browser test-release site test-site test-live seconds: export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
+build check-build test test-peers test-browser test-release site test-site test-live seconds: export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
+build check-build test test-peers test-browser test-release site test-site test-live seconds: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
+build check-build test test-peers test-browser test-release site test-site test-live seconds: export MPLCONFIGDIR := $(CURDIR)/.venv/settings/matplotlib
 # Several notebooks run at a time, and the order of a sum depends on the number of threads.
-build check-build test test-peers test-browser test-release site test-site test-live: export OPENBLAS_NUM_THREADS := 1
-build check-build test test-peers test-browser test-release site test-site test-live: export OMP_NUM_THREADS := 1
-build check-build test test-peers test-browser test-release site test-site test-live: export MKL_NUM_THREADS := 1
+build check-build test test-peers test-browser test-release site test-site test-live seconds: export OPENBLAS_NUM_THREADS := 1
+build check-build test test-peers test-browser test-release site test-site test-live seconds: export OMP_NUM_THREADS := 1
+build check-build test test-peers test-browser test-release site test-site test-live seconds: export MKL_NUM_THREADS := 1
 
 help:
 	@echo 'make train        train a GPT on data/shakespeare.txt and print a sample'
@@ -37,6 +37,7 @@ help:
 	@echo 'make site         build the book for the web into out/site (its set-up needs npm, once)'
 	@echo 'make test-site    look at every page of it in a Chromium that is installed here'
 	@echo 'make test-live    run every chapter and exercise in its page, in that Chromium; an hour'
+	@echo 'make seconds      measure how long the slow cells take there'
 	@echo 'make test-cgroup  try the grader with control groups, in a Linux of its own'
 	@echo 'make test-release try what a release needs: the workflows, the package on its own'
 	@echo 'make mutants      change answers by rule, and see that each is noticed'
@@ -94,6 +95,10 @@ test-site: .venv/.installed-browser site
 test-live: .venv/.installed-browser
 	@$(PY) site/assets.py
 	$(RUN_TESTS) tests/live $(ARGS)
+
+seconds: .venv/.installed-browser
+	@$(PY) site/assets.py
+	LIVE_SECONDS=site/live/seconds.json $(RUN_TESTS) tests/live -k seconds -s $(ARGS)
 
 mutants: .venv/.installed
 	$(PY) tests/mutants $(ARGS)

@@ -90,8 +90,8 @@ def with_one_style(pages, out):
     css = minified(used(bundled(names, out), words))
     write(out / "_static" / "all.css", css)
     version = hashlib.sha256(css.encode()).hexdigest()[:8]
-    for path in (out / "_static").rglob("*.css"):
-        if path.name != "all.css":
+    for path in [*(out / "_static").rglob("*.css"), *(out / "_static").rglob("*.woff")]:
+        if path.name != "all.css" and path.name not in css:
             path.unlink()
     return {path: linked(text, f"_static/all.css?v={version}") for path, text in pages.items()}
 
@@ -162,11 +162,17 @@ def used(css, words):
             if part := used(inside, words):
                 kept.append(f"{before}{{{part}}}")
         elif before.startswith("@"):
-            if "Font Awesome" not in inside:  # site.css draws the icons
+            if before != "@font-face" or is_drawn(inside, words):
                 kept.append(f"{before}{{{inside}}}")
         elif selectors := [one for one in split(before) if names(one) <= words]:
             kept.append(f"{','.join(selectors)}{{{inside}}}")
     return "\n".join(kept)
+
+
+def is_drawn(font, words):
+    """Whether a font is one of MathJax with letters in some equation; site.css draws the icons."""
+    family = re.search(r'font-family:\s*"?([\w-]+)', font)[1]
+    return family in ("MJXZERO", "MJXTEX") or family.removeprefix("MJX") in words
 
 
 def split(selectors):

@@ -40,8 +40,16 @@ async function keepForLater() {
   const { active } = await navigator.serviceWorker.ready;
   const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
   const pictures = [...document.images].map(({ src }) => src);
-  active.postMessage({ keep: [...new Set([location.href, ...loaded, ...pictures])] });
+  active.postMessage({ keep: [...new Set([location.href, ...loaded, ...pictures, ...letters()])] });
   offerAll(active);
+}
+
+// Those of the equations that nobody has come to yet.
+function letters() {
+  const [sheet] = document.styleSheets;
+  const fonts = [...sheet.cssRules].filter((rule) => rule instanceof CSSFontFaceRule);
+  const found = fonts.map((rule) => rule.style.getPropertyValue("src").match(/url\("?([^")]+)/)[1]);
+  return found.map((url) => new URL(url, sheet.href).href);
 }
 
 // On the front page: all of the book at once.

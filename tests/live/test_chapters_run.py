@@ -39,9 +39,9 @@ def test_a_chapter_prints_in_its_page_what_is_stored(live, name):
     )
 
 
-@pytest.mark.skipif("SECONDS" not in os.environ, reason="measures only when it is asked to")
+@pytest.mark.skipif("LIVE_SECONDS" not in os.environ, reason="measures only when it is asked to")
 def test_seconds_of_slow_cells(site, browser):
-    """Write into the file $SECONDS how long each slow cell computes in a page.
+    """Write into the file $LIVE_SECONDS how long each slow cell computes in a page.
 
     The browser's time on the processor counts: what else runs on this machine adds nothing.
     """
@@ -62,7 +62,9 @@ def test_seconds_of_slow_cells(site, browser):
                     print(f"{name}, cell {number + 1}: {found[cell['key']]} s")
                 assert live.state(number) == "done"
         context.close()
-    Path(os.environ["SECONDS"]).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    Path(os.environ["LIVE_SECONDS"]).write_text(
+        json.dumps(found, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def seconds_computed():
