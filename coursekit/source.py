@@ -233,11 +233,6 @@ def find_solution(lines):
     return [line for line in lines if line.strip() in (BEGIN, END)]
 
 
-def without_marks(source):
-    """An answer as one reads it: without the lines that say where it begins and ends."""
-    return "\n".join(line for line in source.split("\n") if line.strip() not in (BEGIN, END))
-
-
 def answer_lines(source, page, index, answers):
     """The lines of an answer cell; without `answers`, what stands between the markers is blanked.
 

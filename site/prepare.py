@@ -15,8 +15,9 @@ from pathlib import Path
 
 from chart import chart
 from dark import for_the_dark
+from marks import without_marks
 
-from coursekit.source import source_of, without_marks
+from coursekit.source import source_of
 
 PARTS = [
     ("Foundations", 0, 7, "Gradients that you can trust, the first layers, a loss, an optimizer: "

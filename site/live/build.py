@@ -23,9 +23,10 @@ sys.path.insert(0, str(ROOT))
 sys.path.append(str(HERE.parent))  # at the end: its names are short ones
 
 import assets  # noqa: E402
+from marks import without_marks  # noqa: E402
 
 from coursekit.files import BookError, read, write  # noqa: E402
-from coursekit.source import as_json, page_names, read_page, source_of, without_marks  # noqa: E402
+from coursekit.source import as_json, page_names, read_page, source_of  # noqa: E402
 
 CORE = ("pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip")
 PACKAGES = ("numpy", "matplotlib")  # with what they depend on
