@@ -4,7 +4,8 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup test-release
-.PHONY: site test-site test-live book test-book mutants bench links package colab push-colab clean FORCE
+.PHONY: site test-site test-live seconds book test-book
+.PHONY: mutants bench links package colab push-colab clean FORCE
 
 ARGS =
 PORT = 8888
@@ -17,14 +18,16 @@ RUN_TESTS = $(PY) -m pytest
 unexport PYTHONPATH PYTHONHOME
 # Compiled modules are kept: some hundred processes load them.
 unexport PYTHONDONTWRITEBYTECODE
-build check-build test test-peers test-browser test-release site test-site test-live book test-book: export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
-build check-build test test-peers test-browser test-release site test-site test-live book test-book: export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
-build check-build test test-peers test-browser test-release site test-site test-live book test-book: export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
-build check-build test test-peers test-browser test-release site test-site test-live book test-book: export MPLCONFIGDIR := $(CURDIR)/.venv/settings/matplotlib
+OURS = build check-build test test-peers test-browser test-release site test-site test-live seconds \
+	book test-book
+$(OURS): export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
+$(OURS): export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
+$(OURS): export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
+$(OURS): export MPLCONFIGDIR := $(CURDIR)/.venv/settings/matplotlib
 # Several notebooks run at a time, and the order of a sum depends on the number of threads.
-build check-build test test-peers test-browser test-release site test-site test-live book test-book: export OPENBLAS_NUM_THREADS := 1
-build check-build test test-peers test-browser test-release site test-site test-live book test-book: export OMP_NUM_THREADS := 1
-build check-build test test-peers test-browser test-release site test-site test-live book test-book: export MKL_NUM_THREADS := 1
+$(OURS): export OPENBLAS_NUM_THREADS := 1
+$(OURS): export OMP_NUM_THREADS := 1
+$(OURS): export MKL_NUM_THREADS := 1
 
 help:
 	@echo 'make train        train a GPT on data/shakespeare.txt and print a sample'
@@ -37,6 +40,7 @@ help:
 	@echo 'make site         build the book for the web into out/site (its set-up needs npm, once)'
 	@echo 'make test-site    look at every page of it in a Chromium that is installed here'
 	@echo 'make test-live    run every chapter and exercise in its page, in that Chromium; an hour'
+	@echo 'make seconds      measure how long the slow cells take there'
 	@echo 'make book         the book as PDF and EPUB, and its exercises to print, in out/book'
 	@echo 'make test-book    look at every page of them'
 	@echo 'make test-cgroup  try the grader with control groups, in a Linux of its own'
@@ -90,9 +94,11 @@ site: .venv/.installed-site
 	$(PY) site/build.py
 
 test-site: .venv/.installed-browser site
+	@$(PY) site/assets.py --tests
 	$(RUN_TESTS) tests/site $(ARGS)
 
 test-live: .venv/.installed-browser
+	@$(PY) site/assets.py
 	$(RUN_TESTS) tests/live $(ARGS)
 
 book: .venv/.installed-paper
@@ -100,6 +106,10 @@ book: .venv/.installed-paper
 
 test-book: book
 	$(RUN_TESTS) tests/paper $(ARGS)
+
+seconds: .venv/.installed-browser
+	@$(PY) site/assets.py
+	LIVE_SECONDS=site/live/seconds.json $(RUN_TESTS) tests/live -k seconds -s $(ARGS)
 
 mutants: .venv/.installed
 	$(PY) tests/mutants $(ARGS)

@@ -1,72 +1,74 @@
-"""Packages of the web that the site serves itself: fetched once, checked, kept outside git.
+"""What others made and the site serves itself, or is tested with: fetched once, kept outside git.
 
-`python site/assets.py` fetches what is missing into .venv/site-assets, by npm; `make site` then
-needs no network. A package is a line of PACKAGES; its files come from the archive that npm packs,
-whose SHA-256 must be the one that stands there.
+`python site/assets.py` brings it into build/web; `make site` then needs no network. npm fetches
+what package.json names, and holds each file to the checksum in package-lock.json; pip does the same
+with wheels.txt. With --tests the packages come, too, that only look at the finished site.
 """
 
 import hashlib
 import shutil
 import subprocess
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
 
-HOME = Path(__file__).resolve().parents[1] / ".venv" / "site-assets"
-PACKAGES = {
-    # Equations. The last 3: 4 fetches its fonts from elsewhere unless they are bundled by hand.
-    "mathjax@3.2.2": "1b9c0a1c44df864e915690558e72adb9cc5203360daefd385084ced3b6c64c09",
-    # Finds what a screen reader or a keyboard cannot use: `make test-site` asks it.
-    "axe-core@4.14.1": "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745",
-}
+from coursekit.files import BookError, read, write
+
+HERE = Path(__file__).resolve().parent
+HOME = HERE.parent / "build" / "web"
+PINS = ("package.json", "package-lock.json", "wheels.txt")
 
 
-class AssetError(Exception):
-    """A package that is not here, or is not what it should be; the message is one line."""
+def package(name):
+    """The folder of a package of npm; BookError where it was never fetched."""
+    folder = HOME / "node_modules" / name
+    if not folder.is_dir():
+        raise BookError(f"{name} is not here: run `python site/assets.py` once, with a network")
+    return folder
 
 
-def folder_of(package):
-    """Where the files of `name@version` lie."""
-    return HOME / package.replace("/", "+")
+def wheels():
+    """The fetched wheels, as paths."""
+    return sorted((HOME / "wheels").glob("*.whl"))
 
 
-def asset(name):
-    """The folder of a package, by its name alone; AssetError where it was never fetched."""
-    [package] = [package for package in PACKAGES if package.rpartition("@")[0] == name]
-    if not folder_of(package).is_dir():
-        raise AssetError(f"{package} is not here: run `python site/assets.py` once, with a network")
-    return folder_of(package)
+def stamp(tests):
+    """What build/web/stamp holds when all is there: the pins, and how much of it was fetched."""
+    pins = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in PINS)).hexdigest()
+    return f"{pins} {'with what tests need' if tests else 'for the pages'}"
 
 
-def fetch(package, digest):
-    """Fetch a package's archive through npm, compare its SHA-256, and unpack it."""
+def fetch(tests=False):
+    """Bring everything into build/web, unless it is there in these versions."""
+    if read(HOME / "stamp") in {stamp(tests), stamp(tests=True)}:
+        return
     npm = shutil.which("npm")
     if npm is None:
-        raise AssetError("npm is missing; on Debian and Ubuntu: sudo apt install npm")
-    HOME.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=HOME) as folder:
-        run = subprocess.run(
-            [npm, "pack", "--silent", package], cwd=folder, capture_output=True, encoding="utf-8"
-        )
-        archives = list(Path(folder).glob("*.tgz"))
-        if run.returncode or len(archives) != 1:
-            reason = (run.stderr.strip() or "npm packed nothing").splitlines()[-1]
-            raise AssetError(f"{package} could not be fetched: {reason}")
-        found = hashlib.sha256(archives[0].read_bytes()).hexdigest()
-        if found != digest:
-            raise AssetError(f"{package} is another one: its SHA-256 is {found}")
-        with tarfile.open(archives[0]) as archive:
-            archive.extractall(folder, filter="data")
-        Path(folder, "package").rename(folder_of(package))
+        raise BookError("npm is missing; on Debian and Ubuntu: sudo apt install npm")
+    shutil.rmtree(HOME, ignore_errors=True)
+    HOME.mkdir(parents=True)
+    for name in PINS:
+        shutil.copy(HERE / name, HOME)
+    omit = [] if tests else ["--omit=dev"]
+    started([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *omit])
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    started([*pip, "--disable-pip-version-check", "-d", "wheels", "-r", "wheels.txt"])
+    write(HOME / "stamp", stamp(tests))
+
+
+def started(command):
+    done = subprocess.run(command, cwd=HOME, capture_output=True, encoding="utf-8")
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+        # npm names a code, then the reason, then where its log lies; pip says its reason last.
+        reasons = [line for line in lines if "error" in line.lower() and "error code" not in line]
+        name = Path(command[0]).name
+        raise BookError(f"{name} could not fetch what the site needs: {(reasons or lines)[0]}")
 
 
 def main():
     try:
-        for package, digest in PACKAGES.items():
-            if not folder_of(package).is_dir():
-                fetch(package, digest)
-    except AssetError as error:
+        fetch(tests="--tests" in sys.argv[1:])
+    except BookError as error:
         sys.exit(f"assets: {error}")
 
 

@@ -1,6 +1,6 @@
 """Build the site: `python site/build.py` writes out/site, from what is committed, offline.
 
-It runs no notebook. `python site/assets.py` must have fetched MathJax once.
+It runs no notebook. `python site/assets.py` must have fetched what others made.
 """
 
 import shutil
@@ -9,26 +9,25 @@ import sys
 import time
 from pathlib import Path
 
-from assets import AssetError, asset
+from assets import package
+from offline import write_service_worker
 from prepare import prepare
+from slim import slim
+
+from coursekit.files import BookError
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "site"  # pages for Sphinx, and what it remembers
 OUT = ROOT / "out" / "site"
-MATHJAX = (
-    "startup.js", "core.js", "input/tex.js", "output/chtml.js", "output/chtml/fonts/tex.js",
-    "output/chtml/fonts/woff-v2/*.woff", "a11y/assistive-mml.js",
-)  # fmt: skip
+LETTERS = "output/chtml/fonts/woff-v2"  # of MathJax, whose drawings name them
 
 
-def copy_mathjax():
-    """Equations: the parts that conf.py names, and the letters that they draw with."""
-    source, target = asset("mathjax") / "es5", OUT / "_static" / "mathjax"
-    for pattern in MATHJAX:
-        for path in sorted(source.glob(pattern)):
-            copy = target / path.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
+def copy_letters():
+    """Equations are drawn by slim.py; these are the letters that they are drawn with."""
+    target = OUT / "_static" / "mathjax"
+    target.mkdir(parents=True)
+    for path in sorted((package("mathjax") / "es5" / LETTERS).glob("*.woff")):
+        shutil.copy(path, target)
 
 
 def archive():
@@ -51,27 +50,29 @@ def sphinx(pages):
 
 
 def copy_the_rest(files):
-    """What lies beside the pages: figures, notebooks, equations, the runner, the archive."""
+    """What lies beside the pages: figures, notebooks, equations, the runner, the archive, sw.js."""
     shutil.copytree(files, OUT, dirs_exist_ok=True)
-    copy_mathjax()
+    copy_letters()
     live = [sys.executable, str(ROOT / "site" / "live" / "build.py"), str(OUT / "live")]
     if subprocess.run(live).returncode:
         raise OSError("the pages cannot run without what site/live/build.py makes")
     shutil.copy(ROOT / "LICENSE", OUT / "LICENSE.txt")
     (OUT / ".nojekyll").touch()  # or a code host leaves out the folders that begin with _
     archive()
+    slim(OUT)
+    write_service_worker(OUT)
 
 
 def main():
     start = time.monotonic()
     shutil.rmtree(OUT, ignore_errors=True)
     try:
-        asset("mathjax")
+        package("mathjax")
         files = prepare(ROOT, WORK / "pages")
         if status := sphinx(WORK / "pages"):
             sys.exit(status)
         copy_the_rest(files)
-    except (AssetError, OSError, ValueError) as error:
+    except (BookError, OSError, ValueError) as error:
         sys.exit(f"site: {error}")
     size = sum(path.stat().st_size for path in OUT.rglob("*") if path.is_file())
     pages = len(list(OUT.rglob("*.html")))

@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from page import finish_page, forget_unused_files  # noqa: E402
+from page import NO_MATHJAX, finish_page, forget_unused_files  # noqa: E402
 
 project = "numpygpt"
 author = copyright = "the numpygpt authors"
@@ -26,12 +26,8 @@ nb_ipywidgets_js = {}
 nb_code_prompt_show = "Show code that draws"
 nb_code_prompt_hide = "Hide code that draws"
 
-# All that a page loads lies beside it.
-mathjax_path = "mathjax/startup.js"
-# In parts, without the menu of a right click, which is a third of MathJax.
-mathjax3_config = {
-    "loader": {"load": ["core", "input/tex", "output/chtml", "a11y/assistive-mml"]},
-}
+# Equations are drawn by slim.py, after Sphinx: no page loads this.
+mathjax_path = NO_MATHJAX
 
 html_theme = "sphinx_book_theme"
 html_title = "numpygpt"

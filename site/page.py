@@ -1,10 +1,18 @@
 """The last touch to each page that Sphinx made, and to the files that it copied."""
 
 import re
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 
+from coursekit.address import repository
+from coursekit.elsewhere import links
+
 HERE = Path(__file__).resolve().parent
+# In the place of live.js's own, so that nothing moves when that comes.
+BAR = (
+    '<div class="live-bar pst-js-only"><button type="button" disabled>Run this page</button></div>'
+)
+NO_MATHJAX = "no-mathjax.js"
 TAG = re.compile(r"<[^>]+>")
 CODE = re.compile(r"<pre>(.*?)</pre>", re.DOTALL)
 HEADER = re.compile(r'<th class="head([^"]*)">(?:<p>)?(.*?)(?:</p>)?</th>', re.DOTALL)
@@ -37,33 +45,44 @@ def with_headers(html):
     return HEADER.sub(named, html)
 
 
-def actions(pagename, exercises):
-    """The line below a notebook's title: what belongs to it, and the notebook itself.
+def actions(pagename, exercises, elsewhere):
+    """The line below a notebook's title: what belongs to it, the notebook itself, where it opens.
 
     Args:
         exercises: the names of all sets, such as "09_layernorm".
+        elsewhere: addresses of this notebook in other places, by their names.
     """
     folder, name = pagename.split("/")
-    links = []
+    found = []
     if folder == "notebooks" and name in exercises:
-        links.append(f'<a href="../exercises/{name}.html">Exercises</a>')
+        found.append(f'<a href="../exercises/{name}.html">Exercises</a>')
     if folder == "exercises":
-        links.append(f'<a href="../notebooks/{name}.html">The chapter</a>')
-    links.append(f'<a href="{name}.ipynb" download>Download the notebook</a>')
-    return f'<div class="page-actions">{"".join(links)}</div>'
+        found.append(f'<a href="../notebooks/{name}.html">The chapter</a>')
+    found.append(f'<a href="{name}.ipynb" download>Download the notebook</a>')
+    for place, address in elsewhere.items():
+        found.append(f'<a href="{escape(address)}">Open in {place.title()}</a>')
+    return f'<div class="page-actions">{"".join(found)}</div>'
 
 
 def finish_page(app, pagename, templatename, context, doctree):
     """Sphinx's event html-page-context."""
     if "body" not in context:
         return
+    context["script_files"] = [one for one in context["script_files"] if not is_mathjax(one)]
     body = with_headers(with_columns(context["body"]))
     # The label of a fold would keep what it says from a screen reader.
     body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
     if pagename.startswith(("notebooks/", "exercises/")):
         names = {page.split("/")[1] for page in app.env.all_docs if page.startswith("exercises/")}
-        body = body.replace("</h1>", "</h1>" + actions(pagename, names), 1)
+        places = links(repository(HERE.parent), f"{pagename}.ipynb")
+        elsewhere = {place: places[place] for place in ("colab", "binder")}
+        body = body.replace("</h1>", "</h1>" + BAR + actions(pagename, names, elsewhere), 1)
     context["body"] = body
+
+
+def is_mathjax(script):
+    """Whether Sphinx wants to load MathJax, or to set it up: equations are drawn already."""
+    return NO_MATHJAX in f"{script.filename}" or "MathJax" in script.attributes.get("body", "")
 
 
 # What the theme brings and no page loads: icons as a script and as fonts, maps for its authors.

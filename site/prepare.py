@@ -15,6 +15,9 @@ from pathlib import Path
 
 from chart import chart
 from dark import for_the_dark
+from marks import without_marks
+
+from coursekit.source import source_of
 
 PARTS = [
     ("Foundations", 0, 7, "Gradients that you can trust, the first layers, a loss, an optimizer: "
@@ -147,6 +150,8 @@ def prepare_notebook(book, page):
         if "figure" in tags or ("widget" in tags and DRAWS.search(text)):
             tags.append("hide-input")
     folder, name = page.split("/")
+    if folder == "exercises":
+        add_answers(book, notebook, name)
     if folder == "notebooks" and name in book.sets:
         # In the list of chapters the set stands below its chapter, and comes next.
         toctree = f"```{{toctree}}\n:hidden:\nExercises <../exercises/{name}>\n```"
@@ -154,6 +159,36 @@ def prepare_notebook(book, page):
         if "id" in notebook["cells"][0]:
             notebook["cells"][-1]["id"] = "exercises-of-it"
     book.write(f"{page}.ipynb", json.dumps(notebook, ensure_ascii=False))
+
+
+ANSWER = """\
+<details class="our-answer"><summary>Our answer, after an honest try of yours</summary>
+
+```python
+{}
+```
+
+</details>"""
+
+
+def add_answers(book, notebook, name):
+    """Below each check our answer, folded."""
+    ours = json.loads((book.root / "solutions" / f"{name}.ipynb").read_text("utf-8"))["cells"]
+    answers = {grade_id(cell): without_marks(source_of(cell)) for cell in ours}
+    cells = []
+    for cell in notebook["cells"]:
+        cells.append(cell)
+        if cell["metadata"].get("nbgrader", {}).get("grade"):
+            text = ANSWER.format(answers[grade_id(cell).removesuffix("-check")])
+            cells.append({"cell_type": "markdown", "metadata": {}, "source": text})
+            if "id" in cell:
+                cells[-1]["id"] = f"our-{cell['id']}"
+    notebook["cells"] = cells
+
+
+def grade_id(cell):
+    """The task of an answer's cell, or that with "-check" at its end; "" for others."""
+    return cell["metadata"].get("nbgrader", {}).get("grade_id", "")
 
 
 def html_output(html):

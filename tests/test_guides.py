@@ -318,3 +318,30 @@ def test_a_word_of_the_glossary_has_one_sentence_and_stands_in_its_chapter(entry
     prose = " ".join(c["source"] for c in page.cells if c["cell_type"] == "markdown").lower()
     for each in word.lower().split(", "):
         assert each in " ".join(prose.split())
+
+
+TROUBLES = (REPOSITORY / "docs" / "TROUBLESHOOTING.md").read_text("utf-8")
+# Of the shell, of JupyterLab and of Python.
+OTHERS = {
+    "make: command not found", "The port 8888 is already in use", "NameError",
+    "No module named 'coursekit'", "4E2D", "□",
+}  # fmt: skip
+
+
+@cache
+def sources_with_messages():
+    patterns = ("Makefile", "coursekit/**/*.py", "site/live/*.js", "book/chapters/*.py")
+    paths = [path for pattern in patterns for path in sorted(REPOSITORY.glob(pattern))]
+    code = "".join(path.read_text("utf-8") for path in paths)
+    return re.sub(r'"\s*f?"', "", code)  # a text may stand on two lines
+
+
+def messages():
+    """What is quoted in the left columns of the page on trouble."""
+    left = [row.split("|")[1] for row in TROUBLES.split("\n") if row.startswith("| ")]
+    return {message for text in left for message in re.findall("`([^`]+)`", text)} - OTHERS
+
+
+@pytest.mark.parametrize("message", sorted(messages()))
+def test_a_message_on_the_page_about_trouble_is_one_that_is_given(message):
+    assert message in sources_with_messages()

@@ -234,12 +234,13 @@ def test_a_page_knows_its_tasks_answers_and_points():
 
 
 def test_versions_of_what_the_page_is_made_of_are_pinned_with_checksums():
-    lock = json.loads((LIVE / "package-lock.json").read_text("utf-8"))
-    wanted = json.loads((LIVE / "package.json").read_text("utf-8"))
+    site = LIVE.parent
+    lock = json.loads((site / "package-lock.json").read_text("utf-8"))
+    wanted = json.loads((site / "package.json").read_text("utf-8"))
     for name, version in (wanted["dependencies"] | wanted["devDependencies"]).items():
         assert lock["packages"][f"node_modules/{name}"]["version"] == version
     parts = [p for path, p in lock["packages"].items() if path]
     assert all(p["integrity"].startswith("sha512-") and "resolved" not in p for p in parts)
-    lines = (LIVE / "wheels.txt").read_text("utf-8").splitlines()
+    lines = (site / "wheels.txt").read_text("utf-8").splitlines()
     pins = [line for line in lines if not line.startswith("#")]
     assert pins and all("==" in line and "--hash=sha256:" in line for line in pins)

@@ -629,7 +629,7 @@ print(f"the gradient is {np.linalg.norm(dW) / np.linalg.norm(dW5):.1f} times sma
 #
 # **Before you run it: in how many of the nine settings will each network learn?**
 
-# %% tags=["slow"]
+# %%
 from numpygpt.nn import CrossEntropyLoss
 from numpygpt.optim import SGD, Adam
 
@@ -648,7 +648,7 @@ def train(normalized, gain, make_optimizer, seed, depth=20):
         optimizer.step()
     return abs(value)  # a loss of 0 may come out as -0
 
-# %%
+# %% tags=["slow"]
 gains = {"× 1": 1, "× √6": 6**0.5, "× 5": 5}
 optimizers = {
     "SGD, 0.001": lambda model: SGD(model, lr=1e-3, momentum=0.9),

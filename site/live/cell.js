@@ -34,6 +34,7 @@ export class Cell {
     this.shade.hidden = true;
     const holder = document.createElement("div");
     holder.className = "live-editor";
+    holder.style.setProperty("--columns", Math.max(1, ...this.known.source.split("\n").map((line) => line.length)));
     this.shade.after(holder);
     const label = `code of cell ${this.index + 1}`;
     this.editor = edit(holder, typed ?? this.known.source, { label, run, changed });

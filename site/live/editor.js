@@ -26,6 +26,7 @@ export function edit(parent, text, { label, run, changed }) {
     indentOnInput(),
     bracketMatching(),
     drawSelection(),
+    EditorView.lineWrapping, // nothing scrolls sideways
     syntaxHighlighting(highlight),
     EditorView.contentAttributes.of({ "aria-label": label }),
     EditorView.updateListener.of((update) => update.docChanged && changed()),

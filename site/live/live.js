@@ -1,11 +1,13 @@
 // A page of the book that runs: the only script that a page names. It finds the page's cells, and
 // loads editor and Python when the reader asks for them.
 import { Cell, minutes } from "./cell.js";
-import { showBars, showPoints } from "./progress.js";
+import { showBars, showPoints, stateIn } from "./progress.js";
 import * as store from "./store.js";
 
 const BASE = new URL(".", import.meta.url).href;
 const BEFORE_SAVING = 250; // milliseconds without a key
+// EDITION is what the build puts in here and into worker.js: a page that was open while the site was
+// renewed must not talk with a worker that knows other messages, or another book.
 
 class Live {
   constructor(key, page, cells) {
@@ -23,7 +25,9 @@ class Live {
     this.status.setAttribute("role", "status");
     this.startButton = this.button("Run this page", () => this.begin());
     this.bar.append(this.status);
-    (document.querySelector("article h1") ?? document.body.firstElementChild).after(this.bar);
+    const held = document.querySelector("article .live-bar"); // the page keeps the place free
+    if (held) held.replaceWith(this.bar);
+    else document.querySelector("article h1").after(this.bar);
   }
 
   button(text, act) {
@@ -59,7 +63,10 @@ class Live {
     }
     this.stopButton = this.button("Stop", () => this.stop());
     this.button("Reset", () => this.reset());
-    if (this.isExercise) this.addTaskButtons();
+    if (this.isExercise) {
+      this.addTaskButtons();
+      this.cells.forEach((cell) => this.offerAnswer(cell)); // to those of an earlier day
+    }
     this.button("Save to a file", () => this.save());
     this.button("Read from a file", () => this.read());
     this.showLost();
@@ -68,9 +75,11 @@ class Live {
   }
 
   async begin() {
+    const hadFocus = document.activeElement === this.startButton;
     this.startButton.disabled = true;
     this.tell("The editor is being loaded …");
     await this.open();
+    if (hadFocus) this.bar.querySelector("button").focus(); // the button that had it is gone
     await this.start();
   }
 
@@ -84,7 +93,7 @@ class Live {
       worker.onerror = (event) => worker === this.worker && this.failed(event.message || "the worker did not start");
       this.keep(() => store.all("files")).then((files) => {
         const { cells, ...page } = this.page;
-        worker.postMessage({ type: "start", page, files: files ?? {} });
+        worker.postMessage({ type: "start", edition: EDITION, page, files: files ?? {} });
       });
     });
     return this.ready;
@@ -103,6 +112,8 @@ class Live {
       out: () => this.out(message),
       clear: () => this.busy?.cell.clearDrawn(),
       files: () => this.takeFiles(message.files),
+      // What was loaded before the service worker was there opens without a network, too.
+      loaded: () => navigator.serviceWorker?.controller?.postMessage({ keep: message.urls }),
       done: () => this.done(message),
       failed: () => this.failed(message.message),
     };
@@ -263,15 +274,17 @@ class Live {
   async offerAnswer(cell) {
     const task = cell.known.check;
     if (!task || cell.offered) return;
-    const file = (await this.keep(() => store.get("files", `.progress/${task}.json`))) ?? "{}";
+    const file = await this.keep(() => store.get("files", `.progress/${task}.json`));
     const answer = this.cells.find((one) => one.known.answer === task);
-    if (!["right", "wrong"].includes(JSON.parse(file).state) || !answer?.known.solution) return;
+    if (cell.offered || !["right", "wrong"].includes(stateIn(file)) || !answer?.known.solution) return;
     cell.offered = cell.button("Show our answer", () => {
       const pre = document.createElement("pre");
       pre.className = "live-answer";
       pre.textContent = answer.known.solution;
+      pre.tabIndex = -1;
       cell.bar.after(pre);
       cell.offered.remove();
+      pre.focus();
     }, `show our answer to ${task}`);
   }
 
@@ -351,8 +364,8 @@ async function json(path) {
 
 async function main() {
   const bars = document.getElementById("live-progress");
-  if (bars) await showBars(bars, await json("pages/index.json"), await store.all("files"));
-  const key = location.pathname.match(/(notebooks|exercises|solutions)\/(\w+)(\.html|\/)?$/)?.slice(1, 3).join("/");
+  if (bars) showBars(bars, await json("pages/index.json"), await store.all("files").catch(() => ({})));
+  const key = location.pathname.match(/(notebooks|exercises)\/(\w+)(\.html|\/)?$/)?.slice(1, 3).join("/");
   const boxes = [...document.querySelectorAll("div.cell")].filter((box) => box.querySelector(".cell_input pre"));
   if (!key || !boxes.length) return;
   const page = await json(`pages/${key}.json`);

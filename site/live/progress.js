@@ -1,13 +1,14 @@
 // Points: of a set on its page, of all sets on the front page.
 
 const pointsOf = (tasks, files) =>
-  Object.entries(tasks).reduce((sum, [task, points]) => sum + (stateOf(task, files) === "right" ? points : 0), 0);
+  Object.entries(tasks).reduce((sum, [task, points]) => sum + (stateIn(files[`.progress/${task}.json`]) === "right" ? points : 0), 0);
 
 const total = (tasks) => Object.values(tasks).reduce((sum, points) => sum + points, 0);
 
-function stateOf(task, files) {
+// "right", "wrong" and others, in the text of a file of progress, which may be missing.
+export function stateIn(text) {
   try {
-    return JSON.parse(files[`.progress/${task}.json`] ?? "{}").state;
+    return JSON.parse(text ?? "{}").state;
   } catch {
     return undefined; // damaged by something else: as if it were not there
   }

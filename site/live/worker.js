@@ -1,6 +1,6 @@
 // Pyodide, in a worker: the page stays alive whatever a cell does, and Stop ends the worker.
 // In come messages {type: "start" | "run" | "move"}, one at a time; out go {type: "step" | "ready" |
-// "out" | "files" | "done" | "failed"}.
+// "loaded" | "out" | "files" | "done" | "failed"}.
 import { loadPyodide } from "./pyodide/pyodide.mjs";
 import program from "./run.py";
 
@@ -21,6 +21,9 @@ self.onmessage = ({ data }) => {
 };
 
 async function start(message) {
+  if (message.edition !== EDITION) {
+    throw new Error("the book was renewed while this page was open; reload the page, and your text is still here");
+  }
   page = message.page;
   const began = performance.now();
   const archives = ["book", ...(page.tasks ? ["tasks"] : [])].map((name) => get(`${name}.zip`));
@@ -34,6 +37,8 @@ async function start(message) {
   python.runPython(program, { globals: live });
   live.get("begin")(JSON.stringify({ ...page, files: message.files }), say);
   self.postMessage({ type: "ready", ms: performance.now() - began });
+  const urls = performance.getEntriesByType("resource").map(({ name }) => name);
+  self.postMessage({ type: "loaded", urls: [self.location.href, ...urls] });
 }
 
 async function get(path) {

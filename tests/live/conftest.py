@@ -8,7 +8,7 @@ from chromium import launched, served
 from pages import ROOT, write_pages
 from playwright.sync_api import sync_playwright
 
-QUIET = 600_000  # milliseconds: the slowest cell that is not tagged slow, on a machine under load
+ONE_CELL = 300_000  # milliseconds: the slowest that is not tagged slow, on a machine under load
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,6 @@ def site(tmp_path_factory):
     """The address of the site, and the folder that it is in."""
     folder = tmp_path_factory.mktemp("site")
     make = runpy.run_path(str(ROOT / "site" / "live" / "build.py"))
-    make["fetch"]()
     make["build"](folder / "live")
     write_pages(folder)
     with served(folder) as address:
@@ -34,11 +33,12 @@ class Live:
 
     def __init__(self, site, page):
         self.site, self.page = site, page
+        self.says_yes = True  # to what the page asks
         self.trouble = []  # what a reader's console would show, and requests that leave the site
         page.on("console", lambda m: self.trouble.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: self.trouble.append(str(error)))
         page.on("request", self.request)
-        page.on("dialog", lambda dialog: dialog.accept())
+        page.on("dialog", lambda box: box.accept() if self.says_yes else box.dismiss())
         page.set_default_timeout(60_000)
 
     def request(self, request):
@@ -55,23 +55,25 @@ class Live:
 
     def start(self):
         self.press("Run this page")
-        self.page.wait_for_selector("html[data-live=ready]", timeout=QUIET)
+        self.page.wait_for_selector("html[data-live=ready]", timeout=ONE_CELL)
         return self
 
     def run_all(self):
         self.press("Run all")
         self.wait()
 
-    def run(self, number):
+    def run(self, number, timeout=ONE_CELL):
         """Run one cell, as its button does."""
         cell = self.cell(number)
         cell.locator(".live-cell-bar button").first.click()
-        self.wait()
+        self.wait(timeout)
         return self.printed(number)
 
-    def wait(self, timeout=QUIET):
-        waiting = "[data-live=queued], [data-live=running]"
-        self.page.wait_for_function(f"() => !document.querySelector('{waiting}')", timeout=timeout)
+    def wait(self, timeout=ONE_CELL):
+        """Until nothing runs or waits; each cell may take as long as `timeout`."""
+        count = "document.querySelectorAll('[data-live=queued], [data-live=running]').length"
+        while left := self.page.evaluate(count):
+            self.page.wait_for_function(f"left => {count} < left", arg=left, timeout=timeout)
 
     def cell(self, number):
         return self.page.locator("div.cell").nth(number)
@@ -85,6 +87,10 @@ class Live:
 
     def state(self, number):
         return self.cell(number).get_attribute("data-live")
+
+    def seconds(self, number):
+        """How long a cell ran."""
+        return int(self.cell(number).get_attribute("data-live-ms") or 0) / 1000
 
     def printed(self, number):
         """What stands under a cell as text: what it printed, its value, an error."""

@@ -44,6 +44,8 @@ def test_blank_then_our_answers_then_the_same_after_a_reload(live, site, name):
     live.page.wait_for_selector(".cm-content")
     live.page.get_by_text(f"{total} of {total} points").wait_for()
     assert live.text(tasks[0][1]).split() == tasks[0][3].split()
+    live.cell(tasks[0][2]).get_by_text("Show our answer").click()
+    assert live.cell(tasks[0][2]).locator(".live-answer").inner_text() == tasks[0][3]
     assert text_of(code_cells(f"exercises/{name}.ipynb")[tasks[0][1]]["source"]) != tasks[0][3]
 
 

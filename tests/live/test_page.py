@@ -24,8 +24,69 @@ def test_stop_ends_an_endless_loop_and_the_page_goes_on(live):
     live.press("Stop")
     assert live.state(0) == "failed"
     assert live.status().startswith("Stopped. What ran is forgotten")
+    live.page.wait_for_timeout(500)
+    assert live.page.workers == []  # or it would go on, unseen
     live.type(0, "print('again', 'kept' in globals())")
     assert live.run(0) == "again False\n"
+
+
+def test_a_cell_that_fails_ends_run_all(live):
+    live.open("notebooks/03_linear").start()
+    live.type(1, "1 / 0")
+    live.run_all()
+    assert [live.state(n) for n in range(3)] == ["done", "failed", "stored"]
+    assert "ZeroDivisionError" in live.printed(1)
+    assert live.status() == "Cell 2 failed."
+    live.type(1, "print('mended')")
+    assert live.run(1) == "mended\n"
+
+
+def test_a_progress_bar_stays_on_its_line(live):
+    live.open("notebooks/03_linear").start()
+    live.type(0, "for n in range(3):\n    print(f'\\r{n} of 3', end='')\nprint('\\rall 3')")
+    assert live.run(0) == "all 3\n"
+
+
+def test_a_file_that_does_not_come_is_named_and_the_next_cell_tries_again(live, site):
+    path = site.folder / "live" / "book.zip"
+    live.open("notebooks/03_linear")
+    path.rename(path.with_suffix(".away"))
+    try:
+        live.press("Run this page")
+        live.page.get_by_text("Python stopped: book.zip could not be loaded: 404").wait_for()
+    finally:
+        path.with_suffix(".away").rename(path)
+    live.type(0, "print('here')")
+    assert live.run(0) == "here\n"
+    assert all("404" in text for text in live.trouble)
+    live.trouble.clear()
+
+
+def test_a_page_of_an_older_edition_says_so_and_runs_nothing(live, site):
+    live.open("notebooks/03_linear")
+    path = site.folder / "live" / "worker.js"
+    text = path.read_text("utf-8")
+    edition = site.make["edition"](site.folder / "live")
+    assert edition in text
+    try:
+        path.write_text(text.replace(edition, "another"), encoding="utf-8")
+        live.press("Run this page")
+        live.page.get_by_text("the book was renewed while this page was open").wait_for()
+    finally:
+        path.write_text(text, encoding="utf-8")
+    assert live.state(0) is None
+
+
+def test_a_browser_that_keeps_nothing_says_so_and_runs_all_the_same(live, site):
+    nothing = "{ open() { throw new Error('not here') } }"
+    live.page.add_init_script(f"Object.defineProperty(self, 'indexedDB', {{ value: {nothing} }})")
+    live.open("exercises/03_linear")
+    live.page.get_by_text("This browser keeps nothing here (not here)").wait_for()
+    live.start()
+    live.type(0, "print(3)")
+    assert live.run(0) == "3\n"
+    live.page.goto(f"{site.address}/index.html")
+    live.page.locator("#live-progress progress").first.wait_for()
 
 
 def test_an_endless_print_does_not_fill_the_page(live):
@@ -52,6 +113,27 @@ def test_reset_brings_the_stored_page_back(live, site):
     live.page.reload()
     live.page.wait_for_selector(".live-bar button")
     assert live.page.locator("article").inner_text().split() == before
+
+
+def test_reset_takes_the_points_of_a_set_and_nothing_after_a_no(live, site):
+    key = "exercises/03_linear"
+    answer = next(n for n, c in enumerate(cells_of(site, key)) if "answer" in c)
+    solution = cells_of(site, key)[answer]["solution"]
+    live.open(key).start()
+    live.type(answer, solution)
+    live.run_all()
+    live.page.get_by_text("2 of ").wait_for()
+    live.says_yes = False
+    live.press("Reset")
+    assert live.text(answer) == solution
+    live.page.get_by_text("2 of ").wait_for()
+    live.says_yes = True
+    live.press("Reset")
+    live.page.get_by_text("0 of ").wait_for()
+    assert live.page.workers == []
+    live.page.reload()
+    live.page.get_by_text("0 of ").wait_for()
+    live.page.get_by_role("button", name="Run this page").wait_for()
 
 
 def test_what_was_typed_is_kept_over_a_reload_and_a_new_edition(live, site):
@@ -138,7 +220,32 @@ def test_a_slider_moves_by_keyboard_and_the_figure_follows(live, site, name, con
     picture.wait_for()
     assert picture.count() == 1
     assert len(picture.get_attribute("alt")) > 40
-    assert slider.get_attribute("aria-valuetext")
+    shown = slider.locator("xpath=following-sibling::output")
+    assert slider.get_attribute("aria-valuetext") == shown.inner_text() != ""
+    live.press("Stop")
+    slider.press("ArrowLeft")
+    assert live.status().startswith("The Python that drew this figure was stopped")
+
+
+def test_of_a_slider_that_moves_on_while_a_figure_is_drawn_the_last_place_counts(live):
+    live.open("notebooks/03_linear").start()
+    live.type(
+        0,
+        "import time\nfrom coursekit.widgets import IntSlider, interactive\ndrawn = []\n"
+        "def draw(n):\n    drawn.append(n)\n    print('at', n)\n    time.sleep(1)\n"
+        "interactive(draw, n=IntSlider(1, min=1, max=9))",
+    )
+    live.run(0)
+    slider = live.cell(0).get_by_label("n")
+    before = slider.get_attribute("aria-valuetext")
+    slider.focus()
+    for _ in range(6):
+        slider.press("ArrowRight")
+    live.page.get_by_text("at 7").wait_for()
+    assert (before, slider.get_attribute("aria-valuetext")) == ("1", "7")
+    assert live.cell(0).locator(".live-drawn").inner_text().split() == ["at", "7"]
+    live.type(1, "print(drawn)")
+    assert live.run(1) == "[1, 2, 7]\n"
 
 
 def test_all_is_saved_to_a_file_and_read_from_it_in_another_browser(live, site, browser, tmp_path):

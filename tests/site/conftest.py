@@ -66,7 +66,7 @@ def visit(address, sessions):
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.on("response", lambda answer: answer.status < 400 or missing(page, answer))
         page.goto(f"{address}/{path}", wait_until="load")
-        page.evaluate("window.MathJax?.startup?.promise")
+        page.evaluate("document.fonts.ready")
         return page
 
     return visit
@@ -74,13 +74,15 @@ def visit(address, sessions):
 
 @pytest.fixture(scope="session")
 def opened(visit):
-    """As `visit`, with all folds open and all pictures there, lazy ones too."""
+    """As `visit`, with all folds open and all pictures there, lazy ones too, and all laid out."""
 
     def opened(path, theme="light", width=1280):
         page = visit(path, theme, width)
+        page.add_style_tag(content="section { content-visibility: visible !important; }")
         page.evaluate(
             """() => {
                 document.querySelectorAll("details").forEach(fold => { fold.open = true; });
+                window.dispatchEvent(new Event("resize"));
                 for (const image of document.images) {
                     if (image.offsetParent) image.loading = "eager";  // those of this theme
                 }
@@ -101,7 +103,7 @@ def look(address, opened):
     def look(path, width):
         if (path, width) not in known:
             page = opened(path, width=width)
-            page.wait_for_timeout(250)  # site.js has made the equations fit
+            page.wait_for_timeout(500)  # site.js has made the equations fit
             known[path, width] = facts(page, address)
         return known[path, width]
 

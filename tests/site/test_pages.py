@@ -1,6 +1,7 @@
 """The parts that pages are made of, each by itself."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ import numpy as np
 import page
 import prepare
 import pytest
+import slim
+
+from coursekit.files import BookError
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,27 +84,85 @@ def test_links_to_files_without_a_page_are_text():
     assert named == "[`docs/NOTATION.md`](../docs/NOTATION.md)"
 
 
-def test_a_package_of_the_web_that_is_another_one_is_not_used(tmp_path, monkeypatch):
-    """With a stand-in for npm, which packs something else."""
-    npm = tmp_path / "npm"
-    npm.write_text(f"#!{sys.executable}\nopen('x.tgz', 'w').write('something else')\n")
-    npm.chmod(0o755)
+CSS = """/* the book's own */ html[data-theme="light"] { --a: 1; } @charset "UTF-8";
+.here, .gone > a, a:not(.gone) { color: red; }
+.gone { content: "}"; } .here::before { content: "{ .gone"; }
+@media (max-width: 9px) { .gone { x: 1 } #top .here { x: 2 } } @media print { .gone { x: 3 } }
+@font-face { font-family: "Font Awesome 6"; } @font-face { font-family: MJXTEX-B; }
+@font-face { font-family: MJXTEX-I; }
+.w-1\\/2 { x: 4 } .here.gone { x: 5 }"""
+
+
+def test_of_the_styles_only_what_a_page_may_need_is_kept():
+    kept = slim.used(CSS, {"here", "top", "w-1/2", "TEX-I"})
+    assert re.sub(r"\s+", "", kept) == (
+        'html[data-theme="light"]{--a:1;}@charset"UTF-8";.here,a:not(.gone){color:red;}'
+        '.here::before{content:"{.gone";}@media(max-width:9px){#top.here{x:2}}'
+        "@font-face{font-family:MJXTEX-I;}.w-1\\/2{x:4}"
+    )
+
+
+def test_equations_are_drawn_with_what_a_screen_reader_reads():
+    html = r'<p><span class="math notranslate nohighlight">\(a &lt; b\)</span></p>'
+    html += r'<div class="math notranslate nohighlight">\[\frac{a}{b}\]</div>'
+    pages, css = slim.with_equations({"a": html, "b": html})
+    assert pages["a"] == pages["b"] and "notranslate" not in pages["a"]
+    assert "<mo>&lt;</mo>" in pages["a"] and pages["a"].count("<math ") == 2
+    assert len(re.findall('<math [^>]*display="block"', pages["a"])) == 1
+    assert "mathjax/MathJax_Main-Regular.woff" in css
+
+
+NPM = """#!{python}
+import pathlib, sys
+pathlib.Path("seen").write_text(" ".join(sys.argv[1:]))
+sys.exit("npm error code EINTEGRITY\\nnpm error it is another one" if {fails} else 0)
+"""
+
+
+@pytest.fixture
+def npm(tmp_path, monkeypatch):
+    """A stand-in for npm, and a pip that does nothing; call it to choose whether it fails."""
+
+    python = sys.executable
+
+    def write(fails):
+        path = tmp_path / "npm"
+        path.write_text(NPM.format(python=python, fails=fails))
+        path.chmod(0o755)
+
     monkeypatch.setattr(assets, "HOME", tmp_path / "home")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(assets.AssetError, match="another one: its SHA-256 is "):
-        assets.fetch("x@1", "0" * 64)
-    assert list(assets.HOME.iterdir()) == []
-    with pytest.raises(assets.AssetError, match=r"mathjax@.* is not here: run"):
-        assets.asset("mathjax")
+    monkeypatch.setattr(assets.sys, "executable", shutil.which("true", path="/bin:/usr/bin"))
+    return write
+
+
+def test_packages_that_npm_refuses_are_not_taken_for_fetched(npm):
+    npm(fails=True)
+    with pytest.raises(BookError, match="npm could not fetch .*: npm error it is another one"):
+        assets.fetch()
+    assert not (assets.HOME / "stamp").exists()
+    with pytest.raises(BookError, match="mathjax is not here: run"):
+        assets.package("mathjax")
+
+
+def test_what_only_tests_need_is_fetched_for_tests_alone_and_nothing_twice(npm):
+    npm(fails=False)
+    assets.fetch()
+    assert (assets.HOME / "seen").read_text().endswith("--omit=dev")
+    assets.fetch(tests=True)
+    assert not (assets.HOME / "seen").read_text().endswith("--omit=dev")
+    npm(fails=True)
+    assets.fetch()
+    assets.fetch(tests=True)
 
 
 def test_the_build_says_in_one_line_what_it_misses(tmp_path):
-    """A copy of the sources alone: without the packages of the web."""
+    """A copy of the sources alone: without what others made."""
     (tmp_path / "site").symlink_to(ROOT / "site")
     run = subprocess.run(
         [sys.executable, "-c", "import assets, build, pathlib; assets.HOME = pathlib.Path('x');"
          "build.OUT = pathlib.Path('out'); build.main()"],
-        cwd=tmp_path, env={"PYTHONPATH": str(ROOT / "site")}, capture_output=True, text=True,
+        cwd=tmp_path, env={"PYTHONPATH": f"{ROOT / 'site'}:{ROOT}"}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 1
-    assert run.stderr.startswith("site: mathjax@") and len(run.stderr.splitlines()) == 1
+    assert run.stderr.startswith("site: mathjax is not here") and run.stderr.count("\n") == 1

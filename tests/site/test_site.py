@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urldefrag, urljoin
 
 import pytest
-from assets import asset
+from assets import package
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "out" / "site"
@@ -71,6 +71,17 @@ def test_a_page_is_small(look, path):
     assert sum(sizes.values()) <= 700_000, sorted(sizes.items(), key=lambda item: -item[1])[:5]
 
 
+def test_an_equation_that_comes_into_sight_is_made_to_fit(visit):
+    """A reader scrolls: what was not laid out at first must not be cut then."""
+    page = visit("notebooks/05_softmax_cross_entropy.html", width=390)
+    for box in page.locator('mjx-container[display="true"]').all():
+        if box.is_visible():
+            box.scroll_into_view_if_needed()
+            page.wait_for_timeout(60)
+    wide = "boxes => boxes.filter(b => b.checkVisibility() && b.scrollWidth > b.clientWidth + 1)"
+    assert page.locator('mjx-container[display="true"]').evaluate_all(wide + ".length") == 0
+
+
 class Images(HTMLParser):
     def __init__(self):
         super().__init__()
@@ -97,14 +108,18 @@ def test_every_figure_has_a_text_a_size_and_loads_when_it_is_seen(path):
         assert len(figures) == 2 * stored  # for light and for dark
 
 
+def axe(page):
+    """What axe finds on a page: its rule, and the piece of HTML."""
+    if not page.evaluate("'axe' in window"):
+        page.add_script_tag(path=package("axe-core") / "axe.min.js")
+    found = page.evaluate("axe.run()")["violations"]
+    return [f"{one['id']}: {node['html'][:150]}" for one in found for node in one["nodes"]]
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_axe_finds_nothing(opened, kind, theme):
-    page = opened(KINDS[kind], theme)
-    page.add_script_tag(path=asset("axe-core") / "axe.min.js")
-    found = page.evaluate("axe.run()")["violations"]
-    said = [f"{one['id']}: {node['html'][:150]}" for one in found for node in one["nodes"]]
-    assert said == []
+    assert axe(opened(KINDS[kind], theme)) == []
 
 
 def test_the_site_is_small():
