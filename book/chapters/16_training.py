@@ -784,7 +784,7 @@ def watched_step(trainer):
 # 0.02. How large will the ratio of `wte` get? Does clipping, at norm 1, ever act? And will the training
 # and the validation loss part?
 
-# %% tags=["slow"]
+# %%
 config = TrainConfig(batch_size=8, max_iters=2000, lr=5e-3, min_lr=5e-4, warmup_iters=100,
                      eval_interval=250, eval_iters=40, seed=0)
 trainer = new_trainer(config)
@@ -793,7 +793,7 @@ read = config.max_iters * config.batch_size * trainer.block_size
 share = 1 - math.exp(-read / len(train_tokens))    # chapter 15
 print(f"{read:,} characters to read: {share:.0%} of the training text at least once")
 
-# %%
+# %% tags=["slow"]
 records, samples = [], {0: write(trainer.model)}
 for step in range(1, config.max_iters + 1):
     records.append(watched_step(trainer))
