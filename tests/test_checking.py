@@ -1409,6 +1409,45 @@ for _ in range(500):
     assert done.returncode == 0, done.stderr
 
 
+def test_what_is_raised_at_any_moment_leaves_no_thread_unheard():
+    """An endless answer is ended wherever it is, and a Ctrl-C comes at any time."""
+    program = """
+import signal, sys, time
+import numpy as np
+from coursekit.checking.cases import Call, Case
+from coursekit.checking.tasks import outcomes
+
+case = Case("", [Call({"x": np.ones(3)})], max_lines=20, max_bytes=100_000)
+outcomes(lambda x: x, [case])  # from now on it listens
+
+class Now(Exception):
+    pass
+
+def now(*_):
+    raise Now
+
+signal.signal(signal.SIGALRM, now)
+end, raised = time.monotonic() + 4, 0
+while time.monotonic() < end:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 5e-5, 1e-2)
+        while True:
+            sys._getframe()
+    except Now:
+        raised += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert raised > 1000, raised
+names = [result.name for result in outcomes(lambda x: x + 1, [case])[0]]
+assert names == ["the result"], names
+sly = "def answer(x):\\n    sys.settrace(None)\\n    return x"
+exec(compile(sly, "<cell 7>", "exec"))
+assert "limit: the counters" in [result.name for result in outcomes(answer, [case])[0]]
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def caught():
     try:
         raise ValueError

@@ -119,8 +119,8 @@ def guard(reader_wrote, others=True):
         thread = threading.get_ident()
         if thread in listening:  # what `hear` itself does
             return
-        listening.add(thread)
-        try:
+        try:  # what ends an endless answer may be raised at any moment, also in here
+            listening.add(thread)
             hear(event, args, caller())
         finally:
             listening.discard(thread)
