@@ -248,6 +248,36 @@ def test_a_layer_that_breaks_a_clause_is_rejected_for_that(clause, changes):
     assert verdict_on_answer(scaled(**changes), Scale, scale_cases, without=[clause]).is_right
 
 
+class Gate:
+    """Lets through what is positive; keeps where that is."""
+
+    def forward(self, x):
+        self.keep = x > 0
+        return x * self.keep
+
+    def backward(self, dy):
+        return dy * self.keep
+
+
+def test_two_objects_are_tried_where_they_keep_different_things():
+    """Those of the first, the last and the middle case keep the same: nothing would show there."""
+
+    def cases(rng):
+        for number in range(7):
+            x, dy = rng.normal(size=(2, 2, 4))
+            x = x if number in (2, 5) else abs(x)
+            yield layer(f"case {number}", {}, {}, [{"x": a} for a in x], [{"dy": a} for a in dy])
+
+    def forward(self, x):
+        Gate.keep = x > 0
+        return x * Gate.keep
+
+    shared = type("Gate", (Gate,), {"forward": forward})
+    assert verdict_on_answer(Gate, Gate, cases).is_right
+    verdict = verdict_on_answer(shared, Gate, cases)
+    assert CLAUSES["two objects"] in [problem.text for problem in verdict.problems]
+
+
 def test_a_layer_that_keeps_every_clause_is_right():
     assert verdict_on_answer(Scale, Scale, scale_cases, caches=["x"]).is_right
 
