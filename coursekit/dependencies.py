@@ -6,12 +6,12 @@ of every module of the package, and of coursekit, to its source.
 """
 
 import ast
-import re
 from functools import cache
 from pathlib import Path
 
 from coursekit.exporter import source_of
 from coursekit.files import BookError
+from coursekit.source import header_values
 
 
 def module_texts(root, exported=None):
@@ -202,8 +202,7 @@ def package_order(root):
     """
     order = {}
     for path in sorted(Path(root, "book", "chapters").glob("*.py")):
-        modules = re.findall(r'^# ?%%.* module="([^"]+)"', path.read_text("utf-8"), re.M)
-        order |= dict.fromkeys(modules, int(path.name[:2]))
+        order |= dict.fromkeys(header_values(path, "module"), int(path.name[:2]))
     return order
 
 

@@ -1,14 +1,17 @@
 """From a percent file of book/ to the cells of its notebooks, without outputs."""
 
 import hashlib
+import io
 import json
 import re
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import coursekit.quick  # noqa: F401  (before jupytext and nbformat)
 from coursekit.exporter import LANDS_IN, source_of
 from coursekit.files import BookError
+from coursekit.kept import kept_beside
 
 # Without magics: jupytext would take the comment "# cat sat on the mat" for a shell command.
 PERCENT = {"extension": ".py", "format_name": "percent", "comment_magics": False}
@@ -63,9 +66,13 @@ def page_names(root, folder):
 
 def as_json(page):
     """The text of a page for where there is no jupytext, as in a browser; `read_page` reads it."""
+    return json.dumps(parts_of(page), ensure_ascii=False, separators=(",", ":"))
+
+
+def parts_of(page):
     parts = asdict(page)
     del parts["path"]
-    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return parts
 
 
 def read_page(root, path):
@@ -74,15 +81,21 @@ def read_page(root, path):
     Raises:
         BookError: naming the line that is not as the build expects it.
     """
-    made = Path(root, path).with_suffix(".json")
-    if not Path(root, path).is_file() and made.is_file():
+    file = Path(root, path)
+    made = file.with_suffix(".json")
+    if not file.is_file() and made.is_file():
         return Page(path, **json.loads(made.read_text("utf-8")))
-    import jupytext  # takes a third of a second to import
-
     if not re.fullmatch(r"\d\d_\w+\.py", Path(path).name):
         raise BookError(f"{path}: a file of the book is named like 03_linear.py")
+    return Page(path, **kept_beside(file, partial(parse, path)))
+
+
+def parse(path, data):
+    """The parts of a page but for its path, from the bytes of its percent file."""
+    import jupytext  # takes a third of a second to import
+
     try:
-        text = Path(root, path).read_text("utf-8")
+        text = io.TextIOWrapper(io.BytesIO(data), "utf-8").read()  # any line ends
     except UnicodeDecodeError as error:
         raise BookError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from None
     lines = text.split("\n")
@@ -105,7 +118,12 @@ def read_page(root, path):
         page.lines.append(start + 1)
     add_ids(page)
     check_metadata(page)
-    return page
+    return parts_of(page)
+
+
+def header_values(file, option):
+    """The values of an option in the headers of a percent file, which is not parsed for it."""
+    return re.findall(rf'^# ?%%.* {option}="([^"]+)"', file.read_text("utf-8"), re.M)
 
 
 def add_ids(page):

@@ -7,8 +7,8 @@ import pytest
 # A shell starts a job in the background with Ctrl-C ignored, and what it starts inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Of these, each test takes seconds and needs none of the others.
-DEALT_ONE_BY_ONE = ("test_alone.py", "test_answers_nbval.py")
+# Of these, each parameter (a chapter, a set, a task) takes seconds and needs none of the others.
+DEALT_BY_PARAMETER = ("test_alone.py", "test_answers.py", "test_answers_nbval.py")
 # These take minutes each: they begin first, or one worker is left with them at the end.
 LONG = ("test_grading.py", "test_odd_notebooks.py", "test_checking.py", "test_mutants.py")
 
@@ -27,6 +27,7 @@ def pytest_xdist_make_scheduler(config, log):
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            return nodeid if file.endswith(DEALT_ONE_BY_ONE) else file
+            parameter = nodeid.partition("[")[2]
+            return f"{file}[{parameter}" if file.endswith(DEALT_BY_PARAMETER) else file
 
     return Scheduling(config, log)

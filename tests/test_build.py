@@ -527,6 +527,29 @@ def test_a_new_cell_leaves_the_ids_of_the_others_alone(tmp_path):
     assert other[1] != before[0]  # another notebook
 
 
+def test_a_page_is_parsed_once_and_again_when_it_or_what_is_kept_of_it_changes(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    path = "book/chapters/01_a.py"
+    put(tmp_path, path, '# %% tags=["export"] module="a.py"\n1\n\n# %% [markdown]\n# é\n')
+    first = read_page(tmp_path, path)
+    parsed = []
+    monkeypatch.setattr("coursekit.source.add_ids", lambda page: parsed.append(page.path))
+    assert read_page(tmp_path, path) == first and not parsed
+    [kept] = tmp_path.glob("book/chapters/__pycache__/*.json")
+    for text in ("", "[]", "{}", kept.read_text("utf-8").replace('"digest": "', '"digest": "0')):
+        kept.write_text(text, "utf-8")
+        assert read_page(tmp_path, path).lines == first.lines and len(parsed) == 1
+        parsed.clear()
+    put(tmp_path, path, "# %%\n2\n")
+    assert read_page(tmp_path, path).cells[0]["source"] == "2" and len(parsed) == 1
+    for other in ("book/chapters/02_a.py", "book/exercises/01_a.py"):
+        put(tmp_path, other, "# %%\n2\n")
+        read_page(tmp_path, other)
+    assert len(parsed) == 3
+
+
 def test_comments_stay_comments(tmp_path):
     text = "# %%\n# cat sat on the mat\n# ls\n# %timeit x\nx = 1\n"
     put(tmp_path, "book/chapters/01_a.py", text)

@@ -324,6 +324,17 @@ def test_a_warning_is_told_with_its_line():
     assert problem.detail.startswith("at your line `return x + 0 * np.exp(1000 + y)`, ")
 
 
+@pytest.mark.parametrize(("where", "counts"), [("matmul", False), ("exp", True)])
+def test_what_blas_makes_numpy_warn_of_in_a_product_is_no_fault(where, counts):
+    source = (
+        "import warnings\ndef f(x):\n"
+        f"    warnings.warn('invalid value encountered in {where}', RuntimeWarning)\n"
+        "    return 2 * x\n"
+    )
+    verdict = verdict_on_answer(typed(source, "f"), double, function_cases)
+    assert [problem.name for problem in verdict.problems] == ["warning"] * counts
+
+
 def typed(source, name, filename="<cell 7>"):
     """A function as a reader's cell defines it, with its lines where tracebacks look for them."""
     namespace = {"np": np}

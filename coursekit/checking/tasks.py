@@ -23,7 +23,7 @@ from coursekit.checking import trials
 from coursekit.checking.contract import CLAUSES, with_contract
 from coursekit.checking.running import run_all
 from coursekit.files import BookError
-from coursekit.source import BEGIN, END, answer_lines, page_names, read_page
+from coursekit.source import BEGIN, END, answer_lines, header_values, page_names, read_page
 
 ROOT = Path(__file__).parents[2]
 FOR_CASES = ("Call", "Case", "Model", "Rng", "layer", "dname")  # what a `cases` function may use
@@ -263,7 +263,7 @@ def task_ids(root=ROOT):
     for name in set_names(root):
         path = Path(root, "book", "exercises", f"{name}.py")
         if path.is_file():
-            found = re.findall(r'^# ?%%.* check="([^"]+)"', path.read_text("utf-8"), re.M)
+            found = header_values(path, "check")
         else:  # JSON is read at once
             cells = read_page(root, f"book/exercises/{name}.py").cells
             found = [cell["metadata"]["check"] for cell in cells if "check" in cell["metadata"]]

@@ -6,6 +6,10 @@ import warnings
 
 import numpy as np
 
+# A product may warn though all its numbers are finite: BLAS reads beyond the end of a row, and
+# throws away what it makes of that. What is truly wrong with a product is in its result.
+PRODUCTS = ("matmul", "dot", "vecdot", "matvec", "vecmat")
+
 
 class Warned:
     """Hears, within a `with` block, the first warning about numbers; lets none be printed."""
@@ -28,7 +32,8 @@ class Warned:
 
     def hear(self, message, category, *_):
         # Others, such as that a name will go in NumPy's next version, say nothing of the numbers.
-        if self.said is None and issubclass(category, RuntimeWarning):
+        of_product = str(message).endswith(tuple(f" encountered in {name}" for name in PRODUCTS))
+        if self.said is None and issubclass(category, RuntimeWarning) and not of_product:
             frame = sys._getframe()
             while frame and not self.reader_wrote(frame.f_code.co_filename):
                 frame = frame.f_back

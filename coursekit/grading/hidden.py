@@ -41,7 +41,7 @@ def masked(paths, private):
                 folders.add(os.path.join(folder, name))
             for name in names_here:
                 stem, ending = os.path.splitext(name)
-                if is_ours(name) or ending in (".py", ".ipynb") and stem in names:
+                if is_ours(name) or ending in (".py", ".ipynb", ".json") and stem in names:
                     files.add(os.path.join(folder, name))
     links = {path for path in files if os.path.islink(path)}
     return sorted(folders), sorted(files - links)
