@@ -1,7 +1,6 @@
 """A figure as it would be drawn on a dark page."""
 
 import numpy as np
-from PIL import Image
 
 PAGE = np.array([0x14, 0x18, 0x1D]) / 255  # --pst-color-background of site.css, in the dark
 INK = 0.92
@@ -28,15 +27,19 @@ def swapped(pixels, keep_dark=False):
     return (255 * out.clip(0, 1) + 0.5).astype(np.uint8)
 
 
-def for_the_dark(source, target):
-    """Write the dark twin of a PNG with a palette, as coursekit.figures makes it."""
-    picture = Image.open(source)
+def for_the_dark(picture):
+    """The dark twin of a figure with a palette, as coursekit.figures makes it: Image to Image.
+
+    Raises:
+        ValueError: it has no palette.
+    """
     if picture.mode != "P":
-        raise ValueError(f"{source}: a figure without a palette")
+        raise ValueError("a figure without a palette")
     colors = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
     keep_dark = is_viridis(colors, np.array(picture.histogram()[: len(colors)]))
-    picture.putpalette(swapped(colors, keep_dark).tobytes())
-    picture.save(target)
+    twin = picture.copy()
+    twin.putpalette(swapped(colors, keep_dark).tobytes())
+    return twin
 
 
 def is_viridis(colors, counts):

@@ -7,7 +7,7 @@ from pathlib import Path
 from coursekit.files import write
 
 SOURCE = Path(__file__).with_name("sw.js")
-NOT_KEPT = (".ipynb", "numpygpt.zip", ".nojekyll")  # downloads; sw.js has the same
+NOT_KEPT = ("numpygpt.zip", ".nojekyll")  # the download; sw.js has the same
 
 
 def write_service_worker(out):

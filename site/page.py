@@ -46,7 +46,7 @@ def with_headers(html):
 
 
 def actions(pagename, exercises, elsewhere):
-    """The line below a notebook's title: what belongs to it, the notebook itself, where it opens.
+    """The line below a notebook's title: what belongs to it, the whole book, where it opens.
 
     Args:
         exercises: the names of all sets, such as "09_layernorm".
@@ -58,7 +58,8 @@ def actions(pagename, exercises, elsewhere):
         found.append(f'<a href="../exercises/{name}.html">Exercises</a>')
     if folder == "exercises":
         found.append(f'<a href="../notebooks/{name}.html">The chapter</a>')
-    found.append(f'<a href="{name}.ipynb" download>Download the notebook</a>')
+    # A notebook alone would find neither the package nor the data.
+    found.append('<a href="../numpygpt.zip" download>Download the book</a>')
     for place, address in elsewhere.items():
         found.append(f'<a href="{escape(address)}">Open in {place.title()}</a>')
     return f'<div class="page-actions">{"".join(found)}</div>'

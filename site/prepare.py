@@ -5,6 +5,8 @@ page is small and does not jump; a cell that only draws is folded; the map becom
 """
 
 import base64
+import hashlib
+import io
 import json
 import re
 import shutil
@@ -16,6 +18,7 @@ from pathlib import Path
 from chart import chart
 from dark import for_the_dark
 from marks import without_marks
+from PIL import Image
 
 from coursekit.source import source_of
 
@@ -129,10 +132,8 @@ def prepare(root, pages):
 
 
 def prepare_notebook(book, page):
-    """The notebook for Sphinx, and the one that a reader downloads."""
-    source = book.root / f"{page}.ipynb"
-    notebook = json.loads(source.read_text("utf-8"))
-    book.copy(source, book.files / f"{page}.ipynb")
+    """The notebook for Sphinx."""
+    notebook = json.loads((book.root / f"{page}.ipynb").read_text("utf-8"))
     pictures = 0
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
@@ -196,21 +197,25 @@ def html_output(html):
 
 
 def figure(book, output, name):
-    """An output that shows two files in place of the PNG that it holds: for light and for dark."""
+    """An output that shows two files in place of the PNG that it holds: for light and for dark.
+
+    They are WebP without loss, a third smaller, and named by what is in them.
+    """
     about = output["metadata"]["image/png"]
-    light = base64.b64decode("".join(output["data"]["image/png"]))
-    path = book.files / "figures" / f"{name}.png"
-    dark = path.with_name(f"{name}-dark.png")
-    book.made |= {path, dark}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not dark.exists() or path.read_bytes() != light:
-        path.write_bytes(light)
-        for_the_dark(path, dark)
+    data = base64.b64decode("".join(output["data"]["image/png"]))
+    name = f"{name}-{hashlib.sha256(data).hexdigest()[:8]}"
+    light, dark = (book.files / "figures" / f"{name}{end}.webp" for end in ("", "-dark"))
+    book.made |= {light, dark}
+    light.parent.mkdir(parents=True, exist_ok=True)
+    if not dark.exists():
+        picture = Image.open(io.BytesIO(data))
+        picture.save(light, lossless=True)
+        for_the_dark(picture).save(dark, lossless=True)
     images = "".join(
-        f'<img class="book-figure {kind}" src="../figures/{name}{ending}.png" '
+        f'<img class="book-figure {kind}" src="../figures/{path.name}" '
         f'width="{about["width"]}" height="{about["height"]}" loading="lazy" decoding="async" '
         f'alt="{escape(about["alt"])}">'
-        for kind, ending in (("only-light", ""), ("only-dark", "-dark"))
+        for kind, path in (("only-light", light), ("only-dark", dark))
     )
     return html_output(images)
 

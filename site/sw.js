@@ -7,7 +7,7 @@ const BASE = new URL(".", self.location).href;
 const OURS = `numpygpt ${BASE} `; // a host may hold other sites
 const CACHE = OURS + EDITION;
 const PATIENCE = 4000; // milliseconds for the network to begin, where there is a copy
-const DOWNLOAD = /(\.ipynb|\/numpygpt\.zip)$/;
+const DOWNLOAD = /\/numpygpt\.zip$/;
 
 self.addEventListener("install", (event) => event.waitUntil(renew().then(() => self.skipWaiting())));
 

@@ -184,7 +184,7 @@ def test_the_whole_book_is_kept_on_demand(own, page):
     page.goto(f"{own.address}/notebooks/12_gpt.html")
     assert page.locator("h1:visible").first.inner_text().startswith("Chapter 12")
     [paths] = kept(page).values()
-    assert not [path for path in paths if path.endswith((".ipynb", "numpygpt.zip"))]
+    assert not [path for path in paths if path.endswith("numpygpt.zip")]
     assert {path.relative_to(own.folder).as_posix() for path in own.folder.rglob("*.whl")} <= set(
         paths
     )
