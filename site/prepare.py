@@ -118,6 +118,7 @@ def prepare(root, pages):
     for name in book.sets:
         prepare_notebook(book, f"exercises/{name}")
     guides = sorted(path.name for path in (book.root / "docs").glob("*.md"))
+    guides.remove("PACKAGE.md")  # the package registry's page
     for name in guides:
         book.write(f"docs/{name}", guide(book, f"docs/{name}"))
     for picture in sorted((book.root / "docs").glob("*.png")):
