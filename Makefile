@@ -173,6 +173,8 @@ endif
 		[ -n "$$python" ] || fail "no Python 3.11 or later found; install one from python.org," \
 			"or name yours: make PYTHON=/path/to/python3"; \
 	fi; \
+	[ ! -L .venv ] || fail ".venv is a link: what it leads to belongs to another folder;" \
+		"remove the link, or run .venv/bin/python yourself"; \
 	"$$python" -c 'import venv, ensurepip' 2>/dev/null || fail "$$python comes without venv or" \
 		"pip; on Debian and Ubuntu: sudo apt install python3-venv"; \
 	if [ -e .venv/.installing ] || { [ -e .venv ] && ! recent $(PY); } || \

@@ -143,6 +143,15 @@ def test_a_moved_folder_is_set_up_again(folder):
     assert calls(moved) == ["-m venv .venv", INSTALL, "-m numpygpt train"]
 
 
+def test_an_environment_of_another_folder_is_left_alone(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / ".installed").write_text("the other folder\n")
+    (folder / ".venv").symlink_to(tmp_path / "other")
+    run = make(folder, "setup")
+    assert run.returncode != 0 and "make: .venv is a link" in run.stderr
+    assert os.listdir(tmp_path / "other") == [".installed"] and calls(folder) == []
+
+
 def test_the_reader_s_own_environment_is_kept(folder):
     (folder / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(folder / "python", folder / ".venv" / "bin")
