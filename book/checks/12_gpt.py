@@ -448,7 +448,7 @@ def start(name, n_layer, vocab_size):
 
 # %% task="gpt-start" right="loss-by-function"
 def start(name, n_layer, vocab_size):
-    loss = CrossEntropyLoss()(np.zeros((1, vocab_size)), np.zeros(1, int))
+    loss = CrossEntropyLoss()(np.zeros((1, vocab_size)), np.array([0]))
     if "attn.proj" in name or "fc2" in name:
         return 0.02 / (2 * n_layer) ** 0.5, loss
     return 0.02, loss
