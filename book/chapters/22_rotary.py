@@ -5,7 +5,7 @@
 # `data/`, and the last 20 letters of the text, which it was not trained on. In its first head we ask for
 # the score of letter 12 with letter 3. Then we put the same 20 letters further down the window, with
 # nothing before them, so that only the rows of `wpe` are others. **Before you run the cells:** by how
-# much will the score change?
+# much will the score change? And the weights that the softmax makes of the scores?
 
 # %%
 import json
@@ -23,27 +23,34 @@ text = Path("../data/shakespeare.txt").read_text(encoding="utf-8")
 ids = np.array([tokenizer.encode(text[-20:])])    # (1, 20)
 
 # %%
-def score(start, i=12, j=3):
-    """Of query i and key j in the first head, the text beginning at position `start`."""
+def first_head(start):
+    """Scores and weights of the first head, each (20, 20), the text beginning at `start`."""
     x = gpt.wte(ids) + gpt.wpe(np.arange(start, start + 20))
     attn = gpt.blocks[0].attn
     attn(gpt.blocks[0].ln1(x))
-    return attn.q[0, 0, i] @ attn.k[0, 0, j] * attn.scale
+    return attn.q[0, 0] @ attn.k[0, 0].T * attn.scale, attn.p[0, 0]
 
+# %%
+_, p0 = first_head(0)
 for start in (0, 8, 16, 32, 44):
-    print(f"from position {start:2}: {score(start):5.2f}")
+    scores, p = first_head(start)
+    moved = np.abs(p - p0).sum(axis=-1).mean() / 2
+    print(f"from position {start:2}: score {scores[12, 3]:5.2f}, {moved:3.0%} of the weight on other letters")
 try:
-    score(45)
+    first_head(45)
 except ValueError as error:
     print("from position 45:", error)
 
 # %% [markdown]
-# The same letters at the same distance get another score at each place, and after position 63 the model
-# ends: `wpe` has no more rows. A learned position is a name. That 12 is as far from 3 as 21 is from 12 is
-# nothing that the names tell; it has to be learned, pair by pair.
+# The same letters at the same distance have another score at each place. What all keys of a query share of
+# the change, a softmax does not see; but a tenth of the weight moves all the same. And after position 63 the
+# model ends: `wpe` has no more rows.
 #
-# Much of a language depends on distance alone: what follows a "q", which word ends a line. **The
-# question of this chapter: can a score depend on two vectors and their distance, and on nothing else?**
+# A learned position is a name. That 12 is as far from 3 as 21 is from 12, the names do not tell. The model
+# had to learn it, from one pair of places after another; it has come close, and it was all extra work.
+#
+# But what a text asks is mostly a distance: the letter before, the word before. **The question of this
+# chapter: can a score depend on two vectors and their distance, and on nothing else?**
 # Nearly all open models since Llama (2023) give the same answer: **RoPE**, rotary position embedding (Su
 # et al., 2021). Most of them also replace LayerNorm by **RMSNorm**, the second half of this chapter.
 #
