@@ -190,6 +190,118 @@ class LayerNormDgammaWithoutXhat(nn.LayerNorm):
         return super().backward(dy)
 
 
+class RMSNormWithMeanTerm(nn.RMSNorm):
+    """LayerNorm's formula: it takes mean(dx̂) away, though no mean was subtracted."""
+
+    def backward(self, dy):
+        return super().backward(dy) - self.r * (dy * self.gamma).mean(axis=-1, keepdims=True)
+
+
+class RMSNormWithoutRTerm(nn.RMSNorm):
+    """As if r did not depend on x."""
+
+    def backward(self, dy):
+        super().backward(dy)
+        return self.r * dy * self.gamma
+
+
+class RMSNormSumForMean(nn.RMSNorm):
+    """A sum along x̂ where the mean square asks for a mean."""
+
+    def backward(self, dy):
+        super().backward(dy)
+        dxhat = dy * self.gamma
+        return self.r * (dxhat - self.xhat * (dxhat * self.xhat).sum(axis=-1, keepdims=True))
+
+
+class RMSNormWithoutGammaInDx(nn.RMSNorm):
+    """Uses dy where dx̂ = dy γ is due."""
+
+    def backward(self, dy):
+        super().backward(dy)
+        return self.r * (dy - self.xhat * (dy * self.xhat).mean(axis=-1, keepdims=True))
+
+
+class RMSNormRPlain(nn.RMSNorm):
+    """Without the factor r at the end: as if the size of x did not matter."""
+
+    def backward(self, dy):
+        return super().backward(dy) / self.r
+
+
+class RMSNormDgammaWithoutR(nn.RMSNorm):
+    """dγ = Σ dy x instead of Σ dy x̂."""
+
+    def backward(self, dy):
+        rows = tuple(range(dy.ndim - 1))
+        self.dgamma += (dy * (self.xhat / self.r - self.xhat)).sum(axis=rows)
+        return super().backward(dy)
+
+
+class RMSNormOverwritten(nn.RMSNorm):
+    """dγ = ... where dγ += ... is due."""
+
+    def backward(self, dy):
+        self.dgamma[...] = 0
+        return super().backward(dy)
+
+
+class RotaryAt(nn.Rotary):
+    """Right: a Rotary whose first position is 3, as with three tokens in a cache."""
+
+    def forward(self, x):
+        return super().forward(x, start=3)
+
+
+class RotaryTurnedAgain(RotaryAt):
+    """Turns the gradient by the same angle, not back by it."""
+
+    def backward(self, dy):
+        return self.turned(dy, self.turn)
+
+
+class RotaryNegated(RotaryAt):
+    """Turned again and negated: back is another angle, not another sign."""
+
+    def backward(self, dy):
+        return self.turned(dy, -self.turn)
+
+
+class RotaryNotTurned(RotaryAt):
+    """Hands dy on: "there are no parameters"."""
+
+    def backward(self, dy):
+        return dy.copy()
+
+
+class RotaryCosinesOnly(RotaryAt):
+    """Each entry's own slope, cos, without what its partner gets."""
+
+    def backward(self, dy):
+        return self.turned(dy, self.turn.real.astype(complex))
+
+
+class RotaryOtherPairs(RotaryAt):
+    """Turns back the pairs of the other layout."""
+
+    def backward(self, dy):
+        return nn.Rotary(dy.shape[-1], layout="halves").turned(dy, self.turn.conj())
+
+
+class RotaryFromZero(RotaryAt):
+    """Turns back from position 0: it has forgotten where x began."""
+
+    def backward(self, dy):
+        return self.turned(dy, self.turn.conj() / self.turn[:1].conj())
+
+
+class RotaryReversedSpeeds(RotaryAt):
+    """The slowest pair first on the way back."""
+
+    def backward(self, dy):
+        return self.turned(dy, self.turn[:, ::-1].conj())
+
+
 class WrongAttention(nn.MultiHeadAttention):
     """The right backward pass with each step in a method, so that a subclass can get one wrong."""
 
@@ -335,6 +447,26 @@ def cases(rng):
         LayerNormDgammaWithoutXhat,
     ):
         yield wrong(C, dtype=F64), nn.LayerNorm(C, dtype=F64), (x,)
+    for wrong in (
+        RMSNormWithMeanTerm,
+        RMSNormWithoutRTerm,
+        RMSNormSumForMean,
+        RMSNormWithoutGammaInDx,
+        RMSNormRPlain,
+        RMSNormDgammaWithoutR,
+        RMSNormOverwritten,
+    ):
+        yield wrong(C, dtype=F64), nn.RMSNorm(C, dtype=F64), (x,)
+    for wrong in (
+        RotaryTurnedAgain,
+        RotaryNegated,
+        RotaryNotTurned,
+        RotaryCosinesOnly,
+        RotaryOtherPairs,
+        RotaryFromZero,
+        RotaryReversedSpeeds,
+    ):
+        yield wrong(C), RotaryAt(C), (x,)
     for wrong in (
         AttentionTransposedDK,
         AttentionUntransposedDscores,

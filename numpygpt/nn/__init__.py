@@ -1,4 +1,4 @@
-"""The layers, from chapters 2 to 11. This file is written by hand."""
+"""The layers, from chapters 2 to 11 and 22. This file is written by hand."""
 
 from numpygpt.lazy import lazy_names
 
@@ -15,6 +15,8 @@ HOMES = {
     "MultiHeadAttention": "attention",
     "FeedForward": "transformer",
     "TransformerBlock": "transformer",
+    "Rotary": "rotary",
+    "RMSNorm": "rmsnorm",
 }
 __all__ = list(HOMES)
 __getattr__, __dir__ = lazy_names(__name__, HOMES)
