@@ -178,7 +178,8 @@ def forward(self, x, start=0, extend=None):
     scores = q @ k.swapaxes(-1, -2)  # (B, H, G T, keys)
     scores *= scale
     if T > 1:
-        future = np.triu(np.full((T, k.shape[2]), -np.inf, scores.dtype), start + 1)
+        S = k.shape[2]  # x has the last T of S positions
+        future = np.triu(np.full((T, S), -np.inf, scores.dtype), S - T + 1)
         scores += np.tile(future, (G, 1))
     p = softmax(scores)
     self.queries, self.keys, self.values, self.p, self.scale = q, k, v, p, scale  # for backward
@@ -338,10 +339,10 @@ def _check_the_rest(self):
             raise ValueError(f"{name}={getattr(self, name)!r} must be True or False")
     if self.zero_init_head and self.tie_weights:
         raise ValueError("zero_init_head=True needs tie_weights=False: a tied head is wte")
-    for name in ("rope_base", "norm_eps"):
+    for name, high in (("rope_base", 1e300), ("norm_eps", 1)):
         value = getattr(self, name)
-        if not (type(value) in (int, float) and 0 < value < math.inf):
-            raise ValueError(f"{name}={value!r} must be a positive number")
+        if not (type(value) in (int, float) and 0 < value < high):
+            raise ValueError(f"{name}={value!r} must be a number between 0 and {high}")
 
 
 # %% [markdown]
