@@ -235,7 +235,7 @@ class Exchanged(SwiGLU):
 try:
     check(Exchanged(7, 13, **made), x)
 except GradientError as error:
-    print(str(error).split(",")[0])
+    print(str(error).split("[")[0], "is wrong in", str(error).split("(")[-1].rstrip(")"))
 
 # %% [markdown]
 # A gated layer has three matrices, not two. To compare at the same size, its hidden layer is made
@@ -471,10 +471,11 @@ for name, layers, heads, shared, D in (
     ("GPT-2 small", 12, 12, 12, 64), ("SmolLM2-135M", 30, 9, 3, 64), ("Llama 3 8B", 32, 32, 8, 128),
 ):
     kept, full = (2 * layers * n * D * 2 / 1024 for n in (shared, heads))
-    print(f"{name:14}{kept:5.0f} KB a token; {full:5.0f} with a head of keys for each of queries")
+    print(f"{name:14}{kept:4.0f} KB a token, {kept / 128:5.2f} GB for 8,192; "
+          f"with as many heads of keys as of queries {full:4.0f} KB, {full / 128:5.2f} GB")
 
 # %% [markdown]
-# For 8,192 tokens of Llama 3 that is 1 GB and not 4.
+# The two that share keep a third and a quarter of what they would.
 #
 # ## The block, and its configuration
 #

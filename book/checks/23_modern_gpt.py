@@ -99,6 +99,14 @@ def cases(rng):
 # +     return da
 # ```
 
+# %% [markdown] task="gates-squared-relu" mistake="down-twice"
+# it is counted twice: each backward pass adds to the gradients, so call it once
+# ```diff
+# - dm = self.down.backward(dy)
+# + self.down.backward(dy)
+# +     dm = self.down.backward(dy)
+# ```
+
 # %% task="gates-squared-relu" right="by-steps"
 @add_to_class(SquaredReLU)
 def backward(self, dy):
@@ -113,6 +121,15 @@ def backward(self, dy):
     da *= self.r
     da += da
     return self.up.backward(da)
+
+# %% task="gates-squared-relu" right="by-hand"
+@add_to_class(SquaredReLU)
+def backward(self, dy):
+    rows, r = dy.reshape(-1, dy.shape[-1]), self.r.reshape(-1, self.r.shape[-1])
+    self.down.dW += (r**2).T @ rows
+    if self.down.b is not None:
+        self.down.db += rows.sum(axis=0)
+    return self.up.backward((2 * r * (rows @ self.down.W.T)).reshape(self.r.shape))
 
 # %% [markdown] task="gates-squared-relu" reject="r-changed" shows="What `forward` has kept must stay as it is"
 # ```diff
@@ -250,6 +267,22 @@ def backward(self, dy):
     dx = self.gate.backward(da)
     dx += self.up.backward(du)
     return dx
+
+# %% task="gates-swiglu" right="by-hand"
+@add_to_class(SwiGLU)
+def backward(self, dy):
+    rows, x = dy.reshape(-1, dy.shape[-1]), self.gate.x.reshape(-1, self.gate.x.shape[-1])
+    s, h, u = (a.reshape(-1, a.shape[-1]) for a in (self.s, self.h, self.u))
+    self.down.dW += (h * u).T @ rows
+    dm = rows @ self.down.W.T
+    da, du = dm * u * (s + h - h * s), dm * h
+    self.gate.dW += x.T @ da
+    self.up.dW += x.T @ du
+    if self.down.b is not None:
+        self.down.db += rows.sum(axis=0)
+        self.gate.db += da.sum(axis=0)
+        self.up.db += du.sum(axis=0)
+    return (da @ self.gate.W.T + du @ self.up.W.T).reshape(dy.shape)
 
 # %% [markdown] task="gates-swiglu" reject="h-changed"
 # ```diff
@@ -471,6 +504,25 @@ def backward(self, dy):
     dx = dx + self.k.backward(self.join(dk))
     return dx + self.v.backward(self.join(dv))
 
+# %% task="grouped-backward" right="repeated"
+@add_to_class(GroupedQueryAttention)
+def backward(self, dy):
+    B, T, _ = dy.shape
+    H, G, D = self.n_kv_heads, self.n_heads // self.n_kv_heads, self.head_dim
+    dout = self.split(self.proj.backward(dy), G)
+    queries, p = self.queries.reshape(dout.shape), self.p.reshape(B, H, G, T, T)
+    keys, values = self.keys[:, :, None].repeat(G, axis=2), self.values[:, :, None].repeat(G, axis=2)
+    ds = softmax_backward(dout @ values.swapaxes(-1, -2), p) * self.scale
+    dq, dk, dv = ds @ keys, ds.swapaxes(-1, -2) @ queries, p.swapaxes(-1, -2) @ dout
+    dk, dv = dk.sum(axis=2, keepdims=True), dv.sum(axis=2, keepdims=True)
+    for way_back in (self.rotary and (self.rotary, self.rotary), self.q_norm and (self.q_norm, self.k_norm)):
+        if way_back:
+            dq, dk = way_back[0].backward(dq), way_back[1].backward(dk)
+    dx = self.v.backward(self.join(dv))
+    for part, d in ((self.q, dq), (self.k, dk)):
+        dx = dx + part.backward(self.join(d))
+    return dx
+
 # %% [markdown] task="grouped-backward" reject="always-turned" shows="Where `self.rotary` and `self.q_norm` are None, there is nothing to go through"
 # ```diff
 # -     if self.rotary is not None:
@@ -641,6 +693,23 @@ def count(vocab_size, n_layer, n_head, n_kv_head, n_embd, head_dim, hidden, qk_n
     matrices = 2 * D * (n_head + n_kv_head) + 3 * hidden
     per_block = C * (matrices + 2) + 2 * D * bool(qk_norm)
     return V * C * (2 - bool(tie_weights)) + C + n_layer * per_block, 2 * n_layer * n_kv_head * D
+
+# %% task="llama-count" right="built"
+def count(vocab_size, n_layer, n_head, n_kv_head, n_embd, head_dim, hidden, qk_norm=False, tie_weights=True):
+    def linear(n_in, n_out):
+        return n_in * n_out
+
+    norm, cached = n_embd, 0
+    total = linear(vocab_size, n_embd) + norm
+    if not tie_weights:
+        total += linear(n_embd, vocab_size)
+    for _ in range(n_layer):
+        for heads in (n_head, n_kv_head, n_kv_head, n_head):
+            total += linear(n_embd, heads * head_dim)
+        total += 2 * norm + (head_dim + head_dim) * (1 if qk_norm else 0)
+        total += linear(n_embd, hidden) + linear(n_embd, hidden) + linear(hidden, n_embd)
+        cached += n_kv_head * head_dim + n_kv_head * head_dim
+    return total, cached
 
 # %% [markdown] task="llama-count" reject="default-qk" shows="qk_norm=False"
 # ```diff
