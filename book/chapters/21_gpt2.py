@@ -152,7 +152,7 @@ for name, data in (("as it was:", by_hand), ("W inside b:", overlap)):
 # `Entry` says where an array lies. **The code below makes only these comparisons: skim it or skip
 # it.**
 
-# %% tags=["export"] module="safetensors.py"
+# %% tags=["export"] module="pretrained/safetensors.py"
 """Safetensors files: named arrays, read and written with NumPy alone. Derived in chapter 21."""
 
 import json
@@ -330,7 +330,7 @@ for what, content in damaged.items():
 #
 # Of the four files `config.json` comes first. It can ask for more than our GPT can do.
 
-# %% tags=["export"] module="pretrained_config.py"
+# %% tags=["export"] module="pretrained/gpt2_config.py"
 """GPT-2's config.json and our GPTConfig, each from the other. Derived in chapter 21."""
 
 import json
@@ -428,7 +428,7 @@ except ValueError as error:
 # keys and values side by side in this order, as our `qkv` does. So the whole mapping is a table of
 # names, and of shapes in multiples of C.
 
-# %% tags=["export"] module="pretrained.py"
+# %% tags=["export"] module="pretrained/gpt2.py"
 """GPT-2's files into our GPT: names, shapes, weights. Derived in chapter 21."""
 
 import json
@@ -548,7 +548,7 @@ show(figure, "Bars of the four sizes of GPT-2, split into embeddings, attention 
 # Its vocabulary has characters where GPT-2's has pieces of words. That fits, too: `vocab.json` writes
 # each byte as a letter, and `merges.txt` may be empty. We refuse what the format cannot hold.
 
-# %% tags=["export"] module="pretrained_export.py"
+# %% tags=["export"] module="pretrained/gpt2_export.py"
 """Our GPT into GPT-2's files, which transformers reads, too. Derived in chapter 21."""
 
 import json
@@ -652,7 +652,7 @@ FOLDER = folder / "shakespeare"     # or Path("../data/gpt2")
 # tied: it is `wte`. Some programs write the one matrix under both of its names. If the two arrays
 # are equal, we lose nothing by dropping the second. **Skim this cell, too:** it only compares.
 
-# %% tags=["export"] module="pretrained.py"
+# %% tags=["export"] module="pretrained/gpt2.py"
 # The causal masks that the code of 2019 kept among the weights.
 MASK = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")
 
@@ -994,5 +994,5 @@ export("21_gpt2")
 # - GPT-2's arrays are ours under other names; $P = VC + TC + L(12C^2 + 13C) + 2C$.
 # - Shapes do not betray a transposed square matrix, and a loss can miss exchanged norms. Compare logits.
 # - Arrays that were read go straight into the model: nothing is drawn, nothing is held twice.
-# - We exported `safetensors.py`, `pretrained_config.py`, `pretrained.py` and `pretrained_export.py`. Your
+# - We exported `safetensors.py`, `gpt2_config.py`, `gpt2.py` and `gpt2_export.py`, in `pretrained/`. Your
 #   GPT, every line of which you have seen derived, reads the published weights of GPT-2.

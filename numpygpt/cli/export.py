@@ -5,7 +5,7 @@ from pathlib import Path
 from numpygpt.checkpoint import load_model
 from numpygpt.cli.errors import writing
 from numpygpt.cli.runs import DEFAULT_OUT, check_finite, checkpoint_path, read_checkpoint
-from numpygpt.pretrained_export import save_pretrained
+from numpygpt.pretrained import save_pretrained
 
 ABOUT = "Write a trained GPT as GPT-2's files, which transformers reads."
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt.data import DataError
-from numpygpt.pretrained import layout
-from numpygpt.pretrained_config import config_of
-from numpygpt.safetensors import write_safetensors
+from numpygpt.pretrained.gpt2 import layout
+from numpygpt.pretrained.gpt2_config import config_of
+from numpygpt.pretrained.safetensors import write_safetensors
 from numpygpt.tokenizers.gpt2_files import CHARS
 from numpygpt.tokenizers.pieces import ID_OF_BYTE
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from numpygpt.data import DataError
 from numpygpt.gpt import GPT
-from numpygpt.pretrained_config import read_config
-from numpygpt.safetensors import read_array, read_header
+from numpygpt.pretrained.gpt2_config import read_config
+from numpygpt.pretrained.safetensors import read_array, read_header
 from numpygpt.tokenizers.bpe import BPETokenizer
 from numpygpt.tokenizers.char import CharTokenizer
 from numpygpt.tokenizers.gpt2_files import CHARS, read_merges
