@@ -74,10 +74,10 @@ class LlamaConfig:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be True or False")
         if self.zero_init_head and self.tie_weights:
             raise ValueError("zero_init_head=True needs tie_weights=False: a tied head is wte")
-        for name in ("rope_base", "norm_eps"):
+        for name, high in (("rope_base", 1e300), ("norm_eps", 1)):
             value = getattr(self, name)
-            if not (type(value) in (int, float) and 0 < value < math.inf):
-                raise ValueError(f"{name}={value!r} must be a positive number")
+            if not (type(value) in (int, float) and 0 < value < high):
+                raise ValueError(f"{name}={value!r} must be a number between 0 and {high}")
 
 
 class Llama(Module):

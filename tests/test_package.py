@@ -140,6 +140,15 @@ def test_no_global_random_state_is_touched():
         assert set(re.findall(r"np\.random\.(\w+)", text)) <= {"default_rng", "Generator"}, path
 
 
+def test_the_core_stays_small_enough_to_be_read():
+    # What parts I to III export: a full GPT, and no line for part V. Chapter 1's checker, which no
+    # model needs, is not counted.
+    core = [module for module, chapter in ORDER.items() if chapter <= 19 and chapter != 1]
+    assert "gpt.py" in core and not {"llama.py", "nn/gates.py", "nn/rotary.py"} & set(core)
+    lines = {m: len((ROOT / "numpygpt" / m).read_text("utf-8").splitlines()) for m in core}
+    assert sum(lines.values()) <= 2200, lines
+
+
 def test_modules_are_small():
     for path in MODULES:
         lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())

@@ -23,6 +23,15 @@ from numpygpt.nn.module import Module
 
 
 # %% tags=["export"]
+def sigmoid(a):
+    """Return σ(a) = 1/(1 + e⁻ᵃ) as (1 + tanh(a/2)) / 2: in float32 e⁻ᵃ overflows below -88."""
+    s = np.tanh(0.5 * a)
+    s += 1
+    s *= 0.5
+    return s
+
+
+# %% tags=["export"]
 class SwiGLU(Module):
     """y = down(silu(gate(x)) · up(x)), silu(a) = a σ(a), σ(a) = 1/(1 + e⁻ᵃ).
 
@@ -37,8 +46,7 @@ class SwiGLU(Module):
 
     def forward(self, x):
         a, u = self.gate(x), self.up(x)  # (..., hidden)
-        # Not above e⁸⁰: float32 overflows at e⁸⁹, with a warning, and σ is 0 long before.
-        s = 1 / (1 + np.exp(np.minimum(-a, 80)))
+        s = sigmoid(a)
         h = a * s  # silu(a)
         self.s, self.h, self.u = s, h, u  # for backward
         return self.down(h * u)
@@ -48,13 +56,18 @@ class SwiGLU(Module):
 @add_to_class(SwiGLU)
 def backward(self, dy):
     s, h, u = self.s, self.h, self.u
-    # y = down(h u): a product, so each factor gets dm times the other
-    dm = self.down.backward(dy)
-    dh, du = dm * u, dm * h
-    # h = a σ(a): its slope is σ + a σ (1 - σ)
-    da = dh * (s + h * (1 - s))
+    # y = down(h u): a product, so each factor gets the gradient times the other
+    dh = self.down.backward(dy)
+    du = dh * h
+    dh *= u
+    # h = a σ(a): its slope is σ + a σ (1 - σ) = σ + h (1 - σ)
+    slope = 1 - s
+    slope *= h
+    slope += s
     # a = gate(x), u = up(x)
-    return self.gate.backward(da) + self.up.backward(du)
+    dx = self.gate.backward(dh * slope)
+    dx += self.up.backward(du)
+    return dx
 
 
 # %% tags=["export"]
@@ -165,7 +178,8 @@ def forward(self, x, start=0, extend=None):
     scores = q @ k.swapaxes(-1, -2)  # (B, H, G T, keys)
     scores *= scale
     if T > 1:
-        future = np.triu(np.full((T, k.shape[2]), -np.inf, scores.dtype), start + 1)
+        S = k.shape[2]  # x has the last T of S positions
+        future = np.triu(np.full((T, S), -np.inf, scores.dtype), S - T + 1)
         scores += np.tile(future, (G, 1))
     p = softmax(scores)
     self.queries, self.keys, self.values, self.p, self.scale = q, k, v, p, scale  # for backward
@@ -325,10 +339,10 @@ def _check_the_rest(self):
             raise ValueError(f"{name}={getattr(self, name)!r} must be True or False")
     if self.zero_init_head and self.tie_weights:
         raise ValueError("zero_init_head=True needs tie_weights=False: a tied head is wte")
-    for name in ("rope_base", "norm_eps"):
+    for name, high in (("rope_base", 1e300), ("norm_eps", 1)):
         value = getattr(self, name)
-        if not (type(value) in (int, float) and 0 < value < math.inf):
-            raise ValueError(f"{name}={value!r} must be a positive number")
+        if not (type(value) in (int, float) and 0 < value < high):
+            raise ValueError(f"{name}={value!r} must be a number between 0 and {high}")
 
 
 # %% [markdown]

@@ -6,6 +6,14 @@ from numpygpt.nn.linear import Linear
 from numpygpt.nn.module import Module
 
 
+def sigmoid(a):
+    """Return σ(a) = 1/(1 + e⁻ᵃ) as (1 + tanh(a/2)) / 2: in float32 e⁻ᵃ overflows below -88."""
+    s = np.tanh(0.5 * a)
+    s += 1
+    s *= 0.5
+    return s
+
+
 class SwiGLU(Module):
     """y = down(silu(gate(x)) · up(x)), silu(a) = a σ(a), σ(a) = 1/(1 + e⁻ᵃ).
 
@@ -20,21 +28,25 @@ class SwiGLU(Module):
 
     def forward(self, x):
         a, u = self.gate(x), self.up(x)  # (..., hidden)
-        # Not above e⁸⁰: float32 overflows at e⁸⁹, with a warning, and σ is 0 long before.
-        s = 1 / (1 + np.exp(np.minimum(-a, 80)))
+        s = sigmoid(a)
         h = a * s  # silu(a)
         self.s, self.h, self.u = s, h, u  # for backward
         return self.down(h * u)
 
     def backward(self, dy):
         s, h, u = self.s, self.h, self.u
-        # y = down(h u): a product, so each factor gets dm times the other
-        dm = self.down.backward(dy)
-        dh, du = dm * u, dm * h
-        # h = a σ(a): its slope is σ + a σ (1 - σ)
-        da = dh * (s + h * (1 - s))
+        # y = down(h u): a product, so each factor gets the gradient times the other
+        dh = self.down.backward(dy)
+        du = dh * h
+        dh *= u
+        # h = a σ(a): its slope is σ + a σ (1 - σ) = σ + h (1 - σ)
+        slope = 1 - s
+        slope *= h
+        slope += s
         # a = gate(x), u = up(x)
-        return self.gate.backward(da) + self.up.backward(du)
+        dx = self.gate.backward(dh * slope)
+        dx += self.up.backward(du)
+        return dx
 
 
 class SquaredReLU(Module):

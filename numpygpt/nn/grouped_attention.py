@@ -83,7 +83,8 @@ class GroupedQueryAttention(Module):
         scores = q @ k.swapaxes(-1, -2)  # (B, H, G T, keys)
         scores *= scale
         if T > 1:
-            future = np.triu(np.full((T, k.shape[2]), -np.inf, scores.dtype), start + 1)
+            S = k.shape[2]  # x has the last T of S positions
+            future = np.triu(np.full((T, S), -np.inf, scores.dtype), S - T + 1)
             scores += np.tile(future, (G, 1))
         p = softmax(scores)
         self.queries, self.keys, self.values, self.p, self.scale = q, k, v, p, scale  # for backward
