@@ -60,20 +60,19 @@ def render(tokenizer, messages, template, think=False):
 
 
 class TextStream:
-    """Tokens to text, one after another: no half of a character, and no token twice."""
+    """Tokens to text while they are made: never half of a character."""
 
     def __init__(self, tokenizer):
-        self.tokenizer, self.ids, self.done = tokenizer, [], 0
+        self.tokenizer, self.last = tokenizer, []
         self.utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, ids):
-        """Return the text that is whole now; bytes of a character that is not stay for later."""
+        """Return the text that is whole now; bytes of a character that is not wait for the rest."""
         if hasattr(self.tokenizer, "decode_bytes"):
             return self.utf8.decode(self.tokenizer.decode_bytes(ids))
-        self.ids += ids  # a word's space depends on the word before
-        text = self.tokenizer.decode(self.ids)
-        new, self.done = text[self.done :], len(text)
-        return new
+        # Whether there is a space before a word depends on the word before it.
+        known, self.last, decode = self.last, ids[-1:], self.tokenizer.decode
+        return decode([*known, *ids])[len(decode(known)) :]
 
 
 class Chat:
@@ -104,44 +103,39 @@ class Chat:
         Raises:
             ValueError: the question does not fit into the model's window.
         """
-        self.messages.append(("user", text))
-        new, said, stream = self._unread(max_new_tokens), [], TextStream(self.tokenizer)
-        self.n_tokens = 0
+        new = self._take(text, max_new_tokens)
+        said, pieces, self.n_tokens = [], TextStream(self.tokenizer), 0
         try:
             while self.n_tokens < max_new_tokens:
-                logits = self._read(new)
-                token = int(draw(next_token_probs(logits, **options), rng)[0])
+                probs = next_token_probs(self._read(new), **options)
+                token = int(draw(probs, rng)[0])
                 if token in self.ends:
                     break
-                self.n_tokens += 1
-                new = [token]
-                said.append(stream.add(new))
-                if said[-1]:
-                    yield said[-1]
+                self.n_tokens, new = self.n_tokens + 1, [token]
+                said.append(pieces.add(new))
+                yield said[-1]
         finally:
             self.messages.append(("assistant", "".join(said)))
 
-    def _unread(self, room):
-        """Return the ids that the model must read before it answers, with `room` for the answer.
+    def _take(self, text, room):
+        """Add a question; return the ids to read before the answer, for which `room` is left.
 
-        The beginning that the cache holds stays there. If all is too long, old turns are dropped.
+        If all is too long, the oldest questions go, with their answers. What the cache holds of the
+        beginning need not be read again.
         """
-        while True:
-            ids = render(self.tokenizer, self.messages, self.template, self.think)
-            if len(ids) + room <= self.model.config.block_size:
-                break
-            first = 1 if self.messages[0][0] == "system" else 0
-            if len(self.messages) <= first + 1:
-                size = self.model.config.block_size
-                self.messages.pop()
-                raise ValueError(f"{len(ids)} tokens, and {room} of an answer, exceed {size}")
-            del self.messages[first : first + 2]  # a question and its answer
-        window = self.cache.window[0]
-        n = min(len(window), len(ids) - 1)  # at least one token must be read
-        differ = np.flatnonzero(window[:n] != ids[:n])
-        n = int(differ[0]) if len(differ) else n
-        self.cache.window = self.cache.window[:, :n]
-        return ids[n:]
+        messages, size = [*self.messages, ("user", text)], self.model.config.block_size
+        first = 1 if messages[0][0] == "system" else 0
+        ids = render(self.tokenizer, messages, self.template, self.think)
+        while len(ids) + room > size and len(messages) > first + 1:
+            del messages[first : first + 2]
+            ids = render(self.tokenizer, messages, self.template, self.think)
+        if len(ids) + room > size:
+            raise ValueError(f"{len(ids)} tokens to read and {room} to write exceed {size}")
+        self.messages = messages
+        n = min(self.cache.window.shape[1], len(ids) - 1)  # one at least must be read
+        same = np.cumprod(self.cache.window[0, :n] == ids[:n]).sum()
+        self.cache.window = self.cache.window[:, :same]
+        return ids[same:]
 
     def _read(self, ids):
         """Return the logits after these ids; if Ctrl-C comes, the cache is as it was before."""

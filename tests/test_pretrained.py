@@ -398,7 +398,7 @@ def test_a_mask_where_a_weight_should_be(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "gpt_neo"}, "model_type is 'gpt_neo', our GPT knows only 'gpt2'"),
+        ({"model_type": "gpt_neo"}, "model_type is 'gpt_neo', we read gpt2, llama and qwen3"),
         ({"activation_function": "gelu"}, "activation_function is 'gelu', our GPT knows only gelu"),
         ({"activation_function": ["relu"]}, "unhashable"),
         ({"layer_norm_epsilon": 1e-6}, "layer_norm_epsilon is 1e-06, our GPT knows only 1e-05"),
