@@ -24,6 +24,8 @@ class Template:
 
 
 SMOLLM2 = Template(system="You are a helpful AI assistant named SmolLM, trained by Hugging Face")
+
+
 QWEN3 = Template(no_thoughts="<think>\n\n</think>\n\n")
 
 

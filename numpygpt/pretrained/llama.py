@@ -26,6 +26,7 @@ BLOCK = {
     "ffn.down.W": ("mlp.down_proj", "CF"),
 }
 
+
 QK_NORM = {
     "attn.q_norm.gamma": ("self_attn.q_norm", "D"),
     "attn.k_norm.gamma": ("self_attn.k_norm", "D"),
@@ -46,20 +47,6 @@ def layout(config):
     if not config.tie_weights:
         names["head.W"] = "lm_head.weight", (V, C)
     return names
-
-
-def files_of(folder):
-    """Return the paths of the weight files of a folder: one, or several that an index names."""
-    whole, index = Path(folder, "model.safetensors"), Path(folder, "model.safetensors.index.json")
-    if whole.exists() or not index.exists():
-        return [whole]
-    try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        if odd := [name for name in names if not re.fullmatch(r"[\w.-]+\.safetensors", name)]:
-            raise ValueError(f"it names the file {odd[0]!r}")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{index} is damaged: {error}") from None
-    return [Path(folder, name) for name in sorted(names)]
 
 
 def widened(a):
@@ -88,6 +75,20 @@ def read_weights(stored, dtype):
     for start in range(0, len(stored), ROWS):
         W[start : start + ROWS] = widened(stored[start : start + ROWS])
     return W
+
+
+def files_of(folder):
+    """Return the paths of the weight files of a folder: one, or several that an index names."""
+    whole, index = Path(folder, "model.safetensors"), Path(folder, "model.safetensors.index.json")
+    if whole.exists() or not index.exists():
+        return [whole]
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        if odd := [name for name in names if not re.fullmatch(r"[\w.-]+\.safetensors", name)]:
+            raise ValueError(f"it names the file {odd[0]!r}")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{index} is damaged: {error}") from None
+    return [Path(folder, name) for name in sorted(names)]
 
 
 def same(one, other):

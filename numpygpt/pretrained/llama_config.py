@@ -16,6 +16,7 @@ SIZES = {
     "hidden": "intermediate_size",
 }
 
+
 # What config.json can say in several ways, and our Llama does in one.
 FIXED = {
     "hidden_act": "silu",

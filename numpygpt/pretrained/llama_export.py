@@ -11,12 +11,6 @@ from numpygpt.pretrained.llama_config import config_of
 from numpygpt.tokenizers.tokenizer_json import ByteLevelBPE
 
 
-def to_bfloat16(x):
-    """Return float32 numbers, rounded to even, as bfloat16: the upper halves of their bits."""
-    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-
-
 def tokenizer_file(tokenizer):
     """Return the tokenizer.json, not yet text, of a char or BPE tokenizer or of one read."""
     if isinstance(tokenizer, ByteLevelBPE):
@@ -34,6 +28,12 @@ def tokenizer_file(tokenizer):
         "decoder": level,
         "model": model,
     }
+
+
+def to_bfloat16(x):
+    """Return float32 numbers, rounded to even, as bfloat16: the upper halves of their bits."""
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 def save_llama(model, tokenizer, folder, bfloat16=False):

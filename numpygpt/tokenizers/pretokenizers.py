@@ -23,6 +23,8 @@ ATOMS = {
     "+": "+",
     "*": "*",
 }
+
+
 ATOM = "|".join(map(re.escape, ATOMS))
 
 

@@ -13,6 +13,8 @@ from numpygpt.tokenizers.pretokenizers import cut, only, steps_of
 
 # GPT-2's letter for each byte, and back.
 LETTER_OF = {byte: CHARS[ID_OF_BYTE[byte]] for byte in range(256)}
+
+
 BYTE_OF = dict(zip(CHARS, BYTE_ORDER, strict=True))
 
 
