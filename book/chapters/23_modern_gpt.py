@@ -464,11 +464,11 @@ except GradientError as error:
 
 # %% [markdown]
 # Half: the message names the array and the factor. What the sharing buys is memory. The next cell counts what a token leaves
-# in the cache of three models, at two bytes a number, with the sizes that their papers and model cards give.
+# in the cache of two models, at two bytes a number, with the sizes that their papers and model cards give.
 
 # %%
 for name, layers, heads, shared, D in (
-    ("GPT-2 small", 12, 12, 12, 64), ("SmolLM2-135M", 30, 9, 3, 64), ("Llama 3 8B", 32, 32, 8, 128),
+    ("SmolLM2-135M", 30, 9, 3, 64), ("Llama 3 8B", 32, 32, 8, 128),
 ):
     kept, full = (2 * layers * n * D * 2 / 1024 for n in (shared, heads))
     print(f"{name:14}{kept:4.0f} KB a token, {kept / 128:5.2f} GB for 8,192; "

@@ -107,29 +107,22 @@ def cases(rng):
 # +     dm = self.down.backward(dy)
 # ```
 
-# %% task="gates-squared-relu" right="by-steps"
+# %% task="gates-squared-relu" right="halves"
 @add_to_class(SquaredReLU)
 def backward(self, dy):
-    dr = 2 * self.r * self.down.backward(dy)
-    da = dr * (self.r > 0)
-    return self.up.backward(da)
+    half = self.r * self.down.backward(dy)
+    return self.up.backward(half + half)
 
-# %% task="gates-squared-relu" right="rows"
+# %% task="gates-squared-relu" right="product-rule"
 @add_to_class(SquaredReLU)
 def backward(self, dy):
-    da = self.down.backward(dy)
-    da *= self.r
-    da += da
-    return self.up.backward(da)
+    dm = self.down.backward(dy)
+    return self.up.backward(dm * self.r + self.r * dm)
 
-# %% task="gates-squared-relu" right="by-hand"
+# %% task="gates-squared-relu" right="einsum"
 @add_to_class(SquaredReLU)
 def backward(self, dy):
-    rows, r = dy.reshape(-1, dy.shape[-1]), self.r.reshape(-1, self.r.shape[-1])
-    self.down.dW += (r**2).T @ rows
-    if self.down.b is not None:
-        self.down.db += rows.sum(axis=0)
-    return self.up.backward((2 * r * (rows @ self.down.W.T)).reshape(self.r.shape))
+    return self.up.backward(np.einsum("...h,...h->...h", 2 * self.r, self.down.backward(dy)))
 
 # %% [markdown] task="gates-squared-relu" reject="r-changed" shows="What `forward` has kept must stay as it is"
 # ```diff
@@ -249,40 +242,27 @@ def cases(rng):
 @add_to_class(SwiGLU)
 def backward(self, dy):
     dm = self.down.backward(dy)
-    dx = self.up.backward(dm * self.h)
-    slope = self.s * (1 - self.s)
-    dx = dx + self.gate.backward(dm * self.u * self.s + self.h / self.s * dm * self.u * slope)
-    return dx
+    slope = self.s * (1 + self.h / self.s * (1 - self.s))
+    return self.up.backward(dm * self.h) + self.gate.backward(dm * self.u * slope)
 
 # %% task="gates-swiglu" right="in-place"
 @add_to_class(SwiGLU)
 def backward(self, dy):
     da = self.down.backward(dy)
-    du = da * self.h
+    dx = self.up.backward(da * self.h)
     da *= self.u
     slope = 1 - self.s
     slope *= self.h
     slope += self.s
-    da *= slope
-    dx = self.gate.backward(da)
-    dx += self.up.backward(du)
+    dx += self.gate.backward(da * slope)
     return dx
 
-# %% task="gates-swiglu" right="by-hand"
+# %% task="gates-swiglu" right="pairs"
 @add_to_class(SwiGLU)
 def backward(self, dy):
-    rows, x = dy.reshape(-1, dy.shape[-1]), self.gate.x.reshape(-1, self.gate.x.shape[-1])
-    s, h, u = (a.reshape(-1, a.shape[-1]) for a in (self.s, self.h, self.u))
-    self.down.dW += (h * u).T @ rows
-    dm = rows @ self.down.W.T
-    da, du = dm * u * (s + h - h * s), dm * h
-    self.gate.dW += x.T @ da
-    self.up.dW += x.T @ du
-    if self.down.b is not None:
-        self.down.db += rows.sum(axis=0)
-        self.gate.db += da.sum(axis=0)
-        self.up.db += du.sum(axis=0)
-    return (da @ self.gate.W.T + du @ self.up.W.T).reshape(dy.shape)
+    dm = self.down.backward(dy)
+    pairs = [(self.gate, self.u * (self.s + self.h - self.h * self.s)), (self.up, self.h)]
+    return sum(part.backward(dm * other) for part, other in pairs)
 
 # %% [markdown] task="gates-swiglu" reject="h-changed"
 # ```diff
@@ -675,41 +655,28 @@ def cases(rng):
 # + 0
 # ```
 
-# %% task="llama-count" right="shapes"
+# %% task="llama-count" right="by-kind"
 def count(vocab_size, n_layer, n_head, n_kv_head, n_embd, head_dim, hidden, qk_norm=False, tie_weights=True):
-    C = n_embd
-    shapes = [(vocab_size, C)] * (1 if tie_weights else 2) + [(C,)]
-    for _ in range(n_layer):
-        shapes += [(C,), (C,), (C, n_head * head_dim), (n_head * head_dim, C)]
-        shapes += [(C, n_kv_head * head_dim)] * 2 + [(C, hidden)] * 3
-        if qk_norm:
-            shapes += [(head_dim,)] * 2
-    cached = sum(2 * n_kv_head * head_dim for _ in range(n_layer))
-    return sum(math.prod(shape) for shape in shapes), cached
+    matrices = 2 * (n_head + n_kv_head) * head_dim + 3 * hidden
+    norms = (2 * n_layer + 1) * n_embd + n_layer * qk_norm * 2 * head_dim
+    tables = vocab_size * n_embd * (2 - tie_weights)
+    return tables + norms + n_layer * n_embd * matrices, 2 * n_layer * n_kv_head * head_dim
 
 # %% task="llama-count" right="formula"
 def count(vocab_size, n_layer, n_head, n_kv_head, n_embd, head_dim, hidden, qk_norm=False, tie_weights=True):
     V, C, D = vocab_size, n_embd, head_dim
-    matrices = 2 * D * (n_head + n_kv_head) + 3 * hidden
-    per_block = C * (matrices + 2) + 2 * D * bool(qk_norm)
-    return V * C * (2 - bool(tie_weights)) + C + n_layer * per_block, 2 * n_layer * n_kv_head * D
+    per_block = C * (2 * D * (n_head + n_kv_head) + 3 * hidden + 2) + 2 * D * qk_norm
+    head = 0 if tie_weights else V
+    return C * (V + head + 1) + n_layer * per_block, 2 * n_layer * n_kv_head * D
 
-# %% task="llama-count" right="built"
+# %% task="llama-count" right="loop"
 def count(vocab_size, n_layer, n_head, n_kv_head, n_embd, head_dim, hidden, qk_norm=False, tie_weights=True):
-    def linear(n_in, n_out):
-        return n_in * n_out
-
-    norm, cached = n_embd, 0
-    total = linear(vocab_size, n_embd) + norm
-    if not tie_weights:
-        total += linear(n_embd, vocab_size)
+    C, D = n_embd, head_dim
+    trained, cached = C * (vocab_size + 1), 0
     for _ in range(n_layer):
-        for heads in (n_head, n_kv_head, n_kv_head, n_head):
-            total += linear(n_embd, heads * head_dim)
-        total += 2 * norm + (head_dim + head_dim) * (1 if qk_norm else 0)
-        total += linear(n_embd, hidden) + linear(n_embd, hidden) + linear(hidden, n_embd)
-        cached += n_kv_head * head_dim + n_kv_head * head_dim
-    return total, cached
+        trained += C * (2 + 3 * hidden) + 2 * D * (C * (n_head + n_kv_head) + qk_norm)
+        cached += 2 * n_kv_head * D
+    return trained + (not tie_weights) * C * vocab_size, cached
 
 # %% [markdown] task="llama-count" reject="default-qk" shows="qk_norm=False"
 # ```diff
