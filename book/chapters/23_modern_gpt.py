@@ -74,8 +74,8 @@ print("silu(a)", (a * s).round(3))
 print("product", (a * s * u).round(2))
 
 # %% [markdown]
-# Almost nothing, nothing, and almost $4 \cdot 5$. A product of two functions of $x$ is what a sum of ReLUs cannot
-# make in one layer. The figure shows silu between its relatives, with the square of ReLU (*ReLU²*; So et
+# Almost nothing, nothing, and almost $4 \cdot 5$. A product of two functions of $x$ is what chapter 11's layer
+# cannot make. The figure shows silu between its relatives, with the square of ReLU (*ReLU²*; So et
 # al., 2021), which needs no second matrix.
 
 # %%
@@ -313,7 +313,7 @@ from numpygpt.nn.rmsnorm import RMSNorm
 
 # %% tags=["export"]
 class GroupedQueryAttention(Module):
-    """y = proj(concat over heads of softmax(q kᵀ / √D) v), causal; G heads of queries share k and v.
+    """y = proj(concat over heads of softmax(q kᵀ / √D) v), causal, with shared k and v.
 
     x, y: (B, T, dim), D = head_dim, H = n_kv_heads of k and v, n_heads = G H of queries.
     Sources: Ainslie et al., GQA: Training Generalized Multi-Query Transformer Models from

@@ -156,9 +156,9 @@ check("grouped-backward", GroupedQueryAttention)
 # ## Task 4: what a Llama holds (2 points, easy, about 15 minutes)
 #
 # Return two whole numbers: how many numbers a Llama trains, and how many a KV cache keeps for each token. The
-# table of tokens is V × C. Each block has two RMSNorms of size C; attention with `q` (C to `n_head` D), `k` and
+# table of tokens is V × C. Each block has two norms, RMSNorm of size C; attention with `q` (C to `n_head` D), `k` and
 # `v` (C to `n_kv_head` D each) and `proj` (`n_head` D to C), where D = `head_dim` need not be C / `n_head`;
-# with `qk_norm` two more RMSNorms, of size D; and a SwiGLU with `gate` and `up` (C to `hidden`) and `down`
+# with `qk_norm` two more norms, of size D; and a SwiGLU with `gate` and `up` (C to `hidden`) and `down`
 # (`hidden` to C). After the blocks comes one more RMSNorm, then the head: with `tie_weights` it is the
 # table, without it a C × V matrix. There are no biases. A cache keeps the keys and the values of each block.
 
