@@ -74,7 +74,7 @@ print("silu(a)", (a * s).round(3))
 print("product", (a * s * u).round(2))
 
 # %% [markdown]
-# Almost nothing, nothing, and almost $4 \cdot 5$. A product of two functions of $x$ is what chapter 11's layer
+# A little, nothing, and almost $4 \cdot 5$. A product of two functions of $x$ is what chapter 11's layer
 # cannot make. The figure shows silu between its relatives, with the square of ReLU (*ReLU²*; So et
 # al., 2021), which needs no second matrix.
 
@@ -289,8 +289,8 @@ for gamma in ([1.0, 1, 1, 1], [1.0, 2, 3, 4]):
     print(f"gain {gamma}: the same in both orders: {same}")
 
 # %% [markdown]
-# The length is the same either way. But a gain is fixed to an entry, and RoPE carries entries round: after the
-# turn, a gain would mean something else at each position. So the norm comes first, and backward goes
+# The length is the same either way. But a gain belongs to an entry, and RoPE mixes entries in pairs: after the
+# turn, it would mean something else at each position. So the norm comes first, and backward goes
 # through the rotation first.
 #
 # ## The layer
@@ -445,9 +445,10 @@ print("forward and backward agree:", np.allclose(new(x12), old(x12)),
       np.allclose(new.backward(dy), old.backward(dy)))
 
 # %% [markdown]
-# And a mistake that trains: the mean of a group in place of its sum. The shapes are right, the direction
-# is right, and the keys learn at a fraction of their rate. **Before you run the next cell:** which gradients will the check
-# reject, and by what factor, with two heads of queries for each of keys?
+# And a mistake that trains: a matrix of values gets the mean over a group, not the sum. The shape is
+# right, the direction is right, and Adam, which divides a gradient by its own size ([chapter 6](06_optimizers.ipynb)),
+# would take nearly the same steps. **Before you run the next cell:** what will the check say, with two heads of
+# queries for each of keys?
 
 # %%
 class Mean(GroupedQueryAttention):
@@ -463,7 +464,7 @@ except GradientError as error:
     print(str(error).split("[")[0], "...", str(error).split(";")[-1])
 
 # %% [markdown]
-# Half: the message names the array and the factor. What the sharing buys is memory. The next cell counts what a token leaves
+# It names the array and the factor. What the sharing buys is memory. The next cell counts what a token leaves
 # in the cache of two models, at two bytes a number, with the sizes that their papers and model cards give.
 
 # %%
@@ -475,7 +476,16 @@ for name, layers, heads, shared, D in (
           f"with as many heads of keys as of queries {full:4.0f} KB, {full / 128:5.2f} GB")
 
 # %% [markdown]
-# The two that share keep a third and a quarter of what they would.
+# They keep a third and a quarter of what they would.
+#
+# Try it: in *multi-query attention* (Shazeer, 2019) all heads share one head of keys. What would a token of
+# Llama 3 8B leave?
+#
+# <details><summary>Answer</summary>
+#
+# 16 KB: an eighth of the 128, at 0.12 GB for 8,192 tokens.
+#
+# </details>
 #
 # ## The block, and its configuration
 #
