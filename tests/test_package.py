@@ -92,8 +92,11 @@ def test_chapters_export_what_the_design_says():
         17: {"generate.py"},
         18: {"engine.py"},
         20: {"distributed.py"},
-        21: {"safetensors.py"} | {f"pretrained{end}.py" for end in ("", "_config", "_export")},
+        21: {f"pretrained/{n}.py" for n in ("safetensors", "gpt2_config", "gpt2", "gpt2_export")},
         22: {"nn/rotary.py", "nn/rmsnorm.py"},
+        23: {"nn/gates.py", "nn/grouped_attention.py", "llama_block.py", "llama.py"},
+        25: {f"pretrained/{n}.py" for n in ("llama_config", "llama", "llama_export", "folder")}
+        | {"tokenizers/pretokenizers.py", "tokenizers/tokenizer_json.py", "chat.py"},
     }
     found = {}
     for module, chapter in ORDER.items():
@@ -107,8 +110,8 @@ from numpygpt import GPT, GPTConfig, from_pretrained, gradcheck
 import numpygpt.gradcheck
 from numpygpt import gradcheck as again
 assert callable(gradcheck) and again is gradcheck
-from numpygpt import nn, optim, tokenizers
-for package in (nn, optim, tokenizers):
+from numpygpt import nn, optim, pretrained, tokenizers
+for package in (nn, optim, pretrained, tokenizers):
     assert set(package.__all__) <= set(dir(package))
     for name in package.__all__:
         assert getattr(package, name).__name__ == name
@@ -135,6 +138,15 @@ def test_no_global_random_state_is_touched():
     for path in MODULES:
         text = (ROOT / path).read_text(encoding="utf-8")
         assert set(re.findall(r"np\.random\.(\w+)", text)) <= {"default_rng", "Generator"}, path
+
+
+def test_the_core_stays_small_enough_to_be_read():
+    # What parts I to III export: a full GPT, and no line for part V. Chapter 1's checker, which no
+    # model needs, is not counted.
+    core = [module for module, chapter in ORDER.items() if chapter <= 19 and chapter != 1]
+    assert "gpt.py" in core and not {"llama.py", "nn/gates.py", "nn/rotary.py"} & set(core)
+    lines = {m: len((ROOT / "numpygpt" / m).read_text("utf-8").splitlines()) for m in core}
+    assert sum(lines.values()) <= 2200, lines
 
 
 def test_modules_are_small():

@@ -11,8 +11,8 @@ import numpy as np
 
 from numpygpt.checkpoint import VERSION, CheckpointError
 from numpygpt.cli.folders import are_too_long
-from numpygpt.cli.sizes import LARGEST, MAX_THREADS, largest, n_params
-from numpygpt.gpt import GPTConfig
+from numpygpt.cli.models import config_of, n_params
+from numpygpt.cli.sizes import LARGEST, MAX_THREADS, largest
 from numpygpt.training import TrainConfig
 
 
@@ -76,7 +76,7 @@ def problem_of(arrays, meta):
         if name in meta and not can_be(meta[name]):
             return f"no run has such a value of {name!r}"
     try:
-        config = GPTConfig(**meta["model"])
+        config = config_of(meta)
     except (KeyError, TypeError, ValueError):
         return None  # who needs the model says what is wrong with it
     shapes = [shape for name, (_, shape) in held.items() if name.startswith("model.")]

@@ -34,6 +34,7 @@ PACKAGES = ("numpy", "matplotlib")  # with what they depend on
 # a canvas for pages, fonts in PDF files, time zones.
 LEFT_OUT = {"matplotlib-pyodide", "fonttools", "pytz"}
 DATA = ("shakespeare.txt", "checkpoints/shakespeare_char/checkpoint.npz", "rotary.json")
+DATA += ("ablation.json",)
 FOLDERS = ("notebooks", "exercises")
 NOT_RUN = {"slow", "own-computer"}  # tags of the cells that "Run all" leaves out
 
