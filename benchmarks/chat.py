@@ -2,12 +2,14 @@
 
     python benchmarks/chat.py [FOLDER]
 
+Writes data/chat.json, which chapter 25 shows; it wants an idle machine, and two minutes.
 FOLDER may hold the real files; else a folder in bfloat16 is written first. Loading is measured in
 processes of their own; memory is the largest resident size, Python and NumPy included. Writing is
 measured in one process, round after round, with one thread: ours and transformers' generate, both
 in float32, greedy, with a cache, after the same prompt of 16 tokens.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from numpygpt.pretrained.llama_export import save_llama
 from numpygpt.tokenizers import BPETokenizer
 
 HERE = Path(__file__).resolve().parent  # where the child finds measure.py
+RESULTS = HERE.parent / "data/chat.json"
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
 CONFIG = LlamaConfig(49152, 8192, 30, 9, 576, n_kv_head=3, hidden=1536, rope_base=100_000.0)
 N_NEW = 48
@@ -94,7 +97,9 @@ def write(folder):
         rounds=5,
     )
     equal = (written["ours"] == written["theirs"]).mean()
-    print(f"{result.row()}; {equal:.0%} of the tokens equal")
+    print(result.row(), f"{equal:.0%} of the tokens equal", sep="; ", file=sys.stderr)
+    rates = {side: N_NEW / min(getattr(result, side)) for side in ("ours", "theirs")}
+    print(json.dumps({**rates, "ratio": result.ratio, "equal": equal}))
 
 
 def main():
@@ -102,11 +107,14 @@ def main():
         folder = Path(*sys.argv[1:2]) if sys.argv[1:] else Path(scratch, "smollm2")
         if not sys.argv[1:]:
             write_folder(folder)
-        for name in ("cold, perhaps", "again"):
+        for _ in range(3):
             seconds, peak, weights = map(float, child("-c", LOAD, folder).split())
-            print(f"load, {name}: {seconds:.2f} s, {peak / 1e6:.0f} MB at the peak, "
+            print(f"load: {seconds:.2f} s, {peak / 1e6:.0f} MB at the peak, "
                   f"{peak / weights:.2f} times the float32 weights")  # fmt: skip
-        print(child(__file__, "--write", folder), end="")
+        found = {"load_seconds": seconds, "peak_bytes": peak, "weight_bytes": weights}
+        found |= json.loads(child(__file__, "--write", folder))
+        found = {name: float(f"{value:.4g}") for name, value in found.items()}
+        RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

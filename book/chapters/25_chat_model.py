@@ -31,8 +31,9 @@ def best_ms(work, *arrays):
 for n in (1, 64):
     x = rng.standard_normal((n, 576), np.float32)
     rows, columns = (best_ms(np.matmul, x, W.T) for W in (by_rows, by_columns))
-    print(f"{n:2} vectors: {rows:5.1f} ms by rows, {columns:5.1f} ms by columns: {rows / columns:.2f} times")
-print(f"the sum of all its numbers: {best_ms(np.sum, by_rows):.1f} ms")
+    print(f"{n:2} vectors: {rows:6.1f} ms by rows, {columns:6.1f} ms by columns")
+    if n == 1:
+        print(f"{'':11}{by_rows.nbytes / rows / 1e6:6.1f} GB/s         {by_rows.nbytes / columns / 1e6:6.1f} GB/s")
 
 # %%
 x = rng.standard_normal((1, 576), np.float32)
@@ -41,11 +42,12 @@ print("equal products:", np.allclose(x @ by_rows.T, x @ by_columns.T, atol=1e-3)
 del by_rows, by_columns
 
 # %% [markdown]
-# For one vector the order matters, for 64 hardly: then each number is used 64 times, and the library
-# rearranges the matrix anyway. One vector uses each number once. By columns the product is 576 long
-# additions, one after the other through memory; by rows it is 49,152 sums of 576 products, and each
-# ends before it is at speed. A model that writes for one reader multiplies one vector all day. So, to
-# answer quickly, we must read 135 million numbers and put them down in another order.
+# For one vector the columns win clearly. For 64 they win nothing: then each number is used 64 times, and
+# the library rearranges the matrix anyway. One vector uses each number once, so the product can be no
+# faster than memory delivers them ([chapter 18](18_speed.ipynb)). By columns it is 576 long additions, one
+# after the other through memory; by rows it is 49,152 sums of 576 products, and each ends before it is
+# at speed. A model that writes for one reader multiplies one vector all day. To answer quickly, we must
+# read 135 million numbers and put them down in another order.
 #
 # **The question of this chapter:** what does it take to read a published chat model into our Llama, so
 # that every number, every token and every turn is the one it was trained with?
@@ -378,9 +380,9 @@ def read_llama(folder, dtype=np.float32):
 #
 # ## A tokenizer in a file
 #
-# `tokenizer.json` describes a tokenizer in full: how to *normalize* a text, how to cut it into pieces, the
-# vocabulary, the merges, and the special tokens. Cutting may take several steps. SmolLM2 first takes each
-# digit apart, so that a number is a row of digits, then cuts what is left as GPT-2 does. **Before you
+# `tokenizer.json` describes a tokenizer in full: the *normalization form* of the text (Unicode has several; in
+# NFC, e and an accent become é), the *pre-tokenizer*, which cuts it into pieces, the vocabulary, the merges,
+# and the special tokens. Cutting may take several steps. SmolLM2 first takes each digit apart, so that a number is a row of digits, then cuts what is left as GPT-2 does. **Before you
 # run the next cell:** of the two spaces in `x  7`, GPT-2's rule leaves the last to the next word. Where
 # does it go when the digit has been cut off before?
 
@@ -394,8 +396,9 @@ print("GPT-2:  ", PIECE.findall("x  7"))
 print("SmolLM2:", [p for part in digits.split("x  7") for p in PIECE.findall(part)])
 
 # %% [markdown]
-# Both spaces stay together: the piece `x··` ends before the digit, so they are the last of it. One regular
-# expression for both rules would not know that end. So the steps must run one after the other.
+# They stay together. What GPT-2's rule sees is `x` and two spaces, and then the end: there is no next word.
+# One regular expression for both rules would not know that end. So the steps must run one after the
+# other.
 #
 # Some files bring a regular expression of their own, in the syntax of another library: `\p{L}` is any
 # letter, `\p{N}` any number, which Python's `re` does not know. We take such a pattern apart into the few
@@ -886,7 +889,7 @@ print("the logits of the model that was saved:", np.abs(right - model(ids)).max(
 # Random weights have no good loss, but logits tell as well. We make six mistakes: a square matrix not
 # turned; the gate and the other factor exchanged; keys and values exchanged; the two norms exchanged;
 # RoPE with neighbors as pairs instead of halves ([chapter 22](22_rotary.ipynb)); and RoPE's base left at
-# its default, 10,000. **Before you run the next cell:** every shape fits. Which mistake hides best?
+# its default, 10,000. Every shape fits. **Before you run the cells:** which logits, if any, stay right?
 
 # %%
 good = {name: p.copy() for name, p in loaded.params().items()}
@@ -946,8 +949,8 @@ show(figure, "The share of right logits at each of 100 positions, for two mistak
 # <|im_start|>assistant
 # ```
 #
-# There the model goes on, until it writes `<|im_end|>`. A folder brings its format along as a *template*, a
-# small program in a language of its own. We do not run programs that came with weights; we write the two
+# There the model goes on, until it writes `<|im_end|>`. A folder brings its format along as a *chat template*,
+# a small program in a language of its own. We do not run programs that came with weights; we write the two
 # formats that we need ourselves. But look what happens when a chat is first made into text, and the
 # text then into tokens, special ones included:
 
@@ -1051,12 +1054,12 @@ class TextStream:
 
     def __init__(self, tokenizer):
         self.tokenizer, self.last = tokenizer, []
-        self.utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, ids):
         """Return the text that is whole now; bytes of a character that is not wait for the rest."""
         if hasattr(self.tokenizer, "decode_bytes"):
-            return self.utf8.decode(self.tokenizer.decode_bytes(ids))
+            return self.decoder.decode(self.tokenizer.decode_bytes(ids))
         # Whether there is a space before a word depends on the word before it.
         known, self.last, decode = self.last, ids[-1:], self.tokenizer.decode
         return decode([*known, *ids])[len(decode(known)) :]
@@ -1166,7 +1169,8 @@ for question in ("To be, or not to be?", "That is the question."):
 print("in all:", len(render(tokenizer, chat.messages, Template())), "tokens in the chat")
 
 # %% [markdown]
-# Gibberish, in whole characters. The second time it reads the end of its own answer and the new question.
+# Gibberish. Of its first answer the cache holds what reads back as the same tokens; broken bytes have become
+# �, and do not. A model that has learned to write is read back nearly as it wrote.
 #
 # Try it: let `chat` have a system turn, `Chat(loaded, tokenizer, [("system", "Be brief.")])`. What does
 # the first question cost then? And what happens to the cache if you change the system turn in
@@ -1216,8 +1220,25 @@ else:
     print("NUMPYGPT_CHAT_MODEL names no folder: nothing to run here")
 
 # %% [markdown]
-# How fast can it be? Each token reads every weight once, 538 MB. So a second has time for as many
-# tokens as the memory can deliver such portions. `benchmarks/chat.py` measures it.
+# ## How fast it is
+#
+# Each token reads every weight once, 538 MB as float32. **Before you run the next cell:** if a core reads
+# 26 GB a second, how many tokens a second is the limit? The figures are those of `python benchmarks/chat.py`:
+# SmolLM2's shape with random weights, one thread, ours and `generate` of `transformers` in turn, both in
+# float32 and with their caches.
+
+# %%
+import json
+
+found = json.loads(Path("../data/chat.json").read_text(encoding="utf-8"))
+print(f"limit at 26 GB/s: {26e9 / 538e6:.0f} tokens a second")
+print(f"ours {found['ours']:.0f}, theirs {found['theirs']:.0f} tokens a second: {found['ratio']:.1f} times")
+print(f"loaded in {found['load_seconds']:.1f} s; at the peak {found['peak_bytes'] / found['weight_bytes']:.2f} times "
+      f"the weights; equal tokens: {found['equal']:.0%}")
+
+# %% [markdown]
+# The rest of the way to the limit is what NumPy needs for a few hundred small calls a token. With a prompt of
+# many tokens there is nothing to win: those are read many at a time, as the 64 vectors above.
 #
 # ## Export
 

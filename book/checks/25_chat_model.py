@@ -537,6 +537,7 @@ def cases(rng):
     texts = {
         "plain letters": "abc", "two bytes": "aéß", "three bytes": "中文€", "four bytes": "x😀y🚀",
         "nothing": "", "joined characters": "👩\u200d🚀", "accents apart": "e\u0301a", "the last of all": "\U0010ffff\x00",
+        "the ends of each length": "\x7f\x80\u07ff\u0800\uffff\U00010000", "a real \ufffd": "a\ufffdb",
     }
     for title, text in texts.items():
         data = text.encode()
