@@ -74,7 +74,7 @@ print("silu(a)", (a * s).round(3))
 print("product", (a * s * u).round(2))
 
 # %% [markdown]
-# Almost nothing, nothing, and almost $4 \cdot 5$. A product of two functions of $x$ is what chapter 11's layer
+# A little, nothing, and almost $4 \cdot 5$. A product of two functions of $x$ is what chapter 11's layer
 # cannot make. The figure shows silu between its relatives, with the square of ReLU (*ReLU²*; So et
 # al., 2021), which needs no second matrix.
 
@@ -289,8 +289,8 @@ for gamma in ([1.0, 1, 1, 1], [1.0, 2, 3, 4]):
     print(f"gain {gamma}: the same in both orders: {same}")
 
 # %% [markdown]
-# The length is the same either way. But a gain is fixed to an entry, and RoPE carries entries round: after the
-# turn, a gain would mean something else at each position. So the norm comes first, and backward goes
+# The length is the same either way. But a gain belongs to an entry, and RoPE mixes entries in pairs: after the
+# turn, it would mean something else at each position. So the norm comes first, and backward goes
 # through the rotation first.
 #
 # ## The layer
@@ -445,9 +445,10 @@ print("forward and backward agree:", np.allclose(new(x12), old(x12)),
       np.allclose(new.backward(dy), old.backward(dy)))
 
 # %% [markdown]
-# And a mistake that trains: the mean of a group in place of its sum. The shapes are right, the direction
-# is right, and the keys learn at a fraction of their rate. **Before you run the next cell:** which gradients will the check
-# reject, and by what factor, with two heads of queries for each of keys?
+# And a mistake that trains: a matrix of values gets the mean over a group, not the sum. The shape is
+# right, the direction is right, and Adam, which divides a gradient by its own size ([chapter 6](06_optimizers.ipynb)),
+# would take nearly the same steps. **Before you run the next cell:** what will the check say, with two heads of
+# queries for each of keys?
 
 # %%
 class Mean(GroupedQueryAttention):
@@ -463,7 +464,7 @@ except GradientError as error:
     print(str(error).split("[")[0], "...", str(error).split(";")[-1])
 
 # %% [markdown]
-# Half: the message names the array and the factor. What the sharing buys is memory. The next cell counts what a token leaves
+# It names the array and the factor. What the sharing buys is memory. The next cell counts what a token leaves
 # in the cache of two models, at two bytes a number, with the sizes that their papers and model cards give.
 
 # %%
@@ -475,7 +476,16 @@ for name, layers, heads, shared, D in (
           f"with as many heads of keys as of queries {full:4.0f} KB, {full / 128:5.2f} GB")
 
 # %% [markdown]
-# The two that share keep a third and a quarter of what they would.
+# They keep a third and a quarter of what they would.
+#
+# Try it: in *multi-query attention* (Shazeer, 2019) all heads share one head of keys. What would a token of
+# Llama 3 8B leave?
+#
+# <details><summary>Answer</summary>
+#
+# 16 KB: an eighth of the 128, at 0.12 GB for 8,192 tokens.
+#
+# </details>
 #
 # ## The block, and its configuration
 #
@@ -556,12 +566,12 @@ class LlamaConfig:
     tie_weights: bool = True
     zero_init_head: bool = False
     rope_base: float = 10_000.0
+    rope_layout: str = "interleaved"  # or "halves", as in files of Hugging Face
     norm_eps: float = 1e-5
 
     def __post_init__(self):
         self._check_sizes("vocab_size", "block_size", "n_layer", "n_head", "n_embd")
-        if self.activation not in ("swiglu", "relu2"):
-            raise ValueError(f"activation={self.activation!r} is neither 'swiglu' nor 'relu2'")
+        self._check_words(activation=("swiglu", "relu2"), rope_layout=("interleaved", "halves"))
         if self.head_dim is None and self.n_embd % self.n_head:
             raise ValueError(
                 f"n_embd={self.n_embd} is not divisible by n_head={self.n_head}: give head_dim"
@@ -586,6 +596,13 @@ def _check_sizes(self, *names):
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
+
+
+@add_to_class(LlamaConfig)
+def _check_words(self, **words):
+    for name, (one, other) in words.items():
+        if (value := getattr(self, name)) not in (one, other):
+            raise ValueError(f"{name}={value!r} is neither {one!r} nor {other!r}")
 
 
 @add_to_class(LlamaConfig)
@@ -632,7 +649,8 @@ class Llama(Module):
         V, C = config.vocab_size, config.n_embd
         self.config = config
         self.wte = Embedding(V, C, rng=rng, dtype=dtype)
-        rotary = Rotary(config.head_dim, config.rope_base)  # the same angles in all blocks
+        # The same angles in all blocks.
+        rotary = Rotary(config.head_dim, config.rope_base, config.rope_layout)
         self.blocks = [
             LlamaBlock(config, rotary, rng=rng, dtype=dtype) for _ in range(config.n_layer)
         ]
@@ -769,9 +787,9 @@ for name, head in heads.items():
 #
 # An **ablation** changes one part at a time. `benchmarks/ablation.py` has trained the GPT of chapter 12 with
 # each change alone, and with all six: two blocks, TODO-STEPS steps, three seeds, twenty minutes of one core. All rows read the same
-# batches. A second set of runs has as many steps as take the GPT's *time*, by the measured cost of a step.
-# We compare runs of one seed; a band is the 95% interval of the mean of three differences, 4.3 standard errors. The
-# control: the GPT once more, with nothing new but its first weights.
+# batches. The GPT was also trained for twice the steps, so that we know what it has after the *time* that another row
+# takes, by the measured cost of a step. We compare runs of one seed; a band is the 95% interval of the mean of three
+# differences, 4.3 standard errors. The control: the GPT once more, with nothing new but its first weights.
 #
 # **Before you run the next cells:** which single change helps most? And which will be inside the band?
 
@@ -779,28 +797,26 @@ for name, head in heads.items():
 BASE, SIX = "GPT of chapter 12", "all six"
 
 def gap(row, n):
-    """Mean difference to the GPT over the seeds, and half of its 95% interval."""
-    gaps = np.array(runs[row, n]) - runs[BASE, steps]
+    """Mean difference, over the seeds, to the GPT with n steps, and half of its 95% interval."""
+    short, long = np.array(runs[BASE, steps]), np.array(runs[BASE, 2 * steps])
+    gpt = short + (long - short) * math.log2(n / steps)    # linear in log n
+    gaps = np.array(runs[row, steps]) - gpt
     return gaps.mean(), 4.303 * gaps.std(ddof=1) / math.sqrt(len(gaps))
-
-def in_equal_time(row):
-    others = [n for name, n in runs if name == row and n not in (steps, 2 * steps)]
-    return (others or [steps])[0]    # within 1% of the cost there is no second run
 
 # %%
 print(f"{'':25}{'parameters':>10}{'cost':>6}{'equal steps':>17}{'equal time':>17}")
 for row, cost in found["cost"].items():
     if row != BASE:
-        (d, half), (d2, half2) = gap(row, steps), gap(row, in_equal_time(row))
+        (d, half), (d2, half2) = gap(row, steps), gap(row, cost * steps)
         print(f"{row:25}{found['parameters'][row]:>10,}{cost:6.2f}  {d:+.3f} ± {half:.3f}  {d2:+.3f} ± {half2:.3f}")
 
 # %%
 rows = [row for row in found["cost"] if row != BASE]
 figure, axis = figures.subplots(size=(7.5, 4.6))
-for shift, length, color, label in ((-0.15, lambda row: steps, figures.BLUE, "equal steps"),
-                                    (0.15, in_equal_time, figures.ORANGE, "equal time")):
+for shift, timed, color, label in ((-0.15, False, figures.BLUE, "equal steps"),
+                                   (0.15, True, figures.ORANGE, "equal time")):
     for y, row in enumerate(rows):
-        d, half = gap(row, length(row))
+        d, half = gap(row, steps * (found["cost"][row] if timed else 1))
         axis.errorbar(d, y + shift, xerr=half, fmt="o", ms=4, color=color, label=label if y == 0 else None)
 axis.axvline(0, color=figures.GRAY, lw=1)
 axis.set(yticks=range(len(rows)), yticklabels=rows, xlabel="validation loss minus the GPT's (nats)")

@@ -150,6 +150,7 @@ def config_from(about):
         qk_norm=kind == "qwen3",
         tie_weights=about.get("tie_word_embeddings", False),
         rope_base=rope_base_from(about),
+        rope_layout="halves",
         norm_eps=about.get("rms_norm_eps", 1e-6),
     )
 
@@ -766,6 +767,14 @@ def to_bfloat16(x):
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 # %% tags=["export"]
+def in_halves(name, a, config):
+    """Return an array of queries or keys in the order of the files, whose pairs are halves."""
+    if config.rope_layout == "halves" or not name.endswith(("q.W", "k.W", "_norm.gamma")):
+        return a
+    heads = a.reshape(*a.shape[:-1], -1, config.head_dim)
+    return np.concatenate([heads[..., 0::2], heads[..., 1::2]], axis=-1).reshape(a.shape)
+
+# %% tags=["export"]
 def save_llama(model, tokenizer, folder, bfloat16=False):
     """Write a folder: config.json, model.safetensors, tokenizer.json, tokenizer_config.json.
 
@@ -778,7 +787,8 @@ def save_llama(model, tokenizer, folder, bfloat16=False):
         raise DataError(str(error)) from None
     params, arrays = model.params(), {}
     for ours, (theirs, _) in layout(model.config).items():
-        a = params[ours] if ours == "wte.W" else params[ours].T
+        a = in_halves(ours, params[ours], model.config)
+        a = a if ours == "wte.W" else a.T
         arrays[theirs] = to_bfloat16(a) if bfloat16 else a
     dtype = "bfloat16" if bfloat16 else str(model.wte.W.dtype)
     texts = {

@@ -289,7 +289,7 @@ def backward(self, dy):
 
 # %% task="grouped-backward" cases=true
 def cases(rng):
-    sizes = [(2, 5, 7, 6, 3, 4), (1, 3, 4, 2, 1, 2), (3, 4, 6, 4, 4, 2), (2, 1, 5, 4, 2, 2), (2, 4, 8, 4, 2, 2),
+    sizes = [(2, 5, 7, 6, 3, 4), (1, 3, 4, 2, 1, 2), (3, 4, 6, 4, 4, 2), (2, 1, 5, 4, 2, 2), (2, 4, 8, 6, 2, 2),
              (1, 17, 3, 2, 1, 2)]
     for number, (B, T, C, n_heads, H, D) in enumerate(sizes):
         for options in [OPTIONS[0], OPTIONS[1 + number % 2]]:
@@ -488,7 +488,7 @@ def backward(self, dy):
 @add_to_class(GroupedQueryAttention)
 def backward(self, dy):
     B, T, _ = dy.shape
-    H, G, D = self.n_kv_heads, self.n_heads // self.n_kv_heads, self.head_dim
+    H, G = self.n_kv_heads, self.n_heads // self.n_kv_heads
     dout = self.split(self.proj.backward(dy), G)
     queries, p = self.queries.reshape(dout.shape), self.p.reshape(B, H, G, T, T)
     keys, values = self.keys[:, :, None].repeat(G, axis=2), self.values[:, :, None].repeat(G, axis=2)

@@ -61,6 +61,7 @@ def config_from(about):
         qk_norm=kind == "qwen3",
         tie_weights=about.get("tie_word_embeddings", False),
         rope_base=rope_base_from(about),
+        rope_layout="halves",
         norm_eps=about.get("rms_norm_eps", 1e-6),
     )
 

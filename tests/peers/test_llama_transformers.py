@@ -1,5 +1,7 @@
 """A whole Llama against transformers' LlamaForCausalLM and Qwen3ForCausalLM, the same weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +76,7 @@ def pair(kind, tied):
     rng = np.random.default_rng(0)
     sizes = {"n_layer": 3, "n_head": 6, "n_embd": 22, "n_kv_head": 2, "hidden": 17}
     config = LlamaConfig(V, T, **sizes | options, rope_base=500.0, tie_weights=tied)
+    config = replace(config, rope_layout="halves")
     ours = Llama(config, rng=rng, dtype=np.float64)
     for p in ours.params().values():
         p[...] = rng.normal(0, 0.5, p.shape)
