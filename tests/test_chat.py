@@ -26,6 +26,7 @@ SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 BPE = BPETokenizer.train(TEXT, 330, SPECIAL)
 TOKENIZER = ByteLevelBPE(tokenizer_file(BPE))
 SIZES = {"block_size": 256, "n_layer": 2, "n_head": 6, "n_embd": 24, "n_kv_head": 2, "hidden": 20}
+SIZES |= {"rope_layout": "halves"}
 KINDS = {
     "tied": {},
     "untied": {"tie_weights": False},
@@ -69,6 +70,15 @@ def test_a_model_goes_out_and_comes_back(tmp_path, kind):
     for name, dp in model.grads().items():
         np.testing.assert_allclose(back.grads()[name], dp, rtol=0, atol=1e-9)
     assert np.isfinite(loss)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_whose_pairs_are_neighbors_comes_back_with_halves(tmp_path, kind):
+    model = model_of(**KINDS[kind], rope_layout="interleaved")
+    save_pretrained(model, BPE, tmp_path / "f")
+    back = from_pretrained(tmp_path / "f", np.float64)
+    assert back.config.rope_layout == "halves"
+    np.testing.assert_allclose(back(ids(2, 9)), model(ids(2, 9)), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
