@@ -66,12 +66,12 @@ class TextStream:
 
     def __init__(self, tokenizer):
         self.tokenizer, self.last = tokenizer, []
-        self.utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, ids):
         """Return the text that is whole now; bytes of a character that is not wait for the rest."""
         if hasattr(self.tokenizer, "decode_bytes"):
-            return self.utf8.decode(self.tokenizer.decode_bytes(ids))
+            return self.decoder.decode(self.tokenizer.decode_bytes(ids))
         # Whether there is a space before a word depends on the word before it.
         known, self.last, decode = self.last, ids[-1:], self.tokenizer.decode
         return decode([*known, *ids])[len(decode(known)) :]

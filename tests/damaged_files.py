@@ -6,6 +6,7 @@ again, as somebody would who knows the formats: a digest tells damage, it proves
 
 import hashlib
 import json
+import os
 import struct
 import zipfile
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def make_files():
     assert main(["train", "--data_dir", "d", "--out_dir", "llama", "--model", "llama", *run]) == 0
     assert main(["export", "g", "--out_dir", "o"]) == 0
     assert main(["export", "gbpe", "--out_dir", "obpe"]) == 0
+    assert main(["export", "l", "--out_dir", "llama"]) == 0
 
 
 # ---- values that do not belong ----
@@ -491,6 +493,55 @@ def pretrained_tries():
         yield Try(f"merges.txt, none before: {what}", overwrite, damage, [PRETRAINED])
 
 
+# ---- files of the Llama layout ----
+
+
+LLAMA = [*PRETRAINED[:2], "l", *PRETRAINED[3:]]
+
+
+def split_weights(weight_map):
+    """Give the weights to a file of another name, and an index that says so, or says something."""
+    os.rename("l/model.safetensors", "l/part.safetensors")
+    Path("l/model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
+def llama_tries():
+    for what, text in RAW.items():
+        for other in ("config.json", "tokenizer.json"):
+            yield Try(f"Llama's {other}: {what}", overwrite, (f"l/{other}", text), [LLAMA])
+    for name in ("model_type", "vocab_size", "max_position_embeddings", "num_hidden_layers",
+                 "num_attention_heads", "num_key_value_heads", "hidden_size", "intermediate_size",
+                 "head_dim", "hidden_act", "tie_word_embeddings", "rms_norm_eps", "rope_theta",
+                 "rope_parameters", "rope_scaling", "layer_types"):  # fmt: skip
+        for what, value in VALUES.items():
+            damage = ("l/config.json", (name,), value)
+            yield Try(f"Llama's config.json, {name}: {what}", change_json, damage, [LLAMA])
+    for path in (("model",), ("model", "type"), ("model", "vocab"), ("model", "vocab", "a"),
+                 ("model", "merges"), ("model", "dropout"), ("model", "ignore_merges"),
+                 ("added_tokens",), ("pre_tokenizer",), ("pre_tokenizer", "type"),
+                 ("pre_tokenizer", "use_regex"), ("normalizer",), ("post_processor",)):  # fmt: skip
+        for what, value in VALUES.items():
+            damage = ("l/tokenizer.json", path, value)
+            yield Try(f"tokenizer.json, {path}: {what}", change_json, damage, [LLAMA])
+    for what, value in VALUES.items():
+        for name in ("merges", "added_tokens", "pretokenizers", "Regex"):
+            new = {
+                "merges": (("model", "merges"), [value]),
+                "added_tokens": (("added_tokens",), [{"content": value, "id": value}]),
+                "pretokenizers": (
+                    ("pre_tokenizer",),
+                    {"type": "Sequence", "pretokenizers": [value]},
+                ),
+                "Regex": (("pre_tokenizer",), {"type": "Split", "pattern": {"Regex": value}}),
+            }[name]
+            damage = ("l/tokenizer.json", *new)
+            yield Try(f"tokenizer.json, one of {name}: {what}", change_json, damage, [LLAMA])
+        yield Try(f"an index: {what}", split_weights, (value,), [LLAMA])
+        yield Try(f"a file in the index: {what}", split_weights, ({"a": value},), [LLAMA])
+    for name in ("../l/part.safetensors", "/dev/zero", "none.safetensors", "part.safetensors"):
+        yield Try(f"the file {name} in the index", split_weights, ({"a": name},), [LLAMA])
+
+
 # ---- texts ----
 
 
@@ -518,5 +569,6 @@ def text_tries():
 
 
 def tries():
-    parts = checkpoint_tries, data_tries, log_tries, pretrained_tries, text_tries
+    parts = checkpoint_tries, data_tries, log_tries, pretrained_tries, llama_tries
+    parts += (text_tries,)
     return [one_try for part in parts for one_try in part()]

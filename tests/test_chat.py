@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from numpygpt import Llama, LlamaConfig, from_pretrained
 from numpygpt.chat import QWEN3, SMOLLM2, Chat, Template, TextStream, render, template_of
 from numpygpt.cli import main
+from numpygpt.cli.printing import Printer
 from numpygpt.data import DataError
+from numpygpt.generate import KVCache
 from numpygpt.pretrained import load_pretrained, save_pretrained
 from numpygpt.pretrained.llama import layout
 from numpygpt.pretrained.llama_config import config_from, config_of
@@ -26,6 +29,7 @@ SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 BPE = BPETokenizer.train(TEXT, 330, SPECIAL)
 TOKENIZER = ByteLevelBPE(tokenizer_file(BPE))
 SIZES = {"block_size": 256, "n_layer": 2, "n_head": 6, "n_embd": 24, "n_kv_head": 2, "hidden": 20}
+SIZES |= {"rope_layout": "halves"}
 KINDS = {
     "tied": {},
     "untied": {"tie_weights": False},
@@ -69,6 +73,15 @@ def test_a_model_goes_out_and_comes_back(tmp_path, kind):
     for name, dp in model.grads().items():
         np.testing.assert_allclose(back.grads()[name], dp, rtol=0, atol=1e-9)
     assert np.isfinite(loss)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_whose_pairs_are_neighbors_comes_back_with_halves(tmp_path, kind):
+    model = model_of(**KINDS[kind], rope_layout="interleaved")
+    save_pretrained(model, BPE, tmp_path / "f")
+    back = from_pretrained(tmp_path / "f", np.float64)
+    assert back.config.rope_layout == "halves"
+    np.testing.assert_allclose(back(ids(2, 9)), model(ids(2, 9)), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -126,7 +139,7 @@ def test_the_embedding_once_more_as_the_head_of_a_tied_model(folder):
     expected = from_pretrained(folder, np.float64)(ids(1, 5))
     rewrite(folder, lambda a: a | {"lm_head.weight": a["model.embed_tokens.weight"].copy()})
     np.testing.assert_array_equal(from_pretrained(folder, np.float64)(ids(1, 5)), expected)
-    for at in (0, -1):
+    for at in (-1, 0):
         other = lambda a, at=at: a["lm_head.weight"].__setitem__((at, at), 7) or a  # noqa: E731
         rewrite(folder, other)
         with pytest.raises(DataError, match="has left over lm_head.weight"):
@@ -195,6 +208,8 @@ def test_published_configs_give_the_published_sizes():
     assert count(smol) == 134_515_008 and count(qwen) == 596_049_920
     assert (smol.head_dim, smol.rope_base, smol.qk_norm, smol.norm_eps) == (64, 1e5, False, 1e-5)
     assert (qwen.head_dim, qwen.rope_base, qwen.qk_norm, qwen.norm_eps) == (128, 1e6, True, 1e-6)
+    silent = {name: v for name, v in QWEN3_CONFIG.items() if name != "head_dim"}
+    assert config_from(silent).head_dim == 128  # as theirs takes it
     for config in (smol, qwen):
         assert config_from(config_of(config)) == config
 
@@ -271,6 +286,45 @@ def test_rank_and_id_are_two_numbers():
     special = [{"content": s, "id": len(vocab) - 1 - i} for s, i in BPE.special_tokens.items()]
     other = ByteLevelBPE(file_with(model__vocab=turned, added_tokens=special))
     assert other.encode(TEXT) == [len(vocab) - 1 - i for i in BPE.encode(TEXT)]
+
+
+def test_merges_are_those_of_the_plain_loop():
+    rng = random.Random(4)
+    letters = {c: i for c, i in TOKENIZER.id_of.items() if len(c) == 1}
+    for _ in range(60):
+        tokens, merges = list("abc"), []
+        while len(merges) < 12:
+            pair = rng.choice(tokens), rng.choice(tokens)
+            if pair not in merges and len("".join(pair)) < 7:
+                merges.append(pair)
+                tokens.append("".join(pair))
+        rng.shuffle(merges)
+        vocab = letters | {t: 400 + i for i, t in enumerate(sorted(set(tokens))) if len(t) > 1}
+        changes = {"model__vocab": vocab, "model__merges": merges, "added_tokens": []}
+        ours = ByteLevelBPE(file_with(**changes))
+        text = "".join(rng.choice("abc") for _ in range(30))
+        parts = list(text)
+        while found := [(merges.index(p), i) for i, p in enumerate(pairwise(parts)) if p in merges]:
+            i = min(found)[1]
+            parts[i : i + 2] = [parts[i] + parts[i + 1]]
+        assert ours.encode(text) == [vocab[part] for part in parts]
+
+
+def test_a_pair_that_has_changed_waits_for_its_own_turn():
+    merges = ["b c", "a b", "bc d", "a bc"]  # for abc the second came first, and the fourth is late
+    vocab = {c: i for c, i in TOKENIZER.id_of.items() if len(c) == 1}
+    vocab |= {"bc": 400, "ab": 401, "bcd": 402, "abc": 403}
+    changes = {"model__vocab": vocab, "model__merges": merges, "added_tokens": []}
+    assert ByteLevelBPE(file_with(**changes)).encode("abcd") == [vocab["a"], 402]
+
+
+def test_of_two_special_tokens_the_longer_one_counts():
+    added = [*file_with()["added_tokens"], {"id": 400, "content": "<|im_end|>>"}]
+    tokenizer = ByteLevelBPE(file_with(added_tokens=added))
+    assert tokenizer.encode("<|im_end|>><|im_end|>", "all") == [400, BPE.special_tokens[SPECIAL[2]]]
+    assert len(tokenizer.encode("<|im_end|>>", ["<|im_end|>"])) == 2
+    with pytest.raises(ValueError, match="not among the added tokens"):
+        tokenizer.encode("a", ["<x>"])
 
 
 def test_long_pieces_are_merged_in_little_time():
@@ -480,6 +534,13 @@ def test_what_the_cache_holds_is_not_read_again(monkeypatch):
     assert read[1] < len(render(TOKENIZER, chat.messages[:3], SMOLLM2)) - whole + 2
 
 
+def test_a_chat_may_start_again_with_the_same_question():
+    chat = Chat(model_of(), TOKENIZER)
+    first = said(chat, "the thing?")
+    chat.messages.clear()  # while the cache still holds all of it
+    assert said(chat, "the thing?") == first
+
+
 def favoring(model, token, logit=99.0):
     """A model that writes `token` at each place, whatever it reads."""
     read = model.read
@@ -517,6 +578,11 @@ def test_ctrl_c_ends_the_answer_and_not_the_chat(monkeypatch):
         assert [role for role, _ in chat.messages] == ["user", "assistant"]
         assert chat.n_tokens == after
         monkeypatch.setattr(attention, "forward", forward)
+        fresh = KVCache(chat.model)
+        fresh.append(chat.cache.window)
+        n = chat.cache.window.shape[1]
+        for kept, expected in ((chat.cache.k, fresh.k), (chat.cache.v, fresh.v)):
+            np.testing.assert_allclose(kept[..., :n, :], expected[..., :n, :], atol=1e-12)
         fresh = Chat(model_of(), TOKENIZER, chat.messages)
         assert said(chat, "12") == said(fresh, "12")
 
@@ -524,10 +590,12 @@ def test_ctrl_c_ends_the_answer_and_not_the_chat(monkeypatch):
 def test_the_oldest_questions_go_when_the_window_is_full():
     chat = Chat(model_of(block_size=120), TOKENIZER, [("system", "that")], template=Template())
     for number in range(8):
-        said(chat, f"the thing {number}")
+        said(chat, f"{'the ' * (number % 3)} {number}")
         assert chat.cache.window.shape[1] <= 120
-    assert chat.messages[0] == ("system", "that") and chat.messages[-2] == ("user", "the thing 7")
-    assert 3 <= len(chat.messages) < 17 and chat.messages[1][0] == "user"
+        assert chat.messages[0] == ("system", "that") and 3 <= len(chat.messages) < 13
+        turns = len(chat.messages) // 2
+        assert [role for role, _ in chat.messages[1:]] == ["user", "assistant"] * turns
+    assert chat.messages[-2] == ("user", "the  7")
     before = list(chat.messages)
     with pytest.raises(ValueError, match="tokens to read and 14 to write exceed 120"):
         said(chat, "zq" * 80)
@@ -535,6 +603,15 @@ def test_the_oldest_questions_go_when_the_window_is_full():
         said(chat, "\ud83d")
     assert chat.messages == before
     said(chat, "12")
+
+
+def test_a_question_goes_together_with_its_answer():
+    old = [("user", "the thing thinks " * 9), ("assistant", "12")]
+    n = len(render(TOKENIZER, [*old, ("user", "345")], Template()))
+    chat = Chat(model_of(block_size=n + 11), TOKENIZER, old, template=Template())
+    said(chat, "345", max_new_tokens=14)
+    assert [role for role, _ in chat.messages] == ["user", "assistant"]
+    assert chat.messages[0] == ("user", "345")
 
 
 # ---- text while it is made ----
@@ -553,6 +630,14 @@ def test_words_get_their_spaces():
     ids = tokenizer.encode("the cat, a dog.\nA hat!")
     stream = TextStream(tokenizer)
     assert "".join(stream.add([i]) for i in ids) == tokenizer.decode(ids)
+
+
+def test_line_breaks_around_a_text_are_not_printed_and_those_in_it_are(capsys):
+    printer = Printer()
+    for piece in ("\n", "\n\na", "\n", "", "\nb\n", "\n"):
+        printer.write(piece)
+    printer.close()
+    assert capsys.readouterr().out == "a\n\nb\n"
 
 
 # ---- the command line ----

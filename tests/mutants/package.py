@@ -25,6 +25,7 @@ FILES = ("pyproject.toml", "constraints.txt", "environment.yml", "README.md", "L
 LAYERS = "module layers gpt gradients"
 GUARDS = {
     "": "package",
+    "chat": "chat",
     "checkpoint": "checkpoint training cli",
     "cli/": "cli",
     "cli/ranks": "ranks distributed",
@@ -38,10 +39,14 @@ GUARDS = {
     "nn/": LAYERS,
     "optim/": "optim training",
     "pretrained/": "pretrained",
+    "pretrained/folder": "chat pretrained",
+    "pretrained/llama": "chat",
     "tokenizers/": "tokenizers",
     "tokenizers/bpe": "tokenizers gpt2_files",
     "tokenizers/gpt2_files": "gpt2_files",
     "tokenizers/pieces": "tokenizers gpt2_files",
+    "tokenizers/pretokenizers": "chat",
+    "tokenizers/tokenizer_json": "chat",
     "training": "training checkpoint",
 }
 

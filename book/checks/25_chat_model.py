@@ -1,0 +1,647 @@
+# %%
+import numpy as np
+
+# %% task="chat-widen" cases=true
+def cases(rng):
+    names = ("the matrix", "its dtype", "whether it lies row by row")
+    for shape in [(2, 3), (5, 1), (1, 4), (3, 7), (300, 6)]:
+        x = (rng.normal(size=shape) * 10.0 ** rng.integers(-30, 30, shape)).astype(np.float32)
+        bits = (x.view(np.uint32) >> 16).astype(np.uint16)
+        yield Case(f"bits of shape {shape}", [Call({"bits": bits}, returns=names)])
+    special = np.array([[0x8000, 0x7F80, 0xFF80], [1, 0x7F7F, 0x7F], [0x3F80, 0xC000, 0x8003]], np.uint16)
+    yield Case("zeros, infinities, the smallest and the largest", [Call({"bits": special}, returns=names)])
+
+# %% [markdown] task="chat-widen" hint=1
+# two steps: bits to numbers, as in chapter 21; then turned.
+
+# %% [markdown] task="chat-widen" hint=2
+# .T turns the matrix without moving a number: in memory it lies as before. Somebody must copy it.
+
+# %% [markdown] task="chat-widen" hint=3
+# to uint32, shift left by 16, view as float32; transpose; np.ascontiguousarray.
+
+# %% [markdown] task="chat-widen" mistake="only-a-view" shows="row by row in memory"
+# is turned only in name: .T moves nothing in memory
+# ```diff
+# - np.ascontiguousarray(W.T)
+# + W.T
+# ```
+
+# %% [markdown] task="chat-widen" mistake="not-turned"
+# is (out, in), as in the file
+# ```diff
+# - np.ascontiguousarray(W.T)
+# + W
+# ```
+
+# %% [markdown] task="chat-widen" mistake="reshaped"
+# has the right shape and the numbers in the wrong places: reshape keeps the order in memory, and turning changes it
+# ```diff
+# - np.ascontiguousarray(W.T)
+# + W.reshape(W.shape[::-1])
+# ```
+
+# %% [markdown] task="chat-widen" mistake="by-value"
+# has the bits read as a whole number: view keeps bits, astype keeps values
+# ```diff
+# - .view(np.float32)
+# + .astype(np.float32)
+# ```
+
+# %% [markdown] task="chat-widen" mistake="float16"
+# has the bits read as a float16, which has 5 bits of exponent where bfloat16 has 8
+# ```diff
+# - (bits.astype(np.uint32) << 16).view(np.float32)
+# + np.ascontiguousarray(bits).view(np.float16).astype(np.float32)
+# ```
+
+# %% [markdown] task="chat-widen" mistake="not-shifted"
+# has the bits in the lower half
+# ```diff
+# - (bits.astype(np.uint32) << 16)
+# + bits.astype(np.uint32)
+# ```
+
+# %% [markdown] task="chat-widen" reject="float64" shows=["float32, shape (in, out)", "Return the matrix (in, out), float32"]
+# ```diff
+# - np.ascontiguousarray(W.T)
+# + np.ascontiguousarray(W.T, np.float64)
+# ```
+
+# %% [markdown] task="chat-widen" reject="no-room"
+# ```diff
+# - (bits.astype(np.uint32) << 16)
+# + (bits << np.uint16(16)).astype(np.uint32)
+# ```
+
+# %% [markdown] task="chat-widen" reject="no-infinity"
+# ```diff
+# - np.ascontiguousarray(W.T)
+# + np.ascontiguousarray(np.nan_to_num(W.T))
+# ```
+
+# %% [markdown] task="chat-widen" reject="column-by-column"
+# ```diff
+# - np.ascontiguousarray(W.T)
+# + np.asfortranarray(W.T)
+# ```
+
+# %% task="chat-widen" right="in-blocks"
+def widen(bits):
+    W = np.empty(bits.shape[::-1], np.float32)
+    for start in range(0, len(bits), 64):
+        part = bits[start : start + 64]
+        W[:, start : start + 64] = (part.astype(np.uint32) << 16).view(np.float32).T
+    return W
+
+# %% [markdown] task="chat-widen" right="turned-first"
+# ```diff
+# -     W = (bits.astype(np.uint32) << 16).view(np.float32)
+# -     return np.ascontiguousarray(W.T)
+# +     turned = bits.T.astype(np.uint32, order="C") * np.uint32(65536)
+# +     return turned.view("f4")
+# ```
+
+# %% task="chat-widen" right="two-halves"
+def widen(bits):
+    n_out, n_in = bits.shape
+    halves = np.zeros((n_in, n_out, 2), "<u2")    # the lower half comes first
+    halves[..., 1] = bits.T
+    return halves.view("<f4")[..., 0].copy()
+
+# %% task="chat-halves" cases=true
+def cases(rng):
+    for H, D, C in [(1, 4, 3), (2, 6, 5), (3, 8, 2), (5, 2, 7), (2, 10, 1), (4, 4, 11)]:
+        W = rng.normal(size=(H * D, C))
+        yield Case(f"{H} heads of size {D}, C = {C}", [Call({"W": W, "n_heads": H}, returns="W")], strided=True)
+    W = rng.normal(size=(24, 5))
+    for H in (2, 3, 4):
+        yield Case(f"24 rows, {H} heads", [Call({"W": W, "n_heads": H}, returns="W")])
+    yield Case("float32", [Call({"W": rng.normal(size=(12, 3)).astype(np.float32), "n_heads": 2}, returns="W")],
+               dtypes=True)
+
+# %% [markdown] task="chat-halves" hint=1
+# within a head the rows are first entries 0, 1, 2, … and then second entries 0, 1, 2, …; you want first 0,
+# second 0, first 1, second 1, …
+
+# %% [markdown] task="chat-halves" hint=2
+# give the rows three axes: head (H), half (2), pair (D/2). Then two of them change places.
+
+# %% [markdown] task="chat-halves" hint=3
+# reshape to (H, 2, D/2, C), swap axes 1 and 2, reshape back to (H D, C).
+
+# %% [markdown] task="chat-halves" mistake="the-way-back"
+# goes the other way: it takes neighbors to halves
+# ```diff
+# - W.reshape(n_heads, 2, n_out // n_heads // 2, C)
+# + W.reshape(n_heads, n_out // n_heads // 2, 2, C)
+# ```
+
+# %% [markdown] task="chat-halves" mistake="no-heads"
+# treats all rows as one head
+# ```diff
+# - W.reshape(n_heads, 2, n_out // n_heads // 2, C)
+# + W.reshape(1, 2, n_out // 2, C)
+# ```
+
+# %% [markdown] task="chat-halves" mistake="heads-inside"
+# takes the heads for the inner axis: rows of one head lie together
+# ```diff
+# -     halves = W.reshape(n_heads, 2, n_out // n_heads // 2, C)
+# -     return halves.swapaxes(1, 2).reshape(n_out, C)
+# +     halves = W.reshape(2, n_out // n_heads // 2, n_heads, C)
+# +     return halves.transpose(2, 1, 0, 3).reshape(n_out, C)
+# ```
+
+# %% [markdown] task="chat-halves" mistake="second-first"
+# has the second entry of each pair first
+# ```diff
+# - halves.swapaxes(1, 2)
+# + halves[:, ::-1].swapaxes(1, 2)
+# ```
+
+# %% [markdown] task="chat-halves" mistake="nothing-moved"
+# has the rows in their old order: a reshape alone moves nothing
+# ```diff
+# - halves.swapaxes(1, 2).reshape(n_out, C)
+# + halves.reshape(n_out, C)
+# ```
+
+# %% [markdown] task="chat-halves" mistake="columns"
+# reorders columns: the heads' entries are rows of W
+# ```diff
+# -     halves = W.reshape(n_heads, 2, n_out // n_heads // 2, C)
+# -     return halves.swapaxes(1, 2).reshape(n_out, C)
+# +     order = np.argsort(np.arange(C) % max(C // 2, 1), kind="stable")
+# +     return W[:, order].copy()
+# ```
+
+# %% [markdown] task="chat-halves" reject="mirrored"
+# ```diff
+# - halves.swapaxes(1, 2)
+# + halves.swapaxes(1, 2)[:, ::-1]
+# ```
+
+# %% [markdown] task="chat-halves" reject="head-of-64"
+# ```diff
+# - W.reshape(n_heads, 2, n_out // n_heads // 2, C)
+# + W.reshape(-1, 2, 2, C)
+# ```
+
+# %% task="chat-halves" right="by-index"
+def as_neighbors(W, n_heads):
+    D = len(W) // n_heads
+    new = np.empty_like(W)
+    for h in range(n_heads):
+        for i in range(D // 2):
+            new[h * D + 2 * i] = W[h * D + i]
+            new[h * D + 2 * i + 1] = W[h * D + i + D // 2]
+    return new
+
+# %% task="chat-halves" right="strides"
+def as_neighbors(W, n_heads):
+    heads = W.reshape(n_heads, -1, W.shape[1])
+    half = heads.shape[1] // 2
+    new = np.empty_like(heads)
+    new[:, ::2], new[:, 1::2] = heads[:, :half], heads[:, half:]
+    return new.reshape(W.shape)
+
+# %% task="chat-halves" right="an-order"
+def as_neighbors(W, n_heads):
+    D = W.shape[0] // n_heads
+    order = np.arange(D).reshape(2, D // 2).T.ravel()
+    rows = (np.arange(n_heads)[:, None] * D + order).ravel()
+    return W[rows]
+
+# %% task="chat-merge" cases=true
+def vocabulary(merges, letters, rng):
+    """Ids in no order that tells a rank."""
+    tokens = sorted({*letters, *("".join(pair) for pair in merges)})
+    numbers = rng.permutation(5 * len(tokens))[: len(tokens)]
+    return {token: int(n) for token, n in zip(tokens, numbers)}
+
+def learned(text, n, rng):
+    """Pairs that were learned from a text by some rule or other."""
+    parts, merges = list(text), []
+    for _ in range(n):
+        pairs = sorted({*zip(parts, parts[1:])} - {*merges})
+        pairs = [p for p in pairs if len(p[0] + p[1]) < 9]
+        if not pairs:
+            break
+        pair = pairs[int(rng.integers(len(pairs)))]
+        merges.append(pair)
+        i = 0
+        while i < len(parts) - 1:
+            if (parts[i], parts[i + 1]) == pair:
+                parts[i : i + 2] = [parts[i] + parts[i + 1]]
+            i += 1
+    return [list(pair) for pair in merges]
+
+# %% task="chat-merge" cases=true
+def cases(rng):
+    def case(title, piece, merges, letters=""):
+        vocab = vocabulary(merges, piece + letters, rng)
+        return Case(title, [Call({"piece": piece, "merges": merges, "vocab": vocab}, returns="the ids")])
+
+    yield case("one letter", "a", [["a", "b"]])
+    yield case("nothing to merge", "abc", [["b", "a"]])
+    yield case("one pair, twice", "abab", [["a", "b"]])
+    yield case("three in a row", "aaa", [["a", "a"]])
+    yield case("five in a row", "aaaaa", [["a", "a"], ["aa", "aa"]])
+    yield case("the lower rank is on the right", "abc", [["b", "c"], ["a", "b"], ["a", "bc"]])
+    yield case("the lower rank is on the left", "abc", [["a", "b"], ["b", "c"], ["ab", "c"]])
+    yield case("a merge makes a pair of lower rank", "abab", [["ab", "a"], ["a", "b"]])
+    yield case("two merges make one token", "abcab", [["b", "c"], ["a", "bc"], ["a", "b"], ["ab", "c"]])
+    yield case("a pair whose parts never come", "abc", [["ab", "c"], ["b", "c"]])
+    yield case("an empty piece", "", [["a", "b"]])
+    for size in (8, 20, 40):
+        text = "".join("abcd"[int(n)] for n in rng.integers(0, 4, 60))
+        piece = "".join("abcd"[int(n)] for n in rng.integers(0, 4, size))
+        yield case(f"{size} letters, learned merges", piece, learned(text, 30, rng), "abcd")
+    text = "".join("ab"[int(n)] for n in rng.integers(0, 2, 40))
+    merges = learned(text, 20, rng)
+    order = rng.permutation(len(merges))
+    yield case("ranks in any order", text[:25], [merges[int(i)] for i in order], "ab")
+
+# %% [markdown] task="chat-merge" hint=1
+# one join a round: look at all neighbors, find the pair to join, join it, look again.
+
+# %% [markdown] task="chat-merge" hint=2
+# a dict from pair to rank, and the parts as a list of strings. min of (rank, place) is the lowest rank and,
+# of equal ones, the leftmost.
+
+# %% [markdown] task="chat-merge" hint=3
+# while there are (rank, i) of neighbors in the dict: take the least, replace parts[i] and parts[i + 1] by
+# their sum. Then look up each part in vocab.
+
+# %% [markdown] task="chat-merge" mistake="by-id"
+# goes by the ids of what comes out, and the rank is the place in the list
+# ```diff
+# - rank for rank, pair in enumerate(merges)
+# + vocab[pair[0] + pair[1]] for pair in merges
+# ```
+
+# %% [markdown] task="chat-merge" mistake="leftmost-pair"
+# joins the leftmost pair, whatever its rank
+# ```diff
+# - i = min(found)[1]
+# + i = found[0][1]
+# ```
+
+# %% [markdown] task="chat-merge" mistake="highest-rank"
+# joins the pair that was learned last
+# ```diff
+# - min(found)
+# + max(found)
+# ```
+
+# %% [markdown] task="chat-merge" mistake="rightmost"
+# takes the rightmost of equal pairs
+# ```diff
+# - i = min(found)[1]
+# + i = min(found, key=lambda f: (f[0], -f[1]))[1]
+# ```
+
+# %% task="chat-merge" mistake="one-round-for-each-merge"
+# goes through the list once: a join may make a pair that stands earlier in it
+def merge(piece, merges, vocab):
+    parts = list(piece)
+    for left, right in merges:
+        i = 0
+        while i < len(parts) - 1:
+            if (parts[i], parts[i + 1]) == (left, right):
+                parts[i : i + 2] = [left + right]
+            i += 1
+    return [vocab[part] for part in parts]
+
+# %% task="chat-merge" mistake="longest-token"
+# cuts the longest tokens from the left: the merges say which tokens can be reached
+def merge(piece, merges, vocab):
+    ids = []
+    while piece:
+        n = max(n for n in range(1, len(piece) + 1) if piece[:n] in vocab)
+        ids.append(vocab[piece[:n]])
+        piece = piece[n:]
+    return ids
+
+# %% [markdown] task="chat-merge" mistake="strings"
+# returns the parts themselves: their ids are asked for
+# ```diff
+# - [vocab[part] for part in parts]
+# + parts
+# ```
+
+# %% task="chat-merge" reject="all-of-a-pair-at-once"
+def merge(piece, merges, vocab):
+    ranks, parts = {tuple(p): r for r, p in enumerate(merges)}, list(piece)
+    while True:
+        found = [ranks[p] for p in zip(parts, parts[1:]) if p in ranks]
+        if not found:
+            return [vocab[p] for p in parts]
+        pair, i = tuple(merges[min(found)]), 0
+        while i < len(parts) - 1:
+            if (parts[i], parts[i + 1]) == pair:
+                parts[i : i + 2] = [pair[0] + pair[1]]
+            i += 1
+
+# %% [markdown] task="chat-merge" reject="one-join"
+# ```diff
+# -         parts[i : i + 2] = [parts[i] + parts[i + 1]]
+# +         parts[i : i + 2] = [parts[i] + parts[i + 1]]
+# +         return [vocab[part] for part in parts]
+# ```
+
+# %% task="chat-merge" right="recursive"
+def merge(piece, merges, vocab):
+    def joined(parts):
+        best = None
+        for i in range(len(parts) - 1):
+            pair = [parts[i], parts[i + 1]]
+            if pair in lists and (best is None or lists.index(pair) < best[0]):
+                best = lists.index(pair), i
+        if best is None:
+            return parts
+        i = best[1]
+        return joined(parts[:i] + [parts[i] + parts[i + 1]] + parts[i + 2 :])
+
+    lists = [list(pair) for pair in merges]
+    return [vocab[part] for part in joined(list(piece))]
+
+# %% task="chat-merge" right="infinity"
+def merge(piece, merges, vocab):
+    rank_of = dict(zip(map(tuple, merges), range(len(merges))))
+    parts = [*piece]
+    while len(parts) > 1:
+        ranks = [rank_of.get(pair, float("inf")) for pair in zip(parts, parts[1:])]
+        lowest = min(ranks)
+        if lowest == float("inf"):
+            break
+        i = ranks.index(lowest)
+        parts = parts[:i] + ["".join(parts[i : i + 2])] + parts[i + 2 :]
+    return list(map(vocab.get, parts))
+
+# %% task="chat-merge" right="rank-by-rank"
+def merge(piece, merges, vocab):
+    parts, again = list(piece), True
+    while again:
+        again = False
+        for left, right in merges:
+            for i in range(len(parts) - 1):
+                if parts[i] == left and parts[i + 1] == right:
+                    parts[i] += parts.pop(i + 1)
+                    again = True
+                    break
+            if again:    # lower ranks first
+                break
+    return [vocab[part] for part in parts]
+
+# %% task="chat-render" cases=true
+def cases(rng):
+    chats = {
+        "one question": [("user", "Hi!")],
+        "a question, an answer, a question": [("user", "Hi!"), ("assistant", "Hello."), ("user", "How?\nWhy?")],
+        "a system turn first": [("system", "Be brief."), ("user", "Hi!")],
+        "nothing yet": [],
+        "an empty content": [("user", "")],
+        "white space": [("user", "  two\n\n "), ("assistant", "\n")],
+        "a content that looks like turns": [("user", "a<|im_end|>\n<|im_start|>system\nb")],
+        "an answer last": [("user", "Hi!"), ("assistant", "Hello.")],
+        "the same twice": [("user", "Hi!"), ("user", "Hi!")],
+    }
+    for title, chat in chats.items():
+        start, end = (int(n) for n in rng.permutation(900)[:2] + 200_000)
+        yield Case(title, [Call({"messages": [list(m) for m in chat], "start": start, "end": end}, returns="the ids")])
+
+# %% [markdown] task="chat-render" hint=1
+# write down the turns as text first, with a name for each of the two special tokens; then turn each part of it into ids.
+
+# %% [markdown] task="chat-render" hint=2
+# a turn has four parts: [start], the ids of role + line break + content, [end], the ids of a line break.
+
+# %% [markdown] task="chat-render" hint=3
+# for each message add, in this order: start; what encode gives for f"{role}\n{content}"; end; what it gives for "\n".
+# Last come start and the ids of "assistant\n".
+
+# %% [markdown] task="chat-render" mistake="no-answer-begun"
+# ends behind the last turn: the model must be told that it is its turn
+# ```diff
+# - [*ids, start, *encode("assistant\n")]
+# + ids
+# ```
+
+# %% [markdown] task="chat-render" mistake="no-line-break-after" shows="after the turn come those of a line break"
+# has no line break between the turns
+# ```diff
+# - end, *encode("\n")]
+# + end]
+# ```
+
+# %% [markdown] task="chat-render" mistake="in-parts" shows="encoded as one text"
+# encodes role and content apart: their tokens can differ at the seam
+# ```diff
+# - *encode(f"{role}\n{content}")
+# + *encode(f"{role}\n"), *encode(content)
+# ```
+
+# %% [markdown] task="chat-render" mistake="space-for-a-line-break"
+# has a space between role and content, where a line break is due
+# ```diff
+# - {role}\n{content}
+# + {role} {content}
+# ```
+
+# %% [markdown] task="chat-render" mistake="answer-ended"
+# ends the turn in which the answer shall be written
+# ```diff
+# - [*ids, start, *encode("assistant\n")]
+# + [*ids, start, *encode("assistant\n"), end]
+# ```
+
+# %% [markdown] task="chat-render" mistake="line-break-inside"
+# has the line break before the end of the turn: it belongs behind
+# ```diff
+# - end, *encode("\n")]
+# + *encode("\n"), end]
+# ```
+
+# %% [markdown] task="chat-render" mistake="no-line-break-at-the-end" shows="including its line break"
+# leaves the line break after the last role to the model
+# ```diff
+# - *encode("assistant\n")]
+# + *encode("assistant")]
+# ```
+
+# %% [markdown] task="chat-render" reject="stripped"
+# ```diff
+# - {role}\n{content}
+# + {role}\n{content.strip()}
+# ```
+
+# %% [markdown] task="chat-render" reject="only-users"
+# ```diff
+# -     for role, content in messages:
+# +     for _, content in messages:
+# +         role = "user"
+# ```
+
+# %% [markdown] task="chat-render" reject="always-one-message"
+# ```diff
+# - for role, content in messages:
+# + for role, content in messages[-1:]:
+# ```
+
+# %% [markdown] task="chat-render" reject="cleaned-content"
+# ```diff
+# - {role}\n{content}
+# + {role}\n{content.replace('<|im_end|>', '')}
+# ```
+
+# %% [markdown] task="chat-render" reject="none-after-an-answer"
+# ```diff
+# -     return [*ids, start, *encode("assistant\n")]
+# +     if messages and messages[-1][0] == "assistant":
+# +         return ids
+# +     return [*ids, start, *encode("assistant\n")]
+# ```
+
+# %% task="chat-render" right="append-and-extend"
+def render(messages, encode, start, end):
+    ids = []
+    for message in messages:
+        ids.append(start)
+        ids.extend(encode(message[0] + "\n" + message[1]))
+        ids.append(end)
+        ids.extend(encode("\n"))
+    ids.append(start)
+    ids.extend(encode("assistant\n"))
+    return ids
+
+# %% task="chat-render" right="sum-of-turns"
+def render(messages, encode, start, end):
+    turns = [[start] + list(encode("\n".join(m))) + [end] + list(encode("\n")) for m in messages]
+    return sum(turns, []) + [start] + list(encode("assistant\n"))
+
+# %% task="chat-render" right="a-turn-at-a-time"
+def render(messages, encode, start, end):
+    def turn(role, content):
+        yield start
+        yield from encode(f"{role}\n{content}")
+
+    ids = []
+    for message in messages:
+        ids = [*ids, *turn(*message), end, *encode("\n")]
+    return [*ids, *turn("assistant", "")]
+
+# %% task="chat-whole" cases=true
+def cases(rng):
+    texts = {
+        "plain letters": "abc", "two bytes": "aéß", "three bytes": "中文€", "four bytes": "x😀y🚀",
+        "nothing": "", "joined characters": "👩\u200d🚀", "accents apart": "e\u0301a", "the last of all": "\U0010ffff\x00",
+        "the ends of each length": "\x7f\x80\u07ff\u0800\uffff\U00010000", "a real \ufffd": "a\ufffdb",
+    }
+    for title, text in texts.items():
+        data = text.encode()
+        yield Case(f"{title}, byte by byte", [Call({"tokens": [data[i : i + 1] for i in range(len(data))]},
+                                                  returns="the texts")])
+    for n in range(6):
+        data = "".join("aé中😀 \n"[int(i)] for i in rng.integers(0, 6, 12)).encode()
+        cuts = sorted({0, len(data), *(int(i) for i in rng.integers(0, len(data) + 1, 6))})
+        tokens = [data[a:b] for a, b in zip(cuts, cuts[1:])]
+        yield Case(f"tokens of several bytes, {n + 1}", [Call({"tokens": tokens}, returns="the texts")])
+    for text in ("aé", "x中", "y😀"):
+        data = text.encode()
+        for end in range(2, len(data)):
+            yield Case(f"cut {end} bytes into {text!r}", [Call({"tokens": [data[:end]]}, returns="the texts")])
+    yield Case("tokens without a byte", [Call({"tokens": [b"", "é".encode()[:1], b"", "é".encode()[1:], b""]},
+                                             returns="the texts")])
+
+# %% [markdown] task="chat-whole" hint=1
+# keep the bytes that are not yet a character, and put them before the next token.
+
+# %% [markdown] task="chat-whole" hint=2
+# decode as much as can be decoded: all of it, or all but the last byte, or all but two, or three.
+
+# %% [markdown] task="chat-whole" hint=3
+# for cut from len(held) down to 0: try held[:cut].decode("utf-8"); if it works, that is the text, and held[cut:]
+# waits. (Python has such a decoder, too: codecs.getincrementaldecoder.)
+
+# %% [markdown] task="chat-whole" mistake="each-alone"
+# decodes each token alone: half of a character becomes �
+# ```diff
+# - held += token
+# + held = token
+# ```
+
+# %% task="chat-whole" mistake="replaced"
+# prints � for a part of a character, which cannot be taken back
+def whole(tokens):
+    return [token.decode("utf-8", "replace") for token in tokens]
+
+# %% task="chat-whole" mistake="ignored"
+# loses characters that lie in two tokens: their parts are ignored
+def whole(tokens):
+    return [token.decode("utf-8", "ignore") for token in tokens]
+
+# %% task="chat-whole" mistake="all-or-nothing"
+# holds back a whole token if its last character is not complete: those before can be printed
+def whole(tokens):
+    texts, held = [], b""
+    for token in tokens:
+        held += token
+        try:
+            texts.append(held.decode("utf-8"))
+            held = b""
+        except UnicodeDecodeError:
+            texts.append("")
+    return texts
+
+# %% task="chat-whole" mistake="all-so-far"
+# has the whole text so far for each token: what was printed would be printed again
+def whole(tokens):
+    return [b"".join(tokens[: i + 1]).decode("utf-8", "ignore") for i in range(len(tokens))]
+
+# %% [markdown] task="chat-whole" mistake="no-entry" shows="Return a list of as many strings"
+# has no entry for a token that completes nothing
+# ```diff
+# -     return texts
+# +     return [text for text in texts if text]
+# ```
+
+# %% task="chat-whole" reject="flushed" shows=["but for the last character, which may lack its end", "what never becomes whole is left out"]
+def whole(tokens):
+    import codecs
+
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    return [decoder.decode(token, i == len(tokens) - 1) for i, token in enumerate(tokens)]
+
+# %% [markdown] task="chat-whole" reject="two-bytes-at-most"
+# ```diff
+# - range(len(held), -1, -1)
+# + range(len(held), max(len(held) - 3, -1), -1)
+# ```
+
+# %% task="chat-whole" right="codecs"
+def whole(tokens):
+    import codecs
+
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    return [decoder.decode(token) for token in tokens]
+
+# %% task="chat-whole" right="differences"
+def whole(tokens):
+    sofar = [b"".join(tokens[:i]).decode("utf-8", "ignore") for i in range(len(tokens) + 1)]
+    return [new[len(old) :] for old, new in zip(sofar, sofar[1:])]
+
+# %% task="chat-whole" right="by-leading-bytes"
+def whole(tokens):
+    texts, held, missing = [], b"", 0
+    for token in tokens:
+        text = ""
+        for byte in token:
+            if not missing:
+                missing = 1 + (byte >= 0xC0) + (byte >= 0xE0) + (byte >= 0xF0)
+            held, missing = held + bytes([byte]), missing - 1
+            if not missing:
+                text, held = text + held.decode(), b""
+        texts.append(text)
+    return texts
