@@ -65,7 +65,7 @@ class Muon:
 
     Args:
         takes: function of a parameter's name and the parameter; by default `in_blocks`.
-        engine: a ThreadedEngine, whose threads share the matrices.
+        engine: a ThreadedEngine shares the matrices out to its threads.
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024.
     """
@@ -100,6 +100,11 @@ class Muon:
         rest = Part(model, params.keys() - taken.keys())
         self.adam = Adam(rest, adam_lr, betas, eps, weight_decay)
 
+    @property
+    def t(self):
+        """Steps taken."""
+        return self.adam.t
+
     def move(self, W, g, m):
         """Step one matrix; m changes in place, too."""
         mu = self.momentum
@@ -116,14 +121,15 @@ class Muon:
         jobs = []
         for name, m in self.m.items():
             jobs += zip(*(matrices(name, a) for a in (params[name], grads[name], m)), strict=True)
-        if self.engine is None or self.engine.pool is None:
+        pool = getattr(self.engine, "pool", None)
+        if pool is None:
             for job in jobs:
                 self.move(*job)
             return
         # As for a batch: BLAS starts no threads of its own, and np.errstate goes along.
         with self.engine.blas.limited(1):
             contexts = [contextvars.copy_context() for _ in jobs]
-            list(self.engine.pool.map(lambda c, job: c.run(self.move, *job), contexts, jobs))
+            list(pool.map(lambda c, job: c.run(self.move, *job), contexts, jobs))
 
     def zero_grad(self):
         self.model.zero_grad()
