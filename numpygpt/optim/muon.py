@@ -22,7 +22,7 @@ def orthogonalize(G, steps=5, eps=1e-7):
     a, b, c = COEFFICIENTS
     wide = G.shape[0] <= G.shape[1]
     X = G if wide else G.T  # X Xᵀ is then the smaller of the two products
-    X = X / (np.linalg.norm(X) + eps)  # no singular value is larger than this norm
+    X = X / max(np.linalg.norm(X), eps)  # no singular value is larger than this norm
     for _ in range(steps):
         A = X @ X.T
         P = A @ A
@@ -64,7 +64,8 @@ class Muon:
     that changes lr changes both alike. With weight_decay > 0, W ← (1 - lr · weight_decay) W first.
 
     Args:
-        takes: function of a parameter's name and the parameter; by default `in_blocks`.
+        takes: function of a parameter's name and the parameter: whether Muon steps it.
+        apart: function of the same that returns the matrices in it, as views.
         engine: a ThreadedEngine shares the matrices out to its threads.
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024.
@@ -81,6 +82,7 @@ class Muon:
         betas=(0.9, 0.999),
         eps=1e-8,
         takes=in_blocks,
+        apart=matrices,
         engine=None,
     ):
         params = model.params()
@@ -93,7 +95,7 @@ class Muon:
             raise ValueError(
                 f"lr={lr} must be more than 0: AdamW's rate is kept in proportion to it"
             )
-        self.model, self.engine = model, engine
+        self.model, self.apart, self.engine = model, apart, engine
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.m = {name: np.zeros_like(p) for name, p in taken.items()}
         self.ratio = adam_lr / lr
@@ -105,6 +107,9 @@ class Muon:
         """Steps taken."""
         return self.adam.t
 
+    def direction(self, u):
+        return orthogonalize(u)
+
     def move(self, W, g, m):
         """Step one matrix; m changes in place, too."""
         mu = self.momentum
@@ -112,7 +117,7 @@ class Muon:
         m += (1 - mu) * g
         u = mu * m + (1 - mu) * g
         W *= 1 - self.lr * self.weight_decay
-        W -= self.lr * math.sqrt(max(1, W.shape[1] / W.shape[0])) * orthogonalize(u)
+        W -= self.lr * math.sqrt(max(1, W.shape[1] / W.shape[0])) * self.direction(u)
 
     def step(self):
         self.adam.lr = self.ratio * self.lr
@@ -120,7 +125,7 @@ class Muon:
         params, grads = self.model.params(), self.model.grads()
         jobs = []
         for name, m in self.m.items():
-            jobs += zip(*(matrices(name, a) for a in (params[name], grads[name], m)), strict=True)
+            jobs += zip(*(self.apart(name, a) for a in (params[name], grads[name], m)), strict=True)
         pool = getattr(self.engine, "pool", None)
         if pool is None:
             for job in jobs:
