@@ -8,8 +8,14 @@ from numpygpt.lazy import lazy_names
 
 __version__ = "0.1.0"
 
-HOMES = {"GPT": "gpt", "GPTConfig": "gpt", "from_pretrained": "pretrained"}
-__all__ = ["GPT", "GPTConfig", "from_pretrained", "gradcheck"]
+HOMES = {
+    "GPT": "gpt",
+    "GPTConfig": "gpt",
+    "Llama": "llama",
+    "LlamaConfig": "llama",
+    "from_pretrained": "pretrained",
+}
+__all__ = ["GPT", "GPTConfig", "Llama", "LlamaConfig", "from_pretrained", "gradcheck"]
 __getattr__, __dir__ = lazy_names(__name__, HOMES)
 
 

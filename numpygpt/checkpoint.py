@@ -84,15 +84,23 @@ def part(arrays, prefix):
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
-def load_model(path, dtype=np.float32):
+def gpt_of(meta, **options):
+    """Return the GPT of a checkpoint's meta, with new weights; options as for GPT."""
+    return GPT(GPTConfig(**meta["model"]), **options)
+
+
+def load_model(path, dtype=np.float32, build=gpt_of):
     """Return (model, tokenizer, meta) from the checkpoint at `path`.
+
+    Args:
+        build: what makes the model, where it is not a GPT: as `gpt_of`.
 
     Raises:
         CheckpointError: as `load_checkpoint`, or the arrays do not fit the configuration.
     """
     arrays, meta = load_checkpoint(path)
     try:
-        model = GPT(GPTConfig(**meta["model"]), rng=np.random.default_rng(0), dtype=dtype)
+        model = build(meta, rng=np.random.default_rng(0), dtype=dtype)
         model.load_params(part(arrays, "model."))
         tokenizer = tokenizer_from_json(meta["tokenizer"])
     except (KeyError, TypeError, ValueError) as error:

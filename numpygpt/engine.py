@@ -60,7 +60,7 @@ class ThreadedEngine:
     differ by rounding only, and for a given number they are always the same.
 
     Args:
-        model: a GPT; its own gradients receive the sum.
+        model: whose own gradients receive the sum.
         threads: how many; by default as many as BLAS uses.
         piece_tokens: the most tokens in a piece: it bounds the memory for what layers cache.
     """

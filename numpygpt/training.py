@@ -144,7 +144,8 @@ class Trainer:
         if lost := [name for name, p in arrays.items() if not np.isfinite(p).all()]:
             raise DivergedError(f"step {self.step_count}: {lost[0]} became infinite or NaN")
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state().items()}
-        meta = {"model": asdict(self.model.config), "train": asdict(self.config)}
+        meta = {"kind": type(self.model).__name__, "model": asdict(self.model.config)}
+        meta |= {"train": asdict(self.config)}
         return arrays, {**meta, "step": self.step_count, "rng": self.rng.bit_generator.state}
 
     def load_state(self, arrays, meta):

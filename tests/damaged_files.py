@@ -49,6 +49,7 @@ def make_files():
     run = [*TINY, "--max_iters", "3", "--eval_interval", "2", "--engine", "layers"]
     for data, out in (("d", "o"), ("bpe", "obpe")):
         assert main(["train", "--data_dir", data, "--out_dir", out, *run]) == 0
+    assert main(["train", "--data_dir", "d", "--out_dir", "llama", "--model", "llama", *run]) == 0
     assert main(["export", "g", "--out_dir", "o"]) == 0
     assert main(["export", "gbpe", "--out_dir", "obpe"]) == 0
 
@@ -189,7 +190,10 @@ META = [
     *[("rng", "state", "inc"), ("engine", "kind"), ("engine", "threads")],
     *[("tokenizer", name) for name in ("kind", "version", "chars")],
     ("data",),
+    ("kind",),
 ]
+LLAMA = ("n_kv_head", "head_dim", "hidden", "activation", "qk_norm", "zero_init_head")
+LLAMA += ("rope_base", "norm_eps", "bias")
 ARRAYS = {
     "turned": lambda a: a.T,
     "empty": lambda a: a[:0],
@@ -245,6 +249,11 @@ def checkpoint_tries():
                 yield Try(name, set_meta, (value,), [RESUME, SAMPLE])
             elif not (path[-1] == "state" and len(path) == 3):
                 yield Try(name, change_meta, (path, value), [RESUME, SAMPLE])
+    of_the_llama = [[word if word != "o" else "llama" for word in c] for c in (RESUME, SAMPLE)]
+    for field in LLAMA:
+        for what, value in VALUES.items():
+            arguments = (("model", field), value, "llama")
+            yield Try(f"llama, {field}: {what}", change_meta, arguments, of_the_llama)
     for what, text in RAW.items():
         if isinstance(text, str):
             yield Try(f"checkpoint, text: {what}", change_text, (text,), [RESUME, SAMPLE])

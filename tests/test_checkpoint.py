@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from numpygpt import GPT, GPTConfig
+from numpygpt import GPT, GPTConfig, Llama, LlamaConfig
 from numpygpt.checkpoint import (
     CheckpointError,
     digest_of,
@@ -177,6 +177,25 @@ def test_the_digest_is_over_names_types_shapes_and_bytes_in_any_order():
     changed = [{"a": a, "c": b}, {"a": a.reshape(2, 3), "b": b}, {"a": a.view("i8"), "b": b},
                {"a": a + 1, "b": b}, {"a": a}]  # fmt: skip
     assert len({digest, *map(digest_of, changed)}) == 6
+
+
+def test_load_model_takes_a_builder_for_another_model(tmp_path):
+    tokenizer = CharTokenizer.train("hello")
+    model = Llama(LlamaConfig(4, 5, 1, 2, 8, n_kv_head=1), rng=np.random.default_rng(0))
+    arrays = {f"model.{name}": p for name, p in model.params().items()}
+    meta = {"model": {**vars(model.config)}, "tokenizer": tokenizer.to_json()}
+    path = tmp_path / "m.npz"
+    save_checkpoint(path, arrays, meta)
+    with pytest.raises(CheckpointError, match="m.npz does not hold a model.*n_kv_head"):
+        load_model(path)
+
+    def build(meta, **options):
+        return Llama(LlamaConfig(**meta["model"]), **options)
+
+    again, tokens, _ = load_model(path, np.float64, build)
+    assert again.wte.W.dtype == np.float64
+    ids = np.array([tokens.encode("hell")])
+    np.testing.assert_allclose(model(ids), again(ids), atol=1e-6)
 
 
 def test_load_model_builds_what_was_saved(tmp_path):

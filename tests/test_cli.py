@@ -154,6 +154,51 @@ def test_options_reach_the_run_and_a_resumed_run_keeps_what_is_not_given_again(f
     assert "2 steps of 4 x 8 tokens" in capsys.readouterr().out
 
 
+def test_a_llama_trains_resumes_samples_and_is_drawn(folder, capsys):
+    given = ["--model", "llama", "--n_kv_head", 1, "--qk_norm", "true", "--activation", "relu2"]
+    assert train(*given, "--max_iters", 2) == 0
+    _, meta = load_checkpoint("out/char/checkpoint.npz")
+    assert meta["kind"] == "Llama"
+    asked = {"n_head": 2, "n_kv_head": 1, "qk_norm": True, "activation": "relu2", "hidden": 32}
+    assert asked.items() <= meta["model"].items()
+    # What the run is, the checkpoint knows.
+    assert run("train", "--resume", "--max_iters", 3) == 0
+    assert run("train", "--resume", "--model", "llama", "--qk_norm", "true", "--max_iters", 4) == 0
+    arrays, meta = load_checkpoint("out/char/checkpoint.npz")
+    assert meta["step"] == 4 and "model.blocks.0.attn.q_norm.gamma" in arrays
+    assert run("sample", "--num_samples", 1, "--max_new_tokens", 30) == 0  # past block_size
+    assert run("plot", "--out_dir", "out/char") == 0
+    assert capsys.readouterr().out.count("---- sample") == 7
+
+
+def test_an_option_of_the_other_model_is_refused(folder, capsys):
+    for option, value in (("qk_norm", "true"), ("n_kv_head", 1), ("rope_base", 500)):
+        line = fails_with_one_line(capsys, "train", f"--{option}", value)
+        assert f"--{option} needs --model llama" in line
+    llama = ["train", *TINY, "--model", "llama"]
+    assert "--bias needs --model gpt" in fails_with_one_line(capsys, *llama, "--bias", "false")
+    line = fails_with_one_line(capsys, *llama, "--activation", "gelu")
+    assert "activation='gelu' is neither 'swiglu' nor 'relu2'" in line
+    line = fails_with_one_line(capsys, *llama, "--zero_init_head", "true")
+    assert "zero_init_head=True needs tie_weights=False" in line
+    assert not (folder / "out").exists()
+    assert run(*llama, "--max_iters", 1) == 0
+    line = fails_with_one_line(capsys, "train", "--resume", "--model", "gpt", "--max_iters", 2)
+    assert "--model gpt does not fit the checkpoint: llama" in line
+    line = fails_with_one_line(capsys, "train", "--resume", "--n_kv_head", 1, "--max_iters", 2)
+    assert "--n_kv_head 1 does not fit the checkpoint: 2" in line
+
+
+def test_a_checkpoint_of_an_earlier_version_holds_a_gpt(folder):
+    assert train("--max_iters", 1) == 0
+    path = "out/char/checkpoint.npz"
+    arrays, meta = load_checkpoint(path)
+    assert meta.pop("kind") == "GPT"
+    save_checkpoint(path, arrays, meta)
+    assert run("sample", "--num_samples", 1, "--max_new_tokens", 3) == 0
+    assert run("train", "--resume", "--max_iters", 2) == 0
+
+
 def test_the_seed_is_that_of_the_first_weights(folder):
     def first_weights(seed):
         train("--seed", seed, "--max_iters", 1, "--lr", 0, "--min_lr", 0, "--out_dir", "o")

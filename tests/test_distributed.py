@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from numpygpt import GPT, GPTConfig
+from numpygpt import GPT, GPTConfig, Llama, LlamaConfig
 from numpygpt.checkpoint import digest_of, load_checkpoint
 from numpygpt.cli import main
 from numpygpt.data import DataLoader, load_tokenizer
@@ -92,14 +92,18 @@ def losses(out_dir):
 # ---- the same numbers ----
 
 
-def trainer(dtype, world=None, **changes):
+def trainer(dtype, world=None, kind=GPT, **changes):
     # A text with a rule, and GELU: at ReLU's corner rounding decides between two slopes, and in
     # float32 runs part after some dozens of steps, whoever adds in another order.
     tokens = np.cumsum(np.random.default_rng(0).integers(1, 3, 3000)) % 11
     settings = {"batch_size": 7, "max_iters": 200, "warmup_iters": 5, "eval_interval": 50}
     config = TrainConfig(**settings | {"eval_iters": 3, "accumulate": 2} | changes)
-    shape = GPTConfig(11, 8, 2, 3, 12, activation="gelu")
-    model = GPT(shape, rng=np.random.default_rng([config.seed, 0]), dtype=dtype)
+    rng = np.random.default_rng([config.seed, 0])
+    if kind is Llama:
+        shape = LlamaConfig(11, 8, 2, 4, 12, n_kv_head=2, head_dim=4, qk_norm=True)
+    else:
+        shape = GPTConfig(11, 8, 2, 3, 12, activation="gelu")
+    model = kind(shape, rng=rng, dtype=dtype)
     if world is None:
         return Trainer(model, tokens[:2500], tokens[2500:], config)
     return DistributedTrainer(model, tokens[:2500], tokens[2500:], config, world)
@@ -114,9 +118,11 @@ def numbers(trainer):
 ON_A_RANK = """
     import json
     from test_distributed import numbers, trainer
+    from numpygpt import Llama
     from numpygpt.distributed import connect
     world = connect()
     found = {name: numbers(trainer(name, world)) for name in ("float32", "float64")}
+    found["llama"] = numbers(trainer("float64", world, Llama, max_iters=50))
     digests = world.gather([digest for _, digest in found.values()])
     if world.rank == 0:
         print("found:" + json.dumps([found, digests]))
@@ -134,6 +140,9 @@ def test_any_number_of_ranks_has_the_losses_of_one_process_and_equal_weights(n_r
         assert len(expected) == 200
         for step, (ours, single) in enumerate(zip(found[dtype][0], expected, strict=True)):
             assert ours == pytest.approx(single, rel=rtol), f"{dtype}, step {step + 1}"
+    expected, _ = numbers(trainer("float64", None, Llama, max_iters=50))
+    for ours, single in zip(found["llama"][0], expected, strict=True):
+        assert ours == pytest.approx(single, rel=1e-5)
 
 
 class Stub:

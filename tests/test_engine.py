@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from numpygpt import GPT, GPTConfig
+from numpygpt import GPT, GPTConfig, Llama, LlamaConfig
 from numpygpt.engine import BLASThreads, ThreadedEngine, twin
 from numpygpt.training import LayersEngine
 
@@ -13,8 +13,12 @@ B, T, V = 7, 5, 11
 
 
 def make(dtype=np.float64, **options):
-    shape = {"n_layer": 2, "n_head": 3, "n_embd": 6, **options}
-    model = GPT(GPTConfig(V, T, **shape), rng=np.random.default_rng(0), dtype=dtype)
+    if "n_kv_head" in options:
+        config = LlamaConfig(V, T, n_layer=2, n_head=6, n_embd=7, head_dim=4, **options)
+        model = Llama(config, rng=np.random.default_rng(0), dtype=dtype)
+    else:
+        shape = {"n_layer": 2, "n_head": 3, "n_embd": 6, **options}
+        model = GPT(GPTConfig(V, T, **shape), rng=np.random.default_rng(0), dtype=dtype)
     for p in model.params().values():
         p[...] = np.random.default_rng(1).normal(0, 0.5, p.shape)
     return model
@@ -36,8 +40,14 @@ def results(engine, model, scale=0.7):
 @pytest.mark.parametrize("threads", [1, 2, 3, 9])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"activation": "gelu"}, {"tie_weights": False}, {"bias": False}],
-    ids=["relu", "gelu", "untied", "no bias"],
+    [
+        {},
+        {"activation": "gelu"},
+        {"tie_weights": False},
+        {"bias": False},
+        {"n_kv_head": 3, "qk_norm": True},
+    ],
+    ids=["relu", "gelu", "untied", "no bias", "llama"],
 )
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-10), (np.float32, 1e-4)])
 def test_loss_and_gradients_are_those_of_the_layers(dtype, rtol, options, threads, piece_tokens):

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from numpygpt import GPT, GPTConfig
+from numpygpt import GPT, GPTConfig, Llama, LlamaConfig
 from numpygpt.generate import KVCache, draw, generate, keep_likeliest, next_token_probs, stream
 
 V = 11
@@ -22,11 +22,24 @@ def model(block_size=8, tied=True, n_layer=2):
     return gpt
 
 
+def llama(block_size=8, tied=True):
+    """RoPE, QK-norm, two heads of queries for each of keys, 6 x 4 channels beside C = 7."""
+    rng = np.random.default_rng(0)
+    options = {"n_kv_head": 3, "head_dim": 4, "qk_norm": True, "tie_weights": tied}
+    made = Llama(LlamaConfig(V, block_size, 2, 6, 7, **options), rng=rng, dtype=np.float64)
+    for p in made.params().values():
+        p[...] = rng.normal(0, 1, p.shape) if p.ndim == 2 else p + rng.normal(0, 0.1, p.shape)
+    return made
+
+
+@pytest.mark.parametrize("kind", [model, llama])
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("block_size", [1, 2, 7, 8])
-def test_the_cache_gives_the_logits_of_the_full_forward_pass_also_past_block_size(block_size, tied):
+def test_the_cache_gives_the_logits_of_the_full_forward_pass_also_past_block_size(
+    block_size, tied, kind
+):
     rng = np.random.default_rng(1)
-    gpt = model(block_size, tied)
+    gpt = kind(block_size, tied)
     cache = KVCache(gpt, batch_size=3)
     seen = np.zeros((3, 0), int)
     for n in (1, 3, 1, 1, 2, 1, 1, 1, 5, 1, 1, 20, 1, 1, 1):  # prompts and single tokens
@@ -50,6 +63,25 @@ def test_up_to_block_size_nothing_is_forgotten():
     for t in range(8):
         logits = cache.append(ids[:, t : t + 1])
         np.testing.assert_allclose(logits, gpt(ids[:, : t + 1])[:, -1], rtol=0, atol=1e-12)
+
+
+def test_a_llama_reads_further_than_it_was_trained_and_its_cache_does_not():
+    made = llama(block_size=4)
+    ids = np.random.default_rng(3).integers(0, V, (2, 9))
+    full = made(ids)  # all nine positions: RoPE has angles for them
+    assert full.shape == (2, 9, V)
+    cache = KVCache(made, 2)
+    logits = cache.append(ids[:, :4])
+    np.testing.assert_allclose(logits, full[:, 3], rtol=0, atol=1e-12)
+    logits = cache.append(ids[:, 4:5])  # the older half of the window is gone
+    assert cache.window.tolist() == ids[:, 3:5].tolist()
+    assert np.abs(logits - full[:, 4]).max() > 1e-3
+    # In a room for nine, the cache reads all nine as well.
+    cache = KVCache(made, 2)
+    cache.model.config = LlamaConfig(**vars(made.config) | {"block_size": 9})
+    for t in range(9):
+        logits = cache.append(ids[:, t : t + 1])
+        np.testing.assert_allclose(logits, full[:, t], rtol=0, atol=1e-12)
 
 
 def test_the_cache_keeps_float32_and_draws_from_float64():

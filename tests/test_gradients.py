@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from wrong_backwards import cases
 
-from numpygpt import GPT, GPTConfig, gradcheck, nn
+from numpygpt import GPT, GPTConfig, Llama, LlamaConfig, gradcheck, nn
 from numpygpt.cli.test import layers
 from numpygpt.gradcheck import GradientError, GradReport, numeric_gradient
 
@@ -65,9 +65,8 @@ def test_every_gradient_of_every_layer_agrees_with_central_differences(name, see
 
 def test_the_list_of_layers_leaves_none_out():
     found = {name: layer for name, layer, *_ in layers(np.random.default_rng(0))}
-    assert {type(layer).__name__ for layer in found.values()} == set(nn.__all__) - {"Module"} | {
-        "GPT"
-    }
+    names = set(nn.__all__) - {"Module"} | {"GPT", "Llama"}
+    assert {type(layer).__name__ for layer in found.values()} == names
     # And the names say what the layers are.
     assert found["Linear without bias"].b is None and found["Linear"].b is not None
     assert found["Softmax over axis 1"].axis == 1
@@ -93,6 +92,27 @@ def test_every_gradient_of_a_whole_gpt(activation, tied, bias):
     report = gradcheck(model, ids, targets, rng=rng, rtol=RTOL, atol=ATOL)
     assert len(report.rows) == len(model.params())
     # The same with an upstream gradient for each logit, which a loss of targets never sends.
+    gradcheck(model, ids, rng=rng, rtol=RTOL, atol=ATOL)
+
+
+@pytest.mark.parametrize("qk_norm", [True, False])
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("activation", ["swiglu", "relu2"])
+def test_every_gradient_of_a_whole_llama(activation, tied, qk_norm):
+    rng = np.random.default_rng(3)
+    V, T, C = 11, 5, 7
+    # Two heads of queries for each of keys; 6 x 4 channels of queries, not C.
+    shape = {"n_kv_head": 3, "head_dim": 4, "hidden": 13}
+    options = {"activation": activation, "tie_weights": tied, "qk_norm": qk_norm}
+    config = LlamaConfig(V, 7, 1 + qk_norm, 6, C, **shape, **options)
+    model = weights_of_size_half(Llama(config, rng=rng, dtype=np.float64), rng)
+    # It is the model that was asked for.
+    assert ("head.W" in model.params()) == (not tied)
+    assert ("blocks.0.attn.q_norm.gamma" in model.params()) == qk_norm
+    assert ("blocks.0.ffn.gate.W" in model.params()) == (activation == "swiglu")
+    ids, targets = rng.integers(0, V, (2, 2, T))
+    report = gradcheck(model, ids, targets, rng=rng, rtol=RTOL, atol=ATOL)
+    assert len(report.rows) == len(model.params())
     gradcheck(model, ids, rng=rng, rtol=RTOL, atol=ATOL)
 
 

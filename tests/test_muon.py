@@ -15,6 +15,7 @@ from numpygpt.checkpoint import CheckpointError, digest_of, load_checkpoint, sav
 from numpygpt.cli import main
 from numpygpt.distributed import DistributedTrainer
 from numpygpt.engine import ThreadedEngine
+from numpygpt.llama import Llama, LlamaConfig
 from numpygpt.metrics import read_metrics
 from numpygpt.nn import Module
 from numpygpt.optim import Adam, Muon
@@ -89,6 +90,13 @@ def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest():
     assert optimizer.adam.m.keys() == model.params().keys() - optimizer.m.keys()
     some = {"wte.W", "wpe.W", "head.W", "ln_f.gamma", "blocks.0.attn.qkv.b"}
     assert some <= optimizer.adam.m.keys()
+
+
+def test_a_llama_has_its_matrices_apart_already():
+    config = LlamaConfig(11, 8, 1, 4, 12, n_kv_head=2, head_dim=4, qk_norm=True, tie_weights=False)
+    optimizer = Muon(Llama(config, rng=np.random.default_rng(0)))
+    names = "attn.q attn.k attn.v attn.proj ffn.gate ffn.up ffn.down".split()
+    assert optimizer.m.keys() == {f"blocks.0.{name}.W" for name in names}
 
 
 def test_the_rest_moves_as_adamw_alone_would_move_it():

@@ -93,6 +93,8 @@ def test_chapters_export_what_the_design_says():
         18: {"engine.py"},
         20: {"distributed.py"},
         21: {"safetensors.py"} | {f"pretrained{end}.py" for end in ("", "_config", "_export")},
+        22: {"nn/rotary.py", "nn/rmsnorm.py"},
+        23: {"nn/gates.py", "nn/grouped_attention.py", "llama_block.py", "llama.py"},
         24: {"optim/muon.py"},
     }
     found = {}
@@ -135,6 +137,15 @@ def test_no_global_random_state_is_touched():
     for path in MODULES:
         text = (ROOT / path).read_text(encoding="utf-8")
         assert set(re.findall(r"np\.random\.(\w+)", text)) <= {"default_rng", "Generator"}, path
+
+
+def test_the_core_stays_small_enough_to_be_read():
+    # What parts I to III export: a full GPT, and no line for part V. Chapter 1's checker, which no
+    # model needs, is not counted.
+    core = [module for module, chapter in ORDER.items() if chapter <= 19 and chapter != 1]
+    assert "gpt.py" in core and not {"llama.py", "nn/gates.py", "nn/rotary.py"} & set(core)
+    lines = {m: len((ROOT / "numpygpt" / m).read_text("utf-8").splitlines()) for m in core}
+    assert sum(lines.values()) <= 2200, lines
 
 
 def test_modules_are_small():

@@ -677,6 +677,7 @@ def test_weights_so_large_that_the_logits_are_lost_are_one_line(folder, capsys):
         (["--batch_size", "1000000000"], "a batch of 8,000,000,000 tokens takes"),
         (["--n_embd", "1000000"], "a GPT of 12,000,056,000,000 parameters takes"),
         (["--n_layer", "1000000000"], "parameters takes"),
+        (["--model", "llama", "--n_embd", "1000000"], "a Llama of 12,000,069,000,000 parameters"),
         (["--block_size", "10000000000"], "--block_size 10000000000 must be at most"),
         (["--batch_size", "9" * 30], "must be at most 2147483647"),
         (["--seed", "9" * 30], "must be at most"),
@@ -697,7 +698,7 @@ def test_memory_that_is_not_there_is_one_line(folder, capsys, monkeypatch):
     def full(*_, **__):
         raise MemoryError("Unable to allocate 67.1 GiB for an array with shape (9, 9)")
 
-    monkeypatch.setattr("numpygpt.cli.train.GPT", full)
+    monkeypatch.setattr("numpygpt.cli.models.build", full)
     line = mistake(capsys, "train", "--data_dir", "d", "--out_dir", "o")
     assert "there is not enough memory (Unable to allocate 67.1 GiB" in line
 

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from numpygpt import GPT, GPTConfig, nn
+from numpygpt import GPT, GPTConfig, Llama, LlamaConfig, nn
 from numpygpt.nn.functional import softmax, softmax_backward
 
 F64 = np.float64
@@ -190,6 +190,120 @@ class LayerNormDgammaWithoutXhat(nn.LayerNorm):
         return super().backward(dy)
 
 
+class RMSNormWithMeanTerm(nn.RMSNorm):
+    """LayerNorm's formula: it takes mean(dx̂) away, though no mean was subtracted."""
+
+    def backward(self, dy):
+        return super().backward(dy) - self.r * (dy * self.gamma).mean(axis=-1, keepdims=True)
+
+
+class RMSNormWithoutRTerm(nn.RMSNorm):
+    """As if r did not depend on x."""
+
+    def backward(self, dy):
+        super().backward(dy)
+        return self.r * dy * self.gamma
+
+
+class RMSNormSumForMean(nn.RMSNorm):
+    """A sum along x̂ where the mean square asks for a mean."""
+
+    def backward(self, dy):
+        super().backward(dy)
+        dxhat = dy * self.gamma
+        return self.r * (dxhat - self.xhat * (dxhat * self.xhat).sum(axis=-1, keepdims=True))
+
+
+class RMSNormWithoutGammaInDx(nn.RMSNorm):
+    """Uses dy where dx̂ = dy γ is due."""
+
+    def backward(self, dy):
+        super().backward(dy)
+        return self.r * (dy - self.xhat * (dy * self.xhat).mean(axis=-1, keepdims=True))
+
+
+class RMSNormRPlain(nn.RMSNorm):
+    """Without the factor r at the end: as if the size of x did not matter."""
+
+    def backward(self, dy):
+        return super().backward(dy) / self.r
+
+
+class RMSNormDgammaWithoutR(nn.RMSNorm):
+    """dγ = Σ dy x instead of Σ dy x̂."""
+
+    def backward(self, dy):
+        rows = tuple(range(dy.ndim - 1))
+        self.dgamma += (dy * (self.xhat / self.r - self.xhat)).sum(axis=rows)
+        return super().backward(dy)
+
+
+class RMSNormOverwritten(nn.RMSNorm):
+    """dγ = ... where dγ += ... is due."""
+
+    def backward(self, dy):
+        self.dgamma[...] = 0
+        return super().backward(dy)
+
+
+class RotaryAt(nn.Rotary):
+    """Right: a Rotary whose first position is 3, as with three tokens in a cache."""
+
+    def forward(self, x):
+        return super().forward(x, start=3)
+
+
+class RotaryTurnedAgain(RotaryAt):
+    """Turns the gradient by the same angle, not back by it."""
+
+    def backward(self, dy):
+        return self.turned(dy, self.cos, self.sin)
+
+
+class RotaryNegated(RotaryAt):
+    """Turned again and negated: back is another angle, not another sign."""
+
+    def backward(self, dy):
+        return -self.turned(dy, self.cos, self.sin)
+
+
+class RotaryNotTurned(RotaryAt):
+    """Hands dy on: "there are no parameters"."""
+
+    def backward(self, dy):
+        return dy.copy()
+
+
+class RotaryCosinesOnly(RotaryAt):
+    """Each entry's own slope, cos, without what its partner gets."""
+
+    def backward(self, dy):
+        return self.turned(dy, self.cos, 0 * self.sin)
+
+
+class RotaryOtherPairs(RotaryAt):
+    """Turns back the pairs of the other layout."""
+
+    def backward(self, dy):
+        other = nn.Rotary(dy.shape[-1], layout="interleaved")
+        return other.turned(dy, self.cos, -self.sin)
+
+
+class RotaryFromZero(RotaryAt):
+    """Turns back from position 0: it has forgotten where x began."""
+
+    def backward(self, dy):
+        angles = np.outer(np.arange(dy.shape[-2]), self.freqs)
+        return self.turned(dy, np.cos(angles), -np.sin(angles))
+
+
+class RotaryReversedSpeeds(RotaryAt):
+    """The slowest pair first on the way back."""
+
+    def backward(self, dy):
+        return self.turned(dy, self.cos[:, ::-1], -self.sin[:, ::-1])
+
+
 class WrongAttention(nn.MultiHeadAttention):
     """The right backward pass with each step in a method, so that a subclass can get one wrong."""
 
@@ -297,6 +411,178 @@ class GPTPositionsMean(GPT):
         self.wpe.dW[...] = before + (self.wpe.dW - before) / B
 
 
+class WrongSwiGLU(nn.SwiGLU):
+    """The right backward pass with each step in a method, so that a subclass can get one wrong."""
+
+    def factors(self, dm):
+        return dm * self.u, dm * self.h
+
+    def slope(self):
+        return self.s + self.h * (1 - self.s)
+
+    def backward(self, dy):
+        dh, du = self.factors(self.down.backward(dy))
+        return self.gate.backward(dh * self.slope()) + self.up.backward(du)
+
+
+class SwiGLUFactorsExchanged(WrongSwiGLU):
+    """Each factor gets dm times itself, not times the other."""
+
+    def factors(self, dm):
+        return dm * self.h, dm * self.u
+
+
+class SwiGLUUpByTheGate(WrongSwiGLU):
+    """du = dm a, where the up branch was multiplied by silu(a)."""
+
+    def factors(self, dm):
+        return dm * self.u, dm * self.h / self.s
+
+
+class SwiGLUGateAsSigmoid(WrongSwiGLU):
+    """The slope of σ, where the gate is a σ(a)."""
+
+    def slope(self):
+        return self.s * (1 - self.s)
+
+
+class SwiGLUSigmoidAsConstant(WrongSwiGLU):
+    """The product rule's first term only: σ, without a σ'."""
+
+    def slope(self):
+        return self.s
+
+
+class SwiGLUSlopeWithoutA(WrongSwiGLU):
+    """σ + σ (1 - σ), where the second term has the factor a."""
+
+    def slope(self):
+        return self.s + self.s * (1 - self.s)
+
+
+class SwiGLUDxOfOneBranch(nn.SwiGLU):
+    """x is read twice, and dx comes from the gate alone."""
+
+    def backward(self, dy):
+        return super().backward(dy) - (dy @ self.down.W.T * self.h) @ self.up.W.T
+
+
+class SquaredReLUWithoutTwo(nn.SquaredReLU):
+    """r where 2 r is due."""
+
+    def backward(self, dy):
+        return self.up.backward(self.r * self.down.backward(dy))
+
+
+class SquaredReLUAsReLU(nn.SquaredReLU):
+    """The slope of ReLU, 1 where it is not 0."""
+
+    def backward(self, dy):
+        return self.up.backward((self.r > 0) * self.down.backward(dy))
+
+
+class WrongGrouped(nn.GroupedQueryAttention):
+    """The right backward pass with each step in a method, so that a subclass can get one wrong."""
+
+    def shared(self, a):
+        """The gradient (B, H, G, T, D) that each head of queries has for its keys, summed."""
+        return a.sum(axis=2, keepdims=True)
+
+    def groups(self, a):
+        return self.split(a, self.n_heads // self.n_kv_heads)
+
+    def normed(self, dq, dk):
+        return self.q_norm.backward(dq), self.k_norm.backward(dk)
+
+    def to_input(self, dq, dk):
+        dq, dk = self.rotary.backward(dq), self.rotary.backward(dk)
+        return self.normed(dq, dk)
+
+    def backward(self, dy):
+        dout = self.groups(self.proj.backward(dy))  # (B, H, G, T, D)
+        G, T = dout.shape[2:4]
+        p = self.p.reshape(*self.p.shape[:2], G, T, T)
+        queries = self.queries.reshape(dout.shape)
+        keys, values = self.keys[:, :, None], self.values[:, :, None]  # (B, H, 1, T, D)
+        dscores = softmax_backward(dout @ values.swapaxes(-1, -2), p) * self.scale
+        dk = self.shared(dscores.swapaxes(-1, -2) @ queries)
+        dv = self.shared_values(p.swapaxes(-1, -2) @ dout)
+        dq, dk = self.to_input(dscores @ keys, dk)
+        dx = self.q.backward(self.join(dq))
+        return dx + self.k.backward(self.join(dk)) + self.v.backward(self.join(dv))
+
+    def shared_values(self, a):
+        return a.sum(axis=2, keepdims=True)
+
+
+class GroupedKeysAveraged(WrongGrouped):
+    """The mean over the queries of a group, where a shared key gets the sum."""
+
+    def shared(self, a):
+        return a.mean(axis=2, keepdims=True)
+
+
+class GroupedKeysOfOneHead(WrongGrouped):
+    """What the last head of a group sends overwrites what the others have sent."""
+
+    def shared(self, a):
+        return a[:, :, -1:]
+
+
+class GroupedValuesAveraged(WrongGrouped):
+    """The same with values: a mean."""
+
+    def shared_values(self, a):
+        return a.mean(axis=2, keepdims=True)
+
+
+class GroupedValuesOfOneHead(WrongGrouped):
+    """And the first head alone."""
+
+    def shared_values(self, a):
+        return a[:, :, :1]
+
+
+class GroupedInTurn(WrongGrouped):
+    """Deals the heads out in turn: head h to keys h mod H, not to h // G."""
+
+    def groups(self, a):
+        B, T, _ = a.shape
+        return a.reshape(B, T, -1, self.n_kv_heads, self.head_dim).transpose(0, 3, 2, 1, 4)
+
+
+class GroupedNormAfterRotary(WrongGrouped):
+    """Goes back through the norm first: as if q and k had been turned, and then normed."""
+
+    def to_input(self, dq, dk):
+        dq, dk = self.normed(dq, dk)
+        return self.rotary.backward(dq), self.rotary.backward(dk)
+
+
+class GroupedWithoutNorm(WrongGrouped):
+    """The gains get their gradient, but q and k theirs as if there were no norm."""
+
+    def normed(self, dq, dk):
+        super().normed(dq, dk)
+        return dq, dk
+
+
+class GroupedKeysNotTurnedBack(WrongGrouped):
+    """Turns back the queries only."""
+
+    def to_input(self, dq, dk):
+        return self.normed(self.rotary.backward(dq), dk)
+
+
+class LlamaTiedHeadForgotten(Llama):
+    """wte gets the gradient of reading only, not that of writing."""
+
+    def backward(self, dy=1.0):
+        super().backward(dy)
+        dlogits = self.loss.backward(dy)
+        self.wte.dW -= dlogits.reshape(-1, V).T @ self.x.reshape(-1, 7)
+
+
 def cases(rng):
     """Yield (wrong layer, right layer, inputs), the two alike but for the mistake."""
     x = rng.normal(size=(B, T, C))
@@ -336,6 +622,26 @@ def cases(rng):
     ):
         yield wrong(C, dtype=F64), nn.LayerNorm(C, dtype=F64), (x,)
     for wrong in (
+        RMSNormWithMeanTerm,
+        RMSNormWithoutRTerm,
+        RMSNormSumForMean,
+        RMSNormWithoutGammaInDx,
+        RMSNormRPlain,
+        RMSNormDgammaWithoutR,
+        RMSNormOverwritten,
+    ):
+        yield wrong(C, dtype=F64), nn.RMSNorm(C, dtype=F64), (x,)
+    for wrong in (
+        RotaryTurnedAgain,
+        RotaryNegated,
+        RotaryNotTurned,
+        RotaryCosinesOnly,
+        RotaryOtherPairs,
+        RotaryFromZero,
+        RotaryReversedSpeeds,
+    ):
+        yield wrong(C), RotaryAt(C), (x,)
+    for wrong in (
         AttentionTransposedDK,
         AttentionUntransposedDscores,
         AttentionWithoutScale,
@@ -349,3 +655,34 @@ def cases(rng):
         yield block(wrong), block(nn.TransformerBlock), (x,)
     for wrong in (GPTTiedHeadForgotten, GPTPositionsMean):
         yield wrong(config, rng=rng, dtype=F64), GPT(config, rng=rng, dtype=F64), (ids, targets)
+    x = rng.normal(size=(B, T, 7))
+    for wrong in (
+        SwiGLUFactorsExchanged,
+        SwiGLUUpByTheGate,
+        SwiGLUGateAsSigmoid,
+        SwiGLUSigmoidAsConstant,
+        SwiGLUSlopeWithoutA,
+    ):
+        yield wrong(7, 13, rng=rng, dtype=F64), WrongSwiGLU(7, 13, rng=rng, dtype=F64), (x,)
+    yield (
+        SwiGLUDxOfOneBranch(7, 13, rng=rng, dtype=F64),
+        nn.SwiGLU(7, 13, rng=rng, dtype=F64),
+        (x,),
+    )
+    for wrong in (SquaredReLUWithoutTwo, SquaredReLUAsReLU):
+        yield wrong(7, 13, rng=rng, dtype=F64), nn.SquaredReLU(7, 13, rng=rng, dtype=F64), (x,)
+    for wrong in (
+        GroupedKeysAveraged,
+        GroupedKeysOfOneHead,
+        GroupedValuesAveraged,
+        GroupedValuesOfOneHead,
+        GroupedInTurn,
+        GroupedNormAfterRotary,
+        GroupedWithoutNorm,
+        GroupedKeysNotTurnedBack,
+    ):
+        options = {"rotary": nn.Rotary(4), "qk_norm": True, "rng": rng, "dtype": F64}
+        yield wrong(7, 6, 3, 4, **options), WrongGrouped(7, 6, 3, 4, **options), (x,)
+    config = LlamaConfig(V, 7, 1, 6, 7, n_kv_head=3, head_dim=4, hidden=13)
+    right = Llama(config, rng=rng, dtype=F64)
+    yield LlamaTiedHeadForgotten(config, rng=rng, dtype=F64), right, (ids, targets)

@@ -249,15 +249,23 @@ def part(arrays, prefix):
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 # %% tags=["export"]
-def load_model(path, dtype=np.float32):
+def gpt_of(meta, **options):
+    """Return the GPT of a checkpoint's meta, with new weights; options as for GPT."""
+    return GPT(GPTConfig(**meta["model"]), **options)
+
+# %% tags=["export"]
+def load_model(path, dtype=np.float32, build=gpt_of):
     """Return (model, tokenizer, meta) from the checkpoint at `path`.
+
+    Args:
+        build: what makes the model, where it is not a GPT: as `gpt_of`.
 
     Raises:
         CheckpointError: as `load_checkpoint`, or the arrays do not fit the configuration.
     """
     arrays, meta = load_checkpoint(path)
     try:
-        model = GPT(GPTConfig(**meta["model"]), rng=np.random.default_rng(0), dtype=dtype)
+        model = build(meta, rng=np.random.default_rng(0), dtype=dtype)
         model.load_params(part(arrays, "model."))
         tokenizer = tokenizer_from_json(meta["tokenizer"])
     except (KeyError, TypeError, ValueError) as error:
@@ -579,7 +587,8 @@ def state(self):
     if lost := [name for name, p in arrays.items() if not np.isfinite(p).all()]:
         raise DivergedError(f"step {self.step_count}: {lost[0]} became infinite or NaN")
     arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state().items()}
-    meta = {"model": asdict(self.model.config), "train": asdict(self.config)}
+    meta = {"kind": type(self.model).__name__, "model": asdict(self.model.config)}
+    meta |= {"train": asdict(self.config)}
     return arrays, {**meta, "step": self.step_count, "rng": self.rng.bit_generator.state}
 
 # %% tags=["export"]

@@ -405,13 +405,29 @@ class KVCache:
     """
 
     def __init__(self, model, batch_size=1):
-        config = model.config
         self.model = model
         self.window = np.zeros((batch_size, 0), np.int64)  # ids that the cache holds
-        head_size = config.n_embd // config.n_head
-        shape = (config.n_layer, batch_size, config.n_head, config.block_size, head_size)
-        self.k = np.empty(shape, model.wte.W.dtype)
-        self.v = np.empty(shape, model.wte.W.dtype)
+        self.k = self.v = None  # (n_layer, B, H, block_size, D): `extend` makes them
+
+# %% [markdown]
+# Each layer hands its new keys and values to `extend`, and gets back all that the window has. The
+# arrays have room for a full window: a new token writes one row, and nothing is copied.
+
+# %% tags=["export"]
+@add_to_class(KVCache)
+def extend(self, layer, k, v):
+    """Keep keys and values (B, H, n, D) of the newest tokens; return those of the window."""
+    if self.k is None:
+        B, H, _, D = k.shape
+        shape = (self.model.config.n_layer, B, H, self.model.config.block_size, D)
+        self.k, self.v = np.empty(shape, k.dtype), np.empty(shape, v.dtype)
+    end = self.window.shape[1]
+    new = slice(end - k.shape[2], end)
+    self.k[layer, :, :, new], self.v[layer, :, :, new] = k, v
+    return self.k[layer, :, :, :end], self.v[layer, :, :, :end]
+
+# %% [markdown]
+# `append` is what others call. It halves the window when it must, and leaves the reading to `_read`.
 
 # %% tags=["export"]
 @add_to_class(KVCache)
@@ -432,7 +448,8 @@ def append(self, ids):
 
 # %% [markdown]
 # `_read` is `GPT.forward` of [chapter 12](12_gpt.ipynb), for the new tokens only. Two things
-# differ: positions count from `start`, and the head sees only the last position.
+# differ: positions count from `start`, and the head sees only the last position. A model of another
+# build may have a method `read(ids, cache)` for this; our GPT has none.
 
 # %% tags=["export"]
 @add_to_class(KVCache)
@@ -440,32 +457,32 @@ def _read(self, ids):
     """One forward pass over ids (B, n) at the end of the window; no gradients are wanted."""
     model, start = self.model, self.window.shape[1]
     self.window = np.concatenate([self.window, ids], axis=1)
-    end = self.window.shape[1]
-    x = model.wte(ids) + model.wpe(np.arange(start, end))  # (B, n, C)
+    if hasattr(model, "read"):  # it knows how to read on from a cache
+        return model.read(ids, self)
+    x = model.wte(ids) + model.wpe(np.arange(start, self.window.shape[1]))  # (B, n, C)
     for layer, block in enumerate(model.blocks):
-        x = x + self._attend(block.attn, block.ln1(x), layer, start, end)
+        x = x + self._attend(block.attn, block.ln1(x), layer)
         x = x + block.ffn(block.ln2(x))
     x = model.ln_f(x[:, -1])  # only the last position predicts what comes next
     return x @ model.wte.W.T if model.head is None else model.head(x)
 
 # %% [markdown]
 # And `_attend` is the attention of [chapter 10](10_attention.ipynb) with n queries and `end` keys.
-# Query $i$ of the new ones stands at position `start + i`, so it may see the keys up to there. In
-# `np.triu(…, start + 1)` the diagonal moves right by `start`: nothing of the past is masked.
+# Query $i$ of the new ones stands at position `end - n + i`, so it may see the keys up to there. In
+# `np.triu(…, end - n + 1)` the diagonal moves right by `end - n`: nothing of the past is masked.
 
 # %% tags=["export"]
 @add_to_class(KVCache)
-def _attend(self, attn, x, layer, start, end):
-    """MultiHeadAttention.forward for positions start to end, over the keys of all before."""
+def _attend(self, attn, x, layer):
+    """MultiHeadAttention.forward for the newest tokens, over the keys of the whole window."""
     B, n, C = x.shape
     H = attn.n_heads
     q, k, v = attn.qkv(x).reshape(B, n, 3, H, C // H).transpose(2, 0, 3, 1, 4)  # (B, H, n, D)
-    self.k[layer, :, :, start:end] = k
-    self.v[layer, :, :, start:end] = v
-    keys, values = self.k[layer, :, :, :end], self.v[layer, :, :, :end]
+    keys, values = self.extend(layer, k, v)
+    end = keys.shape[2]
     scores = q @ keys.swapaxes(-1, -2) / (C // H) ** 0.5  # (B, H, n, end)
     if n > 1:
-        scores[..., np.triu(np.ones((n, end), bool), start + 1)] = -np.inf
+        scores[..., np.triu(np.ones((n, end), bool), end - n + 1)] = -np.inf
     out = softmax(scores) @ values  # (B, H, n, D)
     return attn.proj(out.swapaxes(1, 2).reshape(B, n, C))
 
@@ -558,7 +575,7 @@ def stream(model, ids, *, temperature=1.0, top_k=None, top_p=None, rng):
     """Yield sampled tokens (B, 1) that continue ids (B, T), one after another, without end.
 
     Args:
-        model: a GPT.
+        model: a GPT, or another model that a KVCache can read.
         ids: (B, T) integers, T at least 1: the prompt of each sequence. Only its last block_size
             tokens can be read; see KVCache for what happens past block_size.
         temperature, top_k, top_p: see `next_token_probs`.

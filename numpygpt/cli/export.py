@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from numpygpt.checkpoint import load_model
+from numpygpt.cli import models
 from numpygpt.cli.errors import writing
 from numpygpt.cli.runs import DEFAULT_OUT, check_finite, checkpoint_path, read_checkpoint
 from numpygpt.pretrained_export import save_pretrained
@@ -18,7 +18,7 @@ def add_options(parser):
 
 
 def run(args):
-    model, tokenizer, _ = read_checkpoint(args.out_dir, load_model)
+    model, tokenizer, _ = read_checkpoint(args.out_dir, models.load)
     check_finite(checkpoint_path(args.out_dir), model.params())
     with writing(args.folder):
         save_pretrained(model, tokenizer, args.folder)

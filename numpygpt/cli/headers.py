@@ -12,8 +12,8 @@ import numpy as np
 from numpygpt.checkpoint import VERSION, CheckpointError
 from numpygpt.cli import optimizers
 from numpygpt.cli.folders import are_too_long
-from numpygpt.cli.sizes import LARGEST, MAX_THREADS, largest, n_params
-from numpygpt.gpt import GPTConfig
+from numpygpt.cli.models import MODELS, config_of, n_params
+from numpygpt.cli.sizes import LARGEST, MAX_THREADS, largest
 from numpygpt.training import TrainConfig
 
 
@@ -77,7 +77,7 @@ def problem_of(arrays, meta):
         if name in meta and not can_be(meta[name]):
             return f"no run has such a value of {name!r}"
     try:
-        config = GPTConfig(**meta["model"])
+        config = config_of(meta)
     except (KeyError, TypeError, ValueError):
         return None  # who needs the model says what is wrong with it
     shapes = [shape for name, (_, shape) in held.items() if name.startswith("model.")]
@@ -104,6 +104,10 @@ def is_text(value):
 
 def is_tokenizer(value):
     return not (isinstance(value, dict) and are_too_long(value.get("merges", [])))
+
+
+def is_kind(value):
+    return value in [model.__name__ for model, _ in MODELS.values()]
 
 
 def is_engine(value):
@@ -144,6 +148,7 @@ def is_state(value):
 
 # What of its counters and settings a checkpoint need not have, but must be right where it is there.
 CAN_BE = {
+    "kind": is_kind,
     "step": is_whole,
     "data_dir": is_text,
     "data": is_text,

@@ -5,8 +5,8 @@ from dataclasses import fields, replace
 
 from numpygpt.checkpoint import CheckpointError
 from numpygpt.cli.errors import UsageError
+from numpygpt.cli.models import MODELS, config_of, kind_of
 from numpygpt.cli.sizes import LARGEST, check_memory, largest
-from numpygpt.gpt import GPTConfig
 from numpygpt.training import TrainConfig
 
 HELP = {
@@ -14,9 +14,16 @@ HELP = {
     "n_layer": "transformer blocks",
     "n_head": "attention heads in a block",
     "n_embd": "width of the residual stream",
-    "activation": "relu or gelu",
+    "activation": "relu or gelu; of a llama, swiglu or relu2",
     "tie_weights": "one matrix reads tokens and writes them",
-    "bias": "biases in linear layers and layer norms",
+    "bias": "of a gpt: biases in linear layers and layer norms",
+    "n_kv_head": "of a llama, as all that follow: heads of keys and values; n_head",
+    "head_dim": "size of a head; n_embd / n_head",
+    "hidden": "width of the feed-forward layers; 8/3 n_embd, or 4 n_embd with relu2",
+    "qk_norm": "an RMSNorm for queries and keys",
+    "zero_init_head": "a head that starts at 0; with --tie_weights false",
+    "rope_base": "of the angles of positions",
+    "norm_eps": "beside the mean square in an RMSNorm",
     "batch_size": "sequences in a batch",
     "max_iters": "optimizer steps",
     "lr": "highest learning rate (of Muon: 0.02)",
@@ -48,9 +55,9 @@ def positive(text, high=LARGEST):
     return int(text)
 
 
-def add_fields(parser, config, defaults):
+def add_fields(parser, fields, defaults):
     """One option for each field of a configuration; absent ones stay absent: --resume must tell."""
-    for field in fields(config):
+    for field in fields:
         if field.name in HELP:
             default = defaults.get(field.name, field.default)
             parser.add_argument(
@@ -58,8 +65,22 @@ def add_fields(parser, config, defaults):
                 type=boolean if field.type is bool else field.type,
                 default=argparse.SUPPRESS,
                 metavar={int: "N", float: "X", bool: "true|false"}.get(field.type, "NAME"),
-                help=f"{HELP[field.name]}; {default}",
+                help=HELP[field.name] + ("" if default is None else f"; {default}"),
             )
+
+
+def add_train_fields(parser):
+    add_fields(parser, fields(TrainConfig), {})
+
+
+def add_model_fields(parser):
+    """--model, and one option for each field that one of the models has."""
+    parser.add_argument(
+        "--model", choices=list(MODELS), default=argparse.SUPPRESS, help="which; gpt"
+    )
+    by_name = {f.name: f for _, config in reversed(MODELS.values()) for f in fields(config)}
+    names = dict.fromkeys(f.name for _, config in MODELS.values() for f in fields(config))
+    add_fields(parser, [by_name[name] for name in names], MODEL_DEFAULTS)
 
 
 def given_fields(args, config):
@@ -70,12 +91,25 @@ def given_fields(args, config):
     return given
 
 
+def model_fields(args, kind):
+    """Return the fields that were given of the model; UsageError for one that it does not have."""
+    given = given_fields(args, MODELS[kind][1])
+    for other, (_, config) in MODELS.items():
+        for name in given_fields(args, config):
+            if name not in given:
+                raise UsageError(f"--{name} needs --model {other}")
+    return given
+
+
 def configure(args, meta, vocab_size, train_defaults):
     """The configurations: the checkpoint's or the defaults, then what the user gave."""
     try:
-        model = given_fields(args, GPTConfig)
+        kind = kind_of(meta) if meta else getattr(args, "model", "gpt")
+        if getattr(args, "model", kind) != kind:
+            raise UsageError(f"--model {args.model} does not fit the checkpoint: {kind}")
+        model = model_fields(args, kind)
         if meta:
-            config = GPTConfig(**meta["model"])
+            config = config_of(meta)
             for name, value in model.items():
                 if value != getattr(config, name):
                     raise UsageError(
@@ -83,7 +117,7 @@ def configure(args, meta, vocab_size, train_defaults):
                     )
             train = replace(TrainConfig(**meta["train"]), **given_fields(args, TrainConfig))
         else:
-            config = GPTConfig(vocab_size, **{**MODEL_DEFAULTS, **model})
+            config = MODELS[kind][1](vocab_size, **{**MODEL_DEFAULTS, **model})
             train = TrainConfig(**{**train_defaults, **given_fields(args, TrainConfig)})
     except (TypeError, KeyError) as error:
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""`numpygpt sample`: let a trained GPT write. Written by hand."""
+"""`numpygpt sample`: let a trained model write. Written by hand."""
 
 import codecs
 import sys
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from numpygpt.checkpoint import load_model
+from numpygpt.cli import models
 from numpygpt.cli.errors import UsageError
 from numpygpt.cli.runs import DEFAULT_OUT, check_finite, checkpoint_path, read_checkpoint
 from numpygpt.cli.sizes import largest
 from numpygpt.generate import stream
 from numpygpt.pretrained import load_pretrained
 
-ABOUT = "Let a trained GPT write."
+ABOUT = "Let a trained model write."
 BUNDLED = Path("data/checkpoints/shakespeare_char")
 
 
@@ -47,7 +47,7 @@ def run(args):
         check_finite(args.pretrained, model.params())
     else:
         folder = BUNDLED if bundled else folder
-        model, tokenizer, _ = read_checkpoint(folder, load_model)
+        model, tokenizer, _ = read_checkpoint(folder, models.load)
         check_finite(checkpoint_path(folder), model.params())
     prompt = default_prompt(tokenizer) if args.prompt is None else args.prompt
     rng = np.random.default_rng(args.seed)

@@ -4,6 +4,7 @@ import math
 import os
 
 from numpygpt.cli.errors import UsageError
+from numpygpt.cli.models import MODELS, n_params
 
 LARGEST = 2**31 - 1  # whole number that a size can be: arrays index with such
 LARGEST_SEED = 2**63 - 1
@@ -14,20 +15,13 @@ def largest(name):
     return LARGEST_SEED if name == "seed" else LARGEST
 
 
-def n_params(config):
-    """Return how many numbers a GPT of this configuration has, as chapter 21 counts them."""
-    V, T, L, C = config.vocab_size, config.block_size, config.n_layer, config.n_embd
-    block = 12 * C * C + (13 if config.bias else 2) * C
-    head = 0 if config.tie_weights else V * C
-    return V * C + T * C + L * block + (2 if config.bias else 1) * C + head
-
-
 def check_memory(model, train):
     """Raise UsageError if a run with these configurations needs far more memory than there is."""
     # Weights, gradients, Adam's two means: four bytes each. A batch's ids: eight, read and to come.
     n, tokens = n_params(model), train.batch_size * model.block_size
+    name = next(kind.__name__ for kind, config in MODELS.values() if isinstance(model, config))
     for what, needed in (
-        (f"a GPT of {n:,} parameters", 16 * n),
+        (f"a {name} of {n:,} parameters", 16 * n),
         (f"a batch of {tokens:,} tokens", 16 * tokens),
     ):
         if needed > 2 * memory():  # some of it may be on a disk

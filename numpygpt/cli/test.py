@@ -6,8 +6,9 @@ from numpygpt import nn
 from numpygpt.cli.errors import UsageError
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.gradcheck import GradientError, gradcheck
+from numpygpt.llama import Llama, LlamaConfig
 
-ABOUT = "Check the gradient of every layer and of whole GPTs."
+ABOUT = "Check the gradient of every layer and of whole models."
 
 
 def add_options(parser):
@@ -15,7 +16,7 @@ def add_options(parser):
 
 
 def run(args):
-    """Check every layer and whole GPTs in float64; return 0, or 1 if a gradient is wrong."""
+    """Check every layer and whole models in float64; return 0, or 1 if a gradient is wrong."""
     if args.seed < 0:
         raise UsageError(f"--seed {args.seed} must be at least 0")
     rng = np.random.default_rng(args.seed)
@@ -50,6 +51,9 @@ def layers(rng, dtype=np.float64):
     yield "CrossEntropyLoss", nn.CrossEntropyLoss(), rng.normal(size=(B, T, V)), targets
     yield "Embedding", nn.Embedding(V, C, rng=rng, dtype=dtype), ids
     yield "LayerNorm", nn.LayerNorm(C, dtype=dtype), x
+    yield "RMSNorm", nn.RMSNorm(C, dtype=dtype), x
+    for layout in ("halves", "interleaved"):
+        yield f"Rotary, {layout}", nn.Rotary(C, layout=layout), x
     yield "MultiHeadAttention, causal", nn.MultiHeadAttention(C, H, rng=rng, dtype=dtype), x
     yield (
         "MultiHeadAttention, unmasked",
@@ -73,3 +77,21 @@ def layers(rng, dtype=np.float64):
             config = GPTConfig(V, 7, 2, H, C, activation, tie_weights=tied)
             name = f"GPT, {activation}, head {'tied' if tied else 'untied'}"
             yield name, GPT(config, rng=rng, dtype=dtype), ids, targets
+    # Three heads of keys, each for two of queries; 6 x 4 channels of queries, where C is 7.
+    shape = {"n_kv_head": 3, "head_dim": 4, "hidden": 13}
+    x = rng.normal(size=(B, T, 7))
+    yield "SwiGLU", nn.SwiGLU(7, 13, rng=rng, dtype=dtype), x
+    yield "SwiGLU with biases", nn.SwiGLU(7, 13, bias=True, rng=rng, dtype=dtype), x
+    yield "SquaredReLU", nn.SquaredReLU(7, 13, rng=rng, dtype=dtype), x
+    for name, options in (
+        ("plain", {}),
+        ("with biases", {"bias": True}),
+        ("RoPE, QK-norm", {"rotary": nn.Rotary(4), "qk_norm": True}),
+    ):
+        attn = nn.GroupedQueryAttention(7, 6, 3, 4, **options, rng=rng, dtype=dtype)
+        yield f"GroupedQueryAttention, {name}", attn, x
+    for activation, qk_norm, tied in (("swiglu", True, True), ("relu2", False, False)):
+        options = {"activation": activation, "qk_norm": qk_norm, "tie_weights": tied}
+        config = LlamaConfig(V, 7, 1, 6, 7, **shape, **options)
+        name = f"Llama ({activation}), head {'tied' if tied else 'untied'}"
+        yield name, Llama(config, rng=rng, dtype=dtype), ids, targets

@@ -1,4 +1,4 @@
-"""`numpygpt train`: train a GPT, or go on training one. Written by hand."""
+"""`numpygpt train`: train a model, or go on training one. Written by hand."""
 
 import argparse
 import contextlib
@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt.checkpoint import load_checkpoint
-from numpygpt.cli import engines, optimizers
+from numpygpt.cli import engines, models, optimizers
 from numpygpt.cli.datagen import DEFAULT_DATA, DEFAULT_TEXT, write_data
 from numpygpt.cli.folders import check_lengths, open_data
-from numpygpt.cli.options import MODEL_DEFAULTS, add_fields, configure, positive
+from numpygpt.cli.options import add_model_fields, add_train_fields, configure, positive
 from numpygpt.cli.ranks import Alone, on_every_rank, refuse_to_be_many
 from numpygpt.cli.runs import (
     DEFAULT_OUT,
@@ -24,10 +24,9 @@ from numpygpt.cli.runs import (
 from numpygpt.cli.sample import default_prompt, sample_text
 from numpygpt.cli.steps import check_same_data, resume, run_steps
 from numpygpt.distributed import DistributedTrainer
-from numpygpt.gpt import GPT, GPTConfig
-from numpygpt.training import TrainConfig, Trainer
+from numpygpt.training import Trainer
 
-ABOUT = "Train a GPT."
+ABOUT = "Train a GPT, or a Llama."
 
 
 def add_options(parser):
@@ -49,8 +48,8 @@ def add_options(parser):
         action="store_true",
         help="share each batch: mpiexec -n 4 numpygpt train --distributed",
     )
-    add_fields(parser, GPTConfig, MODEL_DEFAULTS)
-    add_fields(parser, TrainConfig, {})
+    add_model_fields(parser)
+    add_train_fields(parser)
 
 
 def run(args):
@@ -86,7 +85,7 @@ def train_locked(args, world, locks):
     defaults = optimizers.train_defaults(about_optimizer)
     model_config, train_config = configure(args, meta, tokenizer.vocab_size, defaults)
     check_lengths(data_dir, (train_tokens, val_tokens), model_config.block_size)
-    model = GPT(model_config, rng=np.random.default_rng([train_config.seed, 0]))
+    model = models.build(model_config, rng=np.random.default_rng([train_config.seed, 0]))
     engine, about_engine = engines.choose(args, meta, model)
     optimizer = optimizers.choose(about_optimizer, model, train_config, engine)
     data = train_tokens, val_tokens, train_config

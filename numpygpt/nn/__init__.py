@@ -1,4 +1,4 @@
-"""The layers, from chapters 2 to 11. This file is written by hand."""
+"""The layers, from chapters 2 to 11, 22 and 23. This file is written by hand."""
 
 from numpygpt.lazy import lazy_names
 
@@ -15,6 +15,11 @@ HOMES = {
     "MultiHeadAttention": "attention",
     "FeedForward": "transformer",
     "TransformerBlock": "transformer",
+    "Rotary": "rotary",
+    "RMSNorm": "rmsnorm",
+    "SwiGLU": "gates",
+    "SquaredReLU": "gates",
+    "GroupedQueryAttention": "grouped_attention",
 }
 __all__ = list(HOMES)
 __getattr__, __dir__ = lazy_names(__name__, HOMES)
