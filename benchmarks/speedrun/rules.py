@@ -9,6 +9,7 @@ import json
 import math
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ def arguments():
     return Arguments(**vars(parser.parse_args()))
 
 
+@cache
 def load():
     """Return (vocab_size, ids to train on, ids to validate on): the characters of the text."""
     text = TEXT.read_text(encoding="utf-8")

@@ -63,20 +63,18 @@ def run(script, seed, fraction, log):
     for name in ("OPENBLAS", "OMP", "MKL"):
         environment[f"{name}_NUM_THREADS"] = str(len(cores))
     command = [sys.executable, str(script), "--seed", str(seed), "--fraction", str(fraction)]
-    start = time.monotonic()
-    process = subprocess.Popen(
+    score, start = None, time.monotonic()
+    with subprocess.Popen(
         command, env=environment, text=True, stdout=subprocess.PIPE, preexec_fn=only(cores)
-    )
-    score = None
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        lines.append(line)
-        if line.startswith("score "):
-            score = json.loads(line.removeprefix("score "))
-    code = process.wait()
+    ) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+            if line.startswith("score "):
+                score = json.loads(line.removeprefix("score "))
     seconds = time.monotonic() - start
-    if code or not score:
-        raise SystemExit(f"{script} ended with exit code {code} and without a score")
+    if process.returncode or not score:
+        raise SystemExit(f"{script} ended with exit code {process.returncode} and without a score")
     result = {**score, "seed": seed, "fraction": fraction, "seconds": round(seconds, 1)}
     lines.append("result " + json.dumps(result) + "\n")
     log.write_text("".join(lines), encoding="utf-8")

@@ -81,6 +81,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs, one of your own layers | 60 |
 # | [20 Scaling out](20_scaling_out.ipynb) | training in many processes at a time | 80 + 75 |
 # | [21 GPT-2](21_gpt2.ipynb) | the published weights in your GPT | 115 + 115 |
+# | [24 Muon](24_muon.ipynb) | an optimizer for matrices, and a speedrun | 90 + 95 |
 
 # %% [markdown]
 # ## Shapes

@@ -173,7 +173,7 @@ def cases(rng):
 # + X = G
 # ```
 
-# %% [markdown] task="muon-orthogonalize" mistake="largest-singular-value" shows="by $\lVert G \rVert$, the root of the sum of its squares"
+# %% [markdown] task="muon-orthogonalize" mistake="largest-singular-value" shows="the root of the sum of its squares"
 # is divided by its largest singular value: that is the norm of a matrix with 2 as its second argument; here it is the root of the sum of
 # squares
 # ```diff

@@ -103,7 +103,7 @@ check("muon-matrices", number_them)
 # \text{weight\_decay})\, W - \text{lr} \sqrt{\max(1, m/n)}\; \text{direction}(u)$$
 #
 # Here $u$ is made with the new $M$, `self.m[name]`, which must hold it afterwards. `self.direction(u)` stands
-# for task 2, and is another function here, so that this task does not depend on your answer there. A schedule
+# for task 2, but is a function of its own here, so that your answer there plays no part. A schedule
 # may change `self.lr` between two steps. Weights change in place; gradients stay as they are. `step` returns
 # nothing.
 
@@ -146,8 +146,8 @@ check("muon-step", Muon)
 # ## Task 5: is it a record? (3 points, medium, about 20 minutes)
 #
 # `new` and `old` are lists of losses of two programs, one for each seed; lower is better. The lead of `new` is
-# the mean of `old` minus the mean of `new`. Were both programs equally good, the losses could as well have been
-# dealt out in another way. Take all ways to deal them into two groups of the sizes of `new` and `old`, each
+# the mean of `old` minus the mean of `new`. Were one program as good as the other, the losses could as well have
+# been dealt out in another way. Take all ways to deal them into two groups of the sizes of `new` and `old`, each
 # choice of places counted once, also where losses are equal. Return the part of them, from 0 to 1, in which
 # the first group has a lead at least as large as that of `new`: this is the p-value of a permutation test. The
 # way they were dealt is one of them. Rounding must not decide: leads that differ by less than 1e-9 are equal.
