@@ -210,6 +210,21 @@ def test_a_batch_and_the_matrices_are_shared_by_the_same_threads_and_errors_come
         optimizer.step()
 
 
+def test_blas_starts_no_threads_beside_ours_and_has_its_own_back_afterwards():
+    class Watched(Muon):
+        def direction(self, u):
+            seen.append(self.engine.blas.get())
+            return super().direction(u)
+
+    model, seen = make(), []
+    engine = ThreadedEngine(model, 2)
+    if engine.blas.name is None:
+        pytest.skip("this BLAS has no number of threads to be set")
+    with engine.blas.limited(2):
+        Watched(model, engine=engine).step()
+        assert set(seen) == {1} and len(seen) == 2 * 6 and engine.blas.get() == 2
+
+
 def test_without_threads_of_its_own_an_engine_is_none():
     model = make()
     Muon(model, engine=LayersEngine(model)).step()

@@ -131,8 +131,8 @@ def test_it_agrees_with_a_permutation_test_where_that_can_say_something():
 
 
 def log(seed, loss, script=SCRIPT, cores=2, **changes):
-    result = {"val_loss": round(loss, 4), "targets": 118_784, "context": 64, "seed": seed, "fraction": 1.0}
-    result |= {"seconds": 200.0 + seed} | changes
+    result = {"val_loss": round(loss, 4), "targets": 118_784, "context": 64, "seed": seed}
+    result |= {"fraction": 1.0, "seconds": 200.0 + seed} | changes
     lines = [json.dumps({"cpu": "Z", "cores": cores}), "step 250  train 2.0", "result "]
     return script + run.END_OF_SCRIPT + "\n".join(lines) + json.dumps(result) + "\n"
 

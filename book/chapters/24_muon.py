@@ -329,9 +329,9 @@ class Part:
 class Muon:
     """W ← W - lr √max(1, n_out/n_in) orthogonalize(u), for each matrix W (n_in, n_out) it takes.
 
-    m ← μ m + (1-μ) g, u = μ m + (1-μ) g: Nesterov momentum, with g the gradient of W.
-    AdamW steps all other parameters, at adam_lr as long as lr is what it was at first: a schedule
-    that changes lr changes both alike. With weight_decay > 0, W ← (1 - lr · weight_decay) W first.
+    m ← μ m + (1-μ) g, u = μ m + (1-μ) g: Nesterov momentum, with g the gradient of W. With
+    weight_decay > 0, W ← (1 - lr · weight_decay) W first. AdamW steps all other parameters, at a
+    rate that is adam_lr at first, and changes as lr does.
 
     Args:
         takes: function of a parameter's name and the parameter: whether Muon steps it.
@@ -371,7 +371,7 @@ def direction(self, u):
 
 @add_to_class(Muon)
 def move(self, W, g, m):
-    """Step one matrix; m changes in place, too."""
+    """Step one matrix W with gradient g; its mean gradient m changes in place, too."""
     mu = self.momentum
     m *= mu
     m += (1 - mu) * g
