@@ -1,6 +1,7 @@
 """The speedrun's rules: what is scored, what the checker lets pass, and what it does not."""
 
 import ast
+import contextlib
 import json
 import math
 import re
@@ -88,6 +89,29 @@ def test_a_model_reads_windows_in_pieces_of_its_context(threads):
     x, y = (a.reshape(-1, 64) for a in rules.windows(val))
     engine = ThreadedEngine(model, threads)
     assert rules.score(rules.in_pieces(engine, 64), val) == pytest.approx(model(x, y)[1], rel=1e-9)
+
+
+def test_overlapping_pieces_use_what_the_last_one_has_not_read():
+    class Position:
+        """Says at each place how many characters it has read, by the character that it expects."""
+
+        def __call__(self, x):
+            log_p = np.full((*x.shape, 256), -1e9)
+            np.put_along_axis(log_p, np.arange(x.shape[1])[None, :, None] % 256, 0.0, axis=-1)
+            return np.broadcast_to(log_p[0], (*x.shape, 256))
+
+    class Engine:
+        models, threads, pool = [Position()], 1, None
+        blas = SimpleNamespace(limited=lambda n: contextlib.nullcontext())
+
+    for context, stride in ((64, 32), (128, 32), (256, 256), (64, None)):
+        log_p = rules.in_pieces(Engine(), context, stride)(np.zeros((2, 256), int))
+        read = log_p.argmax(axis=-1)
+        step = stride or context
+        expected = [i if i < context else context - step + (i - context) % step for i in range(256)]
+        assert (read == expected).all()
+    with pytest.raises(ValueError, match="pieces of 100, 100 apart, do not fill a window of 256"):
+        rules.in_pieces(Engine(), 100)
 
 
 def test_the_text_is_that_of_datagen():

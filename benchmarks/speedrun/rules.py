@@ -88,12 +88,21 @@ def score(log_probs, val):
     return -float(np.take_along_axis(log_p, y[..., None], axis=-1).mean(dtype=np.float64))
 
 
-def in_pieces(engine, context):
-    """Return a function for `score`: each window is cut into pieces of `context`, each piece is
-    read by itself, and the threads of a ThreadedEngine share the pieces."""
+def in_pieces(engine, context, stride=None):
+    """Return a function for `score`: each window is read in pieces of `context` characters.
+
+    A piece begins `stride` characters after the last one (by default where that ends), and what it
+    says of characters that the last one has read, too, is not used: all but the first piece have at
+    least context - stride characters before them. The threads of a ThreadedEngine share the pieces.
+    """
+    stride = stride or context
+    starts = range(0, WINDOW - context + 1, stride)
+    if starts[-1] + context != WINDOW:
+        raise ValueError(f"pieces of {context}, {stride} apart, do not fill a window of {WINDOW}")
 
     def log_probs(x):
-        pieces, rows = x.reshape(-1, context), max(1, 4096 // context)
+        pieces = np.concatenate([x[:, s : s + context] for s in starts])
+        rows = max(1, 4096 // context)
         parts = [slice(i, i + rows) for i in range(0, len(pieces), rows)]
         found = {}
 
@@ -106,7 +115,8 @@ def in_pieces(engine, context):
             run = engine.pool.map if engine.pool else map
             list(run(thread, range(engine.threads)))
         log_p = np.concatenate([found[part.start] for part in parts])
-        return log_p.reshape(*x.shape, -1)
+        first, *others = np.split(log_p, len(starts))  # (n, context, V) each
+        return np.concatenate([first, *(piece[:, -stride:] for piece in others)], axis=1)
 
     return log_probs
 
