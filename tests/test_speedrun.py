@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import importlib.util
 import json
 import math
 import re
@@ -12,6 +13,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+from numpygpt import gradcheck
+from numpygpt.nn import Embedding, Linear
 
 SPEEDRUN = Path(__file__).parents[1] / "benchmarks/speedrun"
 sys.path.insert(0, str(SPEEDRUN))
@@ -269,9 +273,7 @@ def test_the_records_of_the_repository_keep_the_rules(capsys):
     assert code == 0, capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "path", sorted((SPEEDRUN / "records").glob("*/train.py")), ids=lambda p: p.parent.name
-)
+@pytest.mark.parametrize("path", sorted(SPEEDRUN.glob("*/*/train.py")), ids=lambda p: p.parent.name)
 def test_a_script_begins_with_its_lesson_and_imports_what_it_may(path):
     script = path.read_text()
     assert ast.get_docstring(ast.parse(script)) and not check.foreign_imports(script)
@@ -320,3 +322,45 @@ def test_a_try_is_no_record_and_a_script_that_fails_leaves_no_log(tiny, capsys):
     assert [path.name for path in tiny.iterdir()] == ["train.py"]
     with pytest.raises(SystemExit, match="no record is called 02; there are 01_tiny"):
         run.main(["02"])
+
+
+# ---- layers of their own ----
+
+
+def load_script(path):
+    spec = importlib.util.spec_from_file_location("script", SPEEDRUN / path / "train.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_an_embedding_of_pairs_has_the_right_gradients():
+    rng = np.random.default_rng(0)
+    layer = load_script("candidates/pairs").Pairs(Embedding(5, 3, rng=rng, dtype=np.float64))
+    for p in layer.params().values():
+        p[...] = rng.normal(0, 0.5, p.shape)
+    ids = rng.integers(0, 5, (2, 7))
+    ids[1] = ids[0]  # the same pairs again
+    assert gradcheck(layer, ids, rng=rng).rows
+    expected = layer.W[ids[0, 3]] + layer.P[5 * ids[0, 2] + ids[0, 3]]
+    np.testing.assert_array_equal(layer(ids)[0, 3], expected)
+    np.testing.assert_array_equal(layer(ids)[0, 0], layer.W[ids[0, 0]])
+
+
+def test_dropout_has_the_right_gradients_and_can_be_switched_off():
+    rng = np.random.default_rng(0)
+    Dropped = load_script("candidates/dropout").Dropped
+    inner = Linear(4, 3, rng=rng, dtype=np.float64)
+
+    class Again(Dropped):
+        def forward(self, x):
+            self.rng = np.random.default_rng(7)  # the same mask each time
+            return Dropped.forward(self, x)
+
+    layer, x = Again(inner, 0.4, 0), rng.normal(size=(50, 4))
+    gradcheck(layer, x, rng=rng)
+    y = layer(x)
+    assert 0.3 < (y == 0).mean() < 0.5
+    np.testing.assert_allclose(y[y != 0], inner(x)[y != 0] / 0.6)
+    layer.on = False
+    np.testing.assert_array_equal(layer(x), inner(x))

@@ -3,6 +3,7 @@
     python benchmarks/speedrun/run.py                             # the best, seed 1
     python benchmarks/speedrun/run.py 01_gpt --seeds 1 2 3 4 --keep    # write its logs
     python benchmarks/speedrun/run.py 01_gpt --fraction 0.02      # a try: a part of its steps
+    python benchmarks/speedrun/run.py candidates/pairs            # what has no record yet
 
 Each seed is a process of its own on two cores, timed from its start to its end. The log holds the
 script, the machine, what the script printed, and the result. Without --keep it goes to
@@ -29,7 +30,7 @@ END_OF_SCRIPT = "# ---- end of train.py ----\n"
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description="Run a record of the speedrun.")
-    parser.add_argument("record", nargs="?", help="a folder of records/; the last one")
+    parser.add_argument("record", nargs="?", help="a folder of records/, or candidates/NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], metavar="N")
     parser.add_argument("--fraction", type=float, default=1.0, metavar="X", help="of its steps")
     parser.add_argument("--keep", action="store_true", help="write the logs into the folder")
@@ -47,7 +48,9 @@ def main(argv=None):
 
 
 def named(name):
-    """Return the folder of a record."""
+    """Return the folder of a record, or of a candidate."""
+    if name and (HERE / name / "train.py").exists():
+        return HERE / name
     there = {path.name: path for path in sorted(RECORDS.iterdir()) if (path / "train.py").exists()}
     if not there or (name and name not in there):
         raise SystemExit(f"no record is called {name}; there are {', '.join(there) or 'none'}")
