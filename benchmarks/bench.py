@@ -182,8 +182,9 @@ def results(groups, quick):
     if "train" in groups:
         for name in configs:
             yield train(name, "relu")
-        for name in "AB":
-            yield train(name, "gelu")
+        for kind in ("gelu", "llama"):
+            for name in "AB":
+                yield train(name, kind)
     if "memory" in groups:
         for name in configs:
             yield memory(name)

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt import GPTConfig
-from numpygpt.pretrained import layout
-from numpygpt.pretrained_config import config_of
-from numpygpt.safetensors import write_safetensors
+from numpygpt.pretrained.gpt2 import layout
+from numpygpt.pretrained.gpt2_config import config_of
+from numpygpt.pretrained.safetensors import write_safetensors
 
 HERE = Path(__file__).resolve().parent  # where the child finds measure.py
 CONFIG = GPTConfig(50257, 1024, n_layer=12, n_head=12, n_embd=768, activation="gelu")

@@ -1,9 +1,10 @@
-"""Training steps of our GPT and of transformers' of the same shape, for bench.py.
+"""Training steps of our models and of transformers' of the same shape, for bench.py.
 
-    python benchmarks/steps.py ours|theirs A|B|C relu|gelu
+    python benchmarks/steps.py ours|theirs A|B|C relu|gelu|llama
 
-does two steps in this process, which imports the other side's libraries nowhere, and prints its
-peak memory in MB, interpreter and libraries included (Linux).
+The first two are GPTs, the third a Llama with QK-norm and half as many heads of keys, beside Qwen3.
+The program does two steps in this process, which imports the other side's libraries nowhere, and
+prints its peak memory in MB, interpreter and libraries included (Linux).
 """
 
 import sys
@@ -21,9 +22,14 @@ def batch(name):
 
 
 def our_model(name, activation):
-    from numpygpt import GPT, GPTConfig
+    from numpygpt import GPT, GPTConfig, Llama, LlamaConfig
 
     _, block_size, n_layer, n_head, n_embd = CONFIGS[name]
+    if activation == "llama":
+        shape = LlamaConfig(
+            V, block_size, n_layer, n_head, n_embd, n_kv_head=n_head // 2, qk_norm=True
+        )
+        return Llama(shape, rng=np.random.default_rng(0))
     shape = GPTConfig(V, block_size, n_layer, n_head, n_embd, activation)
     return GPT(shape, rng=np.random.default_rng(0))
 
@@ -32,6 +38,8 @@ def their_model(name, activation):
     from transformers import GPT2Config, GPT2LMHeadModel
 
     _, block_size, n_layer, n_head, n_embd = CONFIGS[name]
+    if activation == "llama":
+        return their_qwen(our_model(name, "llama").config)
     return GPT2LMHeadModel(
         GPT2Config(
             vocab_size=V,
@@ -45,6 +53,28 @@ def their_model(name, activation):
             attn_pdrop=0.0,
             bos_token_id=0,
             eos_token_id=0,
+        )
+    )
+
+
+def their_qwen(config):
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=V,
+            hidden_size=config.n_embd,
+            intermediate_size=config.hidden,
+            num_hidden_layers=config.n_layer,
+            num_attention_heads=config.n_head,
+            num_key_value_heads=config.n_kv_head,
+            head_dim=config.head_dim,
+            max_position_embeddings=config.block_size,
+            rms_norm_eps=config.norm_eps,
+            rope_parameters={"rope_type": "default", "rope_theta": config.rope_base},
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=None,
         )
     )
 

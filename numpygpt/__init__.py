@@ -13,7 +13,7 @@ HOMES = {
     "GPTConfig": "gpt",
     "Llama": "llama",
     "LlamaConfig": "llama",
-    "from_pretrained": "pretrained",
+    "from_pretrained": "pretrained.folder",
 }
 __all__ = ["GPT", "GPTConfig", "Llama", "LlamaConfig", "from_pretrained", "gradcheck"]
 __getattr__, __dir__ = lazy_names(__name__, HOMES)

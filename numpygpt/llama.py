@@ -36,12 +36,12 @@ class LlamaConfig:
     tie_weights: bool = True
     zero_init_head: bool = False
     rope_base: float = 10_000.0
+    rope_layout: str = "interleaved"  # or "halves", as in files of Hugging Face
     norm_eps: float = 1e-5
 
     def __post_init__(self):
         self._check_sizes("vocab_size", "block_size", "n_layer", "n_head", "n_embd")
-        if self.activation not in ("swiglu", "relu2"):
-            raise ValueError(f"activation={self.activation!r} is neither 'swiglu' nor 'relu2'")
+        self._check_words(activation=("swiglu", "relu2"), rope_layout=("interleaved", "halves"))
         if self.head_dim is None and self.n_embd % self.n_head:
             raise ValueError(
                 f"n_embd={self.n_embd} is not divisible by n_head={self.n_head}: give head_dim"
@@ -63,6 +63,11 @@ class LlamaConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
+
+    def _check_words(self, **words):
+        for name, (one, other) in words.items():
+            if (value := getattr(self, name)) not in (one, other):
+                raise ValueError(f"{name}={value!r} is neither {one!r} nor {other!r}")
 
     def _check_the_rest(self):
         if self.n_head % self.n_kv_head:
@@ -91,7 +96,8 @@ class Llama(Module):
         V, C = config.vocab_size, config.n_embd
         self.config = config
         self.wte = Embedding(V, C, rng=rng, dtype=dtype)
-        rotary = Rotary(config.head_dim, config.rope_base)  # the same angles in all blocks
+        # The same angles in all blocks.
+        rotary = Rotary(config.head_dim, config.rope_base, config.rope_layout)
         self.blocks = [
             LlamaBlock(config, rotary, rng=rng, dtype=dtype) for _ in range(config.n_layer)
         ]

@@ -17,7 +17,7 @@ import numpy as np
 
 from numpygpt.checkpoint import digest_of, load_checkpoint, save_checkpoint
 from numpygpt.cli import main
-from numpygpt.safetensors import read_array, read_header, write_safetensors
+from numpygpt.pretrained.safetensors import read_array, read_header, write_safetensors
 
 TEXT = "".join(f"First Citizen:\nI count {i}, and so do you, my lord.\n\n" for i in range(60))
 TINY = "--n_layer 1 --n_head 2 --n_embd 8 --block_size 8 --batch_size 2 --eval_iters 1".split()

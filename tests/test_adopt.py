@@ -29,7 +29,8 @@ import os, sys
 import numpy as np
 from coursekit import adopt
 from coursekit.checking.tasks import load_set, set_names
-from numpygpt import GPT, GPTConfig, gradcheck, nn, optim
+from numpygpt import GPT, GPTConfig, Llama, LlamaConfig, gradcheck, nn, optim
+from numpygpt.generate import generate
 
 def adopt_and_run(folder):
     adopt(folder)
@@ -44,6 +45,12 @@ def adopt_and_run(folder):
         model.backward()
         optim.clip_grad_norm(model, 1.0)
         stepping.step()
+    for activation in ("swiglu", "relu2"):
+        config = LlamaConfig(11, 5, 1, 4, 8, n_kv_head=2, activation=activation, qk_norm=True)
+        llama = Llama(config, rng=rng)
+        llama(ids, ids)
+        llama.backward()
+    generate(llama, ids, 3, rng=rng)
     for outside in (nn.Sequential(nn.ReLU()), nn.Softmax()):  # no part of a GPT
         outside.forward(np.ones((2, 3)))
         outside.backward(np.ones((2, 3)))

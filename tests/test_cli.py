@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from numpygpt import from_pretrained
 from numpygpt.checkpoint import load_checkpoint, save_checkpoint
-from numpygpt.cli import datagen, main, progress
+from numpygpt.cli import datagen, main, models, progress
 from numpygpt.cli.sample import default_prompt
 from numpygpt.data import load_tokenizer, read_tokens
 from numpygpt.gradcheck import GradReport
@@ -103,7 +104,7 @@ def test_the_program_runs_as_a_module_and_as_a_command(folder):
     command = Path(sysconfig.get_path("scripts"), "numpygpt")
     for program in ([sys.executable, "-m", "numpygpt"], [command]):
         result = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True)
-        for command in ("datagen", "train", "sample", "export", "plot", "test"):
+        for command in ("datagen", "train", "sample", "chat", "export", "plot", "test"):
             assert command in result.stdout
 
 
@@ -169,6 +170,27 @@ def test_a_llama_trains_resumes_samples_and_is_drawn(folder, capsys):
     assert run("sample", "--num_samples", 1, "--max_new_tokens", 30) == 0  # past block_size
     assert run("plot", "--out_dir", "out/char") == 0
     assert capsys.readouterr().out.count("---- sample") == 7
+
+
+def test_a_llama_is_exported_and_its_files_are_read(folder, capsys):
+    for out, options in (("a", []), ("b", ["--qk_norm", "true", "--tie_weights", "false"])):
+        assert train("--model", "llama", "--out_dir", out, "--max_iters", 1, *options) == 0
+        assert run("export", f"files {out}", "--out_dir", out) == 0
+        saved, _, _ = models.load(f"{out}/checkpoint.npz")
+        read = from_pretrained(folder / f"files {out}")
+        assert read.params().keys() == saved.params().keys()
+        for name, p in read.params().items():
+            if not name.endswith(("q.W", "k.W", "_norm.gamma")):  # in the files, other pairs turn
+                np.testing.assert_array_equal(p, saved.params()[name])
+        ids = np.arange(8)[None]
+        np.testing.assert_allclose(read(ids), saved(ids), rtol=1e-4, atol=1e-5)
+    kinds = [json.loads(Path(f"files {o}/config.json").read_text())["model_type"] for o in "ab"]
+    assert kinds == ["llama", "qwen3"]
+    assert (
+        train("--model", "llama", "--out_dir", "c", "--activation", "relu2", "--max_iters", 1) == 0
+    )
+    line = fails_with_one_line(capsys, "export", "files c", "--out_dir", "c")
+    assert "no activation='relu2'" in line and not (folder / "files c").exists()
 
 
 def test_an_option_of_the_other_model_is_refused(folder, capsys):

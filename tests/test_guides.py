@@ -15,13 +15,14 @@ from coursekit.source import read_page
 from numpygpt import nn
 from numpygpt.gpt import GPT
 from numpygpt.gradcheck import numeric_gradient
+from numpygpt.llama import Llama
 from numpygpt.nn.functional import softmax
 from numpygpt.optim import SGD, Adam
 from numpygpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 from numpygpt.tokenizers.word import PIECE
 
 BACKPROP = (REPOSITORY / "docs" / "BACKPROP.md").read_text("utf-8")
-LAYERS = {name: getattr(nn, name) for name in nn.__all__} | {"GPT": GPT}
+LAYERS = {name: getattr(nn, name) for name in nn.__all__} | {"GPT": GPT, "Llama": Llama}
 
 
 def rows(text, heading):

@@ -74,6 +74,52 @@ def test_layernorm_by_hand_and_eps_beside_the_variance():
     np.testing.assert_allclose(layer(x), y, rtol=2e-6)  # 2e-6: eps beside a variance of 4
 
 
+def test_rmsnorm_by_hand_and_eps_beside_the_mean_square():
+    a = math.sqrt(1e-5)
+    # The second row's mean square is eps: x̂ is 1/√2. The third is 0, where 0/0 would be NaN.
+    x = np.array([[3.0, 4.0], [-a, a], [0.0, 0.0]])
+    layer = nn.RMSNorm(2, dtype=np.float64)
+    layer.gamma[...] = [1, 10]
+    y = [[3 / 12.5**0.5, 40 / 12.5**0.5], [-math.sqrt(0.5), 10 * math.sqrt(0.5)], [0, 0]]
+    np.testing.assert_allclose(layer(x), y, rtol=1e-6)  # 1e-6: eps beside a mean square of 12.5
+
+
+@pytest.mark.parametrize(
+    ("layout", "order"), [("halves", [0, 1, 2, 3]), ("interleaved", [0, 2, 1, 3])]
+)
+def test_rotary_by_hand(layout, order):
+    # With base 4 and four entries, the pairs turn by 1 and 1/2 a position: at 2 by 2 and by 1.
+    x = np.zeros((3, 4))
+    x[2] = np.array([1.0, 0.0, 0.0, 10.0])[order]  # the pairs are (1, 0) and (0, 10)
+    y = np.zeros((3, 4))
+    y[2] = np.array([math.cos(2), -10 * math.sin(1), math.sin(2), 10 * math.cos(1)])[order]
+    layer = nn.Rotary(4, base=4, layout=layout)
+    np.testing.assert_allclose(layer(x), y, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(layer(x[2:], 2), y[2:], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("layout", ["halves", "interleaved"])
+def test_scores_of_turned_vectors_depend_on_their_distance_alone(layout):
+    layer, (q, k) = nn.Rotary(6, layout=layout), rng().normal(size=(2, 2, 5, 6))
+    scores = [layer(q, start) @ layer(k, start).swapaxes(-1, -2) for start in (0, 7, 1000)]
+    np.testing.assert_allclose(scores[1:], [scores[0]] * 2, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(layer(q), axis=-1), np.linalg.norm(q, axis=-1))
+
+
+def test_rotary_read_in_parts_is_what_it_is_read_whole():
+    layer, x = nn.Rotary(6), rng().normal(size=(2, 3, 9, 6)).astype(np.float32)
+    parts = [layer(x[..., a:b, :], a) for a, b in ((0, 4), (4, 5), (5, 9))]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=-2), layer(x))
+
+
+def test_rotary_in_float32_is_exact_far_out():
+    # An angle of 100,000 radians in float32 would be off by some thousandths.
+    layer, x = nn.Rotary(6), rng().normal(size=(3, 6))
+    np.testing.assert_allclose(
+        layer(x.astype(np.float32), 100_000), layer(x, 100_000), rtol=0, atol=1e-6
+    )
+
+
 def test_attention_by_hand_with_and_without_the_mask():
     # Keys and queries of zeros: every token that may be seen has the same weight.
     x = np.array([[[1.0, 10.0], [3.0, 30.0], [8.0, 20.0]]])
@@ -115,6 +161,13 @@ def test_sizes_and_names_that_no_layer_can_have_are_refused():
         nn.MultiHeadAttention(10, 3, rng=rng())
     with pytest.raises(ValueError, match="activation='swish'"):
         nn.FeedForward(4, 8, "swish", rng=rng())
+    for head_dim in (5, 0):
+        with pytest.raises(ValueError, match=f"head_dim={head_dim} must be even"):
+            nn.Rotary(head_dim)
+    with pytest.raises(ValueError, match="layout='pairs' is neither"):
+        nn.Rotary(4, layout="pairs")
+    with pytest.raises(ValueError, match="x has 4 entries a head, this Rotary turns 2"):
+        nn.Rotary(2)(np.zeros((3, 4)))
 
 
 def test_first_weights_have_the_documented_size():

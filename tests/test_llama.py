@@ -60,7 +60,7 @@ def test_a_gate_far_out_is_shut_or_open_and_warns_of_nothing(dtype):
 def test_grouped_attention_is_the_loop_over_heads_and_positions(n_kv_heads, qk_norm):
     rng = np.random.default_rng(2)
     n_heads, D, start = 6, 4, 0
-    rotary = nn.Rotary(D, base=100.0)
+    rotary = nn.Rotary(D, base=100.0, layout="halves" if qk_norm else "interleaved")
     layer = nn.GroupedQueryAttention(
         C, n_heads, n_kv_heads, D, rotary=rotary, qk_norm=qk_norm, rng=rng, dtype=np.float64
     )
@@ -72,7 +72,7 @@ def test_grouped_attention_is_the_loop_over_heads_and_positions(n_kv_heads, qk_n
         rows = x @ W[:, head * D : (head + 1) * D]  # (B, T, D)
         if qk_norm and turned:
             rows = rows / np.sqrt((rows**2).mean(axis=-1, keepdims=True) + 1e-5) * gamma
-        return nn.Rotary(D, base=100.0)(rows, start) if turned else rows
+        return nn.Rotary(D, 100.0, rotary.layout)(rows, start) if turned else rows
 
     gains = (layer.q_norm.gamma, layer.k_norm.gamma) if qk_norm else (None, None)
     out = np.zeros((2, T, n_heads * D))
@@ -125,6 +125,23 @@ def test_the_future_stays_hidden_and_only_distances_count():
     np.testing.assert_allclose(far, x, rtol=1e-9, atol=1e-11)
 
 
+def test_the_layouts_differ_by_the_order_of_queries_and_keys_alone():
+    made = model(qk_norm=True)
+    halves = Llama(LlamaConfig(**vars(made.config) | {"rope_layout": "halves"}), rng=rng())
+    params = {name: p.copy() for name, p in made.params().items()}
+    order = [0, 2, 1, 3]  # of the four entries of a head
+    for name, p in params.items():
+        if name.endswith(("q.W", "k.W")):
+            params[name] = p.reshape(C, -1, 4)[..., order].reshape(C, -1)
+        elif name.endswith("_norm.gamma"):
+            params[name] = p[order]
+    halves.load_params(params)
+    ids = np.array([[1, 2, 3, 4, 5]])
+    np.testing.assert_allclose(halves(ids), made(ids), rtol=1e-4, atol=1e-4)  # float32
+    halves.load_params(made.params())
+    assert np.abs(halves(ids) - made(ids)).max() > 1e-2
+
+
 # ---- configurations ----
 
 
@@ -150,6 +167,7 @@ def test_what_is_not_given_follows_from_the_rest():
         ("head_dim", 5, "must be even"),
         ("head_dim", None, "n_embd=7 is not divisible by n_head=6: give head_dim"),
         ("activation", "relu", "neither 'swiglu' nor 'relu2'"),
+        ("rope_layout", "pairs", "neither 'interleaved' nor 'halves'"),
         ("qk_norm", 1, "True or False"),
         ("tie_weights", None, "True or False"),
         ("zero_init_head", "no", "True or False"),

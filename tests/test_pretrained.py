@@ -11,9 +11,9 @@ from numpygpt import GPT, GPTConfig, from_pretrained
 from numpygpt.data import DataError
 from numpygpt.generate import generate
 from numpygpt.optim import SGD
-from numpygpt.pretrained import around, layout, load_pretrained, read_config
-from numpygpt.pretrained_export import save_pretrained
-from numpygpt.safetensors import read_array, read_header, write_safetensors
+from numpygpt.pretrained.gpt2 import around, layout, load_pretrained, read_config
+from numpygpt.pretrained.gpt2_export import save_pretrained
+from numpygpt.pretrained.safetensors import read_array, read_header, write_safetensors
 from numpygpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 CHARS = CharTokenizer.train("abcdefg \n.")
@@ -374,7 +374,7 @@ def test_a_tied_head_that_is_the_embedding_once_more_is_read(folder, prefix):
 def test_more_layers_than_the_file_has_arrays_are_refused_before_they_are_laid_out(
     folder, n_layer, monkeypatch
 ):
-    monkeypatch.setattr("numpygpt.pretrained.layout", None)  # of a million it takes a minute
+    monkeypatch.setattr("numpygpt.pretrained.gpt2.layout", None)  # of a million it takes a minute
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"n_layer": n_layer}))
     with pytest.raises(DataError, match=f"has 40 arrays, too few for {n_layer} layers$"):
@@ -398,7 +398,7 @@ def test_a_mask_where_a_weight_should_be(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "gpt_neo"}, "model_type is 'gpt_neo', our GPT knows only 'gpt2'"),
+        ({"model_type": "gpt_neo"}, "model_type is 'gpt_neo', we read gpt2, llama and qwen3"),
         ({"activation_function": "gelu"}, "activation_function is 'gelu', our GPT knows only gelu"),
         ({"activation_function": ["relu"]}, "unhashable"),
         ({"layer_norm_epsilon": 1e-6}, "layer_norm_epsilon is 1e-06, our GPT knows only 1e-05"),

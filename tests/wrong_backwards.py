@@ -257,14 +257,14 @@ class RotaryTurnedAgain(RotaryAt):
     """Turns the gradient by the same angle, not back by it."""
 
     def backward(self, dy):
-        return self.turned(dy, self.cos, self.sin)
+        return self.turned(dy, self.turn)
 
 
 class RotaryNegated(RotaryAt):
     """Turned again and negated: back is another angle, not another sign."""
 
     def backward(self, dy):
-        return -self.turned(dy, self.cos, self.sin)
+        return self.turned(dy, -self.turn)
 
 
 class RotaryNotTurned(RotaryAt):
@@ -278,30 +278,28 @@ class RotaryCosinesOnly(RotaryAt):
     """Each entry's own slope, cos, without what its partner gets."""
 
     def backward(self, dy):
-        return self.turned(dy, self.cos, 0 * self.sin)
+        return self.turned(dy, self.turn.real.astype(complex))
 
 
 class RotaryOtherPairs(RotaryAt):
     """Turns back the pairs of the other layout."""
 
     def backward(self, dy):
-        other = nn.Rotary(dy.shape[-1], layout="interleaved")
-        return other.turned(dy, self.cos, -self.sin)
+        return nn.Rotary(dy.shape[-1], layout="halves").turned(dy, self.turn.conj())
 
 
 class RotaryFromZero(RotaryAt):
     """Turns back from position 0: it has forgotten where x began."""
 
     def backward(self, dy):
-        angles = np.outer(np.arange(dy.shape[-2]), self.freqs)
-        return self.turned(dy, np.cos(angles), -np.sin(angles))
+        return self.turned(dy, self.turn.conj() / self.turn[:1].conj())
 
 
 class RotaryReversedSpeeds(RotaryAt):
     """The slowest pair first on the way back."""
 
     def backward(self, dy):
-        return self.turned(dy, self.cos[:, ::-1], -self.sin[:, ::-1])
+        return self.turned(dy, self.turn[:, ::-1].conj())
 
 
 class WrongAttention(nn.MultiHeadAttention):

@@ -152,7 +152,7 @@ for name, data in (("as it was:", by_hand), ("W inside b:", overlap)):
 # `Entry` says where an array lies. **The code below makes only these comparisons: skim it or skip
 # it.**
 
-# %% tags=["export"] module="safetensors.py"
+# %% tags=["export"] module="pretrained/safetensors.py"
 """Safetensors files: named arrays, read and written with NumPy alone. Derived in chapter 21."""
 
 import json
@@ -278,8 +278,8 @@ def read_array(path, entry, dtype=None):
 
 # %% tags=["export"]
 def write_safetensors(path, arrays):
-    """Write {name: array of float32 or float64}; beside the file first, then renamed."""
-    kinds = {np.dtype(np.float32): "F32", np.dtype(np.float64): "F64"}
+    """Write {name: array of float32, float64 or, as uint16, bfloat16}; beside the file first."""
+    kinds = {np.dtype(np.float32): "F32", np.dtype(np.float64): "F64", np.dtype(np.uint16): "BF16"}
     header, end = {"__metadata__": {"format": "pt"}}, 0  # transformers asks for this note
     for name, a in arrays.items():
         offsets = [end, end + a.nbytes]
@@ -330,7 +330,7 @@ for what, content in damaged.items():
 #
 # Of the four files `config.json` comes first. It can ask for more than our GPT can do.
 
-# %% tags=["export"] module="pretrained_config.py"
+# %% tags=["export"] module="pretrained/gpt2_config.py"
 """GPT-2's config.json and our GPTConfig, each from the other. Derived in chapter 21."""
 
 import json
@@ -428,7 +428,7 @@ except ValueError as error:
 # keys and values side by side in this order, as our `qkv` does. So the whole mapping is a table of
 # names, and of shapes in multiples of C.
 
-# %% tags=["export"] module="pretrained.py"
+# %% tags=["export"] module="pretrained/gpt2.py"
 """GPT-2's files into our GPT: names, shapes, weights. Derived in chapter 21."""
 
 import json
@@ -548,7 +548,7 @@ show(figure, "Bars of the four sizes of GPT-2, split into embeddings, attention 
 # Its vocabulary has characters where GPT-2's has pieces of words. That fits, too: `vocab.json` writes
 # each byte as a letter, and `merges.txt` may be empty. We refuse what the format cannot hold.
 
-# %% tags=["export"] module="pretrained_export.py"
+# %% tags=["export"] module="pretrained/gpt2_export.py"
 """Our GPT into GPT-2's files, which transformers reads, too. Derived in chapter 21."""
 
 import json
@@ -603,30 +603,36 @@ def gpt2_arrays(model):
 # The folder is made under another name and renamed when it is whole, as our checkpoints are.
 
 # %% tags=["export"]
+def write_folder(folder, arrays, texts):
+    """Write a new folder with model.safetensors {name: array} and the files {name: text}."""
+    folder = Path(folder)
+    if folder.exists():
+        raise DataError(f"{folder} is there already: name a new folder")
+    beside = folder.with_name(folder.name + ".tmp")
+    beside.mkdir(parents=True)
+    try:
+        write_safetensors(beside / "model.safetensors", arrays)
+        for name, content in texts.items():
+            (beside / name).write_text(content, encoding="utf-8", newline="\n")
+        os.rename(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+# %% tags=["export"]
 def save_pretrained(model, tokenizer, folder):
     """Write a GPT-2 folder: config.json, model.safetensors, vocab.json, merges.txt.
 
     Raises:
         DataError: the folder is there already, or the files cannot hold this tokenizer.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise DataError(f"{folder} is there already: name a new folder")
     tokens, merges = gpt2_tokens(tokenizer)
-    beside = folder.with_name(folder.name + ".tmp")
-    beside.mkdir(parents=True)
-    try:
-        write_safetensors(beside / "model.safetensors", gpt2_arrays(model))
-        texts = {
-            "config.json": json.dumps(config_of(model.config), indent=2),
-            "vocab.json": json.dumps({t: i for i, t in enumerate(tokens)}, ensure_ascii=False),
-            "merges.txt": "\n".join(["#version: 0.2", *merges, ""]),
-        }
-        for name, content in texts.items():
-            (beside / name).write_text(content, encoding="utf-8", newline="\n")
-        os.rename(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    texts = {
+        "config.json": json.dumps(config_of(model.config), indent=2),
+        "vocab.json": json.dumps({t: i for i, t in enumerate(tokens)}, ensure_ascii=False),
+        "merges.txt": "\n".join(["#version: 0.2", *merges, ""]),
+    }
+    write_folder(folder, gpt2_arrays(model), texts)
 
 
 # %%
@@ -652,16 +658,16 @@ FOLDER = folder / "shakespeare"     # or Path("../data/gpt2")
 # tied: it is `wte`. Some programs write the one matrix under both of its names. If the two arrays
 # are equal, we lose nothing by dropping the second. **Skim this cell, too:** it only compares.
 
-# %% tags=["export"] module="pretrained.py"
+# %% tags=["export"] module="pretrained/gpt2.py"
 # The causal masks that the code of 2019 kept among the weights.
 MASK = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")
 
 
-def check_names(path, entries, names):
+def check_names(path, entries, names, ignored=MASK):
     """Raise DataError unless the header `entries` holds just what the layout `names` asks for."""
     wanted = {theirs: shape for theirs, shape in names.values()}
     missing = [name for name in wanted if name not in entries]
-    extra = [name for name in entries if name not in wanted and not MASK.fullmatch(name)]
+    extra = [name for name in entries if name not in wanted and not ignored.fullmatch(name)]
     for problem, found in (("lacks", missing), ("has left over", extra)):
         if found:
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
@@ -689,17 +695,22 @@ def drop_tied_head(path, config, entries, names):
 # gradients cost nothing.
 
 # %% tags=["export"]
-def around(config, arrays):
-    """Return a GPT with these parameters {our name: array}; none is drawn, and none is copied."""
-    small = replace(config, vocab_size=1, block_size=1, n_embd=config.n_head)
-    model = GPT(small, rng=np.random.default_rng(0))
+def filled(model, config, arrays):
+    """Give a small model the parameters {our name: array} of a large one; none is copied."""
     model.config = config
     parts = dict(model.modules())
     for name, a in arrays.items():
         prefix, dot, last = name.rpartition(".")
         setattr(parts[prefix + dot], last, a)
-        setattr(parts[prefix + dot], f"d{last}", np.zeros(a.shape, a.dtype))
+        order = "F" if a.flags.fnc else "C"
+        setattr(parts[prefix + dot], f"d{last}", np.zeros(a.shape, a.dtype, order))
     return model
+
+
+def around(config, arrays):
+    """Return a GPT with these parameters; none is drawn."""
+    small = replace(config, vocab_size=1, block_size=1, n_embd=config.n_head)
+    return filled(GPT(small, rng=np.random.default_rng(0)), config, arrays)
 
 
 # %% [markdown]
@@ -994,5 +1005,5 @@ export("21_gpt2")
 # - GPT-2's arrays are ours under other names; $P = VC + TC + L(12C^2 + 13C) + 2C$.
 # - Shapes do not betray a transposed square matrix, and a loss can miss exchanged norms. Compare logits.
 # - Arrays that were read go straight into the model: nothing is drawn, nothing is held twice.
-# - We exported `safetensors.py`, `pretrained_config.py`, `pretrained.py` and `pretrained_export.py`. Your
+# - We exported `safetensors.py`, `gpt2_config.py`, `gpt2.py` and `gpt2_export.py`, in `pretrained/`. Your
 #   GPT, every line of which you have seen derived, reads the published weights of GPT-2.

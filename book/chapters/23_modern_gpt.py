@@ -1,17 +1,131 @@
 # %% [markdown]
 # # Chapter 23: A modern GPT
+#
+# Here are two models from one experiment. Both have two blocks of 128 channels and read the same batches of
+# Shakespeare. The first is the GPT of [chapter 12](12_gpt.ipynb). The second has six changes that most
+# open models of the last years share.
 
 # %%
+import json
 import math
+import statistics
+import warnings
+from pathlib import Path
 
 import numpy as np
 
-from coursekit import add_to_class, export
-from numpygpt.gradcheck import gradcheck
-from numpygpt.nn import CrossEntropyLoss, Embedding, Linear, Module, RMSNorm, Rotary
+from coursekit import add_to_class, export, figures
+from numpygpt.gradcheck import GradientError, gradcheck
+from numpygpt.nn import GELU, FeedForward, MultiHeadAttention, ReLU, RMSNorm, Rotary
+
+# %%
+found = json.loads(Path("../data/ablation.json").read_text("utf-8"))
+runs, steps = {}, found["steps"]
+for run in found["runs"]:
+    runs.setdefault((run["row"], run["steps"]), []).append(run["val_loss"])    # one for each seed
+print(f"a step of the second costs {found['cost']['all six']:.2f} of the first's")
+for row, n in (("GPT of chapter 12", steps), ("GPT of chapter 12", 2 * steps), ("all six", steps)):
+    print(f"{row:18}{n:4} steps: validation loss {statistics.mean(runs[row, n]):.3f} nats, "
+          f"{found['parameters'][row]:,} parameters")
 
 # %% [markdown]
-# ## Gates
+# TODO-OPENING Half of the steps, at the price of a step, and fewer parameters. Of the six changes four are deletions:
+#
+# | change | what it takes away, or adds |
+# |---|---|
+# | RMSNorm ([chapter 22](22_rotary.ipynb)) | no mean, no shift β |
+# | RoPE (chapter 22) | no table of positions |
+# | no biases | none in any Linear |
+# | grouped-query attention | fewer heads of keys and values than of queries |
+# | SwiGLU | adds a gate to the feed-forward layer |
+# | QK-norm | adds two small norms to each attention layer |
+#
+# The questions of this chapter: what do the last three compute, what are their gradients, and which of
+# the six have earned their place?
+#
+# ## Shapes
+#
+# | name | meaning | shape |
+# |---|---|---|
+# | `a`, `u` | the two factors of a gated layer, before the gate | `(..., hidden)` |
+# | `s`, `h` | σ(a), and silu(a) = a σ(a) | `(..., hidden)` |
+# | `H`, `G` | heads of keys; heads of queries for each of them | whole numbers |
+# | `q` | queries, a group's below each other | `(B, H, G T, D)` |
+# | `k`, `v` | keys and values | `(B, H, T, D)` |
+# | `scores`, `p` | as in chapter 10 | `(B, H, G T, T)` |
+#
+# ## A gate, by hand
+#
+# The feed-forward layer of [chapter 11](11_transformer.ipynb) is `fc2(relu(fc1(x)))`: a hidden unit is open or shut, and
+# what comes through is its own input. A *gated* layer (Shazeer, 2020) makes two numbers for each
+# hidden unit, with two matrices. One says what, the other how much, and they are multiplied:
+#
+# $$y = \mathrm{down}\big(\mathrm{silu}(a) \cdot u\big), \qquad a = \mathrm{gate}(x), \quad u =
+# \mathrm{up}(x), \quad \mathrm{silu}(a) = a\,\sigma(a), \quad \sigma(a) = \frac{1}{1 + e^{-a}}$$
+#
+# **Before you run the next cell:** three hidden units have $a = -4, 0, 4$, and all have $u = 5$. What
+# comes through, about?
+
+# %%
+a, u = np.array([-4.0, 0.0, 4.0]), np.array([5.0, 5.0, 5.0])
+s = 1 / (1 + np.exp(-a))
+print("σ(a)   ", s.round(3))
+print("silu(a)", (a * s).round(3))
+print("product", (a * s * u).round(2))
+
+# %% [markdown]
+# A little, nothing, and almost $4 \cdot 5$. A product of two functions of $x$ is what chapter 11's layer
+# cannot make. The figure shows silu between its relatives, with the square of ReLU (*ReLU²*; So et
+# al., 2021), which needs no second matrix.
+
+# %%
+x = np.linspace(-4, 4, 401)
+squared = lambda x: np.maximum(x, 0) ** 2 / 2
+shapes = {"ReLU": ReLU(), "GELU": GELU(), "silu": lambda x: x / (1 + np.exp(-x)), "ReLU² / 2": squared}
+figure, axes = figures.subplots(1, 2)
+for (name, f), style in zip(shapes.items(), ("-", "--", "-", ":")):
+    axes[0].plot(x, f(x), style, label=name)
+    axes[1].plot(x, np.gradient(f(x), x), style)
+
+# %%
+axes[0].set(xlabel="x", ylabel="value", ylim=(-0.5, 4.2))
+axes[1].set(xlabel="x", ylabel="slope", ylim=(-0.3, 2.2))
+axes[0].legend()
+figures.show(
+    figure,
+    "Value and slope of ReLU, GELU, silu and half of ReLU squared from -4 to 4. Silu is a smooth ReLU "
+    "like GELU, with a wider dip below zero; the slope of ReLU squared grows without end.",
+)
+
+# %% [markdown]
+# One trap lies in the formula. **Before you run the next cell:** in float32 the largest number is about
+# $3.4 \cdot 10^{38} \approx e^{88.7}$. What happens at $a = -100$?
+
+# %%
+a32 = np.array([-100.0, -1.0, 100.0], np.float32)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    print("1 / (1 + exp(-a)):    ", 1 / (1 + np.exp(-a32)))
+print("warnings:", [str(w.message) for w in caught])
+print("(1 + tanh(a / 2)) / 2:", 0.5 * (1 + np.tanh(0.5 * a32)))
+
+# %% [markdown]
+# The value is right, since $1/\infty = 0$. But a warning that means nothing hides those that do. $\sigma(a) =
+# (1 + \tanh(a/2))/2$ is the same function, and tanh cannot overflow.
+#
+# ## Backward
+#
+# For one hidden unit, with $m = h\,u$ and $dm$ from `down`: a product gives each factor the gradient times
+# the **other** factor.
+#
+# $$dh = dm\,u \qquad\qquad du = dm\,h$$
+#
+# For $h = a\,\sigma(a)$ we need σ's slope. From $\sigma = 1/(1+e^{-a})$:
+#
+# $$\sigma' = \frac{e^{-a}}{(1+e^{-a})^2} = \sigma\,(1-\sigma) \qquad\qquad h' = \sigma + a\,\sigma\,(1-\sigma) = \sigma + h\,(1-\sigma)$$
+#
+# And $x$ was read twice, by `gate` and by `up`: two gradients add up. The layers have no biases unless
+# asked; their Linear is chapter 3's.
 
 # %% tags=["export"] module="nn/gates.py"
 """SwiGLU and SquaredReLU: the feed-forward layers of today. Derived in chapter 23."""
@@ -70,6 +184,9 @@ def backward(self, dy):
     return dx
 
 
+# %% [markdown]
+# In-place products save memory traffic, as in [chapter 18](18_speed.ipynb): `dh` is our own array, fresh from `down`.
+
 # %% tags=["export"]
 class SquaredReLU(Module):
     """y = down(max(up(x), 0)²).  x, y: (..., dim), hidden layer: (..., hidden).
@@ -90,8 +207,96 @@ class SquaredReLU(Module):
         return self.up.backward(2 * self.r * self.down.backward(dy))
 
 
+# %%
+rng = np.random.default_rng(23)
+made = {"rng": rng, "dtype": np.float64}
+
+def check(layer, *inputs):
+    for p in layer.params().values():
+        p[...] = rng.normal(0, 0.5, p.shape)
+    return gradcheck(layer, *inputs, rng=rng)
+
+x = rng.normal(size=(2, 5, 7))
+print(check(SwiGLU(7, 13, **made), x))
+print(check(SquaredReLU(7, 13, **made), x))
+
 # %% [markdown]
-# ## Grouped-query attention
+# Now the mistake that this layer invites: each factor gets the gradient times **itself**. All shapes are
+# right.
+
+# %%
+class Exchanged(SwiGLU):
+    def backward(self, dy):
+        dm = self.down.backward(dy)
+        dh, du = dm * self.h, dm * self.u
+        da = dh * (self.s + self.h * (1 - self.s))
+        return self.gate.backward(da) + self.up.backward(du)
+
+try:
+    check(Exchanged(7, 13, **made), x)
+except GradientError as error:
+    print(str(error).split("[")[0], "is wrong in", str(error).split("(")[-1].rstrip(")"))
+
+# %% [markdown]
+# A gated layer has three matrices, not two. To compare at the same size, its hidden layer is made
+# narrower: $3 \cdot \frac83 C = 2 \cdot 4C$. Chapter 12's had $4C$ hidden units; this has $\frac83 C$, rounded up to a
+# multiple of 8.
+
+# %%
+for name, ffn in (("ReLU, 512", FeedForward(128, 512, bias=False, rng=rng)),
+                  ("ReLU², 512", SquaredReLU(128, 512, rng=rng)),
+                  ("SwiGLU, 344", SwiGLU(128, 344, rng=rng))):
+    print(f"{name:12}{ffn.num_params():,} parameters")
+
+# %% [markdown]
+# ## Queries that share a key
+#
+# With a KV cache ([chapter 17](17_sampling.ipynb)) every token leaves a key and a value in each head of each layer, and each new
+# token reads them all. In **grouped-query attention** (GQA; Ainslie et al., 2023) $G$ heads of queries
+# share one head of keys and values. Nothing else changes: each head of queries has scores and
+# weights of its own.
+#
+# What about the gradient? **Before you run the next cell:** queries $q_1$ and $q_2$, of two heads, meet the same key
+# $k$: $s_1 = q_1 \cdot k$, $s_2 = q_2 \cdot k$. Given $ds_1 = 3$ and $ds_2 = -1$, what is $dk$?
+
+# %%
+q1, q2, k = np.array([1.0, 0.0]), np.array([0.0, 2.0]), np.array([5.0, 7.0])
+dk = 3 * q1 + -1 * q2
+print("dk by hand:      ", dk)
+q = np.stack([q1, q2])            # below each other: (2, D)
+dscores = np.array([[3.0], [-1.0]])    # (2, 1): two queries, one key
+print("as one product:  ", (dscores.T @ q)[0])
+
+# %% [markdown]
+# A sum: $k$ was used twice ([chapter 1](01_gradients.ipynb)). And the sum comes free. Stack the queries of a group below each other, as
+# if the group had $G\,T$ positions. Then chapter 10's $dK = dS^\top Q$ sums over all rows of $Q$, those of the whole group. For
+# the values, $dV = P^\top dO$ does the same. In index form, with $g$ for the heads of a group:
+#
+# $$dk_{jd} = \frac{1}{\sqrt D}\sum_g \sum_i ds_{gij}\,q_{gid} \qquad\qquad dv_{jd} = \sum_g \sum_i p_{gij}\,do_{gid}$$
+#
+# ## Norms for queries and keys
+#
+# Scores are dot products, and nothing bounds the lengths of $q$ and $k$. When training makes them long, a
+# softmax puts all weight on one key, and little gradient comes back (chapter 10). **QK-norm** (Henry et al., 2020) sends each query and each key
+# through an RMSNorm of its own gain, of size $D$. Where: before RoPE turns them, or after? **Before you run the
+# next cell:** a rotation keeps lengths. Does the order matter?
+
+# %%
+rotary, norm, q = Rotary(4), RMSNorm(4, dtype=np.float64), rng.normal(size=(6, 4))    # 6 positions
+for gamma in ([1.0, 1, 1, 1], [1.0, 2, 3, 4]):
+    norm.gamma[...] = gamma
+    same = np.allclose(rotary(norm(q)), norm(rotary(q)))
+    print(f"gain {gamma}: the same in both orders: {same}")
+
+# %% [markdown]
+# The length is the same either way. But a gain belongs to an entry, and RoPE mixes entries in pairs: after the
+# turn, it would mean something else at each position. So the norm comes first, and backward goes
+# through the rotation first.
+#
+# ## The layer
+#
+# `q`, `k` and `v` are three Linears here, not one: they have different widths, and what follows can treat each as
+# the matrix that it is. One fused product would save a few percent of theirs.
 
 # %% tags=["export"] module="nn/grouped_attention.py"
 """GroupedQueryAttention: several heads of queries share one of keys. Derived in chapter 23."""
@@ -108,9 +313,9 @@ from numpygpt.nn.rmsnorm import RMSNorm
 
 # %% tags=["export"]
 class GroupedQueryAttention(Module):
-    """Causal attention in which n_heads / n_kv_heads heads of queries share keys and values.
+    """y = proj(concat over heads of softmax(q kᵀ / √D) v), causal, with shared k and v.
 
-    x, y: (B, T, dim), queries: n_heads · head_dim, keys and values: n_kv_heads · head_dim.
+    x, y: (B, T, dim), D = head_dim, H = n_kv_heads of k and v, n_heads = G H of queries.
     Sources: Ainslie et al., GQA: Training Generalized Multi-Query Transformer Models from
     Multi-Head Checkpoints, 2023; Henry et al., Query-Key Normalization for Transformers, 2020.
 
@@ -139,6 +344,10 @@ class GroupedQueryAttention(Module):
         self.k_norm = RMSNorm(head_dim, norm_eps, dtype) if qk_norm else None
 
 
+# %% [markdown]
+# `split` cuts channels into heads: neighbors of a group share. `join` is its reverse. Keys and values have
+# groups of one.
+
 # %% tags=["export"]
 @add_to_class(GroupedQueryAttention)
 def split(self, a, n):
@@ -153,6 +362,10 @@ def join(self, a):
     B, _, _, T, _ = a.shape
     return a.transpose(0, 3, 1, 2, 4).reshape(B, T, -1)
 
+
+# %% [markdown]
+# Forward is chapter 10's, with four additions: norm, rotation, the stack, and `extend`, where a KV cache comes
+# in. The mask is repeated for each of the $G$ queries.
 
 # %% tags=["export"]
 @add_to_class(GroupedQueryAttention)
@@ -186,6 +399,9 @@ def forward(self, x, start=0, extend=None):
     return self.proj(self.join((p @ v).reshape(B, H, G, T, D)))
 
 
+# %% [markdown]
+# Backward mirrors it. No line sums over a group: the two products with a transposed first factor do.
+
 # %% tags=["export"]
 @add_to_class(GroupedQueryAttention)
 def backward(self, dy):
@@ -213,16 +429,74 @@ def backward(self, dy):
     return dx
 
 
+# %%
+qk = {"rotary": Rotary(4), "qk_norm": True}
+print(check(GroupedQueryAttention(7, 6, 3, 4, **qk, **made), x))    # 6 heads of queries, 3 of keys
+
 # %% [markdown]
-# ## The block
+# A control: with as many heads of keys as of queries it should be the layer of chapter 10.
+
+# %%
+new, old = GroupedQueryAttention(12, 3, 3, 4, **made), MultiHeadAttention(12, 3, bias=False, **made)
+old.qkv.W[...] = np.concatenate([new.q.W, new.k.W, new.v.W], axis=1)
+old.proj.W[...] = new.proj.W
+x12, dy = rng.normal(size=(2, 2, 5, 12))
+print("forward and backward agree:", np.allclose(new(x12), old(x12)),
+      np.allclose(new.backward(dy), old.backward(dy)))
+
+# %% [markdown]
+# And a mistake that trains: a matrix of values gets the mean over a group, not the sum. The shape is
+# right, the direction is right, and Adam, which divides a gradient by its own size ([chapter 6](06_optimizers.ipynb)),
+# would take nearly the same steps. **Before you run the next cell:** what will the check say, with two heads of
+# queries for each of keys?
+
+# %%
+class Mean(GroupedQueryAttention):
+    def backward(self, dy):
+        before = self.v.dW.copy()
+        dx = super().backward(dy)
+        self.v.dW[...] = before + (self.v.dW - before) * self.n_kv_heads / self.n_heads
+        return dx
+
+try:
+    check(Mean(7, 6, 3, 4, **made), x)
+except GradientError as error:
+    print(str(error).split("[")[0], "...", str(error).split(";")[-1])
+
+# %% [markdown]
+# It names the array and the factor. What the sharing buys is memory. The next cell counts what a token leaves
+# in the cache of two models, at two bytes a number, with the sizes that their papers and model cards give.
+
+# %%
+for name, layers, heads, shared, D in (
+    ("SmolLM2-135M", 30, 9, 3, 64), ("Llama 3 8B", 32, 32, 8, 128),
+):
+    kept, full = (2 * layers * n * D * 2 / 1024 for n in (shared, heads))
+    print(f"{name:14}{kept:4.0f} KB a token, {kept / 128:5.2f} GB for 8,192; "
+          f"with as many heads of keys as of queries {full:4.0f} KB, {full / 128:5.2f} GB")
+
+# %% [markdown]
+# They keep a third and a quarter of what they would.
+#
+# Try it: in *multi-query attention* (Shazeer, 2019) all heads share one head of keys. What would a token of
+# Llama 3 8B leave?
+#
+# <details><summary>Answer</summary>
+#
+# 16 KB: an eighth of the 128, at 0.12 GB for 8,192 tokens.
+#
+# </details>
+#
+# ## The block, and its configuration
+#
+# The rest is assembly. `LlamaConfig` has the fields of `GPTConfig`, and what is new; what is not given
+# follows from the others. There is no field for biases: there are none.
 
 # %% tags=["export"] module="llama_block.py"
 """LlamaBlock: the pre-norm block, of the parts of today. Derived in chapter 23."""
 
 import numpy as np
 
-from numpygpt.nn.gates import SquaredReLU, SwiGLU
-from numpygpt.nn.grouped_attention import GroupedQueryAttention
 from numpygpt.nn.module import Module
 from numpygpt.nn.rmsnorm import RMSNorm
 
@@ -253,9 +527,6 @@ class LlamaBlock(Module):
         return dx + self.norm1.backward(self.attn.backward(dx))
 
 
-# %% [markdown]
-# ## The configuration
-
 # %% tags=["export"] module="llama.py"
 """LlamaConfig and Llama: the decoder of today, put together. Derived in chapter 23."""
 
@@ -265,7 +536,6 @@ from functools import partial
 
 import numpy as np
 
-from numpygpt.llama_block import LlamaBlock
 from numpygpt.nn.embedding import Embedding
 from numpygpt.nn.linear import Linear
 from numpygpt.nn.loss import CrossEntropyLoss
@@ -296,12 +566,12 @@ class LlamaConfig:
     tie_weights: bool = True
     zero_init_head: bool = False
     rope_base: float = 10_000.0
+    rope_layout: str = "interleaved"  # or "halves", as in files of Hugging Face
     norm_eps: float = 1e-5
 
     def __post_init__(self):
         self._check_sizes("vocab_size", "block_size", "n_layer", "n_head", "n_embd")
-        if self.activation not in ("swiglu", "relu2"):
-            raise ValueError(f"activation={self.activation!r} is neither 'swiglu' nor 'relu2'")
+        self._check_words(activation=("swiglu", "relu2"), rope_layout=("interleaved", "halves"))
         if self.head_dim is None and self.n_embd % self.n_head:
             raise ValueError(
                 f"n_embd={self.n_embd} is not divisible by n_head={self.n_head}: give head_dim"
@@ -329,6 +599,13 @@ def _check_sizes(self, *names):
 
 
 @add_to_class(LlamaConfig)
+def _check_words(self, **words):
+    for name, (one, other) in words.items():
+        if (value := getattr(self, name)) not in (one, other):
+            raise ValueError(f"{name}={value!r} is neither {one!r} nor {other!r}")
+
+
+@add_to_class(LlamaConfig)
 def _check_the_rest(self):
     if self.n_head % self.n_kv_head:
         raise ValueError(f"n_head={self.n_head} is not divisible by n_kv_head={self.n_kv_head}")
@@ -345,8 +622,20 @@ def _check_the_rest(self):
             raise ValueError(f"{name}={value!r} must be a number between 0 and {high}")
 
 
+# %%
+config = LlamaConfig(vocab_size=65, block_size=64, n_layer=4, n_head=4, n_embd=128, n_kv_head=2)
+print(config)
+for mistake in ({"n_kv_head": 3}, {"n_head": 3}, {"zero_init_head": True}):
+    try:
+        LlamaConfig(**vars(config) | {"head_dim": None} | mistake)
+    except ValueError as error:
+        print("ValueError:", error)
+
 # %% [markdown]
 # ## The model
+#
+# Tokens in, logits out, as in chapter 12. `wpe` is gone: positions enter where queries and keys are turned, in every
+# block anew. One Rotary serves all.
 
 # %% tags=["export"]
 class Llama(Module):
@@ -360,7 +649,8 @@ class Llama(Module):
         V, C = config.vocab_size, config.n_embd
         self.config = config
         self.wte = Embedding(V, C, rng=rng, dtype=dtype)
-        rotary = Rotary(config.head_dim, config.rope_base)  # the same angles in all blocks
+        # The same angles in all blocks.
+        rotary = Rotary(config.head_dim, config.rope_base, config.rope_layout)
         self.blocks = [
             LlamaBlock(config, rotary, rng=rng, dtype=dtype) for _ in range(config.n_layer)
         ]
@@ -422,6 +712,10 @@ def backward(self, dy=1.0):
     self.wte.backward(dx)
 
 
+# %% [markdown]
+# `read` is for a KV cache, which calls a model's `read` if it has one. It hands each block the cache's
+# `extend`, and gets the same forward pass, from position `start` on.
+
 # %% tags=["export"]
 @add_to_class(Llama)
 def read(self, ids, cache):
@@ -432,6 +726,133 @@ def read(self, ids, cache):
         x = block(x, start, partial(cache.extend, layer))
     return self._logits(x[:, -1])
 
+
+# %% [markdown]
+# All of it, checked, in four forms, with sizes that all differ. The last has a head of its own.
+
+# %%
+ids, targets = rng.integers(0, 11, (2, 2, 5))    # two arrays of shape (B, T) = (2, 5)
+sizes = {"vocab_size": 11, "block_size": 7, "n_layer": 1, "n_head": 6, "n_embd": 7, "n_kv_head": 3,
+         "head_dim": 4, "hidden": 13}
+forms = ({}, {"qk_norm": True}, {"activation": "relu2"}, {"tie_weights": False})
+for form in forms:
+    model = Llama(LlamaConfig(**sizes | form), **made)
+    report = check(model, ids, targets)
+    print(f"{form or 'as it is'}: {len(report.rows)} arrays, {model.num_params()} parameters, all right")
+
+# %% [markdown]
+# And the cache: at every step it must give the logits of the full pass over its window, also after the window has
+# been full. RoPE has angles for positions beyond `block_size`. But chapter 22 has shown what a model makes of
+# them, so the cache halves its window here, too.
+
+# %%
+from numpygpt.generate import KVCache
+
+cache, worst, lengths = KVCache(model), 0, []
+for new in rng.integers(0, 11, (20, 1, 1)):    # one token at a time
+    logits = cache.append(new)
+    worst = max(worst, np.abs(logits - model(cache.window)[:, -1]).max())
+    lengths.append(cache.window.shape[1])
+print("window:", lengths)
+print("the logits of the full pass, to 1e-12:", worst < 1e-12)
+
+# %% [markdown]
+# ## A head of zeros
+#
+# Chapter 12's first check of a new model is its first loss. **Before you run the next cell:** with a tied head a
+# model favors the token it has just read (chapter 12). In which of the three models is the loss exactly $\ln V$?
+
+# %%
+shape = {"vocab_size": 65, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}
+some, after = np.random.default_rng(0).integers(0, 65, (2, 8, 64))
+heads = {"tied": {}, "of its own": {"tie_weights": False}}
+heads["of its own, zeros"] = heads["of its own"] | {"zero_init_head": True}
+for name, head in heads.items():
+    fresh = Llama(LlamaConfig(**shape, **head), rng=np.random.default_rng(0))
+    print(f"head {name:18} first loss {fresh(some, after)[1]:.3f}; ln V = {math.log(65):.3f}")
+
+# %% [markdown]
+# The third: zeros give every token the same logit. Its first step moves the head alone, since no gradient passes through
+# zeros; from the second on all of it learns.
+#
+# Nothing but the model has changed. The `Trainer` of chapter 16, its checkpoints, the threads of chapter 18 and the
+# sampling of chapter 17 take a Llama as they take a GPT:
+#
+# ```
+# numpygpt train --model llama --n_kv_head 2 --qk_norm true --out_dir out/llama
+# numpygpt sample --out_dir out/llama
+# ```
+#
+# ## Which of the six have earned their place?
+#
+# An **ablation** changes one part at a time. `benchmarks/ablation.py` has trained the GPT of chapter 12 with
+# each change alone, and with all six: two blocks, TODO-STEPS steps, three seeds, twenty minutes of one core. All rows read the same
+# batches. The GPT was also trained for twice the steps, so that we know what it has after the *time* that another row
+# takes, by the measured cost of a step. We compare runs of one seed; a band is the 95% interval of the mean of three
+# differences, 4.3 standard errors. The control: the GPT once more, with nothing new but its first weights.
+#
+# **Before you run the next cells:** which single change helps most? And which will be inside the band?
+
+# %%
+BASE, SIX = "GPT of chapter 12", "all six"
+
+def gap(row, n):
+    """Mean difference, over the seeds, to the GPT with n steps, and half of its 95% interval."""
+    short, long = np.array(runs[BASE, steps]), np.array(runs[BASE, 2 * steps])
+    gpt = short + (long - short) * math.log2(n / steps)    # linear in log n
+    gaps = np.array(runs[row, steps]) - gpt
+    return gaps.mean(), 4.303 * gaps.std(ddof=1) / math.sqrt(len(gaps))
+
+# %%
+print(f"{'':25}{'parameters':>10}{'cost':>6}{'equal steps':>17}{'equal time':>17}")
+for row, cost in found["cost"].items():
+    if row != BASE:
+        (d, half), (d2, half2) = gap(row, steps), gap(row, cost * steps)
+        print(f"{row:25}{found['parameters'][row]:>10,}{cost:6.2f}  {d:+.3f} ± {half:.3f}  {d2:+.3f} ± {half2:.3f}")
+
+# %%
+rows = [row for row in found["cost"] if row != BASE]
+figure, axis = figures.subplots(size=(7.5, 4.6))
+for shift, timed, color, label in ((-0.15, False, figures.BLUE, "equal steps"),
+                                   (0.15, True, figures.ORANGE, "equal time")):
+    for y, row in enumerate(rows):
+        d, half = gap(row, steps * (found["cost"][row] if timed else 1))
+        axis.errorbar(d, y + shift, xerr=half, fmt="o", ms=4, color=color, label=label if y == 0 else None)
+axis.axvline(0, color=figures.GRAY, lw=1)
+axis.set(yticks=range(len(rows)), yticklabels=rows, xlabel="validation loss minus the GPT's (nats)")
+axis.invert_yaxis()
+axis.legend(loc="lower left")
+figures.show(
+    figure,
+    "Difference of the validation loss to the GPT's for each change, at equal steps and at equal time, "
+    "with 95% intervals. TODO-ALT",
+)
+
+# %% [markdown]
+# TODO-TEXT
+#
+# ## Exercises
+#
+# Now write it yourself: [exercises/23_modern_gpt.ipynb](../exercises/23_modern_gpt.ipynb). A check says what is
+# wrong, and `hint("gates-swiglu")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | squared ReLU | easy | 10 |
+# | SwiGLU | medium | 20 |
+# | queries that share keys | hard | 40 |
+# | what a Llama holds | easy | 15 |
+#
+# ## Recap
+#
+# - A gate multiplies: each factor's gradient is the other factor's value. The silu in it needs care with
+#   overflow, and none with tanh.
+# - Heads that share a key add up its gradient. Queries stacked below each other make the matrix product do
+#   it.
+# - QK-norm bounds the scores, and comes before the rotation; backward goes through the rotation first.
+# - TODO-RECAP
+# - We exported `nn/gates.py`, `nn/grouped_attention.py`, `llama_block.py` and `llama.py`: `LlamaConfig` and
+#   `Llama`. Next: Muon, an optimizer for matrices.
 
 # %%
 export("23_modern_gpt")

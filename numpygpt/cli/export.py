@@ -1,13 +1,13 @@
-"""`numpygpt export`: a trained GPT as GPT-2's files, for transformers. Written by hand."""
+"""`numpygpt export`: a trained model as files that transformers reads. Written by hand."""
 
 from pathlib import Path
 
 from numpygpt.cli import models
 from numpygpt.cli.errors import writing
 from numpygpt.cli.runs import DEFAULT_OUT, check_finite, checkpoint_path, read_checkpoint
-from numpygpt.pretrained_export import save_pretrained
+from numpygpt.pretrained import save_pretrained
 
-ABOUT = "Write a trained GPT as GPT-2's files, which transformers reads."
+ABOUT = "Write a GPT as GPT-2's files or a Llama as Llama's, which transformers reads."
 
 
 def add_options(parser):

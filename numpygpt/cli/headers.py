@@ -12,7 +12,7 @@ import numpy as np
 from numpygpt.checkpoint import VERSION, CheckpointError
 from numpygpt.cli import optimizers
 from numpygpt.cli.folders import are_too_long
-from numpygpt.cli.models import MODELS, config_of, n_params
+from numpygpt.cli.models import config_of, n_params
 from numpygpt.cli.sizes import LARGEST, MAX_THREADS, largest
 from numpygpt.training import TrainConfig
 
@@ -106,10 +106,6 @@ def is_tokenizer(value):
     return not (isinstance(value, dict) and are_too_long(value.get("merges", [])))
 
 
-def is_kind(value):
-    return value in [model.__name__ for model, _ in MODELS.values()]
-
-
 def is_engine(value):
     if not isinstance(value, dict) or value.get("kind") not in ("threads", "layers"):
         return False
@@ -148,7 +144,6 @@ def is_state(value):
 
 # What of its counters and settings a checkpoint need not have, but must be right where it is there.
 CAN_BE = {
-    "kind": is_kind,
     "step": is_whole,
     "data_dir": is_text,
     "data": is_text,

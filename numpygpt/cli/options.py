@@ -23,6 +23,7 @@ HELP = {
     "qk_norm": "an RMSNorm for queries and keys",
     "zero_init_head": "a head that starts at 0; with --tie_weights false",
     "rope_base": "of the angles of positions",
+    "rope_layout": "of the pairs that are turned: interleaved or halves",
     "norm_eps": "beside the mean square in an RMSNorm",
     "batch_size": "sequences in a batch",
     "max_iters": "optimizer steps",

@@ -8,13 +8,14 @@ import sys
 import numpy as np
 
 from numpygpt import __version__
-from numpygpt.cli import datagen, export, plot, sample, test, train
+from numpygpt.cli import chat, datagen, export, plot, sample, test, train
 from numpygpt.cli.errors import MISTAKES, message_of, one_line
 
 COMMANDS = {
     "datagen": datagen,
     "train": train,
     "sample": sample,
+    "chat": chat,
     "export": export,
     "plot": plot,
     "test": test,

@@ -1,27 +1,29 @@
 """`numpygpt sample`: let a trained model write. Written by hand."""
 
-import codecs
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from numpygpt.cli import models
+from numpygpt.chat import TextStream
 from numpygpt.cli.errors import UsageError
-from numpygpt.cli.runs import DEFAULT_OUT, check_finite, checkpoint_path, read_checkpoint
+from numpygpt.cli.opening import load_any, shorten
+from numpygpt.cli.printing import Printer, print_rate
+from numpygpt.cli.runs import DEFAULT_OUT
 from numpygpt.cli.sizes import largest
 from numpygpt.generate import stream
-from numpygpt.pretrained import load_pretrained
 
 ABOUT = "Let a trained model write."
 BUNDLED = Path("data/checkpoints/shakespeare_char")
+BATCH = 16  # samples that are made at a time: more need more memory
 
 
 def add_options(parser):
     add = parser.add_argument
     add("--out_dir", type=Path, metavar="DIR", help=f"of the run; {DEFAULT_OUT}, else {BUNDLED}")
-    add("--pretrained", type=Path, metavar="DIR", help="a folder with GPT-2's files, in its place")
+    add("--pretrained", type=Path, metavar="DIR", help="files of GPT-2, Llama or Qwen3 instead")
     add("--num_samples", type=int, default=3, metavar="N", help="how many texts; %(default)s")
     add("--max_new_tokens", type=int, default=500, metavar="N", help="tokens to add; %(default)s")
     add("--prompt", metavar="TEXT", help="the text to go on from; a line break")
@@ -31,34 +33,29 @@ def add_options(parser):
     add("--seed", type=int, default=1337, metavar="N", help="same seed, same text; %(default)s")
 
 
-def run(args):
-    for name, low in (("num_samples", 1), ("max_new_tokens", 1), ("seed", 0)):
+def check_range(args, *limits):
+    """Raise UsageError unless each (option, least value) of `limits` is kept."""
+    for name, low in limits:
         if getattr(args, name) < low:
             raise UsageError(f"--{name} {getattr(args, name)} must be at least {low}")
         if getattr(args, name) > largest(name):
             raise UsageError(f"--{name} {getattr(args, name)} must be at most {largest(name)}")
-    if args.out_dir and args.pretrained:
-        raise UsageError("--out_dir and --pretrained name two models: give one of them")
-    folder = args.out_dir or DEFAULT_OUT
+
+
+def run(args):
+    check_range(args, ("num_samples", 1), ("max_new_tokens", 1), ("seed", 0))
     # Before the first training there is still a model to play with: the one that we ship.
     bundled = not (args.out_dir or args.pretrained or DEFAULT_OUT.exists()) and BUNDLED.exists()
-    if args.pretrained:
-        model, tokenizer = load_pretrained(args.pretrained)
-        check_finite(args.pretrained, model.params())
-    else:
-        folder = BUNDLED if bundled else folder
-        model, tokenizer, _ = read_checkpoint(folder, models.load)
-        check_finite(checkpoint_path(folder), model.params())
+    folder = BUNDLED if bundled else args.out_dir or (None if args.pretrained else DEFAULT_OUT)
+    model, tokenizer = load_any(folder, args.pretrained)
+    if bundled:
+        print(f"{DEFAULT_OUT} holds no model yet: this is {BUNDLED}", file=sys.stderr)
     prompt = default_prompt(tokenizer) if args.prompt is None else args.prompt
     rng = np.random.default_rng(args.seed)
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
-    for n in range(args.num_samples):
-        text, stopped = sample_text(model, tokenizer, prompt, args.max_new_tokens, rng, **options)
-        if bundled and n == 0:
-            print(f"{DEFAULT_OUT} holds no model yet: this is {BUNDLED}", file=sys.stderr)
-        print(f"---- sample {n + 1} ----\n{text}", flush=True)
-        if stopped:
-            raise KeyboardInterrupt
+    write_samples(
+        model, tokenizer, prompt, args.num_samples, args.max_new_tokens, rng=rng, **options
+    )
 
 
 def default_prompt(tokenizer):
@@ -70,27 +67,52 @@ def default_prompt(tokenizer):
     return "\n"
 
 
-def sample_text(model, tokenizer, prompt, max_new_tokens, rng, **options):
-    """Return the prompt with what the model writes after it, and whether Ctrl-C ended it early."""
-    stopped = False
+def write_samples(model, tokenizer, prompt, num_samples, max_new_tokens, **options):
+    """Print what the model writes after the prompt, several times; options as `stream`.
+
+    The samples are made side by side, BATCH at a time. The first is printed as it grows, the others
+    when they are whole. Ctrl-C ends them all: what there is of each is printed first.
+    """
     try:
         ids = tokenizer.encode(prompt)
         if not ids:
             raise UsageError("the prompt is empty: give at least one token")
-        try:
-            for new in islice(stream(model, np.array([ids]), rng=rng, **options), max_new_tokens):
-                ids.append(int(new[0, 0]))
-        except KeyboardInterrupt:
-            stopped = True
+        ids = [*getattr(tokenizer, "start", []), *ids]
+        shorten(model, len(ids) + max_new_tokens)
+        start, count = time.perf_counter(), 0
+        for first in range(1, num_samples + 1, BATCH):
+            numbers = range(first, min(first + BATCH, num_samples + 1))
+            prompts = np.array([ids] * len(numbers))  # (B, T)
+            tokens = islice(stream(model, prompts, **options), max_new_tokens)
+            count += write_batch(tokenizer, prompt, numbers, tokens)
+        print_rate(count, time.perf_counter() - start)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return text_of(tokenizer, ids), stopped
 
 
-def text_of(tokenizer, ids):
-    """Return the text of ids, without line breaks around it or half a character at its end."""
-    if tokenizer.kind == "bpe":
-        text = codecs.getincrementaldecoder("utf-8")("replace").decode(tokenizer.decode_bytes(ids))
-    else:
-        text = tokenizer.decode(ids)
-    return text.strip("\n")
+def write_batch(tokenizer, prompt, numbers, tokens):
+    """Print the prompt and the tokens (B, 1) after it as samples of these numbers; count them."""
+    texts, parts = [TextStream(tokenizer) for _ in numbers], [[] for _ in numbers]
+    for text, part in zip(texts, parts, strict=True):
+        part.append(text.add(tokenizer.encode(prompt)))
+    printer, count, stopped = None, 0, False
+    try:
+        for new in tokens:
+            for text, part, ids in zip(texts, parts, new.tolist(), strict=True):
+                part.append(text.add(ids))
+            if printer is None:  # what is wrong with an option is known by now
+                print(f"---- sample {numbers[0]} ----")
+                printer = Printer()
+                printer.write(parts[0][0])
+            printer.write(parts[0][-1])
+            count += new.size
+    except KeyboardInterrupt:
+        stopped = True
+    if printer:
+        printer.close()
+    for number, part in list(zip(numbers, parts, strict=True))[1 if printer else 0 :]:
+        text = "".join(part).strip("\n")
+        print(f"---- sample {number} ----\n{text}", flush=True)
+    if stopped:
+        raise KeyboardInterrupt
+    return count

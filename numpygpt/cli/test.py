@@ -52,7 +52,7 @@ def layers(rng, dtype=np.float64):
     yield "Embedding", nn.Embedding(V, C, rng=rng, dtype=dtype), ids
     yield "LayerNorm", nn.LayerNorm(C, dtype=dtype), x
     yield "RMSNorm", nn.RMSNorm(C, dtype=dtype), x
-    for layout in ("halves", "interleaved"):
+    for layout in ("interleaved", "halves"):
         yield f"Rotary, {layout}", nn.Rotary(C, layout=layout), x
     yield "MultiHeadAttention, causal", nn.MultiHeadAttention(C, H, rng=rng, dtype=dtype), x
     yield (

@@ -21,7 +21,7 @@ from numpygpt.cli.runs import (
     read_checkpoint,
     save_run,
 )
-from numpygpt.cli.sample import default_prompt, sample_text
+from numpygpt.cli.sample import default_prompt, write_samples
 from numpygpt.cli.steps import check_same_data, resume, run_steps
 from numpygpt.distributed import DistributedTrainer
 from numpygpt.training import Trainer
@@ -132,8 +132,4 @@ def train_locked(args, world, locks):
         return 0
     rng, prompt = np.random.default_rng(train_config.seed), default_prompt(tokenizer)
     print(f"\nSamples of the trained model, {path}; numpygpt sample prints more:")
-    for n in (1, 2):
-        text, stopped = sample_text(model, tokenizer, prompt, 300, rng, temperature=0.8)
-        print(f"---- sample {n} ----\n{text}")
-        if stopped:
-            raise KeyboardInterrupt
+    write_samples(model, tokenizer, prompt, 2, 300, rng=rng, temperature=0.8)

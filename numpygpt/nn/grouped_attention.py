@@ -11,9 +11,9 @@ from numpygpt.nn.rmsnorm import RMSNorm
 
 
 class GroupedQueryAttention(Module):
-    """Causal attention in which n_heads / n_kv_heads heads of queries share keys and values.
+    """y = proj(concat over heads of softmax(q kᵀ / √D) v), causal, with shared k and v.
 
-    x, y: (B, T, dim), queries: n_heads · head_dim, keys and values: n_kv_heads · head_dim.
+    x, y: (B, T, dim), D = head_dim, H = n_kv_heads of k and v, n_heads = G H of queries.
     Sources: Ainslie et al., GQA: Training Generalized Multi-Query Transformer Models from
     Multi-Head Checkpoints, 2023; Henry et al., Query-Key Normalization for Transformers, 2020.
 

@@ -1,4 +1,4 @@
-"""Tokenizers, from chapters 13 and 14. This file is written by hand."""
+"""Tokenizers, from chapters 13, 14 and 25. This file is written by hand."""
 
 from numpygpt.lazy import lazy_names
 
@@ -7,6 +7,7 @@ HOMES = {
     "CharTokenizer": "char",
     "WordTokenizer": "word",
     "BPETokenizer": "bpe",
+    "ByteLevelBPE": "tokenizer_json",
 }
 __all__ = list(HOMES)
 __getattr__, __dir__ = lazy_names(__name__, HOMES)

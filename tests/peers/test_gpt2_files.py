@@ -14,9 +14,9 @@ from numpygpt import GPT, GPTConfig, from_pretrained
 from numpygpt.checkpoint import load_model
 from numpygpt.data import DataError
 from numpygpt.generate import generate
-from numpygpt.pretrained import load_pretrained
-from numpygpt.pretrained_export import save_pretrained
-from numpygpt.safetensors import read_array, read_header
+from numpygpt.pretrained.gpt2 import load_pretrained
+from numpygpt.pretrained.gpt2_export import save_pretrained
+from numpygpt.pretrained.safetensors import read_array, read_header
 from numpygpt.tokenizers import BPETokenizer
 
 ROOT = Path(__file__).parents[2]

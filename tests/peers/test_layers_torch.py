@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from numpygpt import nn
 from numpygpt.nn.functional import cross_entropy, log_softmax, softmax, softmax_backward
@@ -69,6 +70,45 @@ def test_layernorm(rng):
         rng.normal(2, 3, size=(B, T, C)),
         rng,
     )
+
+
+def test_rmsnorm(rng):
+    layer = half(nn.RMSNorm(C, dtype=np.float64), rng)
+    check(
+        layer,
+        lambda x, p: F.rms_norm(x, (C,), p["gamma"], layer.eps),
+        rng.normal(2, 3, size=(B, T, C)),
+        rng,
+    )
+
+
+def in_halves(x, angles):
+    """As transformers does it: cos and sin for both halves, and `rotate_half`."""
+    angles = torch.cat([angles, angles], dim=-1)[None]
+    return apply_rotary_pos_emb(x, x, angles.cos(), angles.sin())[0]
+
+
+def interleaved(x, angles):
+    """As Meta's Llama does it: neighbors are a complex number, and so is the turn."""
+    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * torch.polar(torch.ones_like(angles), angles)).flatten(-2)
+
+
+@pytest.mark.parametrize(
+    ("layout", "theirs"), [("halves", in_halves), ("interleaved", interleaved)]
+)
+@pytest.mark.parametrize(("start", "base"), [(0, 10_000.0), (100, 500_000.0)])
+def test_rotary(rng, layout, theirs, start, base):
+    D = 6
+    angles = torch.outer(
+        torch.arange(start, start + T, dtype=torch.float64), base ** (-torch.arange(0, D, 2) / D)
+    )
+    layer, x = nn.Rotary(D, base, layout), rng.normal(size=(B, H, T, D))
+    tx, dy = tensor(x), rng.normal(size=x.shape)
+    ty = theirs(tx, angles)
+    ty.backward(torch.tensor(dy))
+    same(layer(x, start), ty)
+    same(layer.backward(dy), tx.grad)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(nn.ReLU, F.relu), (nn.GELU, None)])

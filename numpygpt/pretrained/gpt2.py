@@ -9,8 +9,8 @@ import numpy as np
 
 from numpygpt.data import DataError
 from numpygpt.gpt import GPT
-from numpygpt.pretrained_config import read_config
-from numpygpt.safetensors import read_array, read_header
+from numpygpt.pretrained.gpt2_config import read_config
+from numpygpt.pretrained.safetensors import read_array, read_header
 from numpygpt.tokenizers.bpe import BPETokenizer
 from numpygpt.tokenizers.char import CharTokenizer
 from numpygpt.tokenizers.gpt2_files import CHARS, read_merges
@@ -52,11 +52,11 @@ def layout(config, prefix="transformer."):
 MASK = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")
 
 
-def check_names(path, entries, names):
+def check_names(path, entries, names, ignored=MASK):
     """Raise DataError unless the header `entries` holds just what the layout `names` asks for."""
     wanted = {theirs: shape for theirs, shape in names.values()}
     missing = [name for name in wanted if name not in entries]
-    extra = [name for name in entries if name not in wanted and not MASK.fullmatch(name)]
+    extra = [name for name in entries if name not in wanted and not ignored.fullmatch(name)]
     for problem, found in (("lacks", missing), ("has left over", extra)):
         if found:
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
@@ -76,17 +76,22 @@ def drop_tied_head(path, config, entries, names):
             del entries["lm_head.weight"]
 
 
-def around(config, arrays):
-    """Return a GPT with these parameters {our name: array}; none is drawn, and none is copied."""
-    small = replace(config, vocab_size=1, block_size=1, n_embd=config.n_head)
-    model = GPT(small, rng=np.random.default_rng(0))
+def filled(model, config, arrays):
+    """Give a small model the parameters {our name: array} of a large one; none is copied."""
     model.config = config
     parts = dict(model.modules())
     for name, a in arrays.items():
         prefix, dot, last = name.rpartition(".")
         setattr(parts[prefix + dot], last, a)
-        setattr(parts[prefix + dot], f"d{last}", np.zeros(a.shape, a.dtype))
+        order = "F" if a.flags.fnc else "C"
+        setattr(parts[prefix + dot], f"d{last}", np.zeros(a.shape, a.dtype, order))
     return model
+
+
+def around(config, arrays):
+    """Return a GPT with these parameters; none is drawn."""
+    small = replace(config, vocab_size=1, block_size=1, n_embd=config.n_head)
+    return filled(GPT(small, rng=np.random.default_rng(0)), config, arrays)
 
 
 def from_pretrained(folder, dtype=np.float32):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt.data import DataError
-from numpygpt.pretrained import layout
-from numpygpt.pretrained_config import config_of
-from numpygpt.safetensors import write_safetensors
+from numpygpt.pretrained.gpt2 import layout
+from numpygpt.pretrained.gpt2_config import config_of
+from numpygpt.pretrained.safetensors import write_safetensors
 from numpygpt.tokenizers.gpt2_files import CHARS
 from numpygpt.tokenizers.pieces import ID_OF_BYTE
 
@@ -46,27 +46,32 @@ def gpt2_arrays(model):
     return arrays
 
 
+def write_folder(folder, arrays, texts):
+    """Write a new folder with model.safetensors {name: array} and the files {name: text}."""
+    folder = Path(folder)
+    if folder.exists():
+        raise DataError(f"{folder} is there already: name a new folder")
+    beside = folder.with_name(folder.name + ".tmp")
+    beside.mkdir(parents=True)
+    try:
+        write_safetensors(beside / "model.safetensors", arrays)
+        for name, content in texts.items():
+            (beside / name).write_text(content, encoding="utf-8", newline="\n")
+        os.rename(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
 def save_pretrained(model, tokenizer, folder):
     """Write a GPT-2 folder: config.json, model.safetensors, vocab.json, merges.txt.
 
     Raises:
         DataError: the folder is there already, or the files cannot hold this tokenizer.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise DataError(f"{folder} is there already: name a new folder")
     tokens, merges = gpt2_tokens(tokenizer)
-    beside = folder.with_name(folder.name + ".tmp")
-    beside.mkdir(parents=True)
-    try:
-        write_safetensors(beside / "model.safetensors", gpt2_arrays(model))
-        texts = {
-            "config.json": json.dumps(config_of(model.config), indent=2),
-            "vocab.json": json.dumps({t: i for i, t in enumerate(tokens)}, ensure_ascii=False),
-            "merges.txt": "\n".join(["#version: 0.2", *merges, ""]),
-        }
-        for name, content in texts.items():
-            (beside / name).write_text(content, encoding="utf-8", newline="\n")
-        os.rename(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    texts = {
+        "config.json": json.dumps(config_of(model.config), indent=2),
+        "vocab.json": json.dumps({t: i for i, t in enumerate(tokens)}, ensure_ascii=False),
+        "merges.txt": "\n".join(["#version: 0.2", *merges, ""]),
+    }
+    write_folder(folder, gpt2_arrays(model), texts)

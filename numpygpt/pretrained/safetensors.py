@@ -110,8 +110,8 @@ def read_array(path, entry, dtype=None):
 
 
 def write_safetensors(path, arrays):
-    """Write {name: array of float32 or float64}; beside the file first, then renamed."""
-    kinds = {np.dtype(np.float32): "F32", np.dtype(np.float64): "F64"}
+    """Write {name: array of float32, float64 or, as uint16, bfloat16}; beside the file first."""
+    kinds = {np.dtype(np.float32): "F32", np.dtype(np.float64): "F64", np.dtype(np.uint16): "BF16"}
     header, end = {"__metadata__": {"format": "pt"}}, 0  # transformers asks for this note
     for name, a in arrays.items():
         offsets = [end, end + a.nbytes]
