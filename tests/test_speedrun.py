@@ -347,6 +347,23 @@ def test_an_embedding_of_pairs_has_the_right_gradients():
     np.testing.assert_array_equal(layer(ids)[0, 0], layer.W[ids[0, 0]])
 
 
+def test_an_embedding_of_triples_has_the_right_gradients():
+    rng = np.random.default_rng(0)
+    layer = load_script("candidates/trigrams").NGrams(
+        Embedding(5, 3, rng=rng, dtype=np.float64), 11
+    )
+    for p in layer.params().values():
+        p[...] = rng.normal(0, 0.5, p.shape)
+    ids = rng.integers(0, 5, (2, 9))
+    ids[1] = ids[0]
+    assert gradcheck(layer, ids, rng=rng).rows
+    # What a place gets depends on its character and the two before it, and on them alone.
+    other = ids.copy()
+    other[0, 3] = (ids[0, 3] + 1) % 5
+    changed = (layer(other) != layer(ids)).any(axis=-1)
+    assert changed[0].tolist() == [3 <= i <= 5 for i in range(9)] and not changed[1].any()
+
+
 def test_dropout_has_the_right_gradients_and_can_be_switched_off():
     rng = np.random.default_rng(0)
     Dropped = load_script("candidates/dropout").Dropped
