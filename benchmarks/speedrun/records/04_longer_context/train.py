@@ -2,9 +2,9 @@
 
 import numpy as np
 import rules
-from numpygpt.llama import Llama, LlamaConfig
 
 from numpygpt.engine import ThreadedEngine
+from numpygpt.llama import Llama, LlamaConfig
 from numpygpt.optim import Muon
 from numpygpt.training import TrainConfig, Trainer
 
