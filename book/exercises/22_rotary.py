@@ -33,7 +33,7 @@ class Rotary(Module):
 
 # %% answer="rotary-slower"
 def slower(freqs, factor, low, high, length):
-    """Return the frequencies (D/2,) for windows that are `factor` times as long."""
+    """Return the frequencies (D/2,), the slow ones `factor` times as slow."""
     ### BEGIN SOLUTION
     n = length * freqs / (2 * np.pi)
     s = np.clip((n - low) / (high - low), 0, 1)
