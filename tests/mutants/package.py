@@ -141,7 +141,9 @@ def tested(copy, files):
     sys.path = [str(copy), *(p for p in sys.path if not p.startswith(str(ROOT / "tests")))]
     import pytest
 
-    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files])
+    # Its plugin of ours is loaded already: pytest warns that it cannot rewrite it.
+    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *quiet, *files])
     return "survived" if code == 0 else "killed"
 
 
