@@ -4,9 +4,9 @@
     python benchmarks/ablation.py --table   # prints what is there
 
 All models have two blocks, half as wide as make train's. Each row is trained for STEPS steps, from
-SEEDS, with the same batches in all rows; the GPT for twice STEPS, too, with a schedule of its own.
-What it has after the time that another row takes (by the processor time of a step, measured first)
-lies between its two runs. A run that is in the file is not run again: stop it whenever you like.
+SEEDS, with the same batches in all rows; three for twice STEPS, too, with a schedule of their own.
+What the GPT has after the time that another row takes (by the processor time of a step, measured
+first) lies between its two lengths. A run that is in the file is not run again: stop when you like.
 """
 
 import json
@@ -132,7 +132,7 @@ def train(row, steps, seed, vocab_size, train_tokens, val_tokens):
 
 def wanted():
     """All runs: (row, steps, seed)."""
-    lengths = [(row, STEPS) for row in ROWS] + [(BASE, 2 * STEPS)]
+    lengths = [(row, STEPS) for row in ROWS] + [(row, 2 * STEPS) for row in (BASE, "RoPE", SIX)]
     return [(row, steps, seed) for seed in SEEDS for row, steps in lengths]
 
 
@@ -159,9 +159,9 @@ def table(found):
             if row != BASE:
                 line += "  {:+.3f} ± {:.3f}".format(*gap(runs, row, steps))
         print(line)
-    for row, steps in ((BASE, STEPS), (BASE, 2 * STEPS), (SIX, STEPS)):
-        losses = [runs[row, steps, s] for s in SEEDS]
-        print(f"{row}, {steps} steps: {losses}")
+    for row in (BASE, "RoPE", SIX):
+        for steps in (STEPS, 2 * STEPS):
+            print(f"{row}, {steps} steps: {[runs[row, steps, s] for s in SEEDS]}")
 
 
 def main(path, only_table):

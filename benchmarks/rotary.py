@@ -5,7 +5,7 @@
 Trains small GPTs of three kinds at T = 64, three seeds each: learned positions with LayerNorm, RoPE
 with LayerNorm, RoPE with RMSNorm. Then the second kind reads windows of 256: as it is, with slower
 angles (position interpolation, a larger base), and each after 100 more steps at T = 256. Beside it
-two that a sceptic would ask for: windows of 64 that slide along, and models trained at 256 from the
+two that a skeptic would ask for: windows of 64 that slide along, and models trained at 256 from the
 start. All read the same text.
 """
 

@@ -104,7 +104,8 @@ def test_every_gradient_of_a_whole_llama(activation, tied, qk_norm):
     # Two heads of queries for each of keys; 6 x 4 channels of queries, not C.
     shape = {"n_kv_head": 3, "head_dim": 4, "hidden": 13}
     options = {"activation": activation, "tie_weights": tied, "qk_norm": qk_norm}
-    config = LlamaConfig(V, 7, 1 + qk_norm, 6, C, **shape, **options)
+    n_layer = 2 if (activation, tied, qk_norm) == ("swiglu", True, True) else 1
+    config = LlamaConfig(V, 7, n_layer, 6, C, **shape, **options)
     model = weights_of_size_half(Llama(config, rng=rng, dtype=np.float64), rng)
     # It is the model that was asked for.
     assert ("head.W" in model.params()) == (not tied)

@@ -10,7 +10,7 @@ from numpygpt import GPT, GPTConfig
 from numpygpt.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from numpygpt.data import DataError
 from numpygpt.metrics import MetricsLog, read_metrics, record_of
-from numpygpt.nn import LayerNorm
+from numpygpt.nn import LayerNorm, RMSNorm
 from numpygpt.optim import Adam, clip_grad_norm
 from numpygpt.training import DivergedError, TrainConfig, Trainer
 
@@ -230,13 +230,14 @@ def test_looking_at_the_validation_text_draws_no_batch_of_the_training():
     assert t.rng.bit_generator.state == rng.bit_generator.state
 
 
-def test_a_norm_whose_eps_numpy_computed_keeps_float32():
+@pytest.mark.parametrize("cls", [LayerNorm, RMSNorm])
+def test_a_norm_whose_eps_numpy_computed_keeps_float32(cls):
     for eps in (np.float64(1e-5), np.float32(1e-5), np.array(1e-5)):
-        norm = LayerNorm(6, eps=eps)
+        norm = cls(6, eps=eps)
         x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
         y = norm(x)
         assert y.dtype == norm.backward(y).dtype == norm.dgamma.dtype == np.float32
-        np.testing.assert_array_equal(y, LayerNorm(6, eps=float(eps))(x))
+        np.testing.assert_array_equal(y, cls(6, eps=float(eps))(x))
 
 
 @pytest.mark.parametrize(

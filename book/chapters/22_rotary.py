@@ -261,9 +261,9 @@ print("the wrong ones depend on distances alone:", np.allclose(wrong, scores(oth
 print("the same scores:", np.allclose(S, wrong))
 
 # %% [markdown]
-# The last. Trained from the start, a model with the other layout is as good as ours, and its gradients are
-# right. It fails where weights come in that were trained with another one, and then without an error. The
-# remedy is to reorder the entries of each head, once, in the weights that make `q` and `k`:
+# The last. Trained from the start, a model with the other layout is as good as ours: it is ours with its
+# entries renamed. It fails where weights come in that were trained with another one, and then without an
+# error. The remedy is to reorder the entries of each head, once, in the weights that make `q` and `k`:
 
 # %%
 order = np.arange(6).reshape(2, 3).T.ravel()
@@ -300,7 +300,7 @@ for name, f in (ways | {"slices": with_slices}).items():
 
 # %%
 q, k = rng.normal(size=(2, 10, 6))
-cache = one(k[:9])                                     # (9, D), turned
+cache = one(k[:9])                               # (9, D), turned
 cache = np.concatenate([cache, one(k[9:], 9)])   # (10, D)
 print("the same last row:", np.allclose(one(q[9:], 9) @ cache.T, (one(q) @ one(k).T)[9:]))
 
@@ -480,10 +480,9 @@ for number, block in enumerate(gpt.blocks):
     print(f"after block {number}: {share_of_mean(stream):.2%}")
 
 # %% [markdown]
-# There is hardly a mean to subtract: on this stream RMSNorm does nearly what LayerNorm does. A sceptic will
-# say that the model was trained with LayerNorm. No gradient asks for a mean there, and weight decay shrinks
-# what no gradient holds. True: what counts is a model that is trained with RMSNorm, and we come to it. What
-# it saves is passes over the data, in both directions:
+# There is hardly a mean to subtract: on this stream RMSNorm does nearly what LayerNorm does. A skeptic will
+# say that this model was trained with LayerNorm, where no gradient asks for a mean, and weight decay shrinks
+# what no gradient holds. True: we must train one with RMSNorm. What it saves is passes over the data:
 
 # %% tags=["measurement"]
 rows, upstream = rng.normal(size=(2, 768, 128)).astype(np.float32)
@@ -530,8 +529,8 @@ show(figure, "Loss against position, the mean of three seeds inside their band. 
 
 # %% [markdown]
 # RoPE does: 0.2 nats, at all positions, six times the width of its band. It was given what `wpe` has to
-# learn. (After 1,000 steps of a small model; how much of the lead is left after many more, we did not
-# measure.) RMSNorm does not: its band and that of LayerNorm overlap. Choose it for its speed.
+# learn. (After 1,000 steps; how much of the lead is left after many more, we did not measure.) RMSNorm does
+# not: its band and that of LayerNorm overlap. Choose it for its speed.
 #
 # ## Experiment: past the end
 #
@@ -552,13 +551,13 @@ show(figure, "The sine of the angle of each of 16 pairs at positions 0 to 256. T
      "ones hardly move.")
 
 # %% [markdown]
-# The slow ones. A fast pair has been everywhere by position 64. A slow one has shown only a part of its
-# turn, and distances beyond 64 bring angles that no weight has been trained for. Two rules slow the pairs
-# down, so that the angles at 256 are known ones:
+# The slow ones. By position 64 a fast pair has been everywhere. A slow one has shown a part of its turn, and
+# distances beyond 64 bring angles that no weight was trained for. Two rules slow the pairs down, so that
+# the angles at 256 are known ones:
 #
 # - **position interpolation** (Chen et al., 2023) divides all speeds by 4: `rotary.freqs /= 4`;
-# - **a larger base** (a post by "bloc97" in 2023 called it NTK-aware scaling) slows the slowest pair by 4, the
-#   first not at all, those between by something between: the base is multiplied by $4^{D/(D-2)}$.
+# - **a larger base**, times $4^{D/(D-2)}$, slows the last pair by 4, the first not at all, those between by
+#   something between (first in a post by "bloc97" in 2023, as NTK-aware scaling).
 
 # %%
 larger = Rotary(32, base=10_000 * 4 ** (32 / 30)).freqs
@@ -567,10 +566,10 @@ for i in (0, 5, 10, 15):
           f"which is {speeds[i] / larger[i]:.2f} times as slow")
 
 # %% [markdown]
-# And two controls that a sceptic would ask for: **sliding windows**, where each letter is predicted from the 49
-# to 64 letters up to it, as a learned model has to do it, too; and models that were trained with windows of
-# 256 from the start, on as many letters. Then each of the three gets 100 more steps, with windows of 256.
-# **Before you look:** rank the rows in the last column.
+# And two controls that a skeptic would ask for: **sliding windows**, where each letter is predicted from the
+# 49 to 64 letters before it, which is all that a learned model can do; and models trained at 256 from the
+# start, on as many letters. Then each of the three ways gets 100 more steps, at 256. **Before you look:**
+# rank the rows in the last column.
 
 # %%
 print("letters                         1 to 64   65 to 128   129 to 256")
@@ -592,23 +591,22 @@ draw(axes[1], "RoPE, trained at 256", "trained at 256", PINK, "v:")
 axes[0].set(ylabel="loss (nats per letter)", title="trained at 64")
 axes[1].set(title="and 100 more steps at 256")
 axes[1].legend()
-show(figure, "Loss against position up to 256. Left: as it is, the loss rises steeply after 64; with "
+show(figure, "Loss against position up to 256. Left: as it is, the loss rises from about 100 on; with "
      "a larger base it rises half as much; interpolated, it is near 3 everywhere. Right, after 100 more "
      "steps: as it is and with a larger base lie on the line of sliding windows, interpolated lies above.")
 
 # %% [markdown]
-# RoPE alone does **not** extrapolate. Nothing fails, there is no error, and the loss climbs. A larger base
-# halves the climb and costs little within 64. Interpolation without more training is the worst, even on the
-# first letters: its neighbors are a quarter of a position apart, and such neighbors the model has never met.
+# RoPE alone does **not** extrapolate. It goes well for another half window, then the loss climbs, and there is
+# no error. A larger base halves the climb and costs little within 64. Interpolation without more training
+# is the worst, even on the first letters: neighbors are now a quarter of a step apart, and such neighbors
+# the model has never met.
 #
-# A hundred steps mend it. But look at the control: *as it is*, without any rule, 100 steps do as well as with
-# a larger base, and interpolation still lags behind. For models whose training cost months it has been
-# otherwise: Chen et al. could lengthen Llama's window with some hundred steps by interpolation, and not
-# without it. Ours has little to lose and learns its new angles as fast as the slowed ones.
+# A hundred steps mend it. But look at the control: *as it is*, without any rule, they do as much as with a
+# larger base, and interpolation still lags. (Chen et al. brought Llama from 2,048 to as many as 32,768
+# positions by interpolation and at most 1,000 steps: what holds for our small model need not hold there.)
 #
-# And no row beats the sliding window, not even the model that was trained at 256. This small model has
-# nothing to gain from letters further away than 64. A long window is worth what the model can do
-# with it.
+# And no row beats the sliding window, not even the model that was trained at 256: this one has nothing to
+# gain from letters more than 64 away. A long window is worth what a model can do with it.
 #
 # **Try it:** newer models choose the base for the window before they train; Llama 3 has 500,000. Which
 # base lets the slowest pair of a head of 32 make just one turn in 8,192 positions?
@@ -634,14 +632,13 @@ show(figure, "Loss against position up to 256. Left: as it is, the loss rises st
 #
 # ## Recap
 #
-# - RoPE turns each pair of entries of queries and keys by an angle that grows with the position. The dot
-#   product then knows their distance only. Backward turns back.
-# - Two layouts are in use. The wrong one passes shape tests and gradient checks; only the other's weights
-#   notice.
-# - RMSNorm is LayerNorm without mean and shift. Its gradient lacks the term of the mean, its loss is the same, and it
-#   is faster.
-# - RoPE learned faster than `wpe` and does not extrapolate. Slowed angles help, more training helps more,
-#   and a sliding window was hard to beat.
+# - RoPE turns each pair of entries of queries and keys by an angle that grows with the position, so that
+#   their dot product knows the distance only. Backward turns back.
+# - Two layouts are in use. The wrong one passes tests of shapes and gradients; only weights trained with the
+#   other one show it.
+# - RMSNorm is LayerNorm without mean and shift: one term less backward, the same loss, less time.
+# - RoPE learned faster than `wpe`. It does not extrapolate; slower angles help, 100 more steps helped more, and
+#   nothing beat a sliding window.
 # - We exported `nn/rotary.py` and `nn/rmsnorm.py`. Next: the other parts of a modern GPT.
 
 # %%

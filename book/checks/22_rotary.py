@@ -32,7 +32,7 @@ def cases(rng):
 # %% [markdown] task="rotary-slower" hint=3
 # clip s to 0 and 1, and use the third formula for all pairs.
 
-# %% [markdown] task="rotary-slower" mistake="all-slower"
+# %% [markdown] task="rotary-slower" mistake="all-slower" shows="fast pairs stay as they are"
 # it slows all pairs: that is position interpolation; here fast ones stay as they are
 # ```diff
 # - return s * freqs + (1 - s) * freqs / factor
@@ -46,7 +46,7 @@ def cases(rng):
 # + (1 - s) * freqs + s * freqs / factor
 # ```
 
-# %% [markdown] task="rotary-slower" mistake="unclipped"
+# %% [markdown] task="rotary-slower" mistake="unclipped" shows="If $n$ is `high` or more, $\\omega$ stays. If it is `low` or less, the new frequency is $\\omega/\\text{factor}$"
 # it goes on beyond `low` and `high`: above the one ω stays, below the other it is ω/factor
 # ```diff
 # - np.clip((n - low) / (high - low), 0, 1)
@@ -267,7 +267,7 @@ def cases(rng):
 # +     self.cos, self.sin = np.cos(angles), np.sin(angles)
 # ```
 
-# %% [markdown] task="rotary-halves" mistake="float64" shows="Both results have the dtype of what they are made from, float32 or float64"
+# %% [markdown] task="rotary-halves" mistake="float64" shows="Both results have the dtype of what they are made from, float32 or float64, although `self.freqs` is float64"
 # it comes out as float64: `self.freqs` is float64, and what it touches becomes so
 # ```diff
 # - return y.astype(x.dtype)
@@ -403,7 +403,7 @@ def backward(self, dy):
 # + np.outer(start + np.arange(x.shape[-2]), self.freqs).astype(np.float32)
 # ```
 
-# %% [markdown] task="rotary-halves" reject="start-must-be-given"
+# %% [markdown] task="rotary-halves" reject="start-from-one" shows="start=0"
 # ```diff
 # - start=0
 # + start=1
@@ -516,13 +516,6 @@ def to_interleaved(W, n_heads):
 # - return W[..., order]
 # + W[...] = W[..., order]
 # +     return W
-# ```
-
-# %% [markdown] task="rotary-to-interleaved" reject="a-view" shows="Return a new array of the same shape and dtype"
-# ```diff
-# - order = np.arange(W.shape[-1]).reshape(n_heads, 2, -1).swapaxes(1, 2).ravel()
-# -     return W[..., order]
-# + return W.reshape(*W.shape[:-1], n_heads, 2, -1).swapaxes(-1, -2).reshape(W.shape)
 # ```
 
 # %% [markdown] task="rotary-to-interleaved" reject="pairs-reversed" shows="The heads keep their places, the pairs their order"
