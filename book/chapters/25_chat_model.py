@@ -1265,7 +1265,6 @@ export("25_chat_model")
 # | task | | minutes |
 # |---|---|---|
 # | widened and turned | medium | 15 |
-# | halves to neighbors | hard | 20 |
 # | merges by rank | hard | 30 |
 # | a chat to tokens | medium | 20 |
 # | whole characters | medium | 20 |

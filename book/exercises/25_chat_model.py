@@ -34,27 +34,7 @@ def matrix_and_how_it_lies(bits):    # the check looks at the dtype and the memo
 check("chat-widen", matrix_and_how_it_lies)
 
 # %% [markdown]
-# ## Task 2: halves to neighbors (3 points, hard, about 20 minutes)
-#
-# RoPE turns pairs of entries. Files of Hugging Face pair entry i of a head with entry i + D/2, for i below
-# D/2. Other programs pair entry 2i with entry 2i + 1. `W` is the query matrix of a file, (H D, C): D rows
-# for head 0, then D for head 1, and so on. Return it with the rows of each head reordered for those other
-# programs: what was pair i is still pair i, and its first entry still comes first.
-
-# %% answer="chat-halves"
-def as_neighbors(W, n_heads):
-    """Return W (H D, C) with its rows reordered within each head; H = n_heads."""
-    ### BEGIN SOLUTION
-    n_out, C = W.shape
-    halves = W.reshape(n_heads, 2, n_out // n_heads // 2, C)
-    return halves.swapaxes(1, 2).reshape(n_out, C)
-    ### END SOLUTION
-
-# %% check="chat-halves" points=3 minutes=20 level="hard"
-check("chat-halves", as_neighbors)
-
-# %% [markdown]
-# ## Task 3: merges by rank (3 points, hard, about 30 minutes)
+# ## Task 2: merges by rank (3 points, hard, about 30 minutes)
 #
 # `merges` is a list of pairs of strings; the rank of a pair is its place in the list. `vocab` gives the id of
 # each string. Start from the characters of `piece`. While some two neighbors are a pair of the list,
@@ -78,7 +58,7 @@ def merge(piece, merges, vocab):
 check("chat-merge", merge)
 
 # %% [markdown]
-# ## Task 4: a chat to tokens (3 points, medium, about 20 minutes)
+# ## Task 3: a chat to tokens (3 points, medium, about 20 minutes)
 #
 # `messages` are pairs of a role and a content. A turn begins with the token `start` and ends with the token
 # `end`. Between them stand the tokens of the role, a line break and the content, encoded as one text;
@@ -103,7 +83,7 @@ def encode(text):    # tells in its first id how much was encoded as one text
 check("chat-render", lambda messages, start, end: render(messages, encode, start, end))
 
 # %% [markdown]
-# ## Task 5: whole characters (3 points, medium, about 20 minutes)
+# ## Task 4: whole characters (3 points, medium, about 20 minutes)
 #
 # `tokens` is a list of bytes objects, as a model writes them one after another. Joined, they are text in
 # UTF-8, but for the last character, which may lack its end. Return a list of as many strings: for each
