@@ -611,13 +611,13 @@ show(figure, "Validation loss of AdamW and Muon after 150, 300 and 600 steps, ea
 # the time, what AdamW reaches in the seconds that Muon takes:
 
 # %%
-def adamw_in(seconds):
+def rival_in(seconds):
     times = [of("AdamW", n, "seconds").mean() for n in budgets]
     return np.interp(math.log(seconds), np.log(times), [of("AdamW", n).mean() for n in budgets])
 
 for n in (150, 300):
     seconds, loss = of("Muon", n, "seconds").mean(), of("Muon", n).mean()
-    print(f"in {seconds:.0f} s: Muon {loss:.3f}, AdamW {adamw_in(seconds):.3f}, {adamw_in(seconds) - loss:.3f} behind; "
+    print(f"in {seconds:.0f} s: Muon {loss:.3f}, AdamW {rival_in(seconds):.3f}, {rival_in(seconds) - loss:.3f} behind; "
           f"at equal steps {of('AdamW', n).mean() - loss:.3f}")
 
 # %% [markdown]
