@@ -80,7 +80,7 @@ def main(path):
             lr: results.loss(optimizer=optimizer, lr=lr, steps=600, seed=0, **more) for lr in rates
         }
         best[optimizer] = min(found, key=found.get)
-    for steps in reversed(STEPS):
+    for steps in STEPS:
         for seed in SEEDS:
             for optimizer, lr in best.items():
                 more = {"adam_lr": best["AdamW"]} if optimizer == "Muon" else {}
