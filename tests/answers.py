@@ -2,10 +2,10 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
-
-from warm import WARM, run_pytest
 
 from coursekit.checking.answers import grade_id
 from coursekit.checking.tasks import load_set, task_ids
@@ -39,15 +39,20 @@ def type_in(name, path, sources=None, answers_only=False):
 
 def nbval(*paths, cwd):
     """Run nbval as a reader does; return {(file, number of the code cell): failure or None}."""
-    report, printed = Path(cwd, "report.xml"), Path(cwd, "printed.txt")
-    arguments = [
-        *[*PLUGINS, "--nbval", "--nbval-current-env", "-q", "--nbval-cell-timeout=300"],
-        *["-p", "no:cacheprovider", "--color=no", f"--junit-xml={report}", *map(str, paths)],
-    ]
-    child = WARM.Process(target=run_pytest, args=(arguments, cwd, os.environ | ONLY_THESE, printed))
-    child.start()
-    child.join()
-    assert report.is_file(), printed.read_text("utf-8", errors="replace")
+    report = Path(cwd, "report.xml")
+    done = subprocess.run(
+        [
+            *[sys.executable, "-m", "pytest", *PLUGINS, "--nbval", "--nbval-current-env", "-q"],
+            *["--nbval-cell-timeout=300", "-p", "no:cacheprovider", "--color=no"],
+            *[f"--junit-xml={report}", *map(str, paths)],
+        ],
+        cwd=cwd,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=os.environ | ONLY_THESE,
+    )
+    assert report.is_file(), done.stdout + done.stderr
     cells = {}
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         file, number = case.get("classname"), int(case.get("name").removeprefix("Cell "))
@@ -55,7 +60,7 @@ def nbval(*paths, cwd):
         cells[file.removesuffix(".ipynb").rpartition(".")[2], number] = (
             failed[0] if failed else None
         )
-    assert cells, printed.read_text("utf-8", errors="replace")
+    assert cells, done.stdout
     return cells
 
 
