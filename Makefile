@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup test-release
 .PHONY: site test-site test-live seconds book test-book
-.PHONY: mutants bench links package colab push-colab clean FORCE
+.PHONY: mutants bench speedrun links package colab push-colab clean FORCE
 
 ARGS =
 PORT = 8888
@@ -47,6 +47,7 @@ help:
 	@echo 'make test-release try what a release needs: the workflows, the package on its own'
 	@echo 'make mutants      change answers by rule, and see that each is noticed'
 	@echo 'make bench        measure our speed beside theirs, on an idle machine'
+	@echo 'make speedrun     train the best model of five minutes: benchmarks/speedrun says by which rules'
 	@echo 'make links        see whether the links to other places still lead somewhere'
 	@echo 'make package      the wheel and the source archive, in out/dist'
 	@echo 'make colab        the notebooks with a first cell for Colab, in out/colab'
@@ -116,6 +117,9 @@ mutants: .venv/.installed
 
 bench: .venv/.installed-peers
 	$(PY) benchmarks/bench.py $(ARGS)
+
+speedrun: .venv/.installed
+	$(PY) benchmarks/speedrun/run.py $(ARGS)
 
 links: .venv/.installed
 	$(PY) -m coursekit.links $(ARGS)

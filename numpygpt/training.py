@@ -71,13 +71,15 @@ class LayersEngine:
 class Trainer:
     """Trains a model: `for record in trainer.run(): ...`; `state()` is all that resuming needs."""
 
-    def __init__(self, model, train_tokens, val_tokens, config, engine=None):
+    def __init__(self, model, train_tokens, val_tokens, config, engine=None, optimizer=None):
         self.model, self.config, self.val_tokens = model, config, val_tokens
         self.engine = engine or LayersEngine(model)
         self.block_size = model.config.block_size
         self.step_count = 0  # steps done
         betas = (config.beta1, config.beta2)
-        self.optimizer = Adam(model, config.lr, betas, weight_decay=config.weight_decay)
+        self.optimizer = optimizer or Adam(
+            model, config.lr, betas, weight_decay=config.weight_decay
+        )
         self.schedule = WarmupCosineLR(
             self.optimizer, config.warmup_iters, config.max_iters, config.min_lr
         )

@@ -193,6 +193,8 @@ META = [
     *[("tokenizer", name) for name in ("kind", "version", "chars")],
     ("data",),
     ("kind",),
+    ("optimizer",),
+    *[("optimizer", name) for name in ("kind", "momentum", "adam_lr")],
 ]
 LLAMA = ("n_kv_head", "head_dim", "hidden", "activation", "qk_norm", "zero_init_head")
 LLAMA += ("rope_base", "norm_eps", "bias")

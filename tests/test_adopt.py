@@ -50,6 +50,7 @@ def adopt_and_run(folder):
         llama = Llama(config, rng=rng)
         llama(ids, ids)
         llama.backward()
+        optim.Muon(llama).step()
     generate(llama, ids, 3, rng=rng)
     for outside in (nn.Sequential(nn.ReLU()), nn.Softmax()):  # no part of a GPT
         outside.forward(np.ones((2, 3)))

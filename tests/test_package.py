@@ -95,6 +95,7 @@ def test_chapters_export_what_the_design_says():
         21: {f"pretrained/{n}.py" for n in ("safetensors", "gpt2_config", "gpt2", "gpt2_export")},
         22: {"nn/rotary.py", "nn/rmsnorm.py"},
         23: {"nn/gates.py", "nn/grouped_attention.py", "llama_block.py", "llama.py"},
+        24: {"optim/muon.py"},
         25: {f"pretrained/{n}.py" for n in ("llama_config", "llama", "llama_export", "folder")}
         | {"tokenizers/pretokenizers.py", "tokenizers/tokenizer_json.py", "chat.py"},
     }

@@ -381,7 +381,7 @@ class DistributedTrainer(Trainer):
     All ranks hold the same weights, read the rows that are theirs, and step with the same gradient.
     """
 
-    def __init__(self, model, train_tokens, val_tokens, config, world, engine=None):
+    def __init__(self, model, train_tokens, val_tokens, config, world, engine=None, optimizer=None):
         if config.batch_size < world.size:
             raise DistributedError(
                 f"batch_size={config.batch_size} has no row for each of {world.size} ranks"
@@ -389,7 +389,7 @@ class DistributedTrainer(Trainer):
         self.world = world
         self.rows = shard(config.batch_size, world.rank, world.size)
         self.weight = (self.rows.stop - self.rows.start) / config.batch_size
-        super().__init__(model, train_tokens, val_tokens, config, engine)
+        super().__init__(model, train_tokens, val_tokens, config, engine, optimizer)
         grads = model.grads().values()
         self.bucket = np.empty(sum(g.size for g in grads), next(iter(grads)).dtype)
 

@@ -10,6 +10,7 @@ from dataclasses import fields
 import numpy as np
 
 from numpygpt.checkpoint import VERSION, CheckpointError
+from numpygpt.cli import optimizers
 from numpygpt.cli.folders import are_too_long
 from numpygpt.cli.models import config_of, n_params
 from numpygpt.cli.sizes import LARGEST, MAX_THREADS, largest
@@ -111,6 +112,12 @@ def is_engine(value):
     return is_whole(value.get("threads", 1), 1, MAX_THREADS)
 
 
+def is_optimizer(value):
+    if not isinstance(value, dict) or value.get("kind") not in optimizers.KINDS:
+        return False
+    return all(is_number(value.get(name, 0.0)) for name in optimizers.MUON_DEFAULTS)
+
+
 def are_settings(value):
     """Whether each setting of a TrainConfig that is there has a number of its type."""
     if not isinstance(value, dict):
@@ -141,6 +148,7 @@ CAN_BE = {
     "data_dir": is_text,
     "data": is_text,
     "engine": is_engine,
+    "optimizer": is_optimizer,
     "train": are_settings,
     "rng": is_state,
     "tokenizer": is_tokenizer,

@@ -27,12 +27,12 @@ HELP = {
     "norm_eps": "beside the mean square in an RMSNorm",
     "batch_size": "sequences in a batch",
     "max_iters": "optimizer steps",
-    "lr": "highest learning rate",
+    "lr": "highest learning rate (of Muon: 0.02)",
     "min_lr": "learning rate at the end",
     "warmup_iters": "steps until the highest learning rate",
     "beta1": "AdamW's decay of the mean gradient",
     "beta2": "AdamW's decay of the mean squared gradient",
-    "weight_decay": "AdamW's pull of matrices towards 0",
+    "weight_decay": "the pull of matrices towards 0",
     "grad_clip": "largest gradient norm, 0 for none",
     "accumulate": "batches averaged for one step",
     "eval_interval": "steps between evaluations and checkpoints",
@@ -102,7 +102,7 @@ def model_fields(args, kind):
     return given
 
 
-def configure(args, meta, vocab_size):
+def configure(args, meta, vocab_size, train_defaults):
     """The configurations: the checkpoint's or the defaults, then what the user gave."""
     try:
         kind = kind_of(meta) if meta else getattr(args, "model", "gpt")
@@ -119,7 +119,7 @@ def configure(args, meta, vocab_size):
             train = replace(TrainConfig(**meta["train"]), **given_fields(args, TrainConfig))
         else:
             config = MODELS[kind][1](vocab_size, **{**MODEL_DEFAULTS, **model})
-            train = TrainConfig(**given_fields(args, TrainConfig))
+            train = TrainConfig(**{**train_defaults, **given_fields(args, TrainConfig)})
     except (TypeError, KeyError) as error:
         raise CheckpointError(
             f"the checkpoint has a configuration that we cannot read: {error}"

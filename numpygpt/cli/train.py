@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt.checkpoint import load_checkpoint
-from numpygpt.cli import engines, models
+from numpygpt.cli import engines, models, optimizers
 from numpygpt.cli.datagen import DEFAULT_DATA, DEFAULT_TEXT, write_data
 from numpygpt.cli.folders import check_lengths, open_data
 from numpygpt.cli.options import add_model_fields, add_train_fields, configure, positive
@@ -41,6 +41,7 @@ def add_options(parser):
     add("--out_dir", type=Path, default=DEFAULT_OUT, metavar="DIR", help="of the run; %(default)s")
     add("--resume", action="store_true", help="continue the run in out_dir")
     engines.add_options(add)
+    optimizers.add_options(add)
     add("--keep", type=positive, default=1, metavar="N", help="checkpoints to keep; %(default)s")
     add(
         "--distributed",
@@ -80,15 +81,18 @@ def train_locked(args, world, locks):
         write_data(DEFAULT_TEXT, DEFAULT_DATA, "char")
     world.gather("the data are there")
     tokenizer, train_tokens, val_tokens, digest = open_data(data_dir)
-    model_config, train_config = configure(args, meta, tokenizer.vocab_size)
+    about_optimizer = optimizers.about(args, meta)
+    defaults = optimizers.train_defaults(about_optimizer)
+    model_config, train_config = configure(args, meta, tokenizer.vocab_size, defaults)
     check_lengths(data_dir, (train_tokens, val_tokens), model_config.block_size)
     model = models.build(model_config, rng=np.random.default_rng([train_config.seed, 0]))
     engine, about_engine = engines.choose(args, meta, model)
+    optimizer = optimizers.choose(about_optimizer, model, train_config, engine)
     data = train_tokens, val_tokens, train_config
     if args.distributed:
-        trainer = DistributedTrainer(model, *data, world, engine)
+        trainer = DistributedTrainer(model, *data, world, engine, optimizer)
     else:
-        trainer = Trainer(model, *data, engine)
+        trainer = Trainer(model, *data, engine, optimizer)
     if args.resume:
         check_same_data(data_dir, tokenizer, digest, meta)
         resume(trainer, path, arrays, meta)
@@ -104,7 +108,8 @@ def train_locked(args, world, locks):
         arrays, meta = trainer.state()
         if speaks:
             meta |= {"tokenizer": tokenizer.to_json(), "data_dir": str(data_dir), "data": digest}
-            save_run(path, arrays, meta | {"engine": about_engine}, args.keep)
+            meta |= {"engine": about_engine, "optimizer": about_optimizer}
+            save_run(path, arrays, meta, args.keep)
 
     if speaks:
         sequences = train_config.batch_size * train_config.accumulate

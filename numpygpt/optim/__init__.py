@@ -1,10 +1,11 @@
-"""Optimizers, clipping, learning-rate schedules: chapter 6. This file is written by hand."""
+"""Optimizers, clipping, learning-rate schedules: chapters 6 and 24. Written by hand."""
 
 from numpygpt.lazy import lazy_names
 
 HOMES = {
     "SGD": "sgd",
     "Adam": "adam",
+    "Muon": "muon",
     "clip_grad_norm": "clip",
     "WarmupCosineLR": "lr_scheduler",
     "StepLR": "lr_scheduler",

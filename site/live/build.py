@@ -33,8 +33,14 @@ PACKAGES = ("numpy", "matplotlib")  # with what they depend on
 # Asked for by Matplotlib's entry in Pyodide's list, and never loaded by what the book draws with:
 # a canvas for pages, fonts in PDF files, time zones.
 LEFT_OUT = {"matplotlib-pyodide", "fonttools", "pytz"}
-DATA = ("shakespeare.txt", "checkpoints/shakespeare_char/checkpoint.npz", "rotary.json")
-DATA += ("ablation.json", "chat.json")
+DATA = (
+    "shakespeare.txt",
+    "checkpoints/shakespeare_char/checkpoint.npz",
+    "rotary.json",
+    "ablation.json",
+    "muon.json",
+    "chat.json",
+)
 FOLDERS = ("notebooks", "exercises")
 NOT_RUN = {"slow", "own-computer"}  # tags of the cells that "Run all" leaves out
 
