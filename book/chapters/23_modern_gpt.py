@@ -828,7 +828,7 @@ figures.show(
 
 # %% [markdown]
 # One row stands apart. RoPE alone takes off more than a quarter of a nat, and all six take off no more. A
-# sceptic would ask for the difference of these two, and whether the other five help later:
+# skeptic would ask for the difference between these two, and whether the other five help later:
 
 # %%
 for n in (steps, 2 * steps):
@@ -852,8 +852,8 @@ for n in (steps, 2 * steps):
 # nothing for it that we can see; ReLU² is free, and as good.
 #
 # These changes come from models a thousand times as large, where training is long, scores grow, and keys
-# fill the memory. For SwiGLU others report the like at 124 million parameters: ahead at first, level in the end, once both
-# models had the same size (karpathy/llm.c, pull request 755). An ablation answers for its own size.
+# fill the memory. For SwiGLU others report the same at 124 million parameters: ahead at first, level in the end, once both
+# models had the same size (`karpathy/llm.c`, pull request 755). An ablation answers for its own size.
 #
 # ## Exercises
 #
