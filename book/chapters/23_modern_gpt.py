@@ -787,9 +787,9 @@ for name, head in heads.items():
 # An **ablation** takes away one part at a time. We add one: `benchmarks/ablation.py` has trained the GPT of
 # chapter 12 with each change alone, and with all six; also with ReLU², and with a head of its own, random or
 # zeros: 700 steps on the same batches, three seeds, ten minutes of one core. The GPT was also trained for twice
-# the steps: a straight line between, in the logarithm of the steps, tells what it has after the *time* that another row
-# takes. We compare runs of the same seed; a band is the 95% interval of the mean of three differences, 4.3
-# standard errors to each side (Student's t, for so few). The control: the same GPT with other initial weights.
+# the steps: a straight line between, in the logarithm of the steps, tells what it would have after the *time* that
+# another row takes. We compare runs of the same seed; a band is the 95% interval of the mean of three differences,
+# 4.3 standard errors to each side (Student's t, for so few). The control: the same GPT with other initial weights.
 #
 # **Before you run the next cells:** which single change helps most? And for which will the band contain 0?
 
@@ -848,13 +848,13 @@ for n in (steps, 2 * steps):
 # length.
 #
 # **Inside** are most others. That is not "no effect": a band of ± 0.07 hides much. But a step with RMSNorm, with
-# GQA or without biases costs 4 or 5% less (2% is noise: the control was measured at 0.98),
-# and GQA halves the cache. They are worth having for their price.
+# GQA or without biases costs 4 or 5% less (2% is noise: the control was measured at 0.98), and GQA
+# halves the cache. They are worth having for their price.
 #
 # **Perhaps negative** is SwiGLU: inside at equal steps, but its step costs 5% more, and at equal time it is
-# worse by 0.035 ± 0.019. The GPT without biases is at the edge of its band. Of two dozen intervals of 95%, one
+# worse by 0.035 ± 0.019. Without biases, 0 is at the edge of the band. Of two dozen intervals of 95%, one
 # or so misses by chance. QK-norm adds 10% to a step at this width, and gives nothing for it that we can see.
-# ReLU² is free, and no different, within ± 0.07.
+# ReLU² is free; we see no difference, within ± 0.07.
 #
 # These changes come from models a thousand times as large, where training is long, scores grow, and keys fill
 # the memory. For SwiGLU others report something similar at 124 million parameters, at equal size: ahead of GELU
