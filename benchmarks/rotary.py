@@ -112,7 +112,7 @@ def sliding(model, tokens):
 
 
 def slower(model, way):
-    """A copy whose angles at position 256 are those that it knows, by one of two rules."""
+    """A copy with slower angles: at position 256 they are known ones, or closer to them."""
     other = copy.deepcopy(model)
     factor, D = LONG / SHORT, N_EMBD // N_HEAD
     if way == "interpolated":  # every pair: position 256 has the angles of position 64

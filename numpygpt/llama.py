@@ -1,4 +1,4 @@
-"""LlamaConfig and Llama: the decoder of today, put together. Derived in chapter 23."""
+"""LlamaConfig and Llama: today's decoder, put together. Derived in chapter 23."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from numpygpt.nn.rotary import Rotary
 
 @dataclass(frozen=True)
 class LlamaConfig:
-    """The shape of a Llama: the fields of GPTConfig, and what is new. None: by the others.
+    """The shape of a Llama: GPTConfig's fields without bias, and new ones. None: from the others.
 
     Raises:
         ValueError: a field has a value that no Llama can have; the message names it.

@@ -1,4 +1,4 @@
-"""LlamaBlock: the pre-norm block, of the parts of today. Derived in chapter 23."""
+"""LlamaBlock: the pre-norm block, built from today's parts. Derived in chapter 23."""
 
 import numpy as np
 

@@ -4,8 +4,8 @@
 # Attention compares: the score of a query and a key says how well they fit. Here is the trained GPT of
 # `data/`, and the last 20 letters of the text, which it was not trained on. In its first head we ask for
 # the score of letter 12 with letter 3. Then we put the same 20 letters further down the window, with
-# nothing before them, so that only the rows of `wpe` are others. **Before you run the cells:** by how
-# much will the score change? And the weights that the softmax makes of the scores?
+# nothing before them, so that only the rows of `wpe` differ. **Before you run the cells:** by how much
+# will the score change, and by how much the weights that the softmax makes from the scores?
 
 # %%
 import json
@@ -42,12 +42,12 @@ except ValueError as error:
     print("from position 45:", error)
 
 # %% [markdown]
-# The same letters at the same distance have another score at each place. What all keys of a query share of
-# the change, a softmax does not see; but a tenth of the weight moves all the same. And after position 63 the
-# model ends: `wpe` has no more rows.
+# The same letters at the same distance get a different score at each place. A softmax does not see the part
+# of the change that all keys of a query share. Even so, about a tenth of the weight moves. And after position
+# 63 the model ends: `wpe` has no more rows.
 #
-# A learned position is a name. That 12 is as far from 3 as 21 is from 12, the names do not tell. The model
-# had to learn it, from one pair of places after another; it has come close, and it was all extra work.
+# A learned position is a name. Names do not tell us that 12 is as far from 3 as 21 is from 12. The model
+# had to learn this for one pair of places after another. It has come close, but all of it was extra work.
 #
 # But what a text asks is mostly a distance: the letter before, the word before. **The question of this
 # chapter: can a score depend on two vectors and their distance, and on nothing else?**
@@ -60,7 +60,7 @@ except ValueError as error:
 # |---|---|---|
 # | `q`, `k` | queries and keys of a head, D even | `(..., T, D)` |
 # | `freqs` | ω: by how many radians each pair turns from one position to the next | `(D/2,)` |
-# | `turn` | $e^{i\theta}$ of all angles $\theta = t\,\omega_i$, $t$ the position; complex | `(T, D/2)` |
+# | `turn` | the turns by $\theta = t\,\omega_i$, for position $t$ and pair $i$, as complex numbers | `(T, D/2)` |
 # | `x`, `y` | input and output of a norm | `(..., C)` |
 # | `r`, `xhat` | 1 / root mean square, and x̂ = x r | `(..., 1)`, `(..., C)` |
 # | `gamma` | the gain γ | `(C,)` |
@@ -71,7 +71,8 @@ except ValueError as error:
 # $t\,\omega$. With $\omega$ = 30°, three positions are a quarter turn, as on the face of a clock.
 #
 # **Before you run the next cell:** $q = (2, 1)$ stands at position 12, $k = (1, 0)$ at position 3. Where
-# do they point after their turns? And which of the three dot products will be equal?
+# do they point after their turns? And which dot products will be equal: those at positions 12 and 3, 30 and
+# 21, 12 and 4?
 
 # %%
 def rotation(angle):
@@ -86,8 +87,8 @@ for m, n in ((12, 3), (30, 21), (12, 4)):
 
 # %% [markdown]
 # Twelve positions are a whole turn: the query is where it was, the key points up. The first two dot
-# products are equal, because both arrows were turned on by the same 18 positions. In the third the key is
-# one position closer.
+# products are equal, because both arrows were turned further, by the same 18 positions. In the third the key
+# is one position closer.
 #
 # ## Why only the distance is left
 #
@@ -100,15 +101,14 @@ for m, n in ((12, 3), (30, 21), (12, 4)):
 # Absolute positions go in, and their difference comes out. There is no table of distances: each vector is
 # turned once, by its own position, and the dot products that attention computes anyway do the rest.
 #
-# One pair is not enough, for the reason that a clock has more than one hand. At 30° a position, a distance
-# of 12 looks like none; at 1°, neighbors look alike. So the D entries of a head make D/2 pairs, and pair
-# $i$ turns by
+# One pair is not enough: a clock, too, has more than one hand. At 30° a position, a distance of 12 looks
+# like none; at 1°, neighbors look alike. So the D entries of a head make D/2 pairs, and pair $i$ turns by
 #
 # $$\omega_i = \text{base}^{-2i/D}, \qquad i = 0, \dots, \tfrac D2 - 1$$
 #
-# radians a position. The first pair turns by 1; with the usual base of 10,000 and D = 32, the last one
-# needs some 35,000 positions to come around. A score is the sum over the pairs, so it, too, depends on the
-# distance.
+# radians a position. The first pair turns by 1; with the usual base of 10,000 and D = 32, the last one needs
+# some 35,000 positions to come around. A score is the sum over the pairs, so it, too, depends on the
+# distance alone.
 
 # %%
 D, base = 32, 10_000
@@ -135,12 +135,13 @@ def turn_loop(x, freqs, pairs):
 # Which two entries are a pair? Two layouts are in use. **Interleaved**: entries 0 and 1, then 2 and 3, and
 # so on, as in the paper and in the files of Llama's makers. **Halves**: entry $i$ with entry $i + D/2$,
 # as in the files of the Hugging Face hub. The entries of a head have no order of their own, so one layout
-# is as good as the other. We come to what happens when the two are mixed up.
+# is as good as the other.
 
-# There is a shorter way to write a turn. Read the pair as a complex number, $z = a + ib$. Then turning is
-# one product, since $e^{i\theta} = \cos\theta + i \sin\theta$:
+# There is a shorter way to write a turn. Read the pair as a complex number, $z = a + \mathrm{i}b$ (upright,
+# to tell it from the index $i$). Then turning is one product, since $e^{\mathrm{i}\theta} = \cos\theta +
+# \mathrm{i} \sin\theta$:
 #
-# $$z\,e^{i\theta} = (a \cos\theta - b \sin\theta) + i\,(a \sin\theta + b \cos\theta)$$
+# $$z\,e^{\mathrm{i}\theta} = (a \cos\theta - b \sin\theta) + \mathrm{i}\,(a \sin\theta + b \cos\theta)$$
 
 # %% tags=["export"] module="nn/rotary.py"
 """Rotary: positions as rotations (RoPE). Derived in chapter 22."""
@@ -210,7 +211,7 @@ def forward(self, x, start=0):
 
 # %% [markdown]
 # **Backward.** Each vector is multiplied by a matrix, $y = R x$, so $dx = R^\top dy$: the gradient is
-# turned *back*, by $e^{-i\theta}$. Nothing has to be kept but the turns.
+# turned *back*, by $e^{-\mathrm{i}\theta}$. Nothing has to be kept but the turns.
 
 # %% tags=["export"]
 @add_to_class(Rotary)
@@ -251,8 +252,8 @@ print("lengths stay:", np.allclose(np.linalg.norm(rotary(x), axis=-1), np.linalg
 # %% [markdown]
 # ## The wrong layout passes every test but one
 #
-# We compute scores of the same queries and keys in both layouts, and test what we know how to test.
-# **Before you run it:** which of the four lines will say `False`?
+# We compute scores of the same queries and keys in both layouts, and test them. **Before you run it:** which
+# of the four lines will say `False`?
 
 # %%
 q, k = rng.normal(size=(2, 40, 6))
@@ -268,9 +269,10 @@ print("the wrong ones depend on distances alone:", np.allclose(wrong, scores(oth
 print("the same scores:", np.allclose(S, wrong))
 
 # %% [markdown]
-# The last. Trained from the start, a model with the other layout is as good as ours: it is ours with its
-# entries renamed. It fails where weights come in that were trained with another one, and then without an
-# error. The remedy is to reorder the entries of each head, once, in the weights that make `q` and `k`:
+# The last. (On the diagonal the distance is 0.) Trained from the start, a model with the other layout is as
+# good as ours: it is ours with its entries renamed. It fails, without an error, on weights that were trained
+# with the other layout. The remedy is to reorder the entries of each head, once, in the weights that make `q`
+# and `k`:
 
 # %%
 order = np.arange(6).reshape(2, 3).T.ravel()
@@ -279,8 +281,8 @@ q, k = q[:, order], k[:, order]
 print("reordered, then interleaved: the scores of halves:", np.allclose(scores(one), wrong))
 
 # %% [markdown]
-# Interleaved is our default, because no entry has to move. Here are both, and the formula with cos and sin
-# on slices, which needs four products and two sums:
+# Interleaved is our default: no entry has to move, and it needs about a fifth of the time of halves, or of
+# the formula with cos and sin on slices:
 
 # %% tags=["measurement"]
 from timeit import repeat
@@ -302,8 +304,8 @@ for name, f in (ways | {"slices": with_slices}).items():
 # %% [markdown]
 # ## In a cache
 #
-# Keys are kept turned. A new token turns its own query and key, and no old key is touched: the score
-# knows the difference. We read ten tokens at once, then nine and one:
+# Keys are kept turned. A new token turns its own query and key, and no old key is touched, because a score
+# depends on the distance alone. We read ten tokens at once, then nine and one:
 
 # %%
 q, k = rng.normal(size=(2, 10, 6))
@@ -315,7 +317,7 @@ print("the same last row:", np.allclose(one(q[9:], 9) @ cache.T, (one(q) @ one(k
 # ## A GPT without `wpe`
 #
 # Queries, keys and values come out of attention's `qkv` side by side. A layer behind it turns the first
-# two thirds, head by head, and the rest of our GPT stays as it is.
+# two thirds, head by head.
 
 # %%
 from numpygpt.nn import Module, Sequential
@@ -373,7 +375,7 @@ print("the same logits at position 1000:", np.allclose(tiny(few), logits, rtol=0
 
 # %% [markdown]
 # That is the answer to the question, for a whole GPT: what it makes of a text does not depend on where the
-# text stands. Whether it learns better is another question, and we measure it below.
+# text stands.
 #
 # ## RMSNorm
 #
@@ -472,9 +474,9 @@ for cls in (LayerNorm, RMSNorm):
     print(f"{cls.__name__:9} x + 5 moves y by {moved:.4f}   dx·1 = {along[0]:.4f}   dx·xhat = {along[1]:.4f}")
 
 # %% [markdown]
-# So RMSNorm lets a mean through, and its gradient may ask for one. Does it matter? We ask the trained GPT,
-# which has LayerNorm: in the residual stream, how large is the square of the mean, as a share of the mean
-# square? For $C$ random numbers around 0 it would be about $1/C$.
+# Only $dx \cdot \hat x$ is 0 for both. So RMSNorm lets a mean through, and its gradient may ask for one.
+# Does it matter? We ask the trained GPT, which has LayerNorm: in the residual stream, how large is the
+# square of the mean, as a share of the mean square? For $C$ random numbers around 0 it would be about $1/C$.
 
 # %%
 def share_of_mean(x):
@@ -489,7 +491,7 @@ for number, block in enumerate(gpt.blocks):
 # %% [markdown]
 # There is hardly a mean to subtract: on this stream RMSNorm does nearly what LayerNorm does. A skeptic will
 # say that this model was trained with LayerNorm, where no gradient asks for a mean, and weight decay shrinks
-# what no gradient holds. True: we must train one with RMSNorm. What it saves is passes over the data:
+# what no gradient sustains. True: we must train one with RMSNorm. What it saves is passes over the data:
 
 # %% tags=["measurement"]
 rows, upstream = rng.normal(size=(2, 768, 128)).astype(np.float32)
@@ -501,11 +503,11 @@ for cls in (LayerNorm, RMSNorm):
 # %% [markdown]
 # ## Experiment: the same steps
 #
-# We train a small GPT, 3 blocks with 2 heads of 32, for 1,000 steps of 12 windows of 64 letters: with learned
-# positions and LayerNorm, with RoPE and LayerNorm, with RoPE and RMSNorm, from three seeds each. That takes
-# minutes, so `python benchmarks/rotary.py` has done it once, and we read the file that it wrote. All
-# models are scored on the same half of the validation text. **Before you look:** which of the two changes
-# will show in the loss?
+# We train a small GPT, 3 blocks with 2 heads of 32, for 1,000 steps of 12 windows of 64 letters: with
+# learned positions and LayerNorm, with RoPE and LayerNorm, with RoPE and RMSNorm, from three seeds each.
+# That takes minutes; we read the file that `python benchmarks/rotary.py` has written. All models are scored
+# on the same half of the validation text. **Before you look:** which of the two changes will show in the
+# loss?
 
 # %%
 found = json.loads(Path("../data/rotary.json").read_text(encoding="utf-8"))
@@ -535,7 +537,7 @@ show(figure, "Loss against position, the mean of three seeds inside their band. 
      "about 0.2 above the other two everywhere; RoPE with LayerNorm and with RMSNorm lie on each other.")
 
 # %% [markdown]
-# RoPE does: 0.2 nats, at all positions, six times the width of its band. It was given what `wpe` has to
+# RoPE shows: 0.2 nats less at all positions, six times the width of its band. It was given what `wpe` has to
 # learn. (After 1,000 steps; how much of the lead is left after many more, we did not measure.) RMSNorm does
 # not: its band and that of LayerNorm overlap. Choose it for its speed.
 #
@@ -558,25 +560,29 @@ show(figure, "The sine of the angle of each of 16 pairs at positions 0 to 256. T
      "ones hardly move.")
 
 # %% [markdown]
-# The slow ones. By position 64 a fast pair has been everywhere. A slow one has shown a part of its turn, and
-# distances beyond 64 bring angles that no weight was trained for. Two rules slow the pairs down, so that
-# the angles at 256 are known ones:
+# The slow ones. By position 64 a fast pair has been everywhere. A slow one has shown only part of its turn,
+# and distances beyond 64 bring angles that no weight was trained for. Two rules slow the pairs down, to bring
+# the angles at 256 closer to known ones:
 #
 # - **position interpolation** (Chen et al., 2023) divides all speeds by 4: `rotary.freqs /= 4`;
-# - **a larger base**, times $4^{D/(D-2)}$, slows the last pair by 4, the first not at all, those between by
-#   something between (first in a post by "bloc97" in 2023, as NTK-aware scaling).
+# - **a larger base**, times $4^{D/(D-2)}$, slows the last pair by a factor of 4, the first not at all, the
+#   rest by something in between (first in a post by "bloc97" in 2023, as NTK-aware scaling).
 
 # %%
 larger = Rotary(32, base=10_000 * 4 ** (32 / 30)).freqs
 for i in (0, 5, 10, 15):
     print(f"pair {i:2}: a quarter of the speed {speeds[i] / 4:.5f}, larger base {larger[i]:.5f}, "
-          f"which is {speeds[i] / larger[i]:.2f} times as slow")
+          f"slower by a factor of {speeds[i] / larger[i]:.2f}")
 
 # %% [markdown]
+# Interpolation brings all angles at 256 into the range that training has seen. The larger base slows
+# only the last pair enough for that, but leaves the fastest, and with them the neighbors, almost as they were.
+#
 # And two controls that a skeptic would ask for: **sliding windows**, where each letter is predicted from the
 # 49 to 64 letters before it, which is all that a learned model can do; and models trained at 256 from the
-# start, on as many letters. Then each of the three ways gets 100 more steps, at 256. **Before you look:**
-# rank the rows in the last column.
+# start, on as many letters. Then each way (*as it is*, *interpolated*, *larger base*) gets 100 more steps, at
+# 256. **Before you look:** which of the three is best on letters 129 to 256, before these steps and after?
+# Does any beat the sliding window?
 
 # %%
 print("letters                         1 to 64   65 to 128   129 to 256")
@@ -600,28 +606,29 @@ axes[1].set(title="and 100 more steps at 256")
 axes[1].legend()
 show(figure, "Loss against position up to 256. Left: as it is, the loss rises from about 100 on; with "
      "a larger base it rises half as much; interpolated, it is near 3 everywhere. Right, after 100 more "
-     "steps: as it is and with a larger base lie on the line of sliding windows, interpolated lies above.")
+     "steps: as it is and with a larger base lie on the line of sliding windows, the model trained at 256 "
+     "slightly above them, interpolated well above.")
 
 # %% [markdown]
-# RoPE alone does **not** extrapolate. It goes well for another half window, then the loss climbs, and there is
-# no error. A larger base halves the climb and costs little within 64. Interpolation without more training
-# is the worst, even on the first letters: neighbors are now a quarter of a step apart, and such neighbors
-# the model has never met.
+# RoPE alone does **not** extrapolate. It works for another half window; then the loss climbs, without any
+# error message. A larger base halves the climb and costs little within 64. Interpolation without more
+# training is the worst, even on the first letters: neighbors are now a quarter of a step apart, and the model
+# has never met such neighbors.
 #
 # A hundred steps mend it. But look at the control: *as it is*, without any rule, they do as much as with a
 # larger base, and interpolation still lags. (Chen et al. brought Llama from 2,048 to as many as 32,768
 # positions by interpolation and at most 1,000 steps: what holds for our small model need not hold there.)
 #
-# And no row beats the sliding window, not even the model that was trained at 256: this one has nothing to
-# gain from letters more than 64 away. A long window is worth what a model can do with it.
+# And no row beats the sliding window, not even the model that was trained at 256. It is 0.04 behind already
+# on the first 64 letters, where both read the same, and its longer window does not win that back.
 #
 # **Try it:** newer models choose the base for the window before they train; Llama 3 has 500,000. Which
-# base lets the slowest pair of a head of 32 make just one turn in 8,192 positions?
+# base lets the slowest pair of a head with D = 32 make just one turn in 8,192 positions?
 #
 # <details><summary>Answer</summary>
 #
 # $2\pi\,\text{base}^{30/32} = 8192$, so the base is $(8192 / 2\pi)^{16/15}$: 2,103. With 10,000 the slowest
-# pair makes a quarter of a turn there. With D = 128 it is another number: 1,461.
+# pair makes a quarter of a turn there. With D = 128 it is 1,461.
 #
 # </details>
 #
@@ -640,12 +647,12 @@ show(figure, "Loss against position up to 256. Left: as it is, the loss rises fr
 # ## Recap
 #
 # - RoPE turns each pair of entries of queries and keys by an angle that grows with the position, so that
-#   their dot product knows the distance only. Backward turns back.
+#   their dot product depends on the distance alone. Backward turns back.
 # - Two layouts are in use. The wrong one passes tests of shapes and gradients; only weights trained with the
 #   other one show it.
 # - RMSNorm is LayerNorm without mean and shift: one term less backward, the same loss, less time.
-# - RoPE learned faster than `wpe`. It does not extrapolate; slower angles help, 100 more steps helped more, and
-#   nothing beat a sliding window.
+# - RoPE learned faster than `wpe`. It does not extrapolate; a larger base helped, interpolation hurt, 100 more
+#   steps helped most, and nothing beat a sliding window.
 # - We exported `nn/rotary.py` and `nn/rmsnorm.py`. Next: the other parts of a modern GPT.
 
 # %%

@@ -2,8 +2,8 @@
 # # Chapter 23: A modern GPT
 #
 # Here are two models from one experiment. Both have two blocks of 64 channels and read the same batches of
-# Shakespeare. The first is the GPT of [chapter 12](12_gpt.ipynb). The second has six changes that most
-# open models of the last years share.
+# Shakespeare. The first is the GPT of [chapter 12](12_gpt.ipynb). The second has six changes: five that most
+# open models of recent years share, and QK-norm, which some of the newest add.
 
 # %%
 import json
@@ -23,13 +23,13 @@ found = json.loads(Path("../data/ablation.json").read_text("utf-8"))
 runs, steps = {}, found["steps"]
 for run in found["runs"]:
     runs.setdefault((run["row"], run["steps"]), []).append(run["val_loss"])    # one for each seed
-print(f"a step of the second costs {found['cost']['all six']:.2f} of the first's")
+print(f"a step of the second model costs {found['cost']['all six']:.2f} times a step of the first")
 for row, n in (("GPT of chapter 12", steps), ("GPT of chapter 12", 2 * steps), ("all six", steps)):
     print(f"{row:18}{n:4} steps: validation loss {statistics.mean(runs[row, n]):.3f} nats, "
           f"{found['parameters'][row]:,} parameters")
 
 # %% [markdown]
-# Half of the steps, at nearly the price of a step, and the same loss. Of the six changes four are deletions:
+# Half the steps, at nearly the same price per step, and the same loss. Of the six changes four are deletions:
 #
 # | change | what it takes away, or adds |
 # |---|---|
@@ -47,10 +47,10 @@ for row, n in (("GPT of chapter 12", steps), ("GPT of chapter 12", 2 * steps), (
 #
 # | name | meaning | shape |
 # |---|---|---|
-# | `a`, `u` | the two factors of a gated layer, before the gate | `(..., hidden)` |
+# | `a`, `u` | what the matrices `gate` and `up` of a gated layer give | `(..., hidden)` |
 # | `s`, `h` | σ(a), and silu(a) = a σ(a) | `(..., hidden)` |
 # | `H`, `G` | heads of keys; heads of queries for each of them | whole numbers |
-# | `q` | queries, a group's below each other | `(B, H, G T, D)` |
+# | `q` | queries, those of a group stacked below each other | `(B, H, G T, D)` |
 # | `k`, `v` | keys and values | `(B, H, T, D)` |
 # | `scores`, `p` | as in chapter 10 | `(B, H, G T, T)` |
 #
@@ -127,7 +127,7 @@ print("(1 + tanh(a / 2)) / 2:", 0.5 * (1 + np.tanh(0.5 * a32)))
 # And $x$ was read twice, by `gate` and by `up`: two gradients add up.
 
 # %% tags=["export"] module="nn/gates.py"
-"""SwiGLU and SquaredReLU: the feed-forward layers of today. Derived in chapter 23."""
+"""SwiGLU and SquaredReLU: today's feed-forward layers. Derived in chapter 23."""
 
 import numpy as np
 
@@ -184,7 +184,7 @@ def backward(self, dy):
 
 
 # %% [markdown]
-# Products in place save memory traffic ([chapter 18](18_speed.ipynb)): `dh` is our own array, fresh from `down`.
+# Products in place save memory traffic ([chapter 18](18_speed.ipynb)); `dh` is our own array.
 
 # %% tags=["export"]
 class SquaredReLU(Module):
@@ -266,8 +266,8 @@ dscores = np.array([[3.0], [-1.0]])    # (2, 1): two queries, one key
 print("as one product:  ", (dscores.T @ q)[0])
 
 # %% [markdown]
-# A sum: $k$ was used twice ([chapter 1](01_gradients.ipynb)). And the sum comes free. Stack the queries of a group below each other, as
-# if the group had $G\,T$ positions. Then chapter 10's $dK = dS^\top Q$ sums over all rows of $Q$, those of the whole group. For
+# A sum: $k$ was used twice ([chapter 1](01_gradients.ipynb)). And the sum comes for free. Stack the queries of a group, as
+# if it had $G\,T$ positions. Then chapter 10's $dK = dS^\top Q$ sums over all rows of $Q$, those of the whole group. For
 # the values, $dV = P^\top dO$ does the same. In index form, with $g$ for the heads of a group:
 #
 # $$dk_{jd} = \frac{1}{\sqrt D}\sum_g \sum_i ds_{gij}\,q_{gid} \qquad\qquad dv_{jd} = \sum_g \sum_i p_{gij}\,do_{gid}$$
@@ -275,9 +275,10 @@ print("as one product:  ", (dscores.T @ q)[0])
 # ## Norms for queries and keys
 #
 # Scores are dot products, and nothing bounds the lengths of $q$ and $k$. When training makes them long, a
-# softmax puts all weight on one key, and little gradient comes back (chapter 10). **QK-norm** (Henry et al., 2020) sends each query and each key
-# through an RMSNorm of its own gain, of size $D$. Where: before RoPE turns them, or after? **Before you run the
-# next cell:** a rotation keeps lengths. Does the order matter?
+# softmax puts all weight on one key, and little gradient comes back (chapter 10). **QK-norm** bounds them. Henry
+# et al. (2020) scale each query and key to length 1 and learn one factor for the scores. Newer models, and we,
+# use one RMSNorm for all queries of a layer and one for all keys, with gains of size $D$. Where: before
+# RoPE turns them, or after? **Before you run the next cell:** a rotation keeps lengths. Does the order matter?
 
 # %%
 rotary, norm, q = Rotary(4), RMSNorm(4, dtype=np.float64), rng.normal(size=(6, 4))    # 6 positions
@@ -293,8 +294,7 @@ for gamma in ([1.0, 1, 1, 1], [1.0, 2, 3, 4]):
 #
 # ## The layer
 #
-# `q`, `k` and `v` are three Linears here, not one: they have different widths, and what follows can treat each as
-# the matrix that it is. One fused product would save a few percent of theirs.
+# `q`, `k` and `v` are three Linears here, not one, because their widths differ.
 
 # %% tags=["export"] module="nn/grouped_attention.py"
 """GroupedQueryAttention: several heads of queries share one of keys. Derived in chapter 23."""
@@ -315,11 +315,12 @@ class GroupedQueryAttention(Module):
 
     x, y: (B, T, dim), D = head_dim, H = n_kv_heads of k and v, n_heads = G H of queries.
     Sources: Ainslie et al., GQA: Training Generalized Multi-Query Transformer Models from
-    Multi-Head Checkpoints, 2023; Henry et al., Query-Key Normalization for Transformers, 2020.
+    Multi-Head Checkpoints, 2023; for the idea of qk_norm, with length 1 in place of RMSNorm,
+    Henry et al., Query-Key Normalization for Transformers, 2020.
 
     Args:
         rotary: a Rotary of size head_dim, which turns queries and keys; None turns nothing.
-        qk_norm: an RMSNorm for each query and each key, before it is turned.
+        qk_norm: one RMSNorm for all queries, one for all keys, before they are turned.
         norm_eps: that of these norms.
 
     Raises:
@@ -343,27 +344,27 @@ class GroupedQueryAttention(Module):
 
 
 # %% [markdown]
-# `split` cuts channels into heads: neighbors of a group share. `join` is its reverse. Keys and values have
-# groups of one.
+# `split` cuts channels into heads, with the $G$ heads of queries that share a head of keys side by side; `join`
+# is its reverse. For keys and values, a group has one head.
 
 # %% tags=["export"]
 @add_to_class(GroupedQueryAttention)
 def split(self, a, n):
-    """Return a view of a (B, T, H G D), cut into heads: (B, H, n = G, T, D)."""
+    """Return the array a, (B, T, H n D), as a view cut into heads: (B, H, n, T, D)."""
     B, T, _ = a.shape
     return a.reshape(B, T, self.n_kv_heads, n, self.head_dim).transpose(0, 2, 3, 1, 4)
 
 
 @add_to_class(GroupedQueryAttention)
 def join(self, a):
-    """Return a (B, H, G, T, D) as (B, T, H G D): what `split` has cut."""
+    """Return the array a, (B, H, n, T, D), as (B, T, H n D): what `split` has cut."""
     B, _, _, T, _ = a.shape
     return a.transpose(0, 3, 1, 2, 4).reshape(B, T, -1)
 
 
 # %% [markdown]
-# Forward is chapter 10's, with norm, rotation, the stack, and `extend`, where a KV cache comes in. The mask is
-# repeated for each of the $G$ heads.
+# Forward is chapter 10's, with norm, rotation, the stack, a mask for each of the $G$ heads, and `extend`, where a
+# KV cache comes in.
 
 # %% tags=["export"]
 @add_to_class(GroupedQueryAttention)
@@ -443,10 +444,10 @@ print("forward and backward agree:", np.allclose(new(x12), old(x12)),
       np.allclose(new.backward(dy), old.backward(dy)))
 
 # %% [markdown]
-# And a mistake that trains: a matrix of values gets the mean over a group, not the sum. The shape is
-# right, the direction is right, and Adam, which divides a gradient by its own size ([chapter 6](06_optimizers.ipynb)),
-# would take nearly the same steps. **Before you run the next cell:** what will the check say, with two heads of
-# queries for each of keys?
+# And a mistake that would still train: the matrix that makes the values gets the mean over a group, not the sum.
+# The shape is right, the direction is right, and Adam, which divides a gradient by its own size
+# ([chapter 6](06_optimizers.ipynb)), would take nearly the same steps. **Before you run the next cell:** what
+# will the check say, with two heads of queries for each of keys?
 
 # %%
 class Mean(GroupedQueryAttention):
@@ -463,35 +464,35 @@ except GradientError as error:
 
 # %% [markdown]
 # It names the array and the factor. What the sharing buys is memory. The next cell counts what a token leaves
-# in the cache of two models, at two bytes a number, with the sizes that their papers and model cards give.
+# in the cache of two models, at two bytes a number, with the sizes of their model cards.
 
 # %%
 for name, layers, heads, shared, D in (
     ("SmolLM2-135M", 30, 9, 3, 64), ("Llama 3 8B", 32, 32, 8, 128),
 ):
     kept, full = (2 * layers * n * D * 2 / 1024 for n in (shared, heads))
-    print(f"{name:14}{kept:4.0f} KB a token, {kept / 128:5.2f} GB for 8,192; "
-          f"with as many heads of keys as of queries {full:4.0f} KB, {full / 128:5.2f} GB")
+    print(f"{name:14}{kept:5.1f} KB a token, {kept / 128:5.3f} GB for 8,192; "
+          f"with as many heads of keys as of queries {full:5.1f} KB, {full / 128:5.3f} GB")
 
 # %% [markdown]
-# They keep a third and a quarter of what they would.
+# They keep a third and a quarter of that.
 #
 # Try it: in *multi-query attention* (Shazeer, 2019) all heads share one head of keys. What would a token of
 # Llama 3 8B leave?
 #
 # <details><summary>Answer</summary>
 #
-# 16 KB: an eighth of the 128, at 0.12 GB for 8,192 tokens.
+# 16 KB, an eighth of the 128; 0.125 GB for 8,192 tokens.
 #
 # </details>
 #
 # ## The block, and its configuration
 #
-# The rest is assembly. `LlamaConfig` has the fields of `GPTConfig`, and what is new; what is not given
-# follows from the others. There is no field for biases: there are none.
+# The rest is assembly. `LlamaConfig` has the fields of `GPTConfig` except `bias` (there are no biases), and new ones.
+# A field left at None is worked out from the others.
 
 # %% tags=["export"] module="llama_block.py"
-"""LlamaBlock: the pre-norm block, of the parts of today. Derived in chapter 23."""
+"""LlamaBlock: the pre-norm block, built from today's parts. Derived in chapter 23."""
 
 import numpy as np
 
@@ -526,7 +527,7 @@ class LlamaBlock(Module):
 
 
 # %% tags=["export"] module="llama.py"
-"""LlamaConfig and Llama: the decoder of today, put together. Derived in chapter 23."""
+"""LlamaConfig and Llama: today's decoder, put together. Derived in chapter 23."""
 
 import math
 from dataclasses import dataclass
@@ -545,7 +546,7 @@ from numpygpt.nn.rotary import Rotary
 # %% tags=["export"]
 @dataclass(frozen=True)
 class LlamaConfig:
-    """The shape of a Llama: the fields of GPTConfig, and what is new. None: by the others.
+    """The shape of a Llama: GPTConfig's fields without bias, and new ones. None: from the others.
 
     Raises:
         ValueError: a field has a value that no Llama can have; the message names it.
@@ -621,7 +622,7 @@ def _check_the_rest(self):
 
 
 # %%
-config = LlamaConfig(vocab_size=65, block_size=64, n_layer=4, n_head=4, n_embd=128, n_kv_head=2)
+config = LlamaConfig(vocab_size=63, block_size=64, n_layer=4, n_head=4, n_embd=128, n_kv_head=2)
 print(config)
 for mistake in ({"n_kv_head": 3}, {"n_head": 3}, {"zero_init_head": True}):
     try:
@@ -632,8 +633,8 @@ for mistake in ({"n_kv_head": 3}, {"n_head": 3}, {"zero_init_head": True}):
 # %% [markdown]
 # ## The model
 #
-# Tokens in, logits out, as in chapter 12. `wpe` is gone: positions enter where queries and keys are turned, in every
-# block anew. One Rotary serves all.
+# Tokens in, logits out, as in chapter 12. `wpe` is gone: positions enter where queries and keys are turned, in
+# every block.
 
 # %% tags=["export"]
 class Llama(Module):
@@ -711,8 +712,8 @@ def backward(self, dy=1.0):
 
 
 # %% [markdown]
-# `read` is for a KV cache, which calls a model's `read` if it has one. It hands each block the cache's
-# `extend`, and gets the same forward pass, from position `start` on.
+# A KV cache calls a model's `read` if it has one. It hands each block the cache's `extend`: the same forward
+# pass, from position `start` on.
 
 # %% tags=["export"]
 @add_to_class(Llama)
@@ -729,9 +730,9 @@ def read(self, ids, cache):
 # All of it, checked, in four forms, with sizes that all differ. The last has a head of its own.
 
 # %%
-ids, targets = rng.integers(0, 11, (2, 2, 5))    # two arrays of shape (B, T) = (2, 5)
-sizes = {"vocab_size": 11, "block_size": 7, "n_layer": 1, "n_head": 6, "n_embd": 7, "n_kv_head": 3,
-         "head_dim": 4, "hidden": 13}
+ids, targets = rng.integers(0, 11, (2, 3, 5))    # two arrays of shape (B, T) = (3, 5)
+sizes = {"vocab_size": 11, "block_size": 9, "n_layer": 1, "n_head": 8, "n_embd": 7, "n_kv_head": 2,
+         "head_dim": 6, "hidden": 13}
 forms = ({}, {"qk_norm": True}, {"activation": "relu2"}, {"tie_weights": False})
 for form in forms:
     model = Llama(LlamaConfig(**sizes | form), **made)
@@ -739,9 +740,9 @@ for form in forms:
     print(f"{form or 'as it is'}: {len(report.rows)} arrays, {model.num_params()} parameters, all right")
 
 # %% [markdown]
-# And the cache: at every step it must give the logits of the full pass over its window, also after the window has
-# been full. RoPE has angles for positions beyond `block_size`. But chapter 22 has shown what a model makes of
-# them, so the cache halves its window here, too.
+# And the cache: at every step it must give the logits of the full pass over its window, also after the window
+# has been full. RoPE goes on past `block_size`, the model does not (chapter 22), so the cache halves its window
+# here, too.
 
 # %%
 from numpygpt.generate import KVCache
@@ -758,20 +759,21 @@ print("the logits of the full pass, to 1e-12:", worst < 1e-12)
 # ## A head of zeros
 #
 # Chapter 12's first check of a new model is its first loss. **Before you run the next cell:** with a tied head a
-# model favors the token it has just read (chapter 12). In which of the three models is the loss exactly $\ln V$?
+# model favors the token it has just read. With which head is the loss exactly $\ln V$: tied, of its own, or of
+# its own and zeros at first?
 
 # %%
-shape = {"vocab_size": 65, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}
-some, after = np.random.default_rng(0).integers(0, 65, (2, 8, 64))
+shape = {"vocab_size": 63, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}
+some, after = np.random.default_rng(0).integers(0, 63, (2, 8, 64))
 heads = {"tied": {}, "of its own": {"tie_weights": False}}
 heads["of its own, zeros"] = heads["of its own"] | {"zero_init_head": True}
 for name, head in heads.items():
     fresh = Llama(LlamaConfig(**shape, **head), rng=np.random.default_rng(0))
-    print(f"head {name:18} first loss {fresh(some, after)[1]:.3f}; ln V = {math.log(65):.3f}")
+    print(f"head {name:18} first loss {fresh(some, after)[1]:.3f}; ln V = {math.log(63):.3f}")
 
 # %% [markdown]
-# The third: zeros give every token the same logit. Its first step moves the head alone, since no gradient passes through
-# zeros; from the second on all of it learns.
+# The third: zeros give every token the same logit. Its first step trains the head alone, since no gradient
+# passes through zeros; from the second on, all of it learns.
 #
 # Trainer, checkpoints, threads and sampling (chapters 16 to 18) take a Llama as they take a GPT:
 #
@@ -782,13 +784,14 @@ for name, head in heads.items():
 #
 # ## Which of the six have earned their place?
 #
-# An **ablation** changes one part at a time. `benchmarks/ablation.py` has trained the GPT of chapter 12 with
-# each change alone, and with all six: 700 steps, three seeds, ten minutes of one core. All rows read the same
-# batches. The GPT was also trained for twice the steps, so that we know what it has after the *time* that another row
-# takes, by the measured cost of a step. We compare runs of one seed; a band is the 95% interval of the mean of three
-# differences, 4.3 standard errors. The control: the GPT once more, with nothing new but its first weights.
+# An **ablation** takes away one part at a time. We add one: `benchmarks/ablation.py` has trained the GPT of
+# chapter 12 with each change alone, and with all six; also with ReLU², and with a head of its own, random or
+# zeros: 700 steps on the same batches, three seeds, ten minutes of one core. The GPT was also trained for twice
+# the steps: a straight line between, in the logarithm of the steps, tells what it would have after the *time* that
+# another row takes. We compare runs of the same seed; a band is the 95% interval of the mean of three differences,
+# 4.3 standard errors to each side (Student's t, for so few). The control: the same GPT with other initial weights.
 #
-# **Before you run the next cells:** which single change helps most? And which will be inside the band?
+# **Before you run the next cells:** which single change helps most? And for which will the band contain 0?
 
 # %%
 BASE, SIX = "GPT of chapter 12", "all six"
@@ -827,8 +830,8 @@ figures.show(
 )
 
 # %% [markdown]
-# One row stands apart. RoPE alone takes off more than a quarter of a nat, and all six take off no more. A
-# skeptic would ask for the difference between these two, and whether the other five help later:
+# RoPE alone takes off more than a quarter of a nat, and all six take off no more. A skeptic would ask for the
+# difference between these two, and whether the other five help later:
 
 # %%
 for n in (steps, 2 * steps):
@@ -838,22 +841,24 @@ for n in (steps, 2 * steps):
           f"{np.mean(runs[SIX, n]):.3f}; all six minus RoPE {gaps.mean():+.3f} ± {half:.3f}")
 
 # %% [markdown]
-# At neither length is there a difference between RoPE alone and all six.
+# At neither length is there a difference between RoPE alone and all six. But the lead over the GPT shrinks, from
+# 0.27 nats to 0.11: the table of positions catches up, at least in part.
 #
-# **Outside the band** is RoPE, with all that contains it: the "half of the steps" above is its doing. A table must
-# learn for each place what a rotation knows of all (chapter 22).
+# **Outside the band** is RoPE, with all that contains it: the "half the steps" above is its doing, at this
+# length.
 #
 # **Inside** are most others. That is not "no effect": a band of ± 0.07 hides much. But a step with RMSNorm, with
-# GQA or without biases costs 4 or 5% less, and GQA halves the cache. They are bought for their price.
-# (The control's cost, 0.98, shows how well the clock is known.)
+# GQA or without biases costs 4 or 5% less (2% is noise: the control was measured at 0.98), and GQA
+# halves the cache. They are worth having for their price.
 #
-# **Negative** is SwiGLU: its step costs 5% more, and at equal time it is worse by 0.035 ± 0.019. Without
-# biases the GPT is a little worse at equal steps, not at equal time. QK-norm takes 10% of a step at this width, and gives
-# nothing for it that we can see; ReLU² is free, and as good.
+# **Perhaps negative** is SwiGLU: inside at equal steps, but its step costs 5% more, and at equal time it is
+# worse by 0.035 ± 0.019. Without biases, 0 is at the edge of the band. Of two dozen intervals of 95%, one
+# or so misses by chance. QK-norm adds 10% to a step at this width, and gives nothing for it that we can see.
+# ReLU² is free; we see no difference, within ± 0.07.
 #
-# These changes come from models a thousand times as large, where training is long, scores grow, and keys
-# fill the memory. For SwiGLU others report the same at 124 million parameters: ahead at first, level in the end, once both
-# models had the same size (`karpathy/llm.c`, pull request 755). An ablation answers for its own size.
+# These changes come from models a thousand times as large, where training is long, scores grow, and keys fill
+# the memory. For SwiGLU others report something similar at 124 million parameters, at equal size: ahead of GELU
+# at first, level in the end (`karpathy/llm.c`, pull request 755). An ablation answers for its own size.
 #
 # ## Exercises
 #
@@ -869,13 +874,13 @@ for n in (steps, 2 * steps):
 #
 # ## Recap
 #
-# - A gate multiplies: each factor's gradient is the other factor's value. The silu in it needs care with
-#   overflow, and none with tanh.
+# - A gate multiplies: each factor's gradient is the other factor's value. Written with tanh, its silu
+#   cannot overflow.
 # - Heads that share a key add up its gradient. Queries stacked below each other make the matrix product do
 #   it.
 # - QK-norm bounds the scores, and comes before the rotation; backward goes through the rotation first.
-# - Of six changes one carried the loss at our size, RoPE. Three others make a step cheaper; SwiGLU was worse at
-#   equal time.
+# - Of six changes one carried the loss at our size, RoPE; its lead shrank with more steps. Three others make a
+#   step cheaper; SwiGLU, if anything, was worse at equal time.
 # - We exported `nn/gates.py`, `nn/grouped_attention.py`, `llama_block.py` and `llama.py`: `LlamaConfig` and
 #   `Llama`. Next: Muon, an optimizer for matrices.
 

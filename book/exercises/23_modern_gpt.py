@@ -84,7 +84,7 @@ check("gates-swiglu", SwiGLU)
 #
 # The layer of the chapter: H = `n_kv_heads` heads of keys and values, for each of them G heads of
 # queries. `forward` is there, write `backward`. It has kept `self.queries`, `(B, H, G T, D)`, the queries of a
-# group below each other, `self.keys` and `self.values`, `(B, H, T, D)`, `self.p`, `(B, H, G T, T)`, and
+# group stacked below each other, `self.keys` and `self.values`, `(B, H, T, D)`, `self.p`, `(B, H, G T, T)`, and
 # `self.scale`. `self.split(a, n)` turns `(B, T, H n D)` into `(B, H, n, T, D)`, and `self.join` is its
 # reverse. Where `self.rotary` and `self.q_norm` are None, there is nothing to go through. All parts have
 # backward passes: `self.q`, `self.k`, `self.v`, `self.proj`, `self.rotary`, `self.q_norm`, `self.k_norm`.

@@ -1,4 +1,4 @@
-"""SwiGLU and SquaredReLU: the feed-forward layers of today. Derived in chapter 23."""
+"""SwiGLU and SquaredReLU: today's feed-forward layers. Derived in chapter 23."""
 
 import numpy as np
 

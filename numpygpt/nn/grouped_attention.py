@@ -15,11 +15,12 @@ class GroupedQueryAttention(Module):
 
     x, y: (B, T, dim), D = head_dim, H = n_kv_heads of k and v, n_heads = G H of queries.
     Sources: Ainslie et al., GQA: Training Generalized Multi-Query Transformer Models from
-    Multi-Head Checkpoints, 2023; Henry et al., Query-Key Normalization for Transformers, 2020.
+    Multi-Head Checkpoints, 2023; for the idea of qk_norm, with length 1 in place of RMSNorm,
+    Henry et al., Query-Key Normalization for Transformers, 2020.
 
     Args:
         rotary: a Rotary of size head_dim, which turns queries and keys; None turns nothing.
-        qk_norm: an RMSNorm for each query and each key, before it is turned.
+        qk_norm: one RMSNorm for all queries, one for all keys, before they are turned.
         norm_eps: that of these norms.
 
     Raises:
@@ -52,12 +53,12 @@ class GroupedQueryAttention(Module):
         self.k_norm = RMSNorm(head_dim, norm_eps, dtype) if qk_norm else None
 
     def split(self, a, n):
-        """Return a view of a (B, T, H G D), cut into heads: (B, H, n = G, T, D)."""
+        """Return the array a, (B, T, H n D), as a view cut into heads: (B, H, n, T, D)."""
         B, T, _ = a.shape
         return a.reshape(B, T, self.n_kv_heads, n, self.head_dim).transpose(0, 2, 3, 1, 4)
 
     def join(self, a):
-        """Return a (B, H, G, T, D) as (B, T, H G D): what `split` has cut."""
+        """Return the array a, (B, H, n, T, D), as (B, T, H n D): what `split` has cut."""
         B, _, _, T, _ = a.shape
         return a.transpose(0, 3, 1, 2, 4).reshape(B, T, -1)
 
