@@ -42,10 +42,10 @@ for optimizer in ("AdamW", "Muon"):
 #
 # | name | meaning | shape |
 # |---|---|---|
-# | `W`, `G` | a matrix of the model, and its gradient | `(n, m)`: n inputs, m outputs |
-# | `U`, `s`, `Vt` | directions of the inputs, sizes, directions of the outputs | `(n, k)`, `(k,)`, `(k, m)`, k the smaller of n and m |
-# | `D` | a step, to be multiplied by the rate | `(n, m)` |
-# | `X` | `G`, on its way to equal sizes | `(n, m)` |
+# | `W`, `G` | a matrix of the model, and its gradient | `(n_in, n_out)` |
+# | `U`, `s`, `Vt` | directions of the inputs, sizes, directions of the outputs | `(n_in, k)`, `(k,)`, `(k, n_out)`, k the smaller of the two |
+# | `D` | a step, to be multiplied by the rate | as `W` |
+# | `X` | `G`, on its way to equal sizes | as `W` |
 # | `m`, `u` | mean gradient; what is made orthogonal | as `W` |
 #
 # ## Directions and sizes, by hand
@@ -323,7 +323,7 @@ class Part:
 # What is made orthogonal is not one gradient but a mean of many, as in Adam, with the step ahead of
 # Nesterov's (the last exercise of chapter 6). And one factor: an orthogonal $D$ from 128 inputs to 512
 # outputs keeps the length of a vector, but spreads it over four times as many entries, each half as
-# large. $\sqrt{m/n}$ makes up for it; from many to few there is nothing to make up for.
+# large. $\sqrt{n_\text{out} / n_\text{in}}$ makes up for it; from many to few there is nothing to make up for.
 
 # %% tags=["export"]
 class Muon:
@@ -450,7 +450,7 @@ print("the rest moved as with AdamW:", all(np.array_equal(ours.params()[key], th
 # %% [markdown]
 # ## What it costs
 #
-# For a matrix with $n \le m$, one of the five steps takes two products of $2 n^2 m$ operations and one of
+# For a matrix whose sides are $n \le m$, one of the five steps takes two products of $2 n^2 m$ operations and one of
 # $2 n^3$. The training step itself does about $6 n m$ for each token (chapter 19), of $N$ in the batch:
 #
 # $$\frac{5\,(4 n^2 m + 2 n^3)}{6\, n m N} = \frac{5 n}{3 N} \left(2 + \frac nm \right)$$
