@@ -20,6 +20,7 @@ import numpy as np
 from measure import side_by_side
 
 from numpygpt import Llama, LlamaConfig, from_pretrained
+from numpygpt.cli.opening import shorten
 from numpygpt.generate import generate
 from numpygpt.pretrained.llama_export import save_llama
 from numpygpt.tokenizers import BPETokenizer
@@ -68,6 +69,7 @@ def write(folder):
     torch.set_num_threads(1)
     theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     ours = from_pretrained(folder)
+    shorten(ours, 16 + N_NEW)  # as `numpygpt sample` does
     prompt = np.random.default_rng(1).integers(0, 1000, (1, 16))
     written = {}
 

@@ -24,7 +24,7 @@ def add_options(parser):
     add("--system", metavar="TEXT", help="what the model is told first; its family's own text")
     add("--think", action="store_true", help="let a Qwen3 think aloud before it answers")
     add("--max_new_tokens", type=int, default=512, metavar="N", help="of an answer; %(default)s")
-    add("--block_size", type=int, default=4096, metavar="N", help="of a chat; %(default)s")
+    add("--block_size", type=int, default=2048, metavar="N", help="of a chat; %(default)s")
     add("--temperature", type=float, default=0.2, metavar="X", help="0 is greedy; %(default)s")
     add("--top_k", type=int, metavar="N", help="draw from the N likeliest tokens; all")
     add("--top_p", type=float, default=0.9, metavar="X", help="or of joint mass X; %(default)s")
