@@ -141,6 +141,8 @@ def test_every_backward_pass_of_the_package_is_an_exercise():
     adopted = {t.adopts for name in set_names() for t in load_set(name).tasks.values()} - {None}
     layers = {f"nn.{home}:{layer}" for layer, home in nn.HOMES.items() if layer != "Module"}
     functions = {"nn.functional:softmax_backward", "nn.functional:cross_entropy_backward"}
+    # Written in sets 9 and 10, before the package has them.
+    layers -= {"nn.rmsnorm:RMSNorm", "nn.rotary:Rotary"}
     assert layers | functions | {"gpt:GPT"} <= adopted
 
 

@@ -234,8 +234,11 @@ def test_the_help_tells_the_defaults_and_a_mistake_the_help(capsys):
     assert line.endswith("; see numpygpt train --help\n")
     assert run("train", "-h") == 0
     text = " ".join(capsys.readouterr().out.split())
-    for option in ("--n_layer N transformer blocks; 4", "--max_iters N optimizer steps; 2000",
-                   "--bias true|false biases in linear layers and layer norms; True"):  # fmt: skip
+    for option in (
+        "--n_layer N transformer blocks; 4",
+        "--max_iters N optimizer steps; 2000",
+        "--bias true|false of a gpt: biases in linear layers and layer norms; True",
+    ):
         assert option in text
 
 

@@ -53,7 +53,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #
 # The chapters build on one another. An arrow leads from what you need first:
 #
-# ![A box for each chapter, with these arrows: 1 → 2, 2 → 3, 2 → 5, 3 → 4, 4 → 6, 5 → 6, 6 → 7, 6 → 8, 6 → 9, 8 → 10, 9 → 11, 10 → 11, 11 → 12, 12 → 16, 13 → 14, 14 → 15, 15 → 16, 16 → 17, 16 → 18, 16 → 20, 16 → 22, 17 → 19, 17 → 21, 17 → 23, 18 → 19, 21 → 25, 22 → 23, 23 → 25](../docs/map.png)
+# ![A box for each chapter, with these arrows: 1 → 2, 2 → 3, 2 → 5, 3 → 4, 4 → 6, 5 → 6, 6 → 7, 6 → 8, 6 → 9, 8 → 10, 9 → 11, 10 → 11, 11 → 12, 12 → 16, 13 → 14, 14 → 15, 15 → 16, 16 → 17, 16 → 18, 16 → 20, 16 → 22, 17 → 19, 17 → 21, 17 → 23, 18 → 19, 18 → 24, 21 → 25, 22 → 23, 23 → 25](../docs/map.png)
 #
 # Take an evening for a chapter. The minutes are for reading and running, and after the plus for the
 # exercises. In a hurry, read chapters 1, 3, 5, 10 and 12, and skim the rest.
@@ -75,8 +75,8 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [13 Tokenizers](13_tokenizers.ipynb) | characters and words | 75 + 75 |
 # | [14 BPE](14_bpe.ipynb) | byte-pair encoding | 115 + 85 |
 # | [15 Data](15_data.ipynb) | token files and batches | 70 + 65 |
-# | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 105 + 75 |
-# | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 80 + 95 |
+# | [16 Training](16_training.ipynb) | the loop, checkpoints, resume | 110 + 75 |
+# | [17 Sampling](17_sampling.ipynb) | temperature, top-k, top-p, the KV cache | 85 + 95 |
 # | [18 Speed](18_speed.ipynb) | where the time goes; threads | 85 + 100 |
 # | [19 Shakespeare](19_shakespeare.ipynb) | three GPTs, one of your own layers | 60 |
 # | [20 Scaling out](20_scaling_out.ipynb) | training in many processes at a time | 80 + 75 |

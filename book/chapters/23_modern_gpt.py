@@ -234,7 +234,7 @@ class Exchanged(SwiGLU):
 try:
     check(Exchanged(7, 13, **made), x)
 except GradientError as error:
-    print(str(error).split("[")[0], "is wrong in", str(error).split("(")[-1].rstrip(")"))
+    print(str(error).split("[")[0] + ":", str(error).split("(")[-1].rstrip(")"))
 
 # %% [markdown]
 # A gated layer has three matrices, not two. At the same size its hidden layer is narrower, $\frac83 C$ in place of $4C$:
@@ -818,7 +818,7 @@ for shift, timed, color, label in ((-0.15, False, figures.BLUE, "equal steps"),
 axis.axvline(0, color=figures.GRAY, lw=1)
 axis.set(yticks=range(len(rows)), yticklabels=rows, xlabel="validation loss minus the GPT's (nats)")
 axis.invert_yaxis()
-axis.legend(loc="lower left")
+axis.legend(loc="center left")
 figures.show(
     figure,
     "Difference of the validation loss to the GPT's for each change, at equal steps and at equal time, "
@@ -828,7 +828,7 @@ figures.show(
 
 # %% [markdown]
 # One row stands apart. RoPE alone takes off more than a quarter of a nat, and all six take off no more. A
-# sceptic would ask for the difference of these two, and whether the other five help later:
+# skeptic would ask for the difference between these two, and whether the other five help later:
 
 # %%
 for n in (steps, 2 * steps):
@@ -845,14 +845,15 @@ for n in (steps, 2 * steps):
 #
 # **Inside** are most others. That is not "no effect": a band of ± 0.07 hides much. But a step with RMSNorm, with
 # GQA or without biases costs 4 or 5% less, and GQA halves the cache. They are bought for their price.
+# (The control's cost, 0.98, shows how well the clock is known.)
 #
 # **Negative** is SwiGLU: its step costs 5% more, and at equal time it is worse by 0.035 ± 0.019. Without
 # biases the GPT is a little worse at equal steps, not at equal time. QK-norm takes 10% of a step at this width, and gives
 # nothing for it that we can see; ReLU² is free, and as good.
 #
 # These changes come from models a thousand times as large, where training is long, scores grow, and keys
-# fill the memory. For SwiGLU others report the like at 124 million parameters: ahead at first, level in the end, once both
-# models had the same size (karpathy/llm.c, pull request 755). An ablation answers for its own size.
+# fill the memory. For SwiGLU others report the same at 124 million parameters: ahead at first, level in the end, once both
+# models had the same size (`karpathy/llm.c`, pull request 755). An ablation answers for its own size.
 #
 # ## Exercises
 #
