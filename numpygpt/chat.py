@@ -35,7 +35,7 @@ def template_of(model, tokenizer):
         raise ValueError(f"this model knows no turns: its tokenizer has no {START} and {END}")
     if "<think>" in tokenizer.special_tokens:
         return QWEN3
-    # Only read from a folder is it another's model; one that was trained here has no default.
+    # A tokenizer of this kind came with another's model; a model trained here has no default.
     return SMOLLM2 if tokenizer.kind == "byte_level_bpe" else Template()
 
 

@@ -3,7 +3,7 @@
 #
 # SmolLM2-135M-Instruct, published in 2024, is a Llama of 30 blocks that answers questions. Its largest
 # matrix has 49,152 rows of 576 numbers: the embedding, which is also the head. For each token that the
-# model writes, it is multiplied with one vector. We do that twice, with the same numbers in two orders in
+# model writes, one vector is multiplied by it. We do that twice, with the same numbers in two orders in
 # memory: row by row, as in the published file, and column by column.
 
 # %%
@@ -33,7 +33,8 @@ for n in (1, 64):
     rows, columns = (best_ms(np.matmul, x, W.T) for W in (by_rows, by_columns))
     print(f"{n:2} vectors: {rows:6.1f} ms by rows, {columns:6.1f} ms by columns")
     if n == 1:
-        print(f"{'':11}{by_rows.nbytes / rows / 1e6:6.1f} GB/s         {by_rows.nbytes / columns / 1e6:6.1f} GB/s")
+        bandwidth = by_rows.nbytes / columns / 1e6
+        print(f"{'':11}{by_rows.nbytes / rows / 1e6:6.1f} GB/s         {bandwidth:6.1f} GB/s")
 
 # %%
 x = rng.standard_normal((1, 576), np.float32)
@@ -45,9 +46,9 @@ del by_rows, by_columns
 # For one vector the columns win clearly. For 64 they win nothing: then each number is used 64 times, and
 # the library rearranges the matrix anyway. One vector uses each number once, so the product can be no
 # faster than memory delivers them ([chapter 18](18_speed.ipynb)). By columns it is 576 long additions, one
-# after the other through memory; by rows it is 49,152 sums of 576 products, and each ends before it is
-# at speed. A model that writes for one reader multiplies one vector all day. To answer quickly, it wants
-# its 135 million numbers in another order than the file's.
+# after the other through memory; by rows it is 49,152 sums of 576 products, and each ends before it
+# gets up to speed. A model that writes for one reader multiplies one vector at a time. To answer quickly, it
+# wants its 135 million numbers in another order than the file's.
 #
 # **The question of this chapter:** what does it take to read a published chat model into our Llama, so
 # that every number, every token and every turn is the one it was trained with?
@@ -64,7 +65,7 @@ del by_rows, by_columns
 # | `rank` | place of a merge in the list: which goes first | whole number |
 # | `id` | number of a token: which row of the embedding | whole number below `V` |
 #
-# A folder of today holds `config.json`, `model.safetensors` (both as in [chapter 21](21_gpt2.ipynb)) and
+# Today a model's folder holds `config.json`, `model.safetensors` (both as in [chapter 21](21_gpt2.ipynb)) and
 # `tokenizer.json`. We cannot ship SmolLM2 with a book. So we make a folder of the same form, tiny and with
 # random weights. A later section tells how to get the real one.
 #
@@ -84,7 +85,8 @@ SMOLLM2_CONFIG = {
 # %% [markdown]
 # A setting that changes the arithmetic, and that we lack, must stop us. Newer files keep RoPE's base in
 # `rope_parameters`, older ones in `rope_theta`; angles that are stretched for long texts come as a
-# `rope_type`, which we refuse. Qwen3 is the same model with QK-norm and with heads whose size is not C/H.
+# `rope_type` other than `default`, which we refuse. Qwen3 is the same model with QK-norm and with heads whose
+# size need not be C/H.
 
 # %% tags=["export"] module="pretrained/llama_config.py"
 """config.json of Llama and Qwen3 to our LlamaConfig, and back. Derived in chapter 25."""
@@ -216,8 +218,8 @@ def read_config(path):
 # ## Which array is which
 #
 # Again the mapping is a table of names. But these models were made with PyTorch's Linear, which holds
-# `(out, in)`: every matrix must be turned, except the embedding. In the table Q and K are the widths of all
-# queries and of all keys.
+# `(out, in)`: every matrix must be transposed, except the embedding. In the table Q and K are the widths of
+# all queries and of all keys, 576 and 192 here.
 
 # %% tags=["export"] module="pretrained/llama.py"
 """The files of Llama and Qwen3 into our Llama: names, shapes, weights. Derived in chapter 25."""
@@ -270,11 +272,11 @@ def layout(config):
     return names
 
 # %% [markdown]
-# ## Two bytes to four, and turned, once
+# ## Two bytes to four, and transposed, once
 #
-# `read_array` of chapter 21 reads a whole array and makes a wider copy; turning makes one more. Here we map
-# the file ([chapter 15](15_data.ipynb)) and widen 256 rows at a time, straight to their place. NumPy's
-# `order="F"` puts down a matrix column by column, so that its transpose lies row by row.
+# `read_array` of chapter 21 reads a whole array and makes a wider copy; transposing makes one more. Here we
+# map the file ([chapter 15](15_data.ipynb)) and widen 256 rows at a time, straight to their place. NumPy's
+# `order="F"` lays a matrix out column by column, so that its transpose lies row by row.
 
 # %% tags=["export"]
 def widened(a):
@@ -306,7 +308,7 @@ def read_weights(stored, dtype):
 
 # %% [markdown]
 # **Before you run the next cell:** 1.5 is `3fc0` as a bfloat16. What comes out of these six numbers, and
-# with which strides, in bytes, does the turned matrix lie in memory?
+# with which strides, in bytes, does the transposed matrix lie in memory?
 
 # %%
 bits = np.array([[0x3FC0, 0x4000, 0xBF80], [0x0000, 0x4040, 0x3E80]], np.uint16)    # (out, in) = (2, 3)
@@ -314,7 +316,7 @@ W = read_weights(bits, np.float32).T
 print(W, W.shape, W.strides)
 
 # %% [markdown]
-# From row to row of the turned matrix it is 8 bytes, within a row 4: it lies row by row. A large model may
+# From row to row of the transposed matrix it is 8 bytes, within a row 4: it lies row by row. A large model may
 # come in several files, with an index of them; and Qwen3's file holds its tied embedding under two names.
 # **Skim the first of these cells.**
 
@@ -383,9 +385,10 @@ def read_llama(folder, dtype=np.float32):
 #
 # `tokenizer.json` describes a tokenizer in full: the *normalization form* of the text (Unicode has several; in
 # NFC, e and an accent become é), the *pre-tokenizer*, which cuts it into pieces, the vocabulary, the merges,
-# and the special tokens. Cutting may take several steps. SmolLM2 first takes each digit apart, so that a number is a row of digits, then cuts what is left as GPT-2 does. **Before you
-# run the next cell:** of the two spaces in `x  7`, GPT-2's rule leaves the last to the next word. Where
-# does it go when the digit has been cut off before?
+# and the special tokens. Cutting may take several steps. SmolLM2 first splits off every digit, so that a
+# number is a row of digits, then cuts what is left as GPT-2 does. **Before you run the next cell:** of the two
+# spaces in `x  7`, GPT-2's rule leaves the last to the next word. Where does it go when the digit has been
+# cut off before?
 
 # %%
 from numpygpt.tokenizers.pieces import NUMBER, PIECE
@@ -398,7 +401,7 @@ print("SmolLM2:", [p for part in digits.split("x  7") for p in PIECE.findall(par
 
 # %% [markdown]
 # They stay together. What GPT-2's rule sees is `x` and two spaces, and then the end: there is no next word.
-# One regular expression for both rules would not know that end. So the steps must run one after the
+# One regular expression for both rules would not know that end: the steps must run one after the
 # other.
 #
 # Some files bring a regular expression of their own, in which `\p{L}` is any letter and `\p{N}` any number.
@@ -503,6 +506,8 @@ for name, about in {"GPT-2": level, "SmolLM2": smollm2, "Llama 3": llama3}.items
     print(f"{name:8}", cut("He'S 12345  (x)\n", steps_of(about)))
 
 # %% [markdown]
+# Llama 3 cuts digits in threes, takes `'S` for an ending, and lets `)` keep the end of its line.
+#
 # In chapter 14 the k-th merge made token 256 + k: one number said both what goes first and what comes out.
 # Here the special tokens may have the first ids, so `rank`, the place in the list, and `id`, the number
 # in the vocabulary, are two numbers. The heap is that of chapter 14, with ranks in it.
@@ -814,7 +819,7 @@ for path in sorted(Path(scratch.name, "tiny").iterdir()):
     print(f"{path.name:22} {path.stat().st_size:7,} bytes")
 
 # %% [markdown]
-# Which family a folder is of, `config.json` says. From now on `from_pretrained` and `load_pretrained` of
+# `config.json` says which family a folder belongs to. From now on `from_pretrained` and `load_pretrained` of
 # the package read either.
 
 # %% tags=["export"] module="pretrained/folder.py"
@@ -897,8 +902,8 @@ print("the logits of the model that was saved:", np.abs(right - model(ids)).max(
 # %% [markdown]
 # ## Is every number in its place?
 #
-# Logits tell, with random weights, too. We make six mistakes: a square matrix not
-# turned; the gate and the other factor exchanged; keys and values exchanged; the two norms exchanged;
+# The logits can tell, even with random weights. We make six mistakes: a square matrix not
+# transposed; the gate and the other factor exchanged; keys and values exchanged; the two norms exchanged;
 # RoPE with neighbors as pairs instead of halves ([chapter 22](22_rotary.ipynb)); and RoPE's base left at
 # its default, 10,000. Every shape fits. **Before you run the cells:** which logits, if any, stay right?
 
@@ -914,9 +919,9 @@ def share_right():
     return np.isclose(loaded(ids), right, rtol=1e-3, atol=1e-3).mean()
 
 # %%
-turned = {name: p.T if name.endswith("proj.W") else p for name, p in good.items()}
+untransposed = {name: p.T if name.endswith("proj.W") else p for name, p in good.items()}
 mistakes = {
-    "proj.W not turned": turned,
+    "proj.W not transposed": untransposed,
     "gate and up exchanged": swapped("gate", "up"),
     "keys and values exchanged": swapped(r"attn.k", "attn.v"),
     "norms exchanged": swapped("norm1", "norm2"),
@@ -942,7 +947,8 @@ for (what, share), color in zip(right_at.items(), (BLUE, ORANGE)):
 axes.set(xlabel="position", ylabel="logits that are right (%)")
 axes.legend()
 show(figure, "The share of right logits at each of 100 positions, for two mistakes about RoPE: all are "
-             "right at position 0, next to none from position 1 on.")
+             "right at position 0. With neighbors as pairs next to none are from position 1 on; with base "
+             "10,000 a fifth are at position 1, and next to none from 10 on.")
 
 # %% [markdown]
 # Nothing was refused, and nothing survives a look at the logits. The two about RoPE are right at position 0,
@@ -960,7 +966,7 @@ show(figure, "The share of right logits at each of 100 positions, for two mistak
 # <|im_start|>assistant
 # ```
 #
-# There the model goes on until it writes `<|im_end|>`. A folder brings its format along as a *chat template*,
+# From there the model goes on until it writes `<|im_end|>`. A folder brings its format along as a *chat template*,
 # a small program in a language of its own. We do not run programs that came with weights; we write the two
 # formats that we need ourselves. **Before you run the next cell:** here a chat is first made into text, and
 # the text into tokens, special ones included. The user has written something odd. How many turns begin?
@@ -1013,7 +1019,7 @@ def template_of(model, tokenizer):
         raise ValueError(f"this model knows no turns: its tokenizer has no {START} and {END}")
     if "<think>" in tokenizer.special_tokens:
         return QWEN3
-    # Only read from a folder is it another's model; one that was trained here has no default.
+    # A tokenizer of this kind came with another's model; a model trained here has no default.
     return SMOLLM2 if tokenizer.kind == "byte_level_bpe" else Template()
 
 # %% tags=["export"]
@@ -1049,7 +1055,7 @@ print(tokenizer.decode(render(tokenizer, [("user", "Hi!")], SMOLLM2)), end="|\n"
 #
 # ## Half a character
 #
-# A user wants to see each token when it is made. But tokens are bytes, and a character may take four.
+# A user wants to see each token as it is made. But tokens are bytes, and a character may take four.
 
 # %%
 pieces = tokenizer.encode("naïve 👩‍🚀")
@@ -1084,8 +1090,8 @@ print([stream_of_text.add([i]) for i in pieces])
 #
 # A `Chat` keeps what was said, and the KV cache ([chapter 17](17_sampling.ipynb)). For each question the
 # whole chat is rendered again, but only what differs from the cache is read: mostly the new question.
-# When all is too long for the window, the oldest questions go. Whatever ends an answer, Ctrl-C too, what
-# there is of it stays in the chat.
+# When the chat is too long for the window, the oldest questions go. However an answer ends, by Ctrl-C too,
+# what has been written of it stays in the chat.
 
 # %% tags=["export"]
 class Chat:
@@ -1172,16 +1178,17 @@ def _read(self, ids):
 # %%
 chat, read = Chat(loaded, tokenizer, template=Template()), []
 original = chat._read
-chat._read = lambda ids: read.append(len(ids)) or original(ids)
+chat._read = lambda ids: read.append((chat.cache.window.size, len(ids))) or original(ids)
 for question in ("To be, or not to be?", "That is the question."):
     said = list(chat.answer(question, max_new_tokens=12, rng=np.random.default_rng(5)))
-    print(f"read {read.pop(0)} at once, then {len(read)} one by one:", repr("".join(said)))
+    (kept, new), *rest = read
+    print(f"{kept} in the cache, {new} read at once, then {len(rest)} one by one:", repr("".join(said)))
     read.clear()
 print("in all:", len(render(tokenizer, chat.messages, Template())), "tokens in the chat")
 
 # %% [markdown]
-# Gibberish. Of its first answer the cache holds what reads back as the same tokens; broken bytes have become
-# �, and do not. A model that has learned to write is read back nearly as it wrote.
+# Gibberish. The second time the cache serves for 24 ids, the 22 that were read and two of the answer. Then comes
+# a broken byte, kept as �, three other bytes: from there on all is read again. A model that has learned to write is read back nearly as it wrote.
 #
 # Try it: let `chat` have a system turn, `Chat(loaded, tokenizer, [("system", "Be brief.")])`. What does
 # the first question cost then? And what happens to the cache if you change the system turn in
@@ -1190,8 +1197,8 @@ print("in all:", len(render(tokenizer, chat.messages, Template())), "tokens in t
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The tokens of the system turn come on top of the first question. If it changes, the beginning of the
-# chat differs from the cache at its first turn, and everything is read again.
+# The first question costs 38 ids instead of 22. If the system turn changes, all but its first few ids is read
+# again.
 #
 # </details>
 
@@ -1233,23 +1240,32 @@ else:
 # %% [markdown]
 # ## How fast it is
 #
-# Each token reads every weight once, 538 MB as float32. **Before you run the next cell:** if a core reads
-# 26 GB a second, how many tokens a second is the limit? The figures are those of `python benchmarks/chat.py`:
-# SmolLM2's shape with random weights, one thread, ours and `generate` of `transformers` in turn, both in
-# float32 and with their caches.
+# Each token reads every weight once, 538 MB as float32. **Before you run the next cell:** at the rate at which
+# we read by columns above, how many tokens a second is the limit? We also time 30 blocks with hardly a weight:
+# the calls alone.
+
+# %% tags=["measurement"]
+narrow = Llama(LlamaConfig(64, 64, 30, 9, 72, n_kv_head=3, hidden=192), rng=rng)
+narrow_ms = best_ms(KVCache(narrow).append, np.array([[0]]))
+print(f"at {bandwidth:.1f} GB/s {538 / bandwidth:.0f} ms a token, at most {1000 * bandwidth / 538:.0f} tokens a second; "
+      f"30 narrow blocks take {narrow_ms:.0f} ms")
+
+# %% [markdown]
+# The whole, by `python benchmarks/chat.py`: SmolLM2's shape with random weights, one thread, ours and
+# `generate` of `transformers` in turn, both in float32 and with their caches.
 
 # %%
 import json
 
 found = json.loads(Path("../data/chat.json").read_text(encoding="utf-8"))
-print(f"limit at 26 GB/s: {26e9 / 538e6:.0f} tokens a second")
-print(f"ours {found['ours']:.0f}, theirs {found['theirs']:.0f} tokens a second: {found['ratio']:.1f} times")
+print(f"ours {found['ours']:.1f}, theirs {found['theirs']:.1f} tokens a second: {found['ours'] / found['theirs']:.1f} times")
 print(f"loaded in {found['load_seconds']:.1f} s; at the peak {found['peak_bytes'] / found['weight_bytes']:.2f} times "
       f"the weights; equal tokens: {found['equal']:.0%}")
 
 # %% [markdown]
-# The rest of the way to the limit is what NumPy needs for a few hundred small calls a token. With a prompt of
-# many tokens there is nothing to win: those are read many at a time, as the 64 vectors above.
+# The calls are the smaller part of the gap; the larger one is weights that come more slowly. (Rates and limit
+# were measured at different times.) With a prompt of many tokens there is nothing to win: those are read many at
+# a time, as the 64 vectors above.
 #
 # ## Export
 
@@ -1264,16 +1280,16 @@ export("25_chat_model")
 #
 # | task | | minutes |
 # |---|---|---|
-# | widened and turned | medium | 15 |
+# | widened and transposed | medium | 15 |
 # | merges by rank | hard | 30 |
 # | a chat to tokens | medium | 20 |
 # | whole characters | medium | 20 |
 #
 # ## Recap
 #
-# - One vector times a matrix costs what reading the matrix costs, and its order in memory decides how fast.
-# - Published matrices are (out, in) and half as wide; we map the file, and widen and turn it in one go.
-# - A tokenizer.json cuts in steps, one after the other; rank and id of a token are two numbers.
+# - One vector times a matrix can cost no less than reading it; its order in memory decides how near we come.
+# - Published matrices are (out, in), two bytes a number; we map the file, and widen and transpose it in one go.
+# - A tokenizer.json cuts in steps, one after the other; a merge's rank and its token's id are two numbers.
 # - What a message says is encoded without special tokens, so that no text can forge a turn.
 # - We exported `llama_config.py`, `llama.py`, `llama_export.py` and `folder.py` in `pretrained/`,
 #   `pretokenizers.py` and `tokenizer_json.py` in `tokenizers/`, and `chat.py`. Your own code chats.

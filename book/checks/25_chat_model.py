@@ -12,16 +12,16 @@ def cases(rng):
     yield Case("zeros, infinities, the smallest and the largest", [Call({"bits": special}, returns=names)])
 
 # %% [markdown] task="chat-widen" hint=1
-# two steps: bits to numbers, as in chapter 21; then turned.
+# two steps: bits to numbers, as in chapter 21; then transposed.
 
 # %% [markdown] task="chat-widen" hint=2
-# .T turns the matrix without moving a number: in memory it lies as before. Somebody must copy it.
+# .T transposes the matrix without moving a number: in memory it lies as before. Somebody must copy it.
 
 # %% [markdown] task="chat-widen" hint=3
 # to uint32, shift left by 16, view as float32; transpose; np.ascontiguousarray.
 
 # %% [markdown] task="chat-widen" mistake="only-a-view" shows="row by row in memory"
-# is turned only in name: .T moves nothing in memory
+# is transposed only in name: .T moves nothing in memory
 # ```diff
 # - np.ascontiguousarray(W.T)
 # + W.T
@@ -35,7 +35,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="chat-widen" mistake="reshaped"
-# has the right shape and the numbers in the wrong places: reshape keeps the order in memory, and turning changes it
+# has the right shape and the numbers in the wrong places: reshape keeps the order in memory, and transposing changes it
 # ```diff
 # - np.ascontiguousarray(W.T)
 # + W.reshape(W.shape[::-1])

@@ -12,7 +12,7 @@ import numpy as np
 from coursekit import check, hint
 
 # %% [markdown]
-# ## Task 1: widened and turned (3 points, medium, about 15 minutes)
+# ## Task 1: widened and transposed (3 points, medium, about 15 minutes)
 #
 # `bits` has the numbers of a matrix as a file holds them: shape (out, in), each the upper half of a
 # float32 whose lower half is 0. Return the matrix as our Linear wants it: float32, shape (in, out), and
