@@ -58,7 +58,9 @@ async function sha256(bytes) {
 
 async function answer(event) {
   const { request } = event;
-  const asked = fetch(request).catch(() => undefined); // undefined: no network
+  // A page is asked for anew each time: a browser takes its own copy of an old file for fresh.
+  const how = request.mode === "navigate" ? { cache: "no-cache" } : {};
+  const asked = fetch(request, how).catch(() => undefined); // undefined: no network
   event.waitUntil(asked.then((found) => found?.ok && keep(request.url, found.clone())));
   const soon = await Promise.race([asked, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
   if (soon?.ok) return soon;

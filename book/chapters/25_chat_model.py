@@ -1156,9 +1156,9 @@ def _take(self, text, room):
         raise ValueError(f"{len(ids)} tokens to read and {room} to write exceed {size}")
     self.messages = messages
     n = min(self.cache.window.shape[1], len(ids) - 1)  # one at least must be read
-    same = np.cumprod(self.cache.window[0, :n] == ids[:n]).sum()
-    self.cache.window = self.cache.window[:, :same]
-    return ids[same:]
+    common = np.cumprod(self.cache.window[0, :n] == ids[:n]).sum()
+    self.cache.window = self.cache.window[:, :common]
+    return ids[common:]
 
 # %% tags=["export"]
 @add_to_class(Chat)

@@ -99,8 +99,11 @@ check("muon-matrices", number_them)
 # fewer axes is for another optimizer, and stays. With $\mu$ for `self.momentum` and the gradient g of W, (n,
 # m), of shape (inputs, outputs):
 #
-# $$M \leftarrow \mu M + (1 - \mu)\, g \qquad u = \mu M + (1 - \mu)\, g \qquad W \leftarrow (1 - \text{lr} \cdot
-# \text{weight\_decay})\, W - \text{lr} \sqrt{\max(1, m/n)}\; \text{direction}(u)$$
+# $$M \leftarrow \mu M + (1 - \mu)\, g \qquad u = \mu M + (1 - \mu)\, g$$
+#
+# $$W \leftarrow (1 - \text{lr} \cdot \lambda)\, W - \text{lr} \sqrt{\max(1, m/n)}\; \text{direction}(u)$$
+#
+# with $\lambda$ for `self.weight_decay`.
 #
 # Here $u$ is made with the new $M$, `self.m[name]`, which must hold it afterwards. `self.direction(u)` stands
 # for task 2, but is a function of its own here, so that your answer there plays no part. A schedule
