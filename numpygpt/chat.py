@@ -135,9 +135,9 @@ class Chat:
             raise ValueError(f"{len(ids)} tokens to read and {room} to write exceed {size}")
         self.messages = messages
         n = min(self.cache.window.shape[1], len(ids) - 1)  # one at least must be read
-        same = np.cumprod(self.cache.window[0, :n] == ids[:n]).sum()
-        self.cache.window = self.cache.window[:, :same]
-        return ids[same:]
+        common = np.cumprod(self.cache.window[0, :n] == ids[:n]).sum()
+        self.cache.window = self.cache.window[:, :common]
+        return ids[common:]
 
     def _read(self, ids):
         """Return the logits after these ids; if Ctrl-C comes, the cache is as it was before."""
