@@ -9,7 +9,6 @@
 import json
 import math
 import statistics
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -103,15 +102,14 @@ figures.show(
 
 # %%
 a32 = np.array([-100.0, -1.0, 100.0], np.float32)
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    print("1 / (1 + exp(-a)):    ", 1 / (1 + np.exp(-a32)))
-print("warnings:", [str(w.message) for w in caught])
-print("(1 + tanh(a / 2)) / 2:", 0.5 * (1 + np.tanh(0.5 * a32)))
+with np.errstate(over="ignore"):    # else NumPy warns: overflow encountered in exp
+    print("exp(-a):              ", np.exp(-a32).round(4))
+    print("1 / (1 + exp(-a)):    ", (1 / (1 + np.exp(-a32))).round(4))
+print("(1 + tanh(a / 2)) / 2:", (0.5 * (1 + np.tanh(0.5 * a32))).round(4))
 
 # %% [markdown]
-# The value is right, since $1/\infty = 0$. But a warning that means nothing hides those that do. $\sigma(a) =
-# (1 + \tanh(a/2))/2$ is the same function, and tanh cannot overflow.
+# The value is right, since $1/\infty = 0$. But NumPy warns of the overflow, and a warning that means nothing
+# hides those that do. $\sigma(a) = (1 + \tanh(a/2))/2$ is the same function, and tanh cannot overflow.
 #
 # ## Backward
 #
