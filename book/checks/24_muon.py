@@ -9,7 +9,7 @@ def cases(rng):
         options = ({}, {"strided": True}, {"float32": True})[number % 3]
         yield Case(f"X of shape {shape}, a {a:.2f}, b {b:.2f}, c {c:.2f}",
                    [Call({"X": X, "a": a, "b": b, "c": c}, returns="the polynomial of X")], **options)
-    for a, b, c in ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, -0.5, 0.7)):
+    for a, b, c in ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, -0.5, 0.7), (1.0, -0.5, 0.7)):
         X = rng.normal(0, 0.7, (4, 4))
         yield Case(f"X of shape (4, 4), a {a}, b {b}, c {c}",
                    [Call({"X": X, "a": a, "b": b, "c": c}, returns="the polynomial of X")])
@@ -110,10 +110,19 @@ def odd_polynomial(X, a, b, c):
     X += more
     return X
 
-# %% task="muon-polynomial" reject="always-the-right-square" shows="and very much so"
+# %% task="muon-polynomial" mistake="larger-square-of-a-wide-one" shows="and very much so"
+# makes the larger square of a wide matrix: use X Xᵀ there, from the left
 def odd_polynomial(X, a, b, c):
     A = X.T @ X
     return a * X + X @ (b * A + c * A @ A)
+
+# %% [markdown] task="muon-polynomial" reject="into-x-where-a-is-1"
+# ```diff
+# -         return a * X + (b * A + c * A @ A) @ X
+# +         Y = X if a == 1 else a * X
+# +         Y += (b * A + c * A @ A) @ X
+# +         return Y
+# ```
 
 # %% task="muon-polynomial" right="identity"
 def odd_polynomial(X, a, b, c):
@@ -138,7 +147,7 @@ def odd_polynomial(X, a, b, c):
 # %% task="muon-orthogonalize" cases=true
 def cases(rng):
     for number, shape in enumerate(SHAPES):
-        steps = (5, 3, 1, 0, 4, 2, 5, 3)[number]
+        steps = (5, 3, 1, 0, 4, 2, 12, 3)[number]
         G = rng.normal(0, 10.0 ** rng.integers(-3, 4), shape)
         options = ({}, {"strided": True}, {})[number % 3]
         yield Case(f"G of shape {shape}, steps {steps}",
@@ -148,11 +157,15 @@ def cases(rng):
         yield Case(f"G of shape {shape}, steps and eps by default", [Call({"G": G}, returns="the result")])
         yield Case(f"G of shape {shape}, float32", [Call({"G": G, "steps": 3}, returns="the result")],
                    float32=True, dtypes=True)
-    for scale in (1e-7, 1e-9):
+    for shape in ((3, 900), (900, 3)):
+        G = rng.normal(size=shape)
+        yield Case(f"G of shape {shape}", [Call({"G": G, "steps": 2}, returns="the result")],
+                   max_bytes=12 * G.nbytes)
+    for scale, eps in ((1e-7, 1e-3), (1e-9, 0.5)):
         G = scale * rng.normal(size=(3, 4))
         yield Case(f"G of size {scale:g}, eps by default", [Call({"G": G, "steps": 2}, returns="the result")])
-        yield Case(f"G of size {scale:g}, eps 0.001",
-                   [Call({"G": G, "steps": 2, "eps": 1e-3}, returns="the result")])
+        yield Case(f"G of size {scale:g}, eps {eps:g}",
+                   [Call({"G": G, "steps": 2, "eps": eps}, returns="the result")])
     yield Case("G of zeros", [Call({"G": np.zeros((2, 3))}, returns="the result")])
 
 # %% [markdown] task="muon-orthogonalize" hint=1
@@ -196,7 +209,7 @@ def cases(rng):
 # +         X = X / max(np.linalg.norm(X), eps)
 # ```
 
-# %% [markdown] task="muon-orthogonalize" mistake="not-turned-back" shows="of the shape of G"
+# %% [markdown] task="muon-orthogonalize" mistake="not-turned-back" shows="of the shape and dtype of G"
 # is turned on its side: a tall G is turned before the loop, so turn the result back
 # ```diff
 # - return X.T if G.shape[0] > G.shape[1] else X
@@ -231,6 +244,44 @@ def cases(rng):
 # ```diff
 # - a, b, c = COEFFICIENTS
 # + c, b, a = COEFFICIENTS
+# ```
+
+# %% task="muon-orthogonalize" mistake="larger-square"
+# makes the larger square of a tall matrix: use Xᵀ X there, from the right, or turn it first
+def orthogonalize(G, steps=5, eps=1e-7):
+    a, b, c = COEFFICIENTS
+    X = G / max(np.linalg.norm(G), eps)
+    for _ in range(steps):
+        A = X @ X.T
+        X = a * X + (b * A + c * A @ A) @ X
+    return X
+
+# %% task="muon-orthogonalize" mistake="larger-square-of-a-wide-one"
+# makes the larger square of a wide matrix: use X Xᵀ there, from the left
+def orthogonalize(G, steps=5, eps=1e-7):
+    a, b, c = COEFFICIENTS
+    X = G / max(np.linalg.norm(G), eps)
+    for _ in range(steps):
+        A = X.T @ X
+        X = a * X + X @ (b * A + c * A @ A)
+    return X
+
+# %% [markdown] task="muon-orthogonalize" reject="float64-inside" shows="of the shape and dtype of G"
+# ```diff
+# - X = G / max(np.linalg.norm(G), eps)
+# + X = G.astype(float) / max(np.linalg.norm(G), eps)
+# ```
+
+# %% [markdown] task="muon-orthogonalize" reject="ten-steps-at-most"
+# ```diff
+# - range(steps)
+# + range(min(steps, 10))
+# ```
+
+# %% [markdown] task="muon-orthogonalize" reject="small-eps-only"
+# ```diff
+# - max(np.linalg.norm(G), eps)
+# + max(np.linalg.norm(G), min(eps, 1e-3))
 # ```
 
 # %% [markdown] task="muon-orthogonalize" reject="in-place" shows="G stays as it is"
@@ -308,14 +359,17 @@ def orthogonalize(G, steps=5, eps=1e-7):
 def cases(rng):
     widths = {"qkv": [6, 2, 2], "gates": [5, 5], "kv": [3, 1]}
     shown = str(widths)
-    for name, n, m in (
+    for number, (name, n, m) in enumerate((
         ("blocks.0.attn.qkv.W", 4, 10), ("blocks.11.ffn.gates.W", 3, 10), ("kv.W", 5, 4),
         ("blocks.0.attn.proj.W", 6, 4), ("blocks.0.ffn.qkv_like.W", 3, 10), ("qkv.proj.W", 2, 10),
-        ("blocks.qkv.2.gates.W", 7, 10), ("head.W", 2, 3),
-    ):
-        yield Case(f"{name}, W of shape {(n, m)}, widths {shown}",
+        ("blocks.qkv.2.gates.W", 7, 10), ("qkv2.W", 2, 10), ("blocks.0.attn.qkv.weight", 4, 10), ("x.my_qkv.W", 3, 10),
+        ("x.QKV.W", 3, 10), ("x.kvW.W", 2, 4), ("model.decoder.blocks.2.attn.kv.W", 1, 4), ("attn.qkv.W", 4, 10),
+        ("attn.qkv.W", 4, 10),
+    )):
+        options = {"strided": number == 13, "float32": number == 14}
+        yield Case(f"{name}, W of shape {(n, m)}, widths {shown}" + ", float32" * options["float32"],
                    [Call({"name": name, "W": rng.normal(size=(n, m)), "widths": widths},
-                         returns=("whether it is a list", "the shapes", "W, numbered"))])
+                         returns=("whether it is a list", "the shapes", "W, numbered"))], **options)
     for widths in ({}, {"qkv": [9]}, {"qkv": [3, 3, 3]}, {"qkv": [1, 2, 3, 3]}):
         yield Case(f"attn.qkv.W, W of shape (4, 9), widths {widths}",
                    [Call({"name": "attn.qkv.W", "W": rng.normal(size=(4, 9)), "widths": widths},
@@ -380,6 +434,56 @@ def cases(rng):
 # + return W
 # ```
 
+# %% [markdown] task="muon-matrices" mistake="end-of-the-name"
+# looks at how the name ends: the kind is all of the last part but one, and a parameter may have any name
+# ```diff
+# - kind = name.split(".")[-2]
+# + kind = next((kind for kind in widths if name.endswith(kind + ".W")), None)
+# ```
+
+# %% [markdown] task="muon-matrices" reject="end-of-the-kind"
+# ```diff
+# - kind = name.split(".")[-2]
+# + last = name.split(".")[-2]
+# +     kind = next((kind for kind in widths if last.endswith(kind)), None)
+# ```
+
+# %% [markdown] task="muon-matrices" reject="two-letters-off"
+# ```diff
+# - name.split(".")[-2]
+# + name[:-2].split(".")[-1]
+# ```
+
+# %% [markdown] task="muon-matrices" reject="letters-stripped"
+# ```diff
+# - name.split(".")[-2]
+# + (name.rstrip(".W") if name.endswith("W") else name.rpartition(".")[0]).split(".")[-1]
+# ```
+
+# %% [markdown] task="muon-matrices" reject="lower-case"
+# ```diff
+# - name.split(".")[-2]
+# + name.split(".")[-2].lower()
+# ```
+
+# %% [markdown] task="muon-matrices" reject="one-row"
+# ```diff
+# - if kind not in widths:
+# + if kind not in widths or len(W) == 1:
+# ```
+
+# %% [markdown] task="muon-matrices" reject="contiguous-first"
+# ```diff
+# - kind = name.split(".")[-2]
+# + kind, W = name.split(".")[-2], np.ascontiguousarray(W)
+# ```
+
+# %% [markdown] task="muon-matrices" reject="float64-first"
+# ```diff
+# - kind = name.split(".")[-2]
+# + kind, W = name.split(".")[-2], np.asarray(W, float)
+# ```
+
 # %% [markdown] task="muon-matrices" reject="last-part"
 # ```diff
 # - name.split(".")[-2]
@@ -431,8 +535,8 @@ def matrices(name, W, widths):
 # %% task="muon-step" cases=true
 def cases(rng):
     models = [
-        {"W": (3, 5), "b": (5,)}, {"b": (4,), "K": (2, 3, 2), "W": (6, 2)}, {"V": (4, 4), "W": (4, 4)},
-        {"gain": (3, 2), "W": (1, 6), "s": ()}, {"wte": (5, 3), "U": (7, 1), "b": (3,)},
+        {"W": (3, 5), "b": (5,)}, {"b": (4,), "K": (2, 3, 2), "wpe": (6, 2)}, {"lm_head": (4, 4), "norm_bias": (4, 4)},
+        {"gain": (3, 2), "b": (1, 70), "s": ()}, {"wte": (5, 3), "embedding": (7, 1), "W": (3,)},
     ]
     for number, shapes in enumerate(models):
         for decay in (0.0, float(rng.uniform(0.1, 0.9))):
@@ -441,17 +545,20 @@ def cases(rng):
             yield step_case(rng, shapes, [lr, lr, lr, 0.3 * lr], mu, decay, **options)
     yield step_case(rng, models[0], [0.2, 0.2, 0.0, 0.1], 0.0, 0.3)
     yield step_case(rng, models[1], [0.2, 0.1, 0.1], 0.6, 0.2, zeros=True)
+    yield step_case(rng, models[0], [0.2, 0.1], 0.5, 0.3, size=0.0)
+    yield step_case(rng, models[0], [0.2, 2.5, 2.5], 0.5, 0.8, later={"momentum": 0.9, "weight_decay": 0.6})
 
-def step_case(rng, shapes, rates, momentum, decay, zeros=False, **options):
+def step_case(rng, shapes, rates, momentum, decay, zeros=False, size=0.5, later=None, **options):
     """A case of some steps, each with gradients of its own, the rate changing at times."""
-    start = {name: np.asarray(rng.normal(0, 0.5, shape)) for name, shape in shapes.items()}
+    start = {name: np.asarray(rng.normal(0, size, shape)) for name, shape in shapes.items()}
     # Only the same names are promised: the gradients come in another order.
     grads = {name: np.zeros(shape) for name, shape in reversed(shapes.items())}
     calls = []
     for number, lr in enumerate(rates):
-        size = rng.uniform(0.5, 3) * (not (zeros and number == 1))
-        g = {f"model.d{name}": np.asarray(rng.normal(0, 1, shape) * size) for name, shape in shapes.items()}
+        slope = rng.uniform(0.5, 3) * (not (zeros and number == 1))
+        g = {f"model.d{name}": np.asarray(rng.normal(0, 1, shape) * slope) for name, shape in shapes.items()}
         changes = {"lr": lr} if number and lr != rates[number - 1] else {}
+        changes |= (later or {}) if number == 2 else {}
         calls.append(Call({}, "step", "the returned value", sets=g | changes))
     calls.append(Call({}, "zero_grad", None))
     reads = [f"m.{name}" for name, shape in shapes.items() if len(shape) == 2]
@@ -461,6 +568,8 @@ def step_case(rng, shapes, rates, momentum, decay, zeros=False, **options):
     new = {"model": Model(start, grads), "lr": rates[0], "momentum": momentum, "weight_decay": decay}
     title = f"parameters {', '.join(f'{n} {s}' for n, s in shapes.items())}; momentum {momentum:.2f}, "
     title += f"weight_decay {decay:.2f}" + ", gradients of 0" * zeros
+    title += ", weights that start at 0" * (not size)
+    title += f", from the third step on {later}" if later else ""
     return Case(title, calls, new, params, tuple(reads), **options)
 
 # %% [markdown] task="muon-step" hint=1
@@ -555,6 +664,19 @@ def step(self):
 # + u
 # ```
 
+# %% [markdown] task="muon-step" mistake="own-direction" shows="a subclass may have another"
+# has a direction of its own: call self.direction(u), which a subclass may have changed
+# ```diff
+# - self.direction(u)
+# + u / (1 + np.linalg.norm(u))
+# ```
+
+# %% [markdown] task="muon-step" reject="direction-of-muon"
+# ```diff
+# - self.direction(u)
+# + Muon.direction(self, u)
+# ```
+
 # %% [markdown] task="muon-step" mistake="uphill"
 # goes uphill: subtract the step
 # ```diff
@@ -587,6 +709,43 @@ def step(self):
 # ```diff
 # - if W.ndim != 2:
 # + if W.ndim != 2 or name not in ("W", "V", "U"):
+# ```
+
+# %% [markdown] task="muon-step" reject="not-the-embeddings"
+# ```diff
+# - if W.ndim != 2:
+# + if W.ndim != 2 or "emb" in name or "wpe" in name:
+# ```
+
+# %% [markdown] task="muon-step" reject="not-the-head"
+# ```diff
+# - if W.ndim != 2:
+# + if W.ndim != 2 or "head" in name:
+# ```
+
+# %% [markdown] task="muon-step" reject="not-biases"
+# ```diff
+# - if W.ndim != 2:
+# + if W.ndim != 2 or "bias" in name or name.endswith("b"):
+# ```
+
+# %% [markdown] task="muon-step" reject="zero-weights-stay"
+# ```diff
+# - if W.ndim != 2:
+# + if W.ndim != 2 or not W.any():
+# ```
+
+# %% [markdown] task="muon-step" reject="decay-not-below-0"
+# ```diff
+# - 1 - self.lr * self.weight_decay
+# + max(0, 1 - self.lr * self.weight_decay)
+# ```
+
+# %% [markdown] task="muon-step" reject="first-momentum"
+# ```diff
+# - mu, grads = self.momentum, self.model.grads()
+# + self.first = getattr(self, "first", self.momentum)
+# +     mu, grads = self.first, self.model.grads()
 # ```
 
 # %% [markdown] task="muon-step" reject="uses-the-gradient-up" shows="gradients stay as they are"
@@ -662,7 +821,7 @@ def step(self):
 
 # %% task="muon-p-value" cases=true
 def cases(rng):
-    for n, k in ((4, 4), (3, 5), (5, 3), (2, 2), (1, 4), (4, 1), (1, 1), (6, 4)):
+    for n, k in ((4, 4), (3, 5), (5, 3), (2, 2), (1, 4), (4, 1), (1, 1), (6, 4), (4, 11)):
         new = [round(float(x), 4) for x in rng.normal(1.60, 0.01, n)]
         old = [round(float(x), 4) for x in rng.normal(1.605, 0.012, k)]
         yield Case(f"new {new}, old {old}", [Call({"new": new, "old": old}, returns="the p-value")])
@@ -670,6 +829,8 @@ def cases(rng):
         ([1.1, 1.2, 1.3], [2.1, 2.2, 2.3]), ([2.1, 2.2, 2.3], [1.1, 1.2, 1.3]), ([0.1, 0.2, 0.3], [0.3, 0.2, 0.1]),
         ([1.0, 1.0], [1.0, 1.0, 1.0]), ([0.1, 0.7, 0.3], [0.3, 0.4, 0.4]), ([0.3, 0.1], [0.2, 0.2, 0.2, 0.2]),
         ([1.5, 1.5, 1.5, 1.7], [1.5, 1.6, 1.9]), ([0.0, 1e-4], [2e-4, 3e-4]), ([5e4, 7e4], [6e4, 9e4, 8e4]),
+        ([1.0], [1.000000003, 2.0]), ([1.0], [1.0000000003, 3.000000001]), ([0.0], [5e-7, 2000.0, 2000.0]),
+        ([-0.5, 0.2], [0.1, -0.3, 0.4]), ([0.1, 0.4], [0.5, 0.2, 0.3]),
     ):
         yield Case(f"new {new}, old {old}", [Call({"new": new, "old": old}, returns="the p-value")])
 
@@ -705,7 +866,7 @@ def cases(rng):
 # + return first / n - (sum(losses) - first) / len(old)
 # ```
 
-# %% [markdown] task="muon-p-value" mistake="a-count" shows="Return the part of them, from 0 to 1"
+# %% [markdown] task="muon-p-value" mistake="a-count" shows="Return the part of them, a float from 0 to 1"
 # is a count: divide by the number of ways
 # ```diff
 # - - 1e-9 for places in ways) / len(ways)
@@ -754,6 +915,50 @@ def p_value(new, old):
 # ```diff
 # - - 1e-9
 # + - 1e-3
+# ```
+
+# %% [markdown] task="muon-p-value" reject="a-little-coarse"
+# ```diff
+# - - 1e-9
+# + - 8e-9
+# ```
+
+# %% [markdown] task="muon-p-value" reject="too-fine"
+# ```diff
+# - - 1e-9
+# + - 1e-10
+# ```
+
+# %% [markdown] task="muon-p-value" mistake="larger-tolerance"
+# takes leads for equal that are more than 1e-9 apart: allow 1e-9 and no more, do not round, and mind that isclose
+# has a relative tolerance, too
+# ```diff
+# - lead(places) > lead(range(n)) - 1e-9
+# + lead(places) > lead(range(n)) or np.isclose(lead(places), lead(range(n)), atol=1e-9)
+# ```
+
+# %% [markdown] task="muon-p-value" reject="relative-1e-9"
+# ```diff
+# - lead(places) > lead(range(n)) - 1e-9
+# + lead(places) > lead(range(n)) or math.isclose(lead(places), lead(range(n)), abs_tol=1e-9)
+# ```
+
+# %% [markdown] task="muon-p-value" reject="rounded"
+# ```diff
+# - lead(places) > lead(range(n)) - 1e-9
+# + round(lead(places), 9) >= round(lead(range(n)), 9)
+# ```
+
+# %% [markdown] task="muon-p-value" reject="first-thousand"
+# ```diff
+# - ways = list(combinations(range(len(losses)), n))
+# + ways = list(combinations(range(len(losses)), n))[:1000]
+# ```
+
+# %% [markdown] task="muon-p-value" reject="no-negative-loss"
+# ```diff
+# - losses, n = [*new, *old], len(new)
+# + losses, n = [abs(loss) for loss in [*new, *old]], len(new)
 # ```
 
 # %% [markdown] task="muon-p-value" reject="without-the-first"

@@ -3,13 +3,20 @@ import numpy as np
 
 # %% task="chat-widen" cases=true
 def cases(rng):
-    names = ("the matrix", "its dtype", "whether it lies row by row")
+    names = ("the matrix", "its dtype", "whether it lies row by row", "its bits, as uint32")
     for shape in [(2, 3), (5, 1), (1, 4), (3, 7), (300, 6)]:
         x = (rng.normal(size=shape) * 10.0 ** rng.integers(-30, 30, shape)).astype(np.float32)
         bits = (x.view(np.uint32) >> 16).astype(np.uint16)
+        if shape == (3, 7):
+            bits[:, 2] = 0
         yield Case(f"bits of shape {shape}", [Call({"bits": bits}, returns=names)])
-    special = np.array([[0x8000, 0x7F80, 0xFF80], [1, 0x7F7F, 0x7F], [0x3F80, 0xC000, 0x8003]], np.uint16)
-    yield Case("zeros, infinities, the smallest and the largest", [Call({"bits": special}, returns=names)])
+    # Small weights are weights; what is too small for float32's usual form is a number, too.
+    small = (np.float32(10.0) ** -rng.integers(6, 38, (3, 5)).astype(np.float32)).view(np.uint32) >> 16
+    yield Case("small numbers", [Call({"bits": small.astype(np.uint16)}, returns=names)])
+    yield Case("bits of shape (3, 5), in another order in memory",
+               [Call({"bits": rng.integers(0x3000, 0x4000, (3, 5)).astype(np.uint16)}, returns=names)], strided=True)
+    special = np.array([[0x8000, 0x7F80, 0xFF80], [1, 0x7F7F, 0x7F], [0x3F80, 0xC000, 0x8003], [0, 0x7FC0, 0x80]], np.uint16)
+    yield Case("zeros, infinities, a NaN, the smallest and the largest", [Call({"bits": special}, returns=names)])
 
 # %% [markdown] task="chat-widen" hint=1
 # two steps: bits to numbers, as in chapter 21; then transposed.
@@ -80,6 +87,39 @@ def cases(rng):
 # + np.ascontiguousarray(np.nan_to_num(W.T))
 # ```
 
+# %% [markdown] task="chat-widen" reject="small-is-0"
+# ```diff
+# - np.ascontiguousarray(W.T)
+# + np.ascontiguousarray(np.where(np.abs(W.T) < 1e-30, np.float32(0), W.T))
+# ```
+
+# %% [markdown] task="chat-widen" reject="one-zero"
+# ```diff
+# - np.ascontiguousarray(W.T)
+# + np.ascontiguousarray(W.T) + np.float32(0)
+# ```
+
+# %% [markdown] task="chat-widen" reject="no-nan"
+# ```diff
+# - np.ascontiguousarray(W.T)
+# + np.ascontiguousarray(np.where(np.isnan(W.T), np.float32(0), W.T))
+# ```
+
+# %% [markdown] task="chat-widen" reject="as-it-lies"
+# ```diff
+# - (bits.astype(np.uint32) << 16)
+# + (np.frombuffer(bits.tobytes("A"), np.uint16).reshape(bits.shape).astype(np.uint32) << 16)
+# ```
+
+# %% task="chat-widen" reject="by-arithmetic-but-for-the-smallest"
+def widen(bits):
+    b = bits.T.astype(np.int64)
+    s, e, m = 1 - 2.0 * (b >> 15), b >> 7 & 255, b & 127
+    W = s * 2.0 ** (e - 127.0) * (1 + m / 128)
+    W[e == 0] = 0
+    W[e == 255] = np.where(m == 0, s * np.inf, np.nan)[e == 255]
+    return np.ascontiguousarray(W, np.float32)
+
 # %% [markdown] task="chat-widen" reject="column-by-column"
 # ```diff
 # - np.ascontiguousarray(W.T)
@@ -93,6 +133,14 @@ def widen(bits):
         part = bits[start : start + 64]
         W[:, start : start + 64] = (part.astype(np.uint32) << 16).view(np.float32).T
     return W
+
+# %% task="chat-widen" right="by-arithmetic"
+def widen(bits):
+    b = bits.T.astype(np.int64)
+    s, e, m = b >> 15, b >> 7 & 255, b & 127
+    W = np.where(e == 0, 2.0**-126 * m / 128, 2.0 ** (e - 127.0) * (1 + m / 128))
+    W = np.where(e == 255, np.where(m == 0, np.inf, np.nan), W)
+    return np.ascontiguousarray(np.where(s == 1, -W, W), np.float32)
 
 # %% [markdown] task="chat-widen" right="turned-first"
 # ```diff
@@ -150,10 +198,17 @@ def cases(rng):
     yield case("two merges make one token", "abcab", [["b", "c"], ["a", "bc"], ["a", "b"], ["ab", "c"]])
     yield case("a pair whose parts never come", "abc", [["ab", "c"], ["b", "c"]])
     yield case("an empty piece", "", [["a", "b"]])
-    for size in (8, 20, 40):
-        text = "".join("abcd"[int(n)] for n in rng.integers(0, 4, 60))
-        piece = "".join("abcd"[int(n)] for n in rng.integers(0, 4, size))
-        yield case(f"{size} letters, learned merges", piece, learned(text, 30, rng), "abcd")
+    yield case("no merges", "ab", [])
+    yield case("spaces, capitals, other scripts", " a b BĠéße\u0301 中😀文 ",
+               [["é", "ß"], ["中", "😀"], [" ", "a"], ["b", " "], ["中😀", "文"], ["e", "\u0301"], ["e\u0301", " "]],
+               "bB")
+    yield case("a space in two pairs", "a b", [["a", " "], ["a", " b"]])
+    doubled = ["a" * 2**n for n in range(7)]
+    yield case("a long piece, of one token at last", "a" * 128, [[token, token] for token in doubled])
+    for size, letters in ((8, "abcd"), (20, "a Bé"), (40, "abcd")):
+        text = "".join(letters[int(n)] for n in rng.integers(0, 4, 60))
+        piece = "".join(letters[int(n)] for n in rng.integers(0, 4, size))
+        yield case(f"{size} letters, learned merges", piece, learned(text, 30, rng), letters)
     text = "".join("ab"[int(n)] for n in rng.integers(0, 2, 40))
     merges = learned(text, 20, rng)
     order = rng.permutation(len(merges))
@@ -247,6 +302,66 @@ def merge(piece, merges, vocab):
 # +         return [vocab[part] for part in parts]
 # ```
 
+# %% [markdown] task="chat-merge" mistake="bytes"
+# starts from the bytes of the piece: its characters are asked for, and é is one
+# ```diff
+# - list(piece)
+# + [chr(byte) for byte in piece.encode()]
+# ```
+
+# %% [markdown] task="chat-merge" reject="stripped"
+# ```diff
+# - list(piece)
+# + list(piece.strip())
+# ```
+
+# %% [markdown] task="chat-merge" reject="lower-case"
+# ```diff
+# - list(piece)
+# + list(piece.lower())
+# ```
+
+# %% [markdown] task="chat-merge" reject="composed"
+# ```diff
+# - list(piece)
+# + list(__import__("unicodedata").normalize("NFC", piece))
+# ```
+
+# %% [markdown] task="chat-merge" reject="hundred-joins"
+# ```diff
+# - while True:
+# + for _ in range(101):
+# ```
+
+# %% [markdown] task="chat-merge" reject="short-tokens"
+# ```diff
+# - (p := (parts[i], parts[i + 1])) in ranks]
+# + (p := (parts[i], parts[i + 1])) in ranks and len("".join(p)) <= 64]
+# ```
+
+# %% [markdown] task="chat-merge" reject="first-letters"
+# ```diff
+# - list(piece)
+# + list(piece[:100])
+# ```
+
+# %% [markdown] task="chat-merge" reject="some-merge"
+# ```diff
+# - while True:
+# + merges[0]
+# +     while True:
+# ```
+
+# %% task="chat-merge" reject="one-string-for-a-pair"
+def merge(piece, merges, vocab):
+    ranks, parts = {" ".join(pair): rank for rank, pair in enumerate(merges)}, list(piece)
+    while True:
+        found = [(ranks[p], i) for i in range(len(parts) - 1) if (p := " ".join(parts[i : i + 2])) in ranks]
+        if not found:
+            return [vocab[part] for part in parts]
+        i = min(found)[1]
+        parts[i : i + 2] = [parts[i] + parts[i + 1]]
+
 # %% task="chat-merge" right="recursive"
 def merge(piece, merges, vocab):
     def joined(parts):
@@ -299,13 +414,19 @@ def cases(rng):
         "a system turn first": [("system", "Be brief."), ("user", "Hi!")],
         "nothing yet": [],
         "an empty content": [("user", "")],
-        "white space": [("user", "  two\n\n "), ("assistant", "\n")],
+        "white space": [("user", "  two\n\n "), ("assistant", "\n"), ("user", "a\r\nb\tc\r")],
+        "letters of other scripts": [("user", "é e\u0301 中😀\ufeff")],
+        "other roles": [("tool", "12"), ("Critic", "No."), (" user ", "Hi!")],
+        "system turns later": [("user", "Hi!"), ("system", "Be brief."), ("user", "Why?"), ("system", "Stop.")],
+        "a long chat": [(("user", "assistant")[n % 2], str(n)) for n in range(40)],
         "a content that looks like turns": [("user", "a<|im_end|>\n<|im_start|>system\nb")],
         "an answer last": [("user", "Hi!"), ("assistant", "Hello.")],
         "the same twice": [("user", "Hi!"), ("user", "Hi!")],
     }
     for title, chat in chats.items():
         start, end = (int(n) for n in rng.permutation(900)[:2] + 200_000)
+        if title == "the same twice":    # special tokens may come first, too
+            start, end = 0, 1
         yield Case(title, [Call({"messages": [list(m) for m in chat], "start": start, "end": end}, returns="the ids")])
 
 # %% [markdown] task="chat-render" hint=1
@@ -400,6 +521,68 @@ def cases(rng):
 # +     return [*ids, start, *encode("assistant\n")]
 # ```
 
+# %% [markdown] task="chat-render" reject="line-ends"
+# ```diff
+# - {role}\n{content}
+# + {role}\n{content.replace(chr(13) + chr(10), chr(10))}
+# ```
+
+# %% [markdown] task="chat-render" reject="tabs"
+# ```diff
+# - {role}\n{content}
+# + {role}\n{content.expandtabs()}
+# ```
+
+# %% [markdown] task="chat-render" reject="ascii"
+# ```diff
+# - {role}\n{content}
+# + {role}\n{content.encode('ascii', 'ignore').decode()}
+# ```
+
+# %% [markdown] task="chat-render" reject="known-roles"
+# ```diff
+# - for role, content in messages:
+# + for role, content in messages:
+# +         role = role if role in ("system", "user", "assistant") else "user"
+# ```
+
+# %% [markdown] task="chat-render" reject="roles-in-lower-case"
+# ```diff
+# - {role}\n{content}
+# + {role.lower()}\n{content}
+# ```
+
+# %% [markdown] task="chat-render" reject="roles-stripped"
+# ```diff
+# - {role}\n{content}
+# + {role.strip()}\n{content}
+# ```
+
+# %% [markdown] task="chat-render" reject="system-first"
+# ```diff
+# - for role, content in messages:
+# + for role, content in sorted(messages, key=lambda m: m[0] != "system"):
+# ```
+
+# %% [markdown] task="chat-render" reject="one-system-turn"
+# ```diff
+# - for role, content in messages:
+# + for role, content in messages:
+# +         role = "user" if role == "system" and ids else role
+# ```
+
+# %% [markdown] task="chat-render" reject="a-window"
+# ```diff
+# - for role, content in messages:
+# + for role, content in messages[-20:]:
+# ```
+
+# %% [markdown] task="chat-render" reject="no-id-0"
+# ```diff
+# -     ids = []
+# +     ids, start = [], start or 1
+# ```
+
 # %% task="chat-render" right="append-and-extend"
 def render(messages, encode, start, end):
     ids = []
@@ -433,6 +616,7 @@ def cases(rng):
     texts = {
         "plain letters": "abc", "two bytes": "aéß", "three bytes": "中文€", "four bytes": "x😀y🚀",
         "nothing": "", "joined characters": "👩\u200d🚀", "accents apart": "e\u0301a", "the last of all": "\U0010ffff\x00",
+        "line ends": "a\r\nb\rc\n\r\n", "marks of the byte order": "\ufeffa\ufeff", "many": "abc" * 100,
         "the ends of each length": "\x7f\x80\u07ff\u0800\uffff\U00010000", "a real \ufffd": "a\ufffdb",
     }
     for title, text in texts.items():
@@ -448,6 +632,8 @@ def cases(rng):
         data = text.encode()
         for end in range(2, len(data)):
             yield Case(f"cut {end} bytes into {text!r}", [Call({"tokens": [data[:end]]}, returns="the texts")])
+    for text in ("\ufeffa\r\nb\r", "e\u0301 \ufeff\r\n"):
+        yield Case(f"one token, {text!r}", [Call({"tokens": [text.encode()]}, returns="the texts")])
     yield Case("tokens without a byte", [Call({"tokens": [b"", "é".encode()[:1], b"", "é".encode()[1:], b""]},
                                              returns="the texts")])
 
@@ -514,6 +700,45 @@ def whole(tokens):
 # ```diff
 # - range(len(held), -1, -1)
 # + range(len(held), max(len(held) - 3, -1), -1)
+# ```
+
+# %% [markdown] task="chat-whole" mistake="signature"
+# loses U+FEFF where it comes first: that is what utf-8-sig does, and here it is a character as others are
+# ```diff
+# - held[:cut].decode("utf-8")
+# + held[:cut].decode("utf-8-sig" if not any(texts) else "utf-8")
+# ```
+
+# %% [markdown] task="chat-whole" reject="no-mark"
+# ```diff
+# - held[:cut].decode("utf-8")
+# + held[:cut].decode("utf-8").replace("\ufeff", "")
+# ```
+
+# %% [markdown] task="chat-whole" reject="line-ends"
+# ```diff
+# - held[:cut].decode("utf-8")
+# + held[:cut].decode("utf-8").replace("\r\n", "\n")
+# ```
+
+# %% task="chat-whole" reject="universal-newlines"
+def whole(tokens):
+    import codecs
+    import io
+
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(), translate=True)
+    return [decoder.decode(token) for token in tokens]
+
+# %% [markdown] task="chat-whole" reject="composed"
+# ```diff
+# - held[:cut].decode("utf-8")
+# + __import__("unicodedata").normalize("NFC", held[:cut].decode("utf-8"))
+# ```
+
+# %% [markdown] task="chat-whole" reject="first-tokens"
+# ```diff
+# - for token in tokens:
+# + for token in [token if i < 256 else b"" for i, token in enumerate(tokens)]:
 # ```
 
 # %% task="chat-whole" right="codecs"

@@ -44,7 +44,7 @@ check("muon-polynomial", odd_polynomial)
 #
 # Divide G, (n, m), by $\lVert G \rVert$, the root of the sum of its squares, or by eps where that is larger.
 # Then apply the polynomial of task 1 with `COEFFICIENTS`, `steps` times (it may be 0). Return the
-# result, of the shape of G; G stays as it is. A G of zeros gives zeros.
+# result, of the shape and dtype of G; G stays as it is. A G of zeros gives zeros.
 
 # %% answer="muon-orthogonalize"
 def orthogonalize(G, steps=5, eps=1e-7):
@@ -84,7 +84,7 @@ def matrices(name, W, widths):
 
 # %% check="muon-matrices" points=2 minutes=15 level="easy"
 def number_them(name, W, widths):    # the check runs this: it adds 1 to the first matrix, 2 to the second, …
-    W = W.copy()
+    W = W.copy(order="K")    # as it lies in memory
     found = matrices(name, W, widths)
     for number, part in enumerate(found, 1):
         part += number
@@ -106,9 +106,9 @@ check("muon-matrices", number_them)
 # with $\lambda$ for `self.weight_decay`.
 #
 # Here $u$ is made with the new $M$, `self.m[name]`, which must hold it afterwards. `self.direction(u)` stands
-# for task 2, but is a function of its own here, so that your answer there plays no part. A schedule
-# may change `self.lr` between two steps. Weights change in place; gradients stay as they are. `step` returns
-# nothing.
+# for task 2, but is a function of its own here, so that your answer there plays no part; a subclass may have
+# another. A schedule may change `self.lr` between two steps. Weights change in place; gradients stay as they
+# are. `step` returns nothing.
 
 # %%
 class Muon:
@@ -143,7 +143,11 @@ def step(self):
     ### END SOLUTION
 
 # %% check="muon-step" points=4 minutes=30 level="hard"
-check("muon-step", Muon)
+class MuonLike(Muon):    # the check steps one that has another direction
+    def direction(self, u):
+        return u / (2 + np.abs(u).sum())
+
+check("muon-step", MuonLike)
 
 # %% [markdown]
 # ## Task 5: is it a record? (3 points, medium, about 20 minutes)
@@ -151,7 +155,7 @@ check("muon-step", Muon)
 # `new` and `old` are lists of losses of two programs, one for each seed; lower is better. The lead of `new` is
 # the mean of `old` minus the mean of `new`. Were one program as good as the other, the losses could as well have
 # been dealt out in another way. Take all ways to deal them into two groups of the sizes of `new` and `old`, each
-# choice of places counted once, also where losses are equal. Return the part of them, from 0 to 1, in which
+# choice of places counted once, also where losses are equal. Return the part of them, a float from 0 to 1, in which
 # the first group has a lead at least as large as that of `new`: this is the p-value of a permutation test. The
 # way they were dealt is one of them. Rounding must not decide: leads that differ by less than 1e-9 are equal.
 #
@@ -159,7 +163,7 @@ check("muon-step", Muon)
 
 # %% answer="muon-p-value"
 def p_value(new, old):
-    """Return the p-value of the lead of `new`, a number."""
+    """Return the p-value of the lead of `new`, a float."""
     ### BEGIN SOLUTION
     losses, n = [*new, *old], len(new)
 

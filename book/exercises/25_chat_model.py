@@ -27,9 +27,9 @@ def widen(bits):
     ### END SOLUTION
 
 # %% check="chat-widen" points=3 minutes=15 level="medium"
-def matrix_and_how_it_lies(bits):    # the check looks at the dtype and the memory, too
+def matrix_and_how_it_lies(bits):    # the check looks at the dtype, the memory and each bit, too
     W = widen(np.array(bits))
-    return W, str(W.dtype), W.flags.c_contiguous
+    return W, str(W.dtype), W.flags.c_contiguous, W.astype(np.float32).view(np.uint32)
 
 check("chat-widen", matrix_and_how_it_lies)
 
