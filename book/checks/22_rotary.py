@@ -333,36 +333,6 @@ def backward(self, dy):
     a, b = np.split(dy, 2, axis=-1)
     return np.concatenate([a * self.cos + b * self.sin, b * self.cos - a * self.sin], axis=-1).astype(dy.dtype)
 
-# %% task="rotary-halves" right="table-compared"
-@add_to_class(Rotary)
-def forward(self, x, start=0):
-    key = start, x.shape[-2], self.freqs.tobytes()
-    if getattr(self, "key", None) != key:
-        angles = np.outer(np.arange(start, start + x.shape[-2]), self.freqs)
-        self.cos, self.sin, self.key = np.cos(angles), np.sin(angles), key
-    a, b = np.split(x, 2, axis=-1)
-    return np.concatenate([a * self.cos - b * self.sin, a * self.sin + b * self.cos], axis=-1).astype(x.dtype)
-@add_to_class(Rotary)
-def backward(self, dy):
-    a, b = np.split(dy, 2, axis=-1)
-    return np.concatenate([a * self.cos + b * self.sin, b * self.cos - a * self.sin], axis=-1).astype(dy.dtype)
-
-# %% task="rotary-halves" right="table"
-@add_to_class(Rotary)
-def forward(self, x, start=0):
-    end = start + x.shape[-2]
-    if not hasattr(self, "table") or len(self.table) < end or not np.array_equal(self.made_of, self.freqs):
-        self.made_of = self.freqs.copy()
-        self.table = np.exp(1j * np.outer(np.arange(end), self.freqs))
-    self.turn, half = self.table[start:end], x.shape[-1] // 2
-    z = (x[..., :half] + 1j * x[..., half:]) * self.turn
-    return np.concatenate([z.real, z.imag], axis=-1).astype(x.dtype)
-@add_to_class(Rotary)
-def backward(self, dy):
-    half = dy.shape[-1] // 2
-    z = (dy[..., :half] + 1j * dy[..., half:]) * self.turn.conj()
-    return np.concatenate([z.real, z.imag], axis=-1).astype(dy.dtype)
-
 # %% task="rotary-halves" right="views"
 @add_to_class(Rotary)
 def forward(self, x, start=0):
