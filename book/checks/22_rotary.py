@@ -9,8 +9,9 @@ def named(options):
 # %% task="rotary-slower" cases=true
 def cases(rng):
     for D, base, factor, low, high, length in [
-        (128, 500_000.0, 8.0, 1.0, 4.0, 8192), (64, 500_000.0, 32.0, 1.0, 4.0, 8192), (16, 100.0, 3.0, 0.5, 2.0, 64),
+        (128, 500_000.0, 8.0, 1.0, 4.0, 8192), (64, 500_000.0, 32.0, 1.0, 4.0, 8192), (16, 100.0, 2.5, 0.5, 2.0, 64),
         (32, 10_000.0, 4, 2, 3, 256), (2, 10_000.0, 4.0, 1.0, 4.0, 64), (6, 10.0, 2.0, 5.0, 9.0, 20), (24, 10_000.0, 5.0, 0.01, 0.3, 100),
+        (64, 500_000.0, 1.5, 1.0, 4.0, 131_072),
     ]:
         freqs = base ** (-np.arange(0, D, 2) / D)
         for options in OPTIONS[:2]:
@@ -102,7 +103,7 @@ def slower(freqs, factor, low, high, length):
     between = s * freqs + (1 - s) * freqs / factor
     return np.where(n > high, freqs, np.where(n < low, freqs / factor, between))
 
-# %% task="rotary-slower" right="loop" shows="Return the new frequencies as a new array"
+# %% task="rotary-slower" right="loop"
 def slower(freqs, factor, low, high, length):
     new = np.zeros(len(freqs))
     for i, omega in enumerate(freqs):
@@ -121,12 +122,24 @@ def slower(freqs, factor, low, high, length):
     s = np.interp(length * freqs / 2 / np.pi, [low, high], [0.0, 1.0])
     return freqs * (s + (1 - s) / factor)
 
-# %% task="rotary-slower" reject="in-place" shows="Return the new frequencies as a new array"
+# %% task="rotary-slower" reject="in-place" shows="leave `freqs` as it is"
 def slower(freqs, factor, low, high, length):
     n = length * freqs / (2 * np.pi)
     s = np.clip((n - low) / (high - low), 0, 1)
     freqs *= s + (1 - s) / factor
     return freqs
+
+# %% [markdown] task="rotary-slower" reject="whole-factor"
+# ```diff
+# - (1 - s) * freqs / factor
+# + (1 - s) * freqs / int(factor)
+# ```
+
+# %% [markdown] task="rotary-slower" reject="short-windows"
+# ```diff
+# - length * freqs / (2 * np.pi)
+# + min(length, 65_536) * freqs / (2 * np.pi)
+# ```
 
 # %% [markdown] task="rotary-slower" reject="eight"
 # ```diff
@@ -169,6 +182,28 @@ def cases(rng):
     for shape, start in [((1100, 2), 0), ((3, 4), 131_000)]:
         x, dy = [{"x": rng.normal(size=shape), "start": start}], [{"dy": rng.normal(size=shape)}]
         yield layer(f"x of shape {shape}, start {start}", {"head_dim": shape[-1]}, {}, x, dy)
+    # Angles in which float32 has two digits left behind the point; and a wide head.
+    for D, start, base, options in [(20, 131_000, 2.0, OPTIONS[2]), (600, 5, 10_000.0, {})]:
+        x, dy = [{"x": rng.normal(size=(5, D)), "start": start}], [{"dy": rng.normal(size=(5, D))}]
+        yield layer(f"x of shape (5, {D}), start {start}, base {base:g}{named(options)}",
+                    {"head_dim": D, "base": base}, {}, x, dy, **options)
+    # A float32 prompt at position 0, where nothing turns, and then float64.
+    x = [{"x": rng.normal(size=(1, 6)).astype(np.float32)}, {"x": rng.normal(size=(3, 6)), "start": 5}]
+    dy = [{"dy": rng.normal(size=a["x"].shape)} for a in x]
+    mixed = layer("x of float32, dy of float64; then all of float64", {"head_dim": 6}, {}, x, dy, dtypes=True)
+    mixed.calls[0].returns = None
+    yield mixed
+    # One shape and one start, but other frequencies, in no order: of one object, and of two.
+    def turns(title, **options):
+        x = [{"x": rng.normal(size=(3, 10)), "start": 11} for _ in range(3)]
+        return layer(title, {"head_dim": 10}, {}, x, [{"dy": rng.normal(size=(3, 10))} for _ in x], **options)
+    changing = turns("self.freqs are changed before the first and the third forward")
+    for number in (0, 4):
+        changing.calls[number].sets["freqs"] = rng.uniform(0.01, 1, 5)
+    yield changing
+    other = turns("other frequencies")
+    other.calls[0].sets["freqs"] = rng.uniform(0.01, 1, 5)
+    yield turns("beside another object with other frequencies", clause="two objects", beside=(other,))
     x, dy = [{"x": LARGE * rng.normal(size=(4, 6)), "start": 2}], [{"dy": rng.normal(size=(4, 6))}]
     yield layer("large numbers", {"head_dim": 6}, {}, x, dy)
     # A prompt, then one token after another, as with a cache.
@@ -275,6 +310,28 @@ def cases(rng):
 # - return dx.astype(dy.dtype)
 # + return dx
 # ```
+
+# %% [markdown] task="rotary-halves" mistake="angles-in-float32" shows="Take $\\theta$ in float64: far out, float32 has few digits left"
+# it takes the angles in float32: far out, that has few digits left
+# ```diff
+# - np.outer(start + np.arange(x.shape[-2]), self.freqs)
+# + np.outer(start + np.arange(x.shape[-2]), self.freqs).astype(x.dtype)
+# ```
+
+# %% task="rotary-halves" mistake="table-kept" shows="`self.freqs` may change from call to call"
+# it turns by a table of earlier frequencies: self.freqs have changed since
+@add_to_class(Rotary)
+def forward(self, x, start=0):
+    key = start, x.shape[-2]
+    if getattr(self, "key", None) != key:
+        angles = np.outer(np.arange(start, start + x.shape[-2]), self.freqs)
+        self.cos, self.sin, self.key = np.cos(angles), np.sin(angles), key
+    a, b = np.split(x, 2, axis=-1)
+    return np.concatenate([a * self.cos - b * self.sin, a * self.sin + b * self.cos], axis=-1).astype(x.dtype)
+@add_to_class(Rotary)
+def backward(self, dy):
+    a, b = np.split(dy, 2, axis=-1)
+    return np.concatenate([a * self.cos + b * self.sin, b * self.cos - a * self.sin], axis=-1).astype(dy.dtype)
 
 # %% task="rotary-halves" right="views"
 @add_to_class(Rotary)
@@ -397,11 +454,52 @@ def backward(self, dy):
 # + 10000.0 ** (-np.arange(0, x.shape[-1], 2) / x.shape[-1]))
 # ```
 
-# %% [markdown] task="rotary-halves" reject="angles-in-float32"
+# %% [markdown] task="rotary-halves" reject="freqs-narrowed"
 # ```diff
-# - np.outer(start + np.arange(x.shape[-2]), self.freqs)
-# + np.outer(start + np.arange(x.shape[-2]), self.freqs).astype(np.float32)
+# - angles = np
+# + self.freqs = self.freqs.astype(x.dtype)
+# +     angles = np
 # ```
+
+# %% [markdown] task="rotary-halves" reject="freqs-sorted"
+# ```diff
+# - return y.astype(x.dtype)
+# + self.freqs = np.sort(self.freqs)[::-1]
+# +     return y.astype(x.dtype)
+# ```
+
+# %% [markdown] task="rotary-halves" reject="dtype-of-x"
+# ```diff
+# - return y.astype(x.dtype)
+# + self.dtype = x.dtype
+# +     return y.astype(x.dtype)
+# - return dx.astype(dy.dtype)
+# + return dx.astype(self.dtype)
+# ```
+
+# %% [markdown] task="rotary-halves" reject="narrow-heads"
+# ```diff
+# - self.cos, self.sin = np.cos(angles), np.sin(angles)
+# + angles[:, 64:] = 0
+# +     self.cos, self.sin = np.cos(angles), np.sin(angles)
+# ```
+
+# %% task="rotary-halves" reject="table-of-the-class"
+@add_to_class(Rotary)
+def forward(self, x, start=0):
+    if not hasattr(Rotary, "tables"):
+        Rotary.tables = {}
+    T, D = x.shape[-2:]
+    if (T, D, start) not in Rotary.tables:
+        angles = np.outer(np.arange(start, start + T), self.freqs)
+        Rotary.tables[T, D, start] = np.cos(angles), np.sin(angles)
+    self.cos, self.sin = Rotary.tables[T, D, start]
+    a, b = np.split(x, 2, axis=-1)
+    return np.concatenate([a * self.cos - b * self.sin, a * self.sin + b * self.cos], axis=-1).astype(x.dtype)
+@add_to_class(Rotary)
+def backward(self, dy):
+    a, b = np.split(dy, 2, axis=-1)
+    return np.concatenate([a * self.cos + b * self.sin, b * self.cos - a * self.sin], axis=-1).astype(dy.dtype)
 
 # %% [markdown] task="rotary-halves" reject="start-from-one" shows="start=0"
 # ```diff
@@ -416,6 +514,11 @@ def cases(rng):
             W = rng.normal(size=(*shape, H * D))
             yield Case(f"W of shape {W.shape}, {H} heads of {D}{named(options)}",
                        [Call({"W": W, "n_heads": H}, returns="the array")], dtypes=True, **options)
+    # Many heads, of a dtype that files have; and wide ones.
+    for H, D, dtype in [(300, 4, np.float16), (1, 600, np.float64)]:
+        W = rng.normal(size=H * D).astype(dtype)
+        yield Case(f"W of shape {W.shape}, {H} heads of {D}, {W.dtype}",
+                   [Call({"W": W, "n_heads": H}, returns="the array")], dtypes=True)
 
 # %% [markdown] task="rotary-to-interleaved" hint=1
 # for one head of 6 the new order is 0, 3, 1, 4, 2, 5. An order is an array of indices, and an index
@@ -511,7 +614,34 @@ def to_interleaved(W, n_heads):
     a, b = np.split(heads, 2, axis=-1)
     return np.stack([a, b], axis=-1).reshape(W.shape)
 
-# %% [markdown] task="rotary-to-interleaved" reject="in-place" shows="Return a new array of the same shape and dtype"
+# %% task="rotary-to-interleaved" right="views"
+def to_interleaved(W, n_heads):
+    return W.reshape(*W.shape[:-1], n_heads, 2, -1).swapaxes(-1, -2).reshape(W.shape)
+
+# %% task="rotary-to-interleaved" reject="float16-widened" shows="Return an array of the same shape and dtype"
+def to_interleaved(W, n_heads):
+    halves = W.reshape(*W.shape[:-1], n_heads, 2, -1)
+    pairs = np.ascontiguousarray(halves[..., 0, :] + 1j * halves[..., 1, :])
+    return pairs.view(pairs.real.dtype).reshape(W.shape)
+
+# %% task="rotary-to-interleaved" reject="few-heads"
+def to_interleaved(W, n_heads):
+    new, D = W.copy(), W.shape[-1] // n_heads
+    for a in range(0, min(n_heads, 16) * D, D):
+        new[..., a : a + D : 2] = W[..., a : a + D // 2]
+        new[..., a + 1 : a + D : 2] = W[..., a + D // 2 : a + D]
+    return new
+
+# %% task="rotary-to-interleaved" reject="narrow-heads"
+def to_interleaved(W, n_heads):
+    new, D = W.copy(), W.shape[-1] // n_heads
+    for h in range(n_heads):
+        for i in range(min(D // 2, 64)):
+            new[..., h * D + 2 * i] = W[..., h * D + i]
+            new[..., h * D + 2 * i + 1] = W[..., h * D + D // 2 + i]
+    return new
+
+# %% [markdown] task="rotary-to-interleaved" reject="in-place" shows="leave `W` as it is"
 # ```diff
 # - return W[..., order]
 # + W[...] = W[..., order]
@@ -538,7 +668,7 @@ def to_interleaved(W, n_heads):
 
 # %% task="rmsnorm-around-one" cases=true
 def cases(rng):
-    SHAPES = [(5,), (3, 4), (2, 3, 5), (4, 2), (1, 7), (4, 4), (2, 1, 3), (2, 3, 2, 4), (35, 33)]
+    SHAPES = [(5,), (3, 4), (2, 3, 5), (4, 2), (1, 7), (4, 4), (2, 1, 3), (2, 3, 2, 4), (2, 1, 2, 3, 2, 3), (1100,), (35, 33)]
     for number, shape in enumerate(SHAPES):
         for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) in (2, 3))]:
             eps = [0.3, 1e-5, 1e-2][number % 3]
@@ -549,6 +679,8 @@ def cases(rng):
             x = [{"x": rng.normal(0.7, 1.5, some)} for some in shapes]
             dy = [{"dy": rng.normal(size=some)} for some in shapes]
             yield layer(f"x of shape {shape}, eps {eps}{named(options)}", new, params, x, dy, **options)
+    x, dy = [{"x": 1e-5 * rng.normal(0.7, 1.5, (4, 5))}], [{"dy": rng.normal(size=(4, 5))}]
+    yield layer("eps 0, small x", {"dim": 5, "eps": 0.0, "dtype": "float64"}, {"gamma": rng.normal(0, 0.5, 5)}, x, dy)
     x, dy = [{"x": LARGE * rng.normal(0.7, 1.5, (4, 5))}], [{"dy": LARGE * rng.normal(size=(4, 5))}]
     yield layer("large numbers", {"dim": 5, "dtype": "float64"}, {"gamma": rng.normal(0, 0.5, 5)}, x, dy)
     # Nothing set from outside; with entries so small, eps counts.
@@ -670,6 +802,25 @@ def cases(rng):
 # + (x * x).sum(
 # ```
 
+# %% [markdown] task="rmsnorm-around-one" mistake="gamma-is-dgamma" shows="`self.gamma` and `self.dgamma` are `(dim,)`"
+# self.gamma and self.dgamma are one array here, so what is added to the one changes the other: make two
+# ```diff
+# - self.dgamma = np.zeros(dim, dtype)
+# + self.dgamma = self.gamma
+# ```
+
+# %% [markdown] task="rmsnorm-around-one" mistake="gain-kept-at-start"
+# the gain is made once, of the γ that the layer starts with: γ changes in training, so take 1 + γ in each pass
+# ```diff
+# - self.eps = eps
+# + self.eps = eps
+# +         self.gain = 1 + self.gamma
+# - self.xhat * (1 + self.gamma)
+# + self.xhat * self.gain
+# - dy * (1 + self.gamma)
+# + dy * self.gain
+# ```
+
 # %% task="rmsnorm-around-one" right="long-way"
 class RMSNorm(Module):
     def __init__(self, dim, eps=1e-6, dtype=np.float32):
@@ -735,6 +886,30 @@ class RMSNorm(Module):
 # ```diff
 # - + self.eps)
 # + + 1e-6)
+# ```
+
+# %% [markdown] task="rmsnorm-around-one" reject="eps-never-0"
+# ```diff
+# - self.eps = eps
+# + self.eps = eps or 1e-6
+# ```
+
+# %% [markdown] task="rmsnorm-around-one" reject="eps-floor"
+# ```diff
+# - self.eps = eps
+# + self.eps = max(eps, 1e-8)
+# ```
+
+# %% [markdown] task="rmsnorm-around-one" reject="mean-of-1024"
+# ```diff
+# - (x * x).mean(
+# + (x * x)[..., :1024].mean(
+# ```
+
+# %% [markdown] task="rmsnorm-around-one" reject="three-axes" shows="x has any number of leading axes, or none"
+# ```diff
+# - .sum(axis=tuple(range(dy.ndim - 1)))
+# + .sum(axis=(0, 1, 2)[: dy.ndim - 1]).reshape(-1, dy.shape[-1])[0]
 # ```
 
 # %% [markdown] task="rmsnorm-around-one" reject="float32-always" shows="of the dtype that is asked for"

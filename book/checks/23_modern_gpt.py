@@ -17,19 +17,25 @@ def rounds(rng, shape, grows=True):
 
 def gated(rng, names):
     """Cases of a feed-forward layer: `names` read x, and `down` makes y."""
-    sizes = [((5,), 3, 7), ((2, 3), 4, 4), ((1, 1), 5, 2), ((), 3, 3), ((2, 2, 2), 2, 5), ((40,), 3, 33)]
+    sizes = [((5,), 3, 7), ((2, 3), 4, 4), ((1, 1), 5, 2), ((), 3, 3), ((2, 2, 2), 2, 5), ((2,), 2, 1101), ((40,), 3, 33)]
     for number, (leading, dim, hidden) in enumerate(sizes):
-        for options in OPTIONS if len(leading) == 2 else OPTIONS[:2]:
-            bias = number % 3 == 1
+        wide = hidden > 1000
+        for options in OPTIONS if len(leading) == 2 else OPTIONS[: 2 - wide]:
+            bias = number % 3 == 1 or wide
             params = linear(rng, "down", hidden, dim, bias)
             for name in names:
                 params |= linear(rng, name, dim, hidden, bias)
             large = number == 0 and not options
             if large:
                 params["down.W"] *= LARGE
+            if wide and "gate" in names:
+                # Far out σ is 0, or 1; in the middle a is 0; and one entry of up is 0.
+                params["gate.b"] = np.linspace(-100, 100, hidden)
+                params["gate.W"][:, hidden // 2] = params["up.W"][:, -1] = params["up.b"][-1] = 0
             new = {"dim": dim, "hidden": hidden, "bias": bias, "rng": Rng(1), "dtype": "float64"}
             shape = (*leading, dim)
-            yield layer(f"x of shape {shape}, hidden {hidden}" + ", large down.W" * large + named(options),
+            said = ", large down.W" * large + ", gates from -100 to 100" * (wide and "gate" in names)
+            yield layer(f"x of shape {shape}, hidden {hidden}{said}{named(options)}",
                         new, params, *rounds(rng, shape, grows=not options), **options)
 
 # %% task="gates-squared-relu" cases=true
@@ -138,6 +144,13 @@ def backward(self, dy):
 # +     self.down.backward(0 * dy + 1e-3)
 # ```
 
+# %% task="gates-squared-relu" reject="few-units"
+@add_to_class(SquaredReLU)
+def backward(self, dy):
+    slope = np.zeros_like(self.r)
+    slope[..., :256] = 2 * self.r[..., :256]
+    return self.up.backward(slope * self.down.backward(dy))
+
 # %% [markdown] task="gates-squared-relu" reject="r-parameter"
 # ```diff
 # - return self.up.backward(2 * self.r * dm)
@@ -238,11 +251,41 @@ def cases(rng):
 # + dh, du = dm * self.u, self.down.backward(dy) * self.h
 # ```
 
+# %% [markdown] task="gates-swiglu" mistake="h-for-a"
+# it has h in place of a, so σ is in it once too often: the slope is σ (1 + a (1 - σ)), and a σ is h
+# ```diff
+# - self.s + self.h * (1 - self.s)
+# + self.s * (1 + self.h * (1 - self.s))
+# ```
+
+# %% [markdown] task="gates-swiglu" mistake="a-by-division" shows="$a$ may be -100 or 100, where $\\sigma(a)$ is 0 or 1"
+# it divides by σ(a), which is 0 far below 0: you need a σ only, and that is h
+# ```diff
+# - self.s + self.h * (1 - self.s)
+# + self.s * (1 + self.h / self.s * (1 - self.s))
+# ```
+
+# %% [markdown] task="gates-swiglu" mistake="a-by-logarithm"
+# it takes a from the logarithm of σ / (1 - σ), which far out is not finite: you need a σ only, and that is h
+# ```diff
+# - self.h * (1 - self.s)
+# + np.log(self.s / (1 - self.s)) * self.s * (1 - self.s)
+# ```
+
 # %% task="gates-swiglu" right="from-a"
 @add_to_class(SwiGLU)
 def backward(self, dy):
     dm = self.down.backward(dy)
-    slope = self.s * (1 + self.h / self.s * (1 - self.s))
+    a = np.divide(self.h, self.s, out=np.zeros_like(self.h), where=self.s > 0)
+    slope = self.s * (1 + a * (1 - self.s))
+    return self.up.backward(dm * self.h) + self.gate.backward(dm * self.u * slope)
+
+# %% task="gates-swiglu" right="branches"
+@add_to_class(SwiGLU)
+def backward(self, dy):
+    dm = self.down.backward(dy)
+    a = self.h / np.where(self.s == 0, 1, self.s)
+    slope = self.s * self.s + (1 + a) * self.s * (1 - self.s)
     return self.up.backward(dm * self.h) + self.gate.backward(dm * self.u * slope)
 
 # %% task="gates-swiglu" right="in-place"
@@ -274,6 +317,43 @@ def backward(self, dy):
 # + self.h
 # ```
 
+# %% task="gates-swiglu" reject="units-beyond-1000"
+@add_to_class(SwiGLU)
+def backward(self, dy):
+    dm = self.down.backward(dy)
+    da = dm * self.u * (self.s + self.h * (1 - self.s))
+    da[..., 1000:] = 0
+    return self.gate.backward(da) + self.up.backward(dm * self.h)
+
+# %% task="gates-swiglu" reject="silent-below-minus-8"
+@add_to_class(SwiGLU)
+def backward(self, dy):
+    dm = self.down.backward(dy)
+    slope = self.s + self.h * (1 - self.s)
+    slope[self.s < 3e-4] = 0
+    return self.gate.backward(dm * self.u * slope) + self.up.backward(dm * self.h)
+
+# %% task="gates-swiglu" reject="saturated"
+@add_to_class(SwiGLU)
+def backward(self, dy):
+    dm = self.down.backward(dy)
+    a = np.divide(self.h, self.s, out=np.zeros_like(self.h), where=self.s > 1e-3)
+    return self.gate.backward(dm * self.u * self.s * (1 + a * (1 - self.s))) + self.up.backward(dm * self.h)
+
+# %% task="gates-swiglu" reject="no-slope-at-0"
+@add_to_class(SwiGLU)
+def backward(self, dy):
+    dm = self.down.backward(dy)
+    dh = dm * self.h * self.u / np.where(self.h == 0, 1, self.h)
+    return self.gate.backward(dh * (self.s + self.h * (1 - self.s))) + self.up.backward(dm * self.h)
+
+# %% task="gates-swiglu" reject="divided-by-u"
+@add_to_class(SwiGLU)
+def backward(self, dy):
+    dm = self.down.backward(dy)
+    du = dm * (self.h * self.u) / np.where(self.u == 0, 1, self.u)
+    return self.gate.backward(dm * self.u * (self.s + self.h * (1 - self.s))) + self.up.backward(du)
+
 # %% [markdown] task="gates-swiglu" reject="u-parameter"
 # ```diff
 # - da = dh
@@ -289,8 +369,8 @@ def backward(self, dy):
 
 # %% task="grouped-backward" cases=true
 def cases(rng):
-    sizes = [(2, 5, 7, 6, 3, 4), (1, 3, 4, 2, 1, 2), (3, 4, 6, 4, 4, 2), (2, 1, 5, 4, 2, 2), (2, 4, 8, 6, 2, 2),
-             (1, 17, 3, 2, 1, 2)]
+    sizes = [(2, 5, 7, 6, 3, 4), (1, 3, 4, 2, 1, 2), (2, 4, 6, 9, 9, 2), (2, 1, 5, 4, 2, 2), (2, 4, 8, 6, 2, 2),
+             (1, 17, 3, 9, 1, 2)]
     for number, (B, T, C, n_heads, H, D) in enumerate(sizes):
         for options in [OPTIONS[0], OPTIONS[1 + number % 2]]:
             for rope, qk_norm in [(True, True), (number % 2 == 0, number % 2 == 1), (False, False)]:
@@ -302,13 +382,20 @@ def cases(rng):
                 large = number == 1 and not options and not rope
                 if large:
                     params["proj.W"] *= LARGE
+                far = number == 4 and not options and not qk_norm and not rope
+                if far:    # scores whose exp overflows
+                    params["q.W"] *= 1e4
                 new = {"dim": C, "n_heads": n_heads, "n_kv_heads": H, "head_dim": D, "rope": rope,
                        "qk_norm": qk_norm, "rng": Rng(1), "dtype": "float64"}
                 grows = 2 * (not options)    # a layer may not count on a size
                 shapes = [(B, T, C), (B + grows, T + grows, C)]
                 x = [{"x": rng.normal(size=shape)} for shape in shapes]
+                starts = [9, 4] if rope and not qk_norm else []
+                for args, start in zip(x, starts):
+                    args["start"] = start
                 dy = [{"dy": rng.normal(size=shape)} for shape in shapes]
-                parts = ", RoPE" * rope + ", QK-norm" * qk_norm + ", large proj.W" * large
+                parts = ", RoPE" * rope + ", QK-norm" * qk_norm + ", large proj.W" * large + ", large q.W" * far
+                parts += f", start {starts[0]}" if starts else ""
                 yield layer(f"x of shape {(B, T, C)}, {n_heads} heads, {H} of keys{parts}{named(options)}",
                             new, params, x, dy, **options)
 
@@ -518,6 +605,47 @@ def backward(self, dy):
 # +     self.queries *= 1 + self.scale
 # ```
 
+# %% [markdown] task="grouped-backward" reject="rotary-from-zero"
+# ```diff
+# -         dq, dk = self.rotary.backward(dq), self.rotary.backward(dk)
+# +         turns = Rotary(D)
+# +         turns(dq)
+# +         dq, dk = turns.backward(dq), turns.backward(dk)
+# ```
+
+# %% [markdown] task="grouped-backward" reject="four-of-a-group"
+# ```diff
+# - (dscores.swapaxes(-1, -2) @ self.queries)[:, :, None]
+# + (dscores[:, :, : 4 * T].swapaxes(-1, -2) @ self.queries[:, :, : 4 * T])[:, :, None]
+# ```
+
+# %% [markdown] task="grouped-backward" reject="eight-heads-of-keys"
+# ```diff
+# - dv = self.p.swapaxes(-1, -2) @ dout
+# + dv = self.p.swapaxes(-1, -2) @ dout
+# +     dv[:, 8:] = 0
+# ```
+
+# %% task="grouped-backward" reject="softmax-without-maximum"
+@add_to_class(GroupedQueryAttention)
+def backward(self, dy):
+    B, T, _ = dy.shape
+    H, G, D = self.n_kv_heads, self.n_heads // self.n_kv_heads, self.head_dim
+    dout = self.split(self.proj.backward(dy), G).reshape(B, H, G * T, D)
+    with np.errstate(all="ignore"):
+        e = np.exp(self.queries @ self.keys.swapaxes(-1, -2) * self.scale)
+    e = e * np.tile(np.tril(np.ones((T, T))), (G, 1))
+    p = (e / e.sum(axis=-1, keepdims=True)).astype(dy.dtype)
+    dv = p.swapaxes(-1, -2) @ dout
+    ds = softmax_backward(dout @ self.values.swapaxes(-1, -2), p) * self.scale
+    dq, dk = (ds @ self.keys).reshape(B, H, G, T, D), (ds.swapaxes(-1, -2) @ self.queries)[:, :, None]
+    if self.rotary is not None:
+        dq, dk = self.rotary.backward(dq), self.rotary.backward(dk)
+    if self.q_norm is not None:
+        dq, dk = self.q_norm.backward(dq), self.k_norm.backward(dk)
+    dx = self.q.backward(self.join(dq)) + self.k.backward(self.join(dk))
+    return dx + self.v.backward(self.join(dv[:, :, None]))
+
 # %% [markdown] task="grouped-backward" reject="sixteen"
 # ```diff
 # - dv = self.p.swapaxes(-1, -2) @ dout
@@ -543,6 +671,10 @@ def cases(rng):
                         "head_dim": D, "hidden": hidden + 90, "qk_norm": qk_norm, "tie_weights": tied}
                 title = f"V {V}, {n_layer} layers, C {C}, {H * G} heads, {H} of keys"
                 yield Case(f"{title}, QK-norm {qk_norm}, tied {tied}", [Call(args, returns=names)])
+    # Sizes that are alike by chance.
+    alike = {"vocab_size": 8, "n_layer": 8, "n_head": 8, "n_kv_head": 8, "n_embd": 8, "head_dim": 8, "hidden": 8}
+    for given in ({}, {"qk_norm": True, "tie_weights": False}):
+        yield Case("all sizes are 8" + named(given), [Call(alike, returns=names, kwargs=given)])
     smol = {"vocab_size": 49_152, "n_layer": 30, "n_head": 9, "n_kv_head": 3, "n_embd": 576, "head_dim": 64,
             "hidden": 1536}
     yield Case("SmolLM2-135M", [Call(smol, returns=names)])
@@ -678,16 +810,24 @@ def count(vocab_size, n_layer, n_head, n_kv_head, n_embd, head_dim, hidden, qk_n
         cached += 2 * n_kv_head * D
     return trained + (not tie_weights) * C * vocab_size, cached
 
-# %% [markdown] task="llama-count" reject="default-qk" shows="qk_norm=False"
+# %% [markdown] task="llama-count" mistake="default-qk" shows="qk_norm=False"
+# qk_norm has another default than the first line had: without it there are no norms for queries and keys
 # ```diff
 # - qk_norm=False
 # + qk_norm=True
 # ```
 
-# %% [markdown] task="llama-count" reject="default-tie" shows="tie_weights=True"
+# %% [markdown] task="llama-count" mistake="default-tie" shows="tie_weights=True"
+# tie_weights has another default than the first line had: the head is tied where nothing is said
 # ```diff
 # - tie_weights=True
 # + tie_weights=False
+# ```
+
+# %% [markdown] task="llama-count" reject="tied-when-square"
+# ```diff
+# - (0 if tie_weights else C * V)
+# + (0 if tie_weights and V != C else C * V)
 # ```
 
 # %% [markdown] task="llama-count" reject="biases"

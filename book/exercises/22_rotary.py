@@ -29,7 +29,8 @@ class Rotary(Module):
 # $$s\,\omega + (1 - s)\,\frac{\omega}{\text{factor}}, \qquad s = \frac{n - \text{low}}{\text{high} -
 # \text{low}} .$$
 #
-# Return the new frequencies as a new array; `freqs` is `(D/2,)`, the rest are numbers.
+# `freqs` is `(D/2,)`; the rest are positive numbers, `factor` is 1 or more. Return the new frequencies, and
+# leave `freqs` as it is.
 
 # %% answer="rotary-slower"
 def slower(freqs, factor, low, high, length):
@@ -54,6 +55,7 @@ check("rotary-slower", slower)
 # $$y_i = x_i \cos\theta - x_{i + D/2} \sin\theta, \qquad y_{i + D/2} = x_i \sin\theta + x_{i + D/2}
 # \cos\theta .$$
 #
+# `self.freqs` may change from call to call. Take $\theta$ in float64: far out, float32 has few digits left.
 # Write both passes. `backward(dy)` belongs to the last `forward`, and returns `dx`. Both results have the
 # dtype of what they are made from, float32 or float64, although `self.freqs` is float64.
 
@@ -85,8 +87,8 @@ check("rotary-halves", Rotary)
 # A file was written for halves: in each head, entry $i$ and entry $i + D/2$ are a pair. You want to read
 # it into a model with interleaved pairs, entries 0 and 1, 2 and 3, and so on. `W` makes the queries of
 # `n_heads` heads: it is a matrix `(C, H D)` or a bias `(H D,)`, and along its last axis the heads stand one
-# after another. Return a new array of the same shape and dtype, in which the two entries of each pair are
-# neighbors, the first one first. The heads keep their places, the pairs their order.
+# after another. Return an array of the same shape and dtype, in which the two entries of each pair are
+# neighbors, the first one first, and leave `W` as it is. The heads keep their places, the pairs their order.
 
 # %% answer="rotary-to-interleaved"
 def to_interleaved(W, n_heads):

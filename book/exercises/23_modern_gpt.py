@@ -48,8 +48,9 @@ check("gates-squared-relu", SquaredReLU)
 # ## Task 2: SwiGLU (3 points, medium, about 20 minutes)
 #
 # $y = down(h \cdot u)$ with $h = a\,\sigma(a)$, $a = gate(x)$ and $u = up(x)$. `forward` has kept
-# `self.s`, which is $\sigma(a)$, `self.h` and `self.u`, all `(..., hidden)`. `dy` and the `dx` that you
-# return are `(..., dim)`. Again the three Linears have backward passes of their own.
+# `self.s`, which is $\sigma(a)$, `self.h` and `self.u`, all `(..., hidden)`. $a$ may be -100 or 100,
+# where $\sigma(a)$ is 0 or 1. `dy` and the `dx` that you return are `(..., dim)`. Again the three Linears have
+# backward passes of their own.
 
 # %%
 class SwiGLU(Module):
