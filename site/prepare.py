@@ -20,6 +20,7 @@ from dark import for_the_dark
 from marks import without_marks
 from PIL import Image
 
+from coursekit.files import write
 from coursekit.source import source_of
 
 PARTS = [
@@ -207,11 +208,10 @@ def figure(book, output, name):
     name = f"{name}-{hashlib.sha256(data).hexdigest()[:8]}"
     light, dark = (book.files / "figures" / f"{name}{end}.webp" for end in ("", "-dark"))
     book.made |= {light, dark}
-    light.parent.mkdir(parents=True, exist_ok=True)
-    if not dark.exists():
+    if not (light.exists() and dark.exists()):
         picture = Image.open(io.BytesIO(data))
-        picture.save(light, lossless=True)
-        for_the_dark(picture).save(dark, lossless=True)
+        write(light, webp(picture))
+        write(dark, webp(for_the_dark(picture)))
     images = "".join(
         f'<img class="book-figure {kind}" src="../figures/{path.name}" '
         f'width="{about["width"]}" height="{about["height"]}" loading="lazy" decoding="async" '
@@ -219,6 +219,13 @@ def figure(book, output, name):
         for kind, path in (("only-light", light), ("only-dark", dark))
     )
     return html_output(images)
+
+
+def webp(picture):
+    """The bytes of a picture as WebP without loss."""
+    file = io.BytesIO()
+    picture.save(file, "WEBP", lossless=True)
+    return file.getvalue()
 
 
 def page_text(book, text, page):

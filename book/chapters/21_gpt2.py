@@ -394,20 +394,32 @@ def config_from(about):
 
 
 # %% tags=["export"]
+def read_json(path, make, trouble=""):
+    """Return what `make` makes of a JSON file.
+
+    Args:
+        trouble: what to say after the path where `make` cannot use what is in the file.
+
+    Raises:
+        DataError: the file is missing or damaged, or `make` raises; the message says why.
+    """
+    try:
+        return make(json.loads(Path(path).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except KeyError as error:
+        raise DataError(f"{path} does not say {error}") from None
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}{trouble}: {error}") from None
+
+
 def read_config(path):
     """Return the GPTConfig that config.json describes.
 
     Raises:
         DataError: the file is missing or damaged, or asks for what our GPT does not do.
     """
-    try:
-        return config_from(json.loads(Path(path).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except KeyError as error:
-        raise DataError(f"{path} does not say {error}") from None
-    except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"{path}: {error}") from None
+    return read_json(path, config_from)
 
 
 # %%

@@ -91,11 +91,8 @@ SMOLLM2_CONFIG = {
 # %% tags=["export"] module="pretrained/llama_config.py"
 """config.json of Llama and Qwen3 to our LlamaConfig, and back. Derived in chapter 25."""
 
-import json
-from pathlib import Path
-
-from numpygpt.data import DataError
 from numpygpt.llama import LlamaConfig
+from numpygpt.pretrained.gpt2_config import read_json
 
 # %% tags=["export"]
 # Our field -> the name in config.json.
@@ -205,14 +202,7 @@ def read_config(path):
     Raises:
         DataError: the file is missing or damaged, or asks for what our Llama does not do.
     """
-    try:
-        return config_from(json.loads(Path(path).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except KeyError as error:
-        raise DataError(f"{path} does not say {error}") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: {error}") from None
+    return read_json(path, config_from)
 
 # %% [markdown]
 # ## Which array is which
@@ -833,6 +823,7 @@ import numpy as np
 from numpygpt.data import DataError
 from numpygpt.llama import Llama
 from numpygpt.pretrained import gpt2, gpt2_export
+from numpygpt.pretrained.gpt2_config import read_json
 
 # %% tags=["export"]
 def is_gpt2(folder):
@@ -856,14 +847,7 @@ def from_pretrained(folder, dtype=np.float32):
 # %% tags=["export"]
 def read_tokenizer(path):
     """Return the tokenizer of a tokenizer.json, or raise DataError."""
-    try:
-        return ByteLevelBPE(json.loads(Path(path).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except KeyError as error:
-        raise DataError(f"{path} does not say {error}") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path} holds no tokenizer that we can read: {error}") from None
+    return read_json(path, ByteLevelBPE, " holds no tokenizer that we can read")
 
 # %% tags=["export"]
 def load_pretrained(folder, dtype=np.float32):

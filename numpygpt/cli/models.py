@@ -28,11 +28,14 @@ def config_of(meta):
     return MODELS[kind_of(meta)][1](**meta["model"])
 
 
+def class_of(config):
+    """Return the class of the models that a configuration describes."""
+    return next(model for model, fits in MODELS.values() if isinstance(config, fits))
+
+
 def build(config, *, rng, dtype=np.float32):
     """Return a new model of this configuration."""
-    return next(model for model, fits in MODELS.values() if isinstance(config, fits))(
-        config, rng=rng, dtype=dtype
-    )
+    return class_of(config)(config, rng=rng, dtype=dtype)
 
 
 def load(path):

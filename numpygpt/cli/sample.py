@@ -93,13 +93,14 @@ def write_samples(model, tokenizer, prompt, num_samples, max_new_tokens, **optio
 def write_batch(tokenizer, prompt, numbers, tokens):
     """Print the prompt and the tokens (B, 1) after it as samples of these numbers; count them."""
     texts, parts = [TextStream(tokenizer) for _ in numbers], [[] for _ in numbers]
+    ids = tokenizer.encode(prompt)
     for text, part in zip(texts, parts, strict=True):
-        part.append(text.add(tokenizer.encode(prompt)))
+        part.append(text.add(ids))
     printer, count, stopped = None, 0, False
     try:
         for new in tokens:
-            for text, part, ids in zip(texts, parts, new.tolist(), strict=True):
-                part.append(text.add(ids))
+            for text, part, added in zip(texts, parts, new.tolist(), strict=True):
+                part.append(text.add(added))
             if printer is None:  # what is wrong with an option is known by now
                 print(f"---- sample {numbers[0]} ----")
                 printer = Printer()

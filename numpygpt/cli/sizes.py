@@ -4,7 +4,7 @@ import math
 import os
 
 from numpygpt.cli.errors import UsageError
-from numpygpt.cli.models import MODELS, n_params
+from numpygpt.cli.models import class_of, n_params
 
 LARGEST = 2**31 - 1  # whole number that a size can be: arrays index with such
 LARGEST_SEED = 2**63 - 1
@@ -19,9 +19,8 @@ def check_memory(model, train):
     """Raise UsageError if a run with these configurations needs far more memory than there is."""
     # Weights, gradients, Adam's two means: four bytes each. A batch's ids: eight, read and to come.
     n, tokens = n_params(model), train.batch_size * model.block_size
-    name = next(kind.__name__ for kind, config in MODELS.values() if isinstance(model, config))
     for what, needed in (
-        (f"a {name} of {n:,} parameters", 16 * n),
+        (f"a {class_of(model).__name__} of {n:,} parameters", 16 * n),
         (f"a batch of {tokens:,} tokens", 16 * tokens),
     ):
         if needed > 2 * memory():  # some of it may be on a disk

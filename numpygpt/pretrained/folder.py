@@ -8,6 +8,7 @@ import numpy as np
 from numpygpt.data import DataError
 from numpygpt.llama import Llama
 from numpygpt.pretrained import gpt2, gpt2_export
+from numpygpt.pretrained.gpt2_config import read_json
 from numpygpt.pretrained.llama import read_llama
 from numpygpt.pretrained.llama_export import save_llama
 from numpygpt.tokenizers.tokenizer_json import ByteLevelBPE
@@ -34,14 +35,7 @@ def from_pretrained(folder, dtype=np.float32):
 
 def read_tokenizer(path):
     """Return the tokenizer of a tokenizer.json, or raise DataError."""
-    try:
-        return ByteLevelBPE(json.loads(Path(path).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except KeyError as error:
-        raise DataError(f"{path} does not say {error}") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path} holds no tokenizer that we can read: {error}") from None
+    return read_json(path, ByteLevelBPE, " holds no tokenizer that we can read")
 
 
 def load_pretrained(folder, dtype=np.float32):

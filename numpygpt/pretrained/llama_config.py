@@ -1,10 +1,7 @@
 """config.json of Llama and Qwen3 to our LlamaConfig, and back. Derived in chapter 25."""
 
-import json
-from pathlib import Path
-
-from numpygpt.data import DataError
 from numpygpt.llama import LlamaConfig
+from numpygpt.pretrained.gpt2_config import read_json
 
 # Our field -> the name in config.json.
 SIZES = {
@@ -94,11 +91,4 @@ def read_config(path):
     Raises:
         DataError: the file is missing or damaged, or asks for what our Llama does not do.
     """
-    try:
-        return config_from(json.loads(Path(path).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except KeyError as error:
-        raise DataError(f"{path} does not say {error}") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: {error}") from None
+    return read_json(path, config_from)
