@@ -1,8 +1,15 @@
 """How `make test` shares the tests among its workers."""
 
+import os
 import signal
 
 import pytest
+
+from coursekit.environment import ONE_THREAD
+
+# A worker has a core at most, and the threads of a product wait for each other at work: the cells
+# of a chapter take twice the processor's time with two, and no less of the clock's.
+os.environ.update(ONE_THREAD)
 
 # A shell starts a job in the background with Ctrl-C ignored, and what it starts inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

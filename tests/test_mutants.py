@@ -13,6 +13,7 @@ import pytest
 from answers import TASKS
 from mutants import reviewed
 
+from coursekit.checking import ending
 from coursekit.checking.slips.making import mutants
 from coursekit.checking.slips.rules import EXPRESSION_RULES, PAIR_RULES, STATEMENT_RULES
 
@@ -137,6 +138,21 @@ def test_the_same_mutants_are_made_each_time():
         for seed in "12"
     ]
     assert len(lists[0]) > 10_000 and lists[0] == lists[1]
+
+
+def test_a_case_may_run_for_as_long_as_a_right_answer_needs(monkeypatch):
+    from mutants.answers import patience
+
+    monkeypatch.setattr(ending, "SECONDS", 0.01)
+    start = time.process_time()
+    with patience():
+        while time.process_time() < start + 0.05:
+            pass
+    assert 0.2 < ending.SECONDS <= 2
+    before = ending.SECONDS
+    with patience():
+        pass
+    assert ending.SECONDS == before
 
 
 CHILD = """

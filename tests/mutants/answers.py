@@ -7,6 +7,7 @@ import gc
 import inspect
 import io
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -21,8 +22,10 @@ from mutants.child import Outcome, in_children, in_sample
 UNIT = "tasks"
 DRAWS = 8
 SECONDS = 10  # of the processor; an answer needs some thousandths of one
+READERS = ending.SECONDS  # after which a case of a reader's answer is endless
+LEAST = 0.2  # after which a mutant's is, on this machine, if right answers need much less
 TOGETHER = 25  # mutants in a process
-ending.SECONDS = 0.2  # after which a case is endless; a reader's machine may be slower
+PATIENCE = 8  # times as long as the slowest case of a right answer: then it is, too
 
 
 @contextlib.contextmanager
@@ -34,6 +37,9 @@ def prepared(chosen, sample):
 def run(piece):
     """The Outcome of the mutants of one task."""
     name, task, sample = piece
+    ending.SECONDS = READERS
+    references(name, task)
+    ending.SECONDS = LEAST
     every = list(all_mutants(name, task))
     ran = [m for m in every if in_sample(m)] if sample else every
     found = fates(load_set(name), task, [m.source for m in ran])
@@ -149,10 +155,24 @@ def forms_in(exercises, task, source):
         before = sys.getprofile()
         sys.setprofile(watch)
         try:
-            outcomes(owner(answer), cases)
+            for case in cases:
+                with patience():
+                    outcomes(owner(answer), [case])
         finally:
             sys.setprofile(before)
     return seen
+
+
+@contextlib.contextmanager
+def patience():
+    """Lets cases run for some times as long as this one, of a right answer, and not less.
+
+    What is right must never look endless: in a fork a case may take some times as long as here.
+    """
+    start = time.process_time()
+    yield
+    needed = PATIENCE * (time.process_time() - start)
+    ending.SECONDS = min(max(ending.SECONDS, needed), READERS)
 
 
 class Nothing:
