@@ -349,7 +349,7 @@ def test_an_embedding_of_pairs_has_the_right_gradients():
 
 def test_an_embedding_of_triples_has_the_right_gradients():
     rng = np.random.default_rng(0)
-    layer = load_script("records/04_ngrams").NGrams(
+    layer = load_script("candidates/trigrams").NGrams(
         Embedding(5, 3, rng=rng, dtype=np.float64), 11
     )
     for p in layer.params().values():

@@ -42,17 +42,17 @@ class NGrams(Embedding):
 def main():
     args = rules.arguments()
     vocab_size, train, val = rules.load()
-    shape = LlamaConfig(vocab_size, 64, 4, 4, 128, n_kv_head=2, qk_norm=True)
+    shape = LlamaConfig(vocab_size, 128, 4, 4, 128, n_kv_head=2, qk_norm=True)
     model = Llama(shape, rng=np.random.default_rng([args.seed, 0]))
     model.wte = NGrams(model.wte, 16_384)
     engine = ThreadedEngine(model)
-    config = TrainConfig(max_iters=args.steps(2000), lr=0.02, min_lr=0.0, seed=args.seed)
+    config = TrainConfig(max_iters=args.steps(2500), lr=0.02, min_lr=0.0, seed=args.seed)
     muon = Muon(model, 0.02, weight_decay=0.05, adam_lr=4e-3, betas=(0.9, 0.99), engine=engine)
     trainer = Trainer(model, train, val, config, engine, muon)
     for _ in range(config.max_iters):
         record = trainer.step()
         rules.progress(record["step"], record["train_loss"])
-    rules.report(rules.in_pieces(engine, 64), val, context=64)
+    rules.report(rules.in_pieces(engine, 128), val, context=128)
 
 
 if __name__ == "__main__":
