@@ -7,7 +7,9 @@ a right one, as a check does, on cases like those of book/checks.
 import _thread
 import inspect
 import linecache
+import os
 import re
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -699,6 +701,47 @@ def test_who_looks_on_takes_over_no_trace_that_is_set_for_threads():
     finally:
         threading.settrace(None)
     assert not traced
+
+
+def test_one_thread_looks_on_for_many_cases(monkeypatch):
+    started, start = [], _thread.start_new_thread
+    counted = SimpleNamespace(start_new_thread=lambda *given: started.append(start(*given)))
+    monkeypatch.setattr(ending, "_thread", counted)
+    monkeypatch.setattr(ending, "WATCH", ending.Watch())
+    case = next(function_cases(np.random.default_rng(0)))
+    for _ in range(20):
+        run(double, case)
+    assert len(started) == 1
+
+
+def test_another_thread_looks_on_if_the_first_has_failed(short_limit, monkeypatch):
+    """A case may have left no memory for it."""
+    monkeypatch.setattr(ending, "WATCH", watch := ending.Watch())
+    monkeypatch.setattr(watch, "limits", None)
+    watch.current = token = object()
+    with pytest.raises(TypeError):
+        watch.look_on(token)
+    watch.limits = []
+    case = next(function_cases(np.random.default_rng(0)))
+    [result] = run(typed(ENDLESS["while i < 3:"], "f"), case)
+    assert result.name == "error" and result.value["kind"] == "Endless"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_a_fork_ends_what_does_not_end_too(short_limit):
+    case = next(function_cases(np.random.default_rng(0)))
+    endless = typed(ENDLESS["while i < 3:"], "f")
+    run(double, case)  # somebody looks on, in this process
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if [result.name for result in run(endless, case)] == ["error"] else 1)
+    end = time.monotonic() + 30
+    while (done := os.waitpid(pid, os.WNOHANG)) == (0, 0) and time.monotonic() < end:
+        time.sleep(ending.TICK)
+    if done == (0, 0):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert done == (pid, 0)
 
 
 def test_a_limit_that_is_not_reached_leaves_nothing_behind(short_limit):

@@ -119,8 +119,9 @@ def check(folder, before, table):
     seconds = max(r["seconds"] for r in results)
     yield f"the longest took {seconds:.0f} s of {rules.SECONDS}", seconds <= rules.SECONDS
     cores = {r["cores"] for r in results}
-    yield f"on at most {rules.CORES} cores: {sorted(map(str, cores))}", all(
-        isinstance(n, int) and 1 <= n <= rules.CORES for n in cores
+    yield (
+        f"on at most {rules.CORES} cores: {sorted(map(str, cores))}",
+        all(isinstance(n, int) and 1 <= n <= rules.CORES for n in cores),
     )
     losses = [r["val_loss"] for r in results]
     mean = float(np.mean(losses))

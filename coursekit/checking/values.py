@@ -4,6 +4,10 @@ import numpy as np
 
 from coursekit.checking.cases import Model, Rng, dname
 
+# Lists of thousands of these need not be gone through one by one.
+EXACT = {int, str, bytes}  # of which equal ones are identical: there is no 1 == 1.0, no 1 == True
+PLAIN = EXACT | {float, bool, type(None)}
+
 
 def made(value, case):
     """The argument that a value of a case stands for: new arrays for each run."""
@@ -22,10 +26,17 @@ def made(value, case):
     if isinstance(value, Model):
         return Parameters(made(value.params, case), made(value.grads, case))
     if isinstance(value, (list, tuple)):
+        if has_only(EXACT, value) and not case.float32:
+            return type(value)(value)
         return type(value)(made(v, case) for v in value)
     if isinstance(value, dict):
         return {k: made(v, case) for k, v in value.items()}
     return value
+
+
+def has_only(kinds, values):
+    """Whether the values are of these types, and of no class of somebody's that is one of them."""
+    return kinds.issuperset(map(type, values))
 
 
 class Parameters:
@@ -58,6 +69,8 @@ def frozen(value, depth=0):
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
     if isinstance(value, (list, tuple)) and depth < 8:
+        if has_only(PLAIN, value):
+            return list(value)
         return [frozen(v, depth + 1) for v in value]
     if isinstance(value, dict) and depth < 8:
         return {str(k): frozen(v, depth + 1) for k, v in value.items()}
@@ -74,6 +87,8 @@ def identical(a, b):
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     if isinstance(a, list):
+        if has_only(EXACT, a) and has_only(EXACT, b):
+            return a == b
         return len(a) == len(b) and all(map(identical, a, b))
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(identical(a[k], b[k]) for k in a)

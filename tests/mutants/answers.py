@@ -1,7 +1,6 @@
 """Mutants of our answers and of the right ones in other styles, each run as `check` runs it."""
 
 import contextlib
-import copy
 import functools
 import gc
 import inspect
@@ -11,6 +10,7 @@ import time
 import warnings
 
 import numpy as np
+from each_case import cases_of
 
 from coursekit.checking import ending
 from coursekit.checking.covered import covered, load_all
@@ -117,14 +117,6 @@ def fate(exercises, task, source):
                 if not judge(one, outcomes(answer, one.cases)).is_right:
                     return "killed"
     return "survived"
-
-
-def cases_of(reference):
-    """A Reference for each case: `judge` holds each case for itself."""
-    for case, expected in zip(reference.cases, reference.expected, strict=True):
-        one = copy.copy(reference)
-        one.cases, one.expected = [case], [expected]
-        yield one
 
 
 def forms_in(exercises, task, source):
