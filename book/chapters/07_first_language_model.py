@@ -453,7 +453,7 @@ for kind in (SwappedMLP, MLP):
 
 # %% tags=["slow"]
 def evaluate(net, at, K):
-    parts = np.array_split(at, len(at) // 4000)
+    parts = np.array_split(at, len(at) // 500)
     return sum(net(contexts(part, K), ids[part]) * len(part) for part in parts) / len(at)
 
 val_at, train_at = np.arange(n + 1, N), np.arange(12, n, 9)
@@ -504,8 +504,9 @@ show(figure, "Training loss of the MLP over 3,000 steps. It starts at ln V, soon
 
 # %%
 rng = np.random.default_rng(7)                      # the batches of train, once more
-drawn = np.unique([rng.integers(K, n, 256) for _ in range(3000)])
-never = np.setdiff1d(np.arange(K, n), drawn)
+seen = np.zeros(n, bool)
+seen[[rng.integers(K, n, 256) for _ in range(3000)]] = True
+drawn, never = np.flatnonzero(seen), np.flatnonzero(~seen[K:]) + K
 for name, at in [("drawn", drawn), ("never drawn", never)]:
     print(f"places {name:11}: {len(at):,}, loss {evaluate(net, at[::9], K):.2f}")
 
