@@ -111,6 +111,14 @@ def test_lines_that_do_not_care_for_each_other_are_not_exchanged():
         assert "order" in made(lines)
 
 
+def test_keywords_of_which_several_have_no_name_are_left_out():
+    assert made("y = f(**a, **b, c=1)")["keyword"] == [
+        "y = f(**b, c=1)",
+        "y = f(**a, c=1)",
+        "y = f(**a, **b)",
+    ]
+
+
 def test_what_nobody_else_sees_is_not_changed_in_place_for_nothing():
     assert "in place" in made("y = self.x * 2\nreturn y")
     forms = {"f": FORMS["f"] | {"y": [("array", (2, 3), "f")]}}

@@ -54,9 +54,10 @@ def constant(old, new):
 
 
 def keyword(old, new):
-    kept = {k.arg for k in new[0].keywords}
-    [gone] = [k.arg for k in old.keywords if k.arg not in kept]
-    return f"`{gone}=` is left out" if gone else ""
+    gone = [k.arg for k in old.keywords]
+    for kept in new[0].keywords:
+        gone.remove(kept.arg)  # one of them: there may be several **
+    return f"`{gone[0]}=` is left out" if gone[0] else ""
 
 
 def axes(old, new):
