@@ -87,6 +87,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numpygpt.chat import ends_of, render
+from numpygpt.generate import generate
 from numpygpt.posttraining.masked import IGNORE
 
 # %% tags=["export"]
@@ -108,6 +110,21 @@ class Example:
         """Return (x, y): ids to read, and what comes next where that is the answer's."""
         x = [*self.prompt, *self.answer][:-1]
         return x, [IGNORE] * (len(self.prompt) - 1) + list(self.answer)
+
+# %% tags=["export"]
+def turns(tokenizer, messages, template):
+    """Return an Example for each answer in a chat: what a Chat would read before it, and the answer.
+
+    Args:
+        messages: (role, text) pairs, as for `render`.
+        template: how the model wants its turns.
+    """
+    end = ends_of(tokenizer, template)[:1]
+    return [
+        Example(render(tokenizer, messages[:i], template), [*tokenizer.encode(text), *end])
+        for i, (role, text) in enumerate(messages)
+        if role == "assistant" and i
+    ]
 
 # %% tags=["export"]
 def padded(examples, block_size):
@@ -171,6 +188,21 @@ class RowLoader:
         x, y = self.x[picked], self.y[picked]
         end = np.flatnonzero((y != IGNORE).any(axis=0))[-1] + 1  # all behind it is padding
         return x[:, :end], y[:, :end]
+
+# %% tags=["export"]
+def answered_right(model, examples):
+    """Return for each example whether the model's likeliest tokens are just its answer, (n,)."""
+    verdicts = np.zeros(len(examples), bool)
+    lengths = [len(example.prompt) for example in examples]
+    for length in set(lengths):  # those of one length side by side
+        places = [i for i, n in enumerate(lengths) if n == length]
+        asked = np.array([examples[i].prompt for i in places])
+        longest = max(len(examples[i].answer) for i in places)
+        rng = np.random.default_rng(0)  # at temperature 0 it decides nothing
+        said = generate(model, asked, longest, temperature=0, rng=rng)[:, length:]
+        for i, ids in zip(places, said.tolist(), strict=True):
+            verdicts[i] = ids[: len(examples[i].answer)] == list(examples[i].answer)
+    return verdicts
 
 # %% tags=["export"] module="posttraining/finetune.py"
 """Finetuner: the training loop of chapter 16 on answers alone. Derived in chapter 27."""

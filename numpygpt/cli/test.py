@@ -7,7 +7,7 @@ from numpygpt.cli.errors import UsageError
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.gradcheck import GradientError, gradcheck
 from numpygpt.llama import Llama, LlamaConfig
-from numpygpt.posttraining import IGNORE, MaskedLoss
+from numpygpt.posttraining.masked import IGNORE, MaskedLoss
 
 ABOUT = "Check the gradient of every layer and of whole models."
 
