@@ -113,7 +113,7 @@ class Example:
 
 # %% tags=["export"]
 def turns(tokenizer, messages, template):
-    """Return an Example for each answer in a chat: what a Chat would read before it, and the answer.
+    """Return an Example for each answer in a chat: what a Chat reads before it, and the answer.
 
     Args:
         messages: (role, text) pairs, as for `render`.

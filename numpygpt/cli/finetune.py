@@ -11,7 +11,7 @@ from numpygpt.cli.chats import examples_of, read_lines, template_for
 from numpygpt.cli.errors import UsageError
 from numpygpt.cli.opening import digest_of_run, load_run
 from numpygpt.cli.options import add_train_fields, configure_training, positive
-from numpygpt.cli.ranks import Alone
+from numpygpt.cli.ranks import Alone, refuse_to_be_many
 from numpygpt.cli.runs import (
     DEFAULT_OUT,
     check_finite,
@@ -37,14 +37,12 @@ ASKED = 200  # held-out examples that are answered before and after
 
 def add_options(parser):
     add = parser.add_argument
-    add(
-        "--base", type=Path, metavar="DIR", help=f"run to begin with; {DEFAULT_OUT}, else {BUNDLED}"
-    )
+    add("--base", type=Path, metavar="DIR", help=f"of the run; {DEFAULT_OUT}, else {BUNDLED}")
     add(
         "--data",
         type=Path,
         metavar="PATH",
-        help="JSON lines, or a folder with train.jsonl and val.jsonl; data/dialogues",
+        help=f"JSON lines, or a folder with train.jsonl and val.jsonl; {DEFAULT_DIALOGUES}",
     )
     add(
         "--out_dir",
@@ -62,6 +60,7 @@ def add_options(parser):
 
 
 def run(args):
+    refuse_to_be_many()
     with contextlib.ExitStack() as locks:
         return finetune(args, locks)
 
