@@ -699,11 +699,9 @@ def cases(rng):
 
 # %% [markdown] task="finetune-diagnose" reject="writes-into-the-mask"
 # ```diff
-# - late = np.zeros_like(mask)
-# +     late[:, 1:] = mask[:, :-1]
-# + late = np.zeros_like(mask)
-# +     late[:, 1:] = mask[:, :-1]
-# +     mask[...] = mask & (nll >= 0) & ~late
+# - late[:, 1:] = mask[:, :-1]
+# + late[:, 1:] = mask[:, :-1]
+# +     mask &= nll > nll.min()
 # ```
 
 # %% [markdown] task="finetune-diagnose" reject="square-batches"

@@ -109,10 +109,11 @@ def finetune(args, locks):
     else:
         locks.enter_context(claim(args.out_dir, fresh=True))
     about |= {"tokenizer": tokenizer.to_json(), "data": digest, "template": asdict(template)}
+    about["kind"] = type(model).__name__  # not that of the adapter
 
     def save():
         arrays, meta = trainer.state()
-        save_run(path, arrays, {**about, **meta}, args.keep)
+        save_run(path, arrays, {**meta, **about}, args.keep)
 
     print(
         f"{trained.num_params():,} of {model_size(trained, model):,} parameters to train, "

@@ -29,21 +29,6 @@ class Example:
         return x, [IGNORE] * (len(self.prompt) - 1) + list(self.answer)
 
 
-def turns(tokenizer, messages, template):
-    """Return an Example for each answer in a chat: what a Chat reads before it, and the answer.
-
-    Args:
-        messages: (role, text) pairs, as for `render`.
-        template: how the model wants its turns.
-    """
-    end = ends_of(tokenizer, template)[:1]
-    return [
-        Example(render(tokenizer, messages[:i], template), [*tokenizer.encode(text), *end])
-        for i, (role, text) in enumerate(messages)
-        if role == "assistant" and i
-    ]
-
-
 def padded(examples, block_size):
     """Return x, y (examples, T): an example in each row, T the longest; see `packed`."""
     return _rows([[example] for example in examples], block_size)
@@ -87,6 +72,21 @@ def _rows(rows, block_size):
             x[i, start:end], y[i, start:end] = example.row()
             start = end
     return x, y
+
+
+def turns(tokenizer, messages, template):
+    """Return an Example for each answer in a chat: what a Chat reads before it, and the answer.
+
+    Args:
+        messages: (role, text) pairs, as for `render`.
+        template: how the model wants its turns.
+    """
+    end = ends_of(tokenizer, template)[:1]
+    return [
+        Example(render(tokenizer, messages[:i], template), [*tokenizer.encode(text), *end])
+        for i, (role, text) in enumerate(messages)
+        if role == "assistant" and i
+    ]
 
 
 class RowLoader:
