@@ -23,7 +23,7 @@ import numpy as np
 from numpygpt.chat import PLAY
 from numpygpt.checkpoint import load_model
 from numpygpt.data import split
-from numpygpt.nn import Adapter
+from numpygpt.nn.lora import Adapter
 from numpygpt.posttraining import Finetuner, adder, answered_right, packed, padded, turns
 from numpygpt.training import TrainConfig, Trainer
 

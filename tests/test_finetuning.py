@@ -19,7 +19,8 @@ from numpygpt.cli import main
 from numpygpt.engine import ThreadedEngine
 from numpygpt.generate import generate
 from numpygpt.metrics import read_metrics
-from numpygpt.nn import Adapter, CrossEntropyLoss, Linear, LoRALinear
+from numpygpt.nn import CrossEntropyLoss, Linear, LoRALinear
+from numpygpt.nn.lora import Adapter
 from numpygpt.posttraining import (
     Example,
     Finetuner,

@@ -615,7 +615,7 @@ for n_in, n_out in ((64, 256), (4096, 4096)):
 # zero, what are $dA$ and $dB$? And if `B` alone is?
 
 # %% tags=["export"] module="nn/lora.py"
-"""LoRALinear: a frozen Linear and a change of low rank; Adapter: a model of them. Chapter 27."""
+"""LoRALinear and Adapter: frozen weights, and a change of low rank. Derived in chapter 27."""
 
 import math
 

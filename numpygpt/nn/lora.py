@@ -1,4 +1,4 @@
-"""LoRALinear: a frozen Linear and a change of low rank; Adapter: a model of them. Chapter 27."""
+"""LoRALinear and Adapter: frozen weights, and a change of low rank. Derived in chapter 27."""
 
 import math
 

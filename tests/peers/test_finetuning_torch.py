@@ -6,7 +6,8 @@ import torch
 from torch.nn import functional as F
 
 from numpygpt import GPT, GPTConfig
-from numpygpt.nn import Adapter, Linear, LoRALinear
+from numpygpt.nn import Linear, LoRALinear
+from numpygpt.nn.lora import Adapter
 from numpygpt.optim import Adam
 from numpygpt.posttraining import weighted_cross_entropy, weighted_cross_entropy_backward
 from numpygpt.posttraining.finetune import AnswerEngine
