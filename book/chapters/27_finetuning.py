@@ -342,7 +342,7 @@ def turns(tokenizer, messages, template):
 # %%
 from numpygpt.chat import PLAY
 
-shakespeare, char, _ = load_model("../data/checkpoints/shakespeare_char/checkpoint.npz")
+shakespeare, char, _ = load_model("../data/checkpoints/shakespeare_char/checkpoint.npz", np.float64)
 
 def chats(name):
     lines = Path(f"../data/dialogues/{name}.jsonl").read_text().splitlines()
@@ -749,7 +749,7 @@ class Adapter(Module):
 # %% tags=["export"]
 @add_to_class(Adapter)
 def put_on(self):
-    """Set the LoRALinears in their places."""
+    """Set each LoRALinear in its place."""
     for layer, name, _, lora in self.places:
         setattr(layer, name, lora)
 
@@ -772,7 +772,7 @@ def merge(self):
 # %% tags=["export"]
 @add_to_class(Adapter)
 def modules(self, prefix=""):
-    """Yield the LoRALinears, under the model's names: all else is frozen, and no parameter."""
+    """Yield each LoRALinear, under the model's names: all else is frozen, and no parameter."""
     for name, layer in self.model.modules(prefix):
         if isinstance(layer, LoRALinear):
             yield name, layer
@@ -892,7 +892,7 @@ def answered_right(model, examples):
             verdicts[i] = ids[: len(examples[i].answer)] == list(examples[i].answer)
     return verdicts
 
-# %% tags=["measurement"]
+# %%
 verdicts = answered_right(shakespeare, val_talks)
 print(f"right: {verdicts.sum()} of {len(verdicts)} held-out questions")
 
