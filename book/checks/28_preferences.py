@@ -613,7 +613,7 @@ def a_log(rng, kind, steps=6, N=8):
     if kind.startswith("length"):
         longer = letters["letters_chosen"] - letters["letters_rejected"]
         lead = ramp * (longer * rng.uniform(0.2, 0.4, N) + np.where(longer == 0, rng.choice([-1, 1], N), 0))
-        lead[-1, np.argmax(longer)] += (40 if kind == "length" else -300) * (longer.max() > 0)
+        lead[-1, np.argmax(longer)] += (400 if kind == "length" else -900) * (longer.max() > 0)
     noise = rng.normal(0, 0.3, (steps, N))
     noise[-1] = 0
     if kind == "reference moved":
