@@ -16,6 +16,7 @@ HOMES = {
     "PreferenceLoss": "preferences",
     "RewardModel": "preferences",
     "DPOLoss": "preferences",
+    "token_log_probs": "preferences",
     "answer_log_probs": "preferences",
 }
 __all__ = list(HOMES)

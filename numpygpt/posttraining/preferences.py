@@ -60,17 +60,18 @@ class RewardModel(Module):
         self.model.backward(dscores)
 
 
-def answer_log_probs(logits, targets, per_token=False):
-    """Return log p(answer) of each row, (B,): a sum over its targets that are not IGNORE.
-
-    Args:
-        logits: (B, T, V) scores; targets: (B, T) ids.
-        per_token: return the mean over these targets instead.
-    """
-    counts = answer_tokens(targets)
+def token_log_probs(logits, targets):
+    """Return log p of each target, (B, T), for logits (B, T, V); 0 where it is IGNORE."""
+    counts = targets != IGNORE
     at_target = np.where(counts, targets, 0)[..., None]
     log_p = np.take_along_axis(log_softmax(logits), at_target, axis=-1)[..., 0]
-    total = np.where(counts, log_p, 0).sum(axis=-1)
+    return np.where(counts, log_p, 0)
+
+
+def answer_log_probs(logits, targets, per_token=False):
+    """Return log p of each row's answer, (B,): the sum over its tokens, or their mean."""
+    counts = answer_tokens(targets)
+    total = token_log_probs(logits, targets).sum(axis=-1)
     return total / counts.sum(axis=-1, dtype=total.dtype) if per_token else total
 
 
