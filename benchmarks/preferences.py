@@ -1,4 +1,4 @@
-"""What preferences do to small models: the figures that chapter 28 draws. Six minutes on a core.
+"""What preferences do to small models: the figures that chapter 28 draws. Seven minutes on a core.
 
     python benchmarks/preferences.py     # writes data/preferences.json
 
@@ -35,14 +35,14 @@ from numpygpt.posttraining import (
 
 DATA = Path(__file__).parents[1] / "data"
 SEEDS = (0, 1, 2, 3, 4)
-MARKS = (0, 10, 20, 40, 60)  # steps
+MARKS = (0, 10, 20, 40)  # steps
 PAIRS, HELD_OUT, LR = 8, 32, 3e-4  # pairs of a step, pairs to measure with
 LINES, LETTERS = 64, 56  # that are written to measure with
 REWARD_STEPS, REWARD_LR, CHANGES = 20, 1e-3, 100
 SUMS, SUM_STEPS, SUM_PAIRS, SUM_LR = 500, 100, 32, 1e-3
 THOU = re.compile(r"\b(thou|thee|thy|thine|thyself)\b", re.I)
 YOU = re.compile(r"\b(you|your|yours|yourself)\b", re.I)
-# name -> (what is minimized, β, which pairs: how many letters more the chosen line has, rate)
+# name -> (what is minimized, β, which pairs (see `preference_pairs`), rate)
 RUNS = {
     "SFT": ("sft", None, None, LR),
     "DPO": ("dpo", 0.1, None, LR),
@@ -53,24 +53,29 @@ RUNS = {
     "longer": ("dpo", 0.1, (10, 99), LR),
     "longer, per token": ("per token", 4.0, (10, 99), LR),
     "shorter": ("dpo", 0.1, (-99, -10), LR),
+    "not you, SFT": ("sft", None, "neither", LR),
+    "not you, DPO": ("dpo", 1.0, "neither", LR),
+    "not you, DPO + SFT": ("both", 1.0, "neither", LR),
 }
 
 
-def preference_pairs(text, rng, lead=None):
+def preference_pairs(text, rng, which=None):
     """Return (prompt, chosen, rejected), shuffled: lines that the same character speaks.
 
     Args:
-        lead: (least, most) letters that the chosen line has more; None: any number.
+        which: (least, most) letters that the chosen line has more; None: any number; "neither":
+            what is chosen says neither thou nor you.
     """
-    low, high = lead or (-99, 99)
+    low, high = which if isinstance(which, tuple) else (-99, 99)
     spoken = {}
     for name, line in re.findall(r"(?:^|\n\n)([^\n:]+:\n)([^\n]+\n)", text):
         thou, you = bool(THOU.search(line)), bool(YOU.search(line))
-        if thou != you and len(name + line) <= 60:
+        good = not (thou or you) if which == "neither" else thou and not you
+        if (good or you and not thou) and len(name + line) <= 60:
             spoken.setdefault(name, ([], []))[you].append(line)
     pairs = []
-    for name, (thou, you) in spoken.items():
-        for chosen in thou:
+    for name, (good, you) in spoken.items():
+        for chosen in good:
             fit = [line for line in you if low <= len(chosen) - len(line) <= high]
             pairs += [(name, chosen, fit[rng.integers(len(fit))])] if fit else []
     return [pairs[i] for i in rng.permutation(len(pairs))]
@@ -129,6 +134,7 @@ def written(model, reference, tokenizer, words, seed):
     kl = answer_log_probs(model(x), y) - answer_log_probs(reference(x), y)
     return {
         "thou": np.mean([bool(THOU.search(line)) for line in lines]),
+        "you": np.mean([bool(YOU.search(line)) for line in lines]),
         "words": np.mean([word in words for word in said]) if said else 0.0,
         "length": np.mean([len(line.rstrip("\n")) for line in lines]),
         "kl": kl.mean(dtype=float),
@@ -138,9 +144,9 @@ def written(model, reference, tokenizer, words, seed):
 
 def run(name, seed, reference, tokenizer, text, marks=MARKS):
     """Train a copy of the reference; return what is measured at each of the marks."""
-    kind, beta, lead, lr = RUNS[name]
+    kind, beta, which, lr = RUNS[name]
     block_size, words = reference.config.block_size, set(re.findall(r"[a-z']+", text.lower()))
-    train, held = apart(preference_pairs(text, np.random.default_rng(seed), lead), HELD_OUT)
+    train, held = apart(preference_pairs(text, np.random.default_rng(seed), which), HELD_OUT)
     x, y = batch(tokenizer, held, block_size)
     before = answer_log_probs(reference(x), y)
     model = copy.deepcopy(reference)
@@ -259,7 +265,7 @@ def main(path):
             runs.append(found := run(name, seed, reference, tokenizer, text))
             last = {
                 key: found[key][-1]
-                for key in ("chosen", "rejected", "wins", "thou", "words", "length", "kl")
+                for key in ("chosen", "rejected", "wins", "thou", "you", "words", "length", "kl")
             }
             said = f"{name:18} {last} {found['lines'][0]!r}"
             print(f"{time.process_time():5.0f} s  seed {seed}  {said}", flush=True)
