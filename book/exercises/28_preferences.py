@@ -101,8 +101,8 @@ check("preferences-dpo", dpo)
 # A run of DPO has written a log, and you decide what happened in it. `log` is a dict. Four entries have the shape
 # (steps, N) and hold log-probabilities of the same N pairs at each step: `"chosen"` and `"rejected"`, of the model, and
 # `"reference_chosen"` and `"reference_rejected"`, as the run asked the reference. `"letters_chosen"` and
-# `"letters_rejected"`, (N,), are the lengths of the answers. The *lead* of a pair is its margin without β. Return the
-# first of these words that is true:
+# `"letters_rejected"`, (N,), are the lengths of the answers. The *lead* of a pair is the change of its chosen answer, log p
+# minus the reference's, minus the same of its rejected one. Return the first of these words that is true:
 #
 # | word | when |
 # |---|---|
