@@ -150,6 +150,8 @@ def cases(rng):
     for shift in (0.0, 5000.0, -5000.0):
         args = {"log_ref": log_distribution(rng, 3, 4), "rewards": shift + rng.normal(0, 1, (3, 4)), "beta": 0.01}
         yield Case(f"rewards around {shift:g}, β 0.01", [Call(args, returns=returns)])
+    args = {"log_ref": log_distribution(rng, 3, 4), "rewards": rng.normal(0, 1, (3, 4)) + [[0.0], [900.0], [-900.0]], "beta": 0.5}
+    yield Case("rewards around 0, 900 and -900, β 0.5", [Call(args, returns=returns)])
     # Of an answer that is never given the reward may be the largest.
     args = {"log_ref": np.log([[0.25, 0.75, 1e-300]]), "rewards": np.array([[1.0, -2.0, 40.0]]), "beta": 0.05}
     yield Case("the best answer is next to never given, β 0.05", [Call(args, returns=returns)])
@@ -289,13 +291,12 @@ def best_policy(log_ref, rewards, beta):
 
 # %% task="preferences-policy" right="by-its-parts"
 def best_policy(log_ref, rewards, beta):
-    given = np.isfinite(log_ref)
-    z = np.where(given, log_ref, 0) + rewards / beta
-    top = np.where(given, z, -np.inf).max(axis=1, keepdims=True)
-    w = np.where(given, np.exp(np.minimum(z - top, 0)), 0)
+    log_w = log_ref + rewards / beta
+    w = np.exp(log_w - log_w.max(axis=1, keepdims=True))
     policy = w / w.sum(axis=1, keepdims=True)
-    ratio = np.where(policy > 0, np.log(np.where(policy > 0, policy, 1)) - np.where(given, log_ref, 0), 0)
-    return policy, (policy * rewards).sum(axis=1) - beta * (policy * ratio).sum(axis=1)
+    used = policy > 0
+    ratio = np.log(policy, out=np.zeros_like(policy), where=used) - np.where(used, log_ref, 0)
+    return policy, (policy * (rewards - beta * ratio)).sum(axis=1)
 
 # %% task="preferences-policy" right="loop"
 def best_policy(log_ref, rewards, beta):
@@ -607,13 +608,13 @@ def a_log(rng, kind, steps=6, N=8):
     letters["letters_chosen"][1] = letters["letters_rejected"][1] - 7
     ramp = np.linspace(0, 1, steps)[:, None]
     lead = ramp * rng.uniform(1, 6, N)
-    shift = ramp * {"both fall": -9.0, "length": -150.0, "length, wrong way": -9.0}.get(kind, 3.0)
+    shift = ramp * {"both fall": -9.0, "length": -150.0}.get(kind, 3.0)
     if kind == "wrong way":
         lead = -lead
-    if kind.startswith("length"):
+    if kind == "length":
         longer = letters["letters_chosen"] - letters["letters_rejected"]
         lead = ramp * (longer * rng.uniform(0.2, 0.4, N) + np.where(longer == 0, rng.choice([-1, 1], N), 0))
-        lead[-1, np.argmax(longer)] += (400 if kind == "length" else -900) * (longer.max() > 0)
+        lead[-1, np.argmax(longer)] += 400
     noise = rng.normal(0, 0.3, (steps, N))
     noise[-1] = 0
     if kind == "reference moved":
@@ -625,15 +626,22 @@ def a_log(rng, kind, steps=6, N=8):
 def told(title, log):
     return Case(title, [Call({"log": log}, returns="what happened")])
 
+def ending(log, chosen, rejected):
+    """Set how the answers have changed at the last step."""
+    for name, change in (("chosen", chosen), ("rejected", rejected)):
+        log[name][-1] = log[f"reference_{name}"][-1] + change
+    return log
+
 def cases(rng):
     for kind in ("fine", "both fall", "wrong way", "length", "reference moved"):
-        for N in (8, 3):
+        for N in (8, 3) if kind in ("both fall", "wrong way", "length") else (8,):
             yield told(f"a run of {N} pairs", a_log(rng, kind, int(rng.integers(3, 9)), N))
-    # The reference moves in between, and comes back; or at the last step; a little, less than that.
+    # The reference moves in between, and comes back; or at the last step; or by less than 1e-6.
     for name in ("reference_chosen", "reference_rejected"):
-        for step, by in ((2, 5e-6), (5, -2e-6), (3, 4e-7), (5, -4e-7)):
+        for moves in ({(2, 3): 5e-6}, {(5, 7): -2e-6}, {(2, 3): -7e-7, (5, 3): 7e-7}):
             log = a_log(rng, "fine")
-            log[name][step, 3] += by
+            for place, by in moves.items():
+                log[name][place] += by
             yield told("a run of 8 pairs", log)
     log = a_log(rng, "wrong way")
     log["reference_chosen"][3:] += 1
@@ -641,70 +649,47 @@ def cases(rng):
     log = a_log(rng, "fine")    # slowly, less than 1e-6 a step
     log["reference_rejected"] += 7e-7 * np.arange(6)[:, None]
     yield told("a run of 8 pairs", log)
-    # All chosen answers longer, or all shorter; equal lengths; one pair against the rule.
+    # All chosen answers longer, or all shorter; all, or most, of equal lengths.
     for sign in (1, -1):
         log = a_log(rng, "both fall" if sign > 0 else "fine")
         log["letters_chosen"] = log["letters_rejected"] + sign * rng.integers(1, 5, 8)
         yield told("a run of 8 pairs", log)
-    log = a_log(rng, "length")
-    log["letters_chosen"][2:5] = log["letters_rejected"][2:5]
-    yield told("a run of 8 pairs, three of equal lengths", log)
-    log = a_log(rng, "length")
-    log["letters_chosen"] = log["letters_rejected"].copy()
-    yield told("a run of 8 pairs of equal lengths", log)
-    log = a_log(rng, "length")
-    log["letters_chosen"][[2, 3, 4, 5, 6, 7]] = log["letters_rejected"][[2, 3, 4, 5, 6, 7]]
-    yield told("a run of 8 pairs, six of equal lengths", log)
-    for word in ("length", "both fall"):
+    for equal in (8, 6):
         log = a_log(rng, "length")
-        against = int(np.argmin(np.abs(log["letters_chosen"] - log["letters_rejected"]) + 99 * (log["letters_chosen"] == log["letters_rejected"])))
-        longer = log["letters_chosen"][against] - log["letters_rejected"][against]
-        if word == "both fall":
-            log["chosen"][-1, against] = log["reference_chosen"][-1, against] - 2.0 * np.sign(longer)
-            log["rejected"][-1, against] = log["reference_rejected"][-1, against] + 1.0 * np.sign(longer)
-        else:    # at the steps before it is otherwise
-            log["chosen"][-2, against] -= 50 * np.sign(longer)
+        log["letters_chosen"][-equal:] = log["letters_rejected"][-equal:]
+        yield told(f"a run of 8 pairs, {equal} of equal lengths", log)
+    # By one letter, by a little: all pairs, all but one, all but one that is undecided.
+    more = np.array([1, -1, 1, -1, 0, 1, -1, 1])
+    lead = np.where(more == 0, rng.choice([-1, 1]), more) * np.array([0.9, 0.01, 0.02, 0.03, 0.5, 0.6, 0.04, 0.8])
+    for number, other in ((1, -0.01), (1, 0.02), (1, 0.0), (2, 0.0), (2, -0.04)):
+        log, lead_now = a_log(rng, "fine"), lead.copy()
+        lead_now[number] = other
+        log["letters_chosen"] = log["letters_rejected"] + more
+        yield told("a run of 8 pairs", ending(log, lead_now - 5, -5.0))
+    log = a_log(rng, "length")
+    lead = np.sign(log["letters_chosen"] - log["letters_rejected"]) * rng.uniform(1, 3, 8)
+    lead[1] -= 300    # a shorter one
+    yield told("a run of 8 pairs", ending(log, lead, 0.0))
+    # At the steps before it is otherwise.
+    log = a_log(rng, "length")
+    log["chosen"][:-1] = log["reference_chosen"][:-1] + 40
+    log["rejected"][:-1] = log["reference_rejected"][:-1]
+    yield told("a run of 8 pairs", log)
+    for kind, before in (("fine", -30), ("both fall", 30), ("wrong way", 30)):
+        log = a_log(rng, kind)
+        log["chosen"][:-1] += before
         yield told("a run of 8 pairs", log)
-    yield told("a run of 8 pairs", a_log(rng, "length, wrong way"))
-    # Better in between, and before the end; a rise from below; a mean that one pair decides.
-    log = a_log(rng, "fine")
-    log["chosen"][:-1] -= 30
-    yield told("a run of 8 pairs", log)
-    log = a_log(rng, "both fall")
-    log["chosen"][:-1] += 30
-    yield told("a run of 8 pairs", log)
-    log = a_log(rng, "wrong way")
-    log["chosen"][:-1] += 30
-    yield told("a run of 8 pairs", log)
-    log = a_log(rng, "fine")
-    log["rejected"][-1, 0] += 200
-    yield told("a run of 8 pairs", log)
-    log = a_log(rng, "both fall")
-    log["chosen"][-1, 1] += 300
-    yield told("a run of 8 pairs", log)
-    log = a_log(rng, "fine")
-    log["chosen"][-1, 0] -= 100
-    log["rejected"][-1, 0] -= 200
-    yield told("a run of 8 pairs", log)
-    # It did not begin as the reference.
-    log = a_log(rng, "fine")
-    log["chosen"][0] += 60
-    log["rejected"][0] -= 60
-    yield told("a run of 8 pairs", log)
     log = a_log(rng, "both fall")
     log["chosen"][0] -= 60
     log["rejected"][0] += 60
     yield told("a run of 8 pairs", log)
-    log = a_log(rng, "fine")
-    for name in ("chosen", "rejected"):
-        log[name] = log[f"reference_{name}"].copy()
-    yield told("a run in which nothing moves", log)
-    log = a_log(rng, "fine")    # all rejected answers rise, the chosen ones more
-    log["chosen"], log["rejected"] = log["chosen"] + 20, log["rejected"] + 20
-    yield told("a run of 8 pairs", log)
-    log = a_log(rng, "fine", steps=1)
-    log["chosen"] += 3
-    yield told("a run of one step", log)
+    # One pair decides the mean, or it is near 0, or 0.
+    one = np.where(np.arange(8) == 5, 100.0, 0)
+    yield told("a run of 8 pairs", ending(a_log(rng, "fine"), 2.0, 1.0 + 2 * one))
+    yield told("a run of 8 pairs", ending(a_log(rng, "fine"), -2.0 + one, -5.0))
+    for chosen, rejected in ((3.0, 2.98), (3.0, 3.02), (-0.02, -5.0), (0.02, -5.0), (0.0, -5.0), (0.0, 0.0)):
+        yield told("a run of 8 pairs", ending(a_log(rng, "fine"), chosen, rejected))
+    yield told("a run of one step", ending(a_log(rng, "fine", steps=1), 2.0, 1.0))
 
 # %% [markdown] task="preferences-log" hint=1
 # the order of the table is the order of your questions: return as soon as one is answered with yes. Four of them look at the
@@ -927,18 +912,15 @@ def diagnose(log):
 # %% task="preferences-log" right="questions-in-a-list"
 def diagnose(log):
     ref_c, ref_r = log["reference_chosen"], log["reference_rejected"]
+    moved = np.abs(ref_c - ref_c[:1]).max(), np.abs(ref_r - ref_r[:1]).max()
     chosen = log["chosen"][-1] - ref_c[-1]
     lead = chosen - (log["rejected"][-1] - ref_r[-1])
     longer = log["letters_chosen"] - log["letters_rejected"]
-    by_length = (lead * longer > 0) | (longer == 0)
-    answers = {
-        "reference moved": max(np.ptp(np.abs(ref - ref[:1]), axis=0).max() for ref in (ref_c, ref_r)) > 1e-6,
-        "wrong way": np.mean(lead) <= 0,
-        "length": bool(by_length.all() and longer.max() > 0 > longer.min()),
-        "both fall": np.mean(chosen) < 0,
-        "fine": True,
-    }
-    return next(word for word, true in answers.items() if true)
+    by_length = ((lead * longer > 0) | (longer == 0)).all()
+    both_signs = longer.max() > 0 > longer.min()
+    questions = [max(moved) > 1e-6, lead.mean() <= 0, by_length and both_signs, chosen.mean() < 0, True]
+    words = ["reference moved", "wrong way", "length", "both fall", "fine"]
+    return words[questions.index(True)]
 
 # %% task="preferences-log" right="helper-functions"
 def diagnose(log):
