@@ -422,8 +422,7 @@ def pack(examples, room):
         number_of.append(count[i])
         free[i] -= n
     x = np.zeros((len(free), room), dtype=int)
-    y = np.zeros((len(free), room), dtype=int) + IGNORE
-    segment = np.zeros((len(free), room), dtype=int)
+    y, segment = x + IGNORE, x.copy()
     for (prompt, answer), i, start, number in zip(examples, row_of, place_of, number_of):
         ids = prompt + answer
         for t in range(len(ids) - 1):
@@ -455,7 +454,9 @@ def cases(rng):
                       Call({"dy": rng.normal(size=(*lead, n_out))}, "backward", "dx")]
         title = f"x of shape {(*lead, n_in)}, W {n_in, n_out}, rank {rank}, scale {scale}, {'a' if bias else 'no'} bias"
         yield Case(title, calls, **about, strided=number % 3 == 1)
-        yield Case(f"{title}, merged", [Call({}, "merged", "the merged W"), *calls[:2], Call({}, "merged", "the merged W")],
+        other = weights(rng, n_in, n_out, rank, bias)
+        later = Call({}, "merged", "the merged W", sets={"A": other["A"], "B": other["B"]})
+        yield Case(f"{title}, merged", [Call({}, "merged", "the merged W"), *calls[:2], Call({}, "merged", "the merged W"), later],
                    **{**about, "reads": ("dA", "dB", "W")})
     params = weights(rng, 3, 5, 2, True) | {"B": np.zeros((2, 5))}
     yield Case("B of zeros, as at the start", new={"n_in": 3, "n_out": 5, "rank": 2, "scale": 4.0, "bias": True},
