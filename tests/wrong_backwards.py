@@ -11,7 +11,6 @@ import numpy as np
 from numpygpt import GPT, GPTConfig, Llama, LlamaConfig, nn
 from numpygpt.nn.functional import softmax, softmax_backward
 from numpygpt.posttraining import (
-    IGNORE,
     DPOLoss,
     MaskedLoss,
     PreferenceLoss,
@@ -19,6 +18,7 @@ from numpygpt.posttraining import (
     weighted_cross_entropy,
     weighted_cross_entropy_backward,
 )
+from numpygpt.posttraining.masked import IGNORE
 
 F64 = np.float64
 B, T, C, H, D, V = 2, 5, 6, 3, 2, 11
