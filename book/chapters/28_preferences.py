@@ -2,8 +2,9 @@
 # # Chapter 28: Preferences
 #
 # In [chapter 27](27_finetuning.ipynb) somebody wrote down the right answers. It is easier to say which of two answers
-# is better. So we take the forgetful adder once more, which drops every carry, and tell it, for 500 sums, that the right answer
-# is better than the forgetful one. Before, it gives these two and no other. After 100 steps, two seconds, we ask it about sums that it has not seen:
+# is better. So we tell the forgetful adder, which drops every carry, for 500 sums that the right answer is better than
+# the forgetful one. Before, it gives these two and no other. After 100 steps, two seconds, we ask it about sums that it
+# has not seen:
 
 # %%
 import copy
@@ -32,8 +33,7 @@ for step in (0, 100):
           f"of the forgetful one {of('DPO', 'p rejected', step).mean():.2f}")
 
 # %% [markdown]
-# It has understood which is better, every time. And it gives neither. (The numbers of five seeds, by
-# `python benchmarks/preferences.py`.) **How does a choice become a gradient? And how can a model learn that A is better than B
+# It knows which is better, every time. And it gives neither. (Five seeds, by `python benchmarks/preferences.py`.) **How does a choice become a gradient? And how can a model learn that A is better than B
 # by forgetting both?**
 #
 # ## Shapes
@@ -48,8 +48,8 @@ for step in (0, 100):
 #
 # ## The pairs
 #
-# Sums with a carry, since the other ones have but one answer. A batch is N rows with right answers, then the same N prompts
-# with forgetful ones.
+# Sums with a carry: the other ones have but one answer. A batch is N rows with right answers, then the same prompts with
+# forgetful ones.
 
 # %%
 from numpygpt.checkpoint import load_model
@@ -204,8 +204,7 @@ report = gradcheck(judge, ids, answers, rng=rng)
 print(len(report.rows), "arrays,", sum(n for n, *_ in report.rows.values()), "entries, all right")
 
 # %% [markdown]
-# Now 100 steps with 32 pairs each. **Before you run it:** how often will it side with us on pairs that it has
-# not seen? The control is itself before the first step.
+# Now 100 steps with 32 pairs each. **Before you run it:** how often will it side with us on pairs that it has not seen?
 
 # %%
 from numpygpt.optim import Adam
@@ -475,13 +474,13 @@ print(f"too large: {(numbers > right).mean():.0%}, right: {(numbers == right).me
 #
 # $$d \log p_c = \eta - \sum_k p_k\, dz_k = \eta\, (1 - p_c + p_r) > 0.$$
 #
-# But our model is no table: all answers share all weights. The loss asks for a *difference* of so many nats, and log p rises to 0 at
-# most, while it can fall without end. So most of the difference must come from falling, and the weights that make the rejected answer
-# unlikely do the same to the chosen one, which has digits in common with it. What both lose goes to answers that were in *no* pair.
+# But our model is no table: all answers share all weights. The loss asks for a *difference*, and log p rises to 0 at
+# most, while it can fall without end. So most of it must come from falling, and what makes the rejected answer
+# unlikely does the same to the chosen one, which has digits in common with it. What both lose goes to answers that were in *no* pair.
 #
-# If so, a loss that also asks for the chosen answer itself should hold it up, and so should a larger β, which is content
+# If so, a loss that also asks for the chosen answer should hold it up, and so should a larger β, content
 # with fewer nats. The controls: fine-tuning on the chosen answers alone (**SFT**, chapter 27), and a third of the rate, in case long steps
-# are to blame. Five seeds, 100 steps.
+# are to blame.
 
 # %%
 print("of 100 unseen sums     right            sides with us   log p: chosen, rejected   right without carries")

@@ -112,5 +112,3 @@ class DPOLoss(Module):
             dlog_p = dlog_p / counts.sum(axis=-1)
         weights = np.where(counts, -dlog_p[:, None], 0)
         return weighted_cross_entropy_backward(self.logits, self.targets, weights, total=1.0)
-
-
