@@ -10,6 +10,18 @@ import numpy as np
 
 from numpygpt import GPT, GPTConfig, Llama, LlamaConfig, nn
 from numpygpt.nn.functional import softmax, softmax_backward
+from numpygpt.posttraining import (
+    DPOLoss,
+    MaskedLoss,
+    PolicyLoss,
+    PreferenceLoss,
+    RewardModel,
+    token_log_probs,
+    token_shares,
+    weighted_cross_entropy,
+    weighted_cross_entropy_backward,
+)
+from numpygpt.posttraining.masked import IGNORE
 
 F64 = np.float64
 B, T, C, H, D, V = 2, 5, 6, 3, 2, 11
@@ -581,6 +593,439 @@ class LlamaTiedHeadForgotten(Llama):
         self.wte.dW -= dlogits.reshape(-1, V).T @ self.x.reshape(-1, 7)
 
 
+class MaskedLossMeanOverAll(MaskedLoss):
+    """Divided by the number of all targets, not of those that have a loss."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(dloss) * (self.targets != IGNORE).mean()
+
+
+class MaskedLossOneLate(MaskedLoss):
+    """The mask moved one place to the right: the answer's first token gets nothing."""
+
+    def backward(self, dloss=1.0):
+        mask = np.roll(self.targets != IGNORE, 1, axis=-1)
+        targets = np.where(self.targets == IGNORE, 0, self.targets)
+        return weighted_cross_entropy_backward(self.logits, targets, mask, dloss=dloss)
+
+
+class MaskedLossWithPrompts(MaskedLoss):
+    """Rows without a loss have a gradient."""
+
+    def backward(self, dloss=1.0):
+        targets = np.where(self.targets == IGNORE, 0, self.targets)
+        everywhere, mask = np.ones(targets.shape), targets == self.targets
+        return weighted_cross_entropy_backward(
+            self.logits, targets, everywhere, mask.sum(), dloss=dloss
+        )
+
+
+class MaskedLossByRows(MaskedLoss):
+    """Each row divided by its own number of targets: short answers count too much."""
+
+    def backward(self, dloss=1.0):
+        mask = self.targets != IGNORE
+        weights = mask / np.maximum(mask.sum(axis=-1, keepdims=True), 1)
+        return weighted_cross_entropy_backward(
+            self.logits, self.targets, weights, len(mask), dloss=dloss
+        )
+
+
+class WeightedLoss(nn.Module):
+    """The loss with given weights of either sign; itself right."""
+
+    weights = np.array([[0.0, 0.0, 1.5, -0.7, 0.3], [-2.0, 1.0, 0.0, 0.0, 0.4]])
+    total = 3.0
+
+    def forward(self, logits, targets):
+        self.logits, self.targets = logits, targets
+        return weighted_cross_entropy(logits, targets, self.weights, self.total)
+
+    def gradient(self, weights, total, dloss):
+        return weighted_cross_entropy_backward(self.logits, self.targets, weights, total, dloss)
+
+    def backward(self, dloss=1.0):
+        return self.gradient(self.weights, self.total, dloss)
+
+
+class WeightedLossWithoutSigns(WeightedLoss):
+    """What should become less likely becomes likelier."""
+
+    def backward(self, dloss=1.0):
+        return self.gradient(np.abs(self.weights), self.total, dloss)
+
+
+class WeightedLossOverWeights(WeightedLoss):
+    """Divided by the sum of the weights' sizes, not by the total."""
+
+    def backward(self, dloss=1.0):
+        return self.gradient(self.weights, np.abs(self.weights).sum(), dloss)
+
+
+class WeightedLossClipped(WeightedLoss):
+    """Negative weights count as 0."""
+
+    def backward(self, dloss=1.0):
+        return self.gradient(np.maximum(self.weights, 0), self.total, dloss)
+
+
+class WrongLoRA(nn.LoRALinear):
+    """LoRALinear with hooks for mistakes; itself right."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        rng = np.random.default_rng(5)
+        self.A[...], self.B[...] = (rng.normal(0, 0.5, p.shape) for p in (self.A, self.B))
+
+    def backward(self, dy):
+        x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+        self.dA += self.of_A(x, rows)
+        self.dB += self.of_B(x, rows)
+        return self.of_x(rows).reshape(self.x.shape)
+
+    def of_A(self, x, rows):
+        return self.scale * x.T @ (rows @ self.B.T)
+
+    def of_B(self, x, rows):
+        return self.scale * (x @ self.A).T @ rows
+
+    def of_x(self, rows):
+        return rows @ self.W.T + self.scale * rows @ self.B.T @ self.A.T
+
+
+class LoRADAWithoutScale(WrongLoRA):
+    """alpha / rank left out of dA."""
+
+    def of_A(self, x, rows):
+        return super().of_A(x, rows) / self.scale
+
+
+class LoRADBWithoutScale(WrongLoRA):
+    """alpha / rank left out of dB."""
+
+    def of_B(self, x, rows):
+        return super().of_B(x, rows) / self.scale
+
+
+class LoRAScaleTwice(WrongLoRA):
+    """alpha / rank in dh, and once more in dA."""
+
+    def of_A(self, x, rows):
+        return super().of_A(x, rows) * self.scale
+
+
+class LoRAScaleOfRank(WrongLoRA):
+    """1 / rank where alpha / rank is due."""
+
+    def of_B(self, x, rows):
+        return super().of_B(x, rows) / self.scale / len(self.B)
+
+
+class LoRADBWithX(WrongLoRA):
+    """dB from the first columns of x, not from x A: the shape is right."""
+
+    def of_B(self, x, rows):
+        return self.scale * x[:, : len(self.B)].T @ rows
+
+
+class LoRADxWithoutAdapter(WrongLoRA):
+    """The way of x through A and B is forgotten."""
+
+    def of_x(self, rows):
+        return rows @ self.W.T
+
+
+class LoRADxWithoutW(WrongLoRA):
+    """W is frozen, and x is taken for frozen, too."""
+
+    def of_x(self, rows):
+        return self.scale * rows @ self.B.T @ self.A.T
+
+
+class LoRADxWithoutScale(WrongLoRA):
+    """alpha / rank left out of dx."""
+
+    def of_x(self, rows):
+        return rows @ self.W.T + rows @ self.B.T @ self.A.T
+
+
+class LoRAMovesW(WrongLoRA):
+    """The backward pass steps the frozen W."""
+
+    def of_B(self, x, rows):
+        self.W -= 1e-3 * x.T @ rows
+        return super().of_B(x, rows)
+
+
+class LoRAOverwritten(WrongLoRA):
+    """dA = ... where dA += ... is due."""
+
+    def of_A(self, x, rows):
+        self.dA[...] = 0
+        return super().of_A(x, rows)
+
+
+class PreferenceSurpriseOfWinning(PreferenceLoss):
+    """σ(m) in place of σ(-m): pushes the pairs that are won already."""
+
+    def backward(self, dloss=1.0):
+        return -dloss / len(self.margin) * np.exp(-np.logaddexp(0, -self.margin))
+
+
+class PreferenceSum(PreferenceLoss):
+    """The gradient of the sum over pairs, where the loss is a mean."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(dloss) * len(self.margin)
+
+
+class RewardFromTheLastColumn(RewardModel):
+    """Sends the gradient to the last position of the batch, which is padding in most rows."""
+
+    def backward(self, dr):
+        rows, last, zero = self.at
+        self.at = rows, np.full_like(last, self.shape[1] - 1), zero
+        super().backward(dr)
+        self.at = rows, last, zero
+
+
+class RewardFromAllPositions(RewardModel):
+    """Shares the gradient among all positions."""
+
+    def backward(self, dr):
+        self.model.backward(np.broadcast_to(dr[:, None, None] / self.shape[1], self.shape))
+
+
+class RewardMeanOverRows(RewardModel):
+    """Divides by the rows: the loss has done so."""
+
+    def backward(self, dr):
+        super().backward(dr / len(dr))
+
+
+class DPOUphill(DPOLoss):
+    """Makes the rejected answer likelier."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(-dloss)
+
+
+class DPOBetaForgotten(DPOLoss):
+    """β is in the margin, and left out of its gradient."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(dloss) / self.beta
+
+
+class DPOChosenAlone(DPOLoss):
+    """The rejected answer has no gradient."""
+
+    def backward(self, dloss=1.0):
+        dlogits = super().backward(dloss)
+        dlogits[len(dlogits) // 2 :] = 0
+        return dlogits
+
+
+class DPOBothUp(DPOLoss):
+    """The rejected answer is pushed up as the chosen one is."""
+
+    def backward(self, dloss=1.0):
+        dlogits = super().backward(dloss)
+        dlogits[len(dlogits) // 2 :] *= -1
+        return dlogits
+
+
+class DPOSurpriseOfWinning(DPOLoss):
+    """σ(m) in place of σ(-m)."""
+
+    def backward(self, dloss=1.0):
+        right, self.loss.margin = self.loss.margin, -self.loss.margin
+        dlogits = super().backward(dloss)
+        self.loss.margin = right
+        return dlogits
+
+
+class DPOPromptCounted(DPOLoss):
+    """Pushes the tokens of the prompt, too."""
+
+    def backward(self, dloss=1.0):
+        right, self.targets = self.targets, np.where(self.targets == IGNORE, 0, self.targets)
+        dlogits = super().backward(dloss)
+        self.targets = right
+        return dlogits
+
+
+class DPOMeanPerToken(DPOLoss):
+    """The gradient of the mean over an answer's tokens, where the margin has the sum."""
+
+    def backward(self, dloss=1.0):
+        self.per_token = not self.per_token
+        dlogits = super().backward(dloss)
+        self.per_token = not self.per_token
+        return dlogits
+
+
+class DPOSumOverPairs(DPOLoss):
+    """The gradient of the sum over pairs, where the loss is a mean."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(dloss) * (len(self.targets) // 2)
+
+
+class DPOReferenceUpdated(DPOLoss):
+    """The reference is the model itself, whose gradient takes away what the model gets."""
+
+    def backward(self, dloss=1.0):
+        dlogits = super().backward(dloss)
+        return dlogits - dlogits
+
+
+class DPOOneSurprise(DPOLoss):
+    """All pairs get the surprise of the first."""
+
+    def backward(self, dloss=1.0):
+        right, self.loss.margin = (
+            self.loss.margin,
+            np.full_like(self.loss.margin, self.loss.margin[0]),
+        )
+        dlogits = super().backward(dloss)
+        self.loss.margin = right
+        return dlogits
+
+
+class WrongPolicyLoss(PolicyLoss):
+    """PolicyLoss with its backward pass in parts, for those below to change one of them.
+
+    The rest is fixed: what gradcheck varies are the logits.
+    """
+
+    def __init__(self, targets, advantages, old, reference):
+        super().__init__(clip=0.2, beta=0.3)
+        self.given = targets, advantages, old, reference
+
+    def forward(self, logits):
+        return super().forward(logits, *self.given)
+
+    def ratio(self, old):
+        return np.exp(self.log_p - old)
+
+    def moves(self, ratio, A):
+        """Where the gain is not a constant."""
+        return np.where(A > 0, ratio < 1.2, ratio > 0.8)
+
+    def slope(self, ratio, A):
+        return ratio * A
+
+    def leash(self, reference):
+        return np.expm1(reference - self.log_p)
+
+    def shares(self, targets):
+        return token_shares(targets != IGNORE)
+
+    def backward(self, dloss=1.0):
+        targets, advantages, old, reference = self.given
+        A, ratio = advantages[:, None], self.ratio(old)
+        gain = np.where(self.moves(ratio, A), self.slope(ratio, A), 0)
+        self.weights = self.shares(targets) * (gain + self.beta * self.leash(reference))
+        return super().backward(dloss)
+
+
+class PolicyClippedOnTheWrongSide(WrongPolicyLoss):
+    """The upper limit for bad answers, too: these stop at the lower one."""
+
+    def moves(self, ratio, A):
+        return (ratio < 1.2) & (A == A)
+
+
+class PolicyClippedOnBothSides(WrongPolicyLoss):
+    """No gradient outside of the limits: what went the wrong way never comes back."""
+
+    def moves(self, ratio, A):
+        return (ratio < 1.2) & (ratio > 0.8) & (A == A)
+
+
+class PolicyNeverClipped(WrongPolicyLoss):
+    """A constant has no slope."""
+
+    def moves(self, ratio, A):
+        return np.ones(np.broadcast_shapes(ratio.shape, A.shape), bool)
+
+
+class PolicyAdvantageStopped(WrongPolicyLoss):
+    """The advantage inside the stop-gradient: the slope of ρ alone."""
+
+    def slope(self, ratio, A):
+        return ratio * np.sign(A)
+
+
+class PolicyRatioStopped(WrongPolicyLoss):
+    """The ratio inside the stop-gradient: right at the first update only."""
+
+    def slope(self, ratio, A):
+        return A + 0 * ratio
+
+
+class PolicyOldUpdated(WrongPolicyLoss):
+    """Old log-probabilities of the model as it is now: each ratio is 1, nothing is clipped."""
+
+    def ratio(self, old):
+        return np.ones_like(old)
+
+
+class PolicyLeashPushes(WrongPolicyLoss):
+    """KL of the wrong sign: away from the reference."""
+
+    def leash(self, reference):
+        return -np.expm1(reference - self.log_p)
+
+
+class PolicyLeashUpsideDown(WrongPolicyLoss):
+    """KL with r = p / p_ref."""
+
+    def leash(self, reference):
+        return -np.expm1(self.log_p - reference)
+
+
+class PolicyLeashOfTheLogRatio(WrongPolicyLoss):
+    """The slope of -log r, which is the same for every token."""
+
+    def leash(self, reference):
+        return -np.ones_like(reference)
+
+
+class PolicyLeashOnR(WrongPolicyLoss):
+    """The slope of r without that of -log r."""
+
+    def leash(self, reference):
+        return np.exp(reference - self.log_p)
+
+
+class PolicyMeanOfAnswers(WrongPolicyLoss):
+    """Each answer's own mean, where all tokens count alike."""
+
+    def shares(self, targets):
+        return token_shares(targets != IGNORE, by_answer=True)
+
+
+class PolicyPromptPaid(WrongPolicyLoss):
+    """The prompt's tokens get the reward, too."""
+
+    def backward(self, dloss=1.0):
+        targets = np.where(self.targets == IGNORE, 0, self.targets)
+        dlogits = super().backward(dloss)
+        prompt = softmax(self.logits)
+        np.put_along_axis(prompt, targets[..., None], -1.0, axis=-1)
+        paid = (self.targets == IGNORE) * self.given[1][:, None] / self.targets.size
+        return dlogits + paid[..., None] * prompt
+
+
+class PolicyIgnoresUpstream(WrongPolicyLoss):
+    """Forgets dloss."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(1.0)
+
+
 def cases(rng):
     """Yield (wrong layer, right layer, inputs), the two alike but for the mistake."""
     x = rng.normal(size=(B, T, C))
@@ -684,3 +1129,75 @@ def cases(rng):
     config = LlamaConfig(V, 7, 1, 6, 7, n_kv_head=3, head_dim=4, hidden=13)
     right = Llama(config, rng=rng, dtype=F64)
     yield LlamaTiedHeadForgotten(config, rng=rng, dtype=F64), right, (ids, targets)
+    some = targets.copy()
+    some[0, :3] = some[1, 2] = IGNORE
+    for wrong in (
+        MaskedLossMeanOverAll,
+        MaskedLossOneLate,
+        MaskedLossWithPrompts,
+        MaskedLossByRows,
+    ):
+        yield wrong(), MaskedLoss(), (logits, some)
+    for wrong in (WeightedLossWithoutSigns, WeightedLossOverWeights, WeightedLossClipped):
+        yield wrong(), WeightedLoss(), (logits, targets)
+    for wrong in (
+        LoRADAWithoutScale,
+        LoRADBWithoutScale,
+        LoRAScaleTwice,
+        LoRAScaleOfRank,
+        LoRADBWithX,
+        LoRADxWithoutAdapter,
+        LoRADxWithoutW,
+        LoRADxWithoutScale,
+        LoRAMovesW,
+        LoRAOverwritten,
+    ):
+        wrong_one, right = (
+            cls(nn.Linear(7, 11, rng=rng, dtype=F64), 3, 2.0, rng=rng) for cls in (wrong, WrongLoRA)
+        )
+        yield wrong_one, right, (x,)
+    for wrong in (PreferenceSurpriseOfWinning, PreferenceSum):
+        yield wrong(), PreferenceLoss(), (rng.normal(0, 2, 3),)
+    # Two pairs; prompts of one and two ids, answers of all lengths.
+    ids, targets = rng.integers(0, V, (2, 4, T))
+    targets[:, 0] = targets[1, 1] = targets[0, 3:] = targets[2, 4:] = IGNORE
+    body = GPT(GPTConfig(V, 7, 1, H, C), rng=rng, dtype=F64)
+    for wrong in (RewardFromTheLastColumn, RewardFromAllPositions, RewardMeanOverRows):
+        yield wrong(body, rng=rng), RewardModel(body, rng=rng), (ids, targets)
+    logits, reference = rng.normal(size=(4, T, V)), rng.normal(-6, 1, 4)
+    for wrong in (
+        DPOUphill,
+        DPOBetaForgotten,
+        DPOChosenAlone,
+        DPOBothUp,
+        DPOSurpriseOfWinning,
+        DPOPromptCounted,
+        DPOMeanPerToken,
+        DPOSumOverPairs,
+        DPOReferenceUpdated,
+        DPOOneSurprise,
+    ):
+        yield wrong(0.7), DPOLoss(0.7), (logits, targets, reference)
+    logits, targets = rng.normal(size=(6, T, V)), rng.integers(0, V, (6, T))
+    targets[:, 0] = targets[0, 3:] = targets[4, 1] = IGNORE
+    log_p = token_log_probs(logits, targets)
+    # Ratios on both sides of both limits, none near one.
+    old = log_p - np.log(rng.choice([0.5, 0.7, 0.9, 1.1, 1.3, 1.6], log_p.shape))
+    reference = log_p + rng.choice([-0.6, -0.3, 0.2, 0.7], log_p.shape)
+    fixed = targets, np.array([1.3, -0.8, 0.5, -1.7, -0.4, 0.9]), old, reference
+    for wrong in (
+        PolicyClippedOnTheWrongSide,
+        PolicyClippedOnBothSides,
+        PolicyNeverClipped,
+        PolicyAdvantageStopped,
+        PolicyRatioStopped,
+        PolicyOldUpdated,
+        PolicyLeashPushes,
+        PolicyLeashUpsideDown,
+        PolicyLeashOfTheLogRatio,
+        PolicyLeashOnR,
+        PolicyMeanOfAnswers,
+        PolicyPromptPaid,
+        PolicyIgnoresUpstream,
+    ):
+        yield wrong(*fixed), WrongPolicyLoss(*fixed), (logits,)
