@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from numpygpt import __version__
-from numpygpt.cli import chat, datagen, export, plot, sample, test, train
+from numpygpt.cli import chat, datagen, evaluate, export, plot, sample, test, train
 from numpygpt.cli.errors import MISTAKES, message_of, one_line
 
 COMMANDS = {
@@ -16,6 +16,7 @@ COMMANDS = {
     "train": train,
     "sample": sample,
     "chat": chat,
+    "evaluate": evaluate,
     "export": export,
     "plot": plot,
     "test": test,
