@@ -61,7 +61,12 @@ def bits_per(loss, n_tokens, n_units):
     return loss * (n_tokens / n_units / math.log(2))
 
 
-LOGITS = 1 << 22  # numbers that one pass may give: as float32, 16 MB
+TOKENS, LOGITS = 1024, 1 << 22  # of one pass, at most: fast products, and little memory
+
+
+def rows_of(model, T):
+    """Return how many rows of T tokens one pass shall take."""
+    return max(1, min(TOKENS, LOGITS // model.config.vocab_size) // T)
 
 
 def text_losses(model, ids, context=None):
@@ -73,12 +78,12 @@ def text_losses(model, ids, context=None):
         context: tokens of a window; by default block_size.
 
     Raises:
-        ValueError: there are less than two ids.
+        ValueError: there are fewer than two ids.
     """
     if len(ids) < 2:
-        raise ValueError(f"{len(ids)} tokens are too few: nothing comes before the first")
+        raise ValueError("it needs two tokens at least: nothing comes before the first")
     x, y, T = ids[:-1], ids[1:], context or model.config.block_size
-    n = T * max(1, LOGITS // (T * model.config.vocab_size))  # tokens of one pass
+    n = T * rows_of(model, T)
     whole = len(x) // T * T
     for start in range(0, whole, n):
         here = slice(start, min(start + n, whole))
@@ -108,7 +113,7 @@ def answers_right(model, pairs):
                 f"needs one at least, and together they may be {T + 1}"
             )
     T = max(len(prompt) + len(answer) for prompt, answer in pairs) - 1
-    n = max(1, LOGITS // (T * model.config.vocab_size))
+    n = rows_of(model, T)
     for start in range(0, len(pairs), n):
         part = pairs[start : start + n]
         ids = np.zeros((len(part), T + 1), np.int64)  # zeros behind: no token sees what comes later
