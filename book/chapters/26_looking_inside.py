@@ -255,14 +255,14 @@ def lens(x):
     return gpt.ln_f(x) @ gpt.wte.W.T
 
 # %%
-x, y = (val[i : i + 24 * 64].reshape(24, 64) for i in (0, 1))
-found = streams(x)
-for n, stream in enumerate(found):
+val_x, val_y = (val[i : i + 24 * 64].reshape(24, 64) for i in (0, 1))
+stages = streams(val_x)
+for n, stream in enumerate(stages):
     logits = lens(stream)
     guess = logits.argmax(axis=-1)
-    bare = token_losses(stream @ gpt.wte.W.T, y).mean()
-    print(f"after {n} blocks: loss {token_losses(logits, y).mean():.2f}, {np.mean(guess == x):4.0%} guess "
-          f"what stands there, {np.mean(guess == y):3.0%} what comes next; without the norm {bare:.2f}")
+    bare = token_losses(stream @ gpt.wte.W.T, val_y).mean()
+    print(f"after {n} blocks: loss {token_losses(logits, val_y).mean():.2f}, {np.mean(guess == val_x):4.0%} guess "
+          f"what stands there, {np.mean(guess == val_y):3.0%} what comes next; without the norm {bare:.2f}")
 
 # %% [markdown]
 # It reads the letter that stands there, every time: its own row of `wte` fits best. One block makes a letter
@@ -294,7 +294,7 @@ show(figure, "The likeliest next character after 0 to 4 blocks at each character
 
 # %%
 heads = [(layer, h) for layer in range(4) for h in range(4)]
-before = token_losses(lens(found[4]), y)
+before = token_losses(lens(stages[4]), val_y)
 means = [(block.attn.p @ block.attn.v).mean(axis=(0, 2)) for block in gpt.blocks]    # (H, D)
 
 def cost_without(taken, keep_mean=False):
@@ -304,11 +304,11 @@ def cost_without(taken, keep_mean=False):
         proj, rows = gpt.blocks[layer].attn.proj, slice(32 * h, 32 * h + 32)
         proj.b += keep_mean * (means[layer][h] @ proj.W[rows])
         proj.W[rows] = 0
-    stream = found[first := min(taken)[0]]
+    stream = stages[first := min(taken)[0]]
     for block in gpt.blocks[first:]:
         stream = block(stream)
     gpt.load_params(gpt.params() | kept)
-    return mean_of((token_losses(lens(stream), y) - before).ravel())
+    return mean_of((token_losses(lens(stream), val_y) - before).ravel())
 
 # %%
 costs = [[cost_without([head], keep) for head in heads] for keep in (False, True)]
@@ -334,7 +334,7 @@ print("one at a time, added up:", " ".join(f"{sum(c.mean for c in costs[0][n : n
 for taken in (heads[:4], heads[4:]):
     print(f"together, blocks {taken[0][0]} to {taken[-1][0]}: {cost_without(taken)}")
 t = np.arange(1, 64)
-gpt(x)
+gpt(val_x)
 looks_back = [block.attn.p[:, :, t, t - 1].mean(axis=(0, 2)) for block in gpt.blocks]
 print("weight on the letter before, block 0:", looks_back[0].round(2), " block 3:", looks_back[3].round(2))
 
@@ -400,8 +400,259 @@ def attention_only(n_layer, rng, dtype=np.float32):
     return model
 
 # %%
-from numpygpt import gradcheck
+def repeats(n, rng):
+    """Return n texts (n, 57) of random tokens that repeat, and the period of each, (n, 1)."""
+    periods = rng.integers(8, 29, (n, 1))
+    first = rng.integers(0, 32, (n, 28))
+    return np.take_along_axis(first, np.arange(57) % periods, axis=1), periods
 
-tiny = attention_only(2, rng, np.float64)
-for p in tiny.params().values():
-    p[...] = rng.normal(0, 0.5, p.shape)
+def grow(n_layer, steps=200, seed=0):
+    rng = np.random.default_rng([seed, n_layer])
+    model = attention_only(n_layer, rng)
+    optimizer = Muon(model, 0.02, adam_lr=5e-3, betas=(0.9, 0.99))
+    for _ in range(steps):
+        batch, _ = repeats(16, rng)
+        optimizer.zero_grad()
+        model(batch[:, :-1], batch[:, 1:])
+        model.backward()
+        optimizer.step()
+    return model
+
+# %% [markdown]
+# **Before you run the next cell:** a model of one block and one of two train for a few seconds, on fresh texts all
+# the time. How much of the repeats will each guess right?
+
+# %%
+held_out, periods = repeats(128, np.random.default_rng(1_000_000))
+x, y = held_out[:, :-1], held_out[:, 1:]
+again = np.arange(56) >= periods    # (n, T): here the next token can be copied
+
+def right_again(logits):
+    return np.mean((logits.argmax(axis=-1) == y)[again])
+
+one, two = grow(1), grow(2)
+print("one block guesses more than 30% of the repeats:", bool(right_again(one(x)) > 0.3))
+print("two blocks guess more than 60%:", bool(right_again(two(x)) > 0.6))
+
+# %% [markdown]
+# One run each proves little. `python benchmarks/induction.py` grew five of each, a little longer, and measured
+# on the way: the loss on repeats, and the best induction score of any head.
+
+# %%
+runs = json.loads(Path("../data/induction.json").read_text(encoding="utf-8"))["runs"]
+
+def curves(layers, name):
+    return np.array([run[name] for run in runs if run["layers"] == layers])    # (seeds, measurements)
+
+for layers in (1, 2):
+    right, best = curves(layers, "right")[:, -1], curves(layers, "induction")[:, -1]
+    print(f"{layers} blocks: right on repeats {right.min():.1%} to {right.max():.1%}, best induction score {best.min():.2f} to {best.max():.2f}")
+print("steps to a score of 0.5, two blocks:", sorted(run["half"] for run in runs if run["layers"] == 2))
+
+# %%
+figure, axes = subplots(1, 2, size=(9, 3.2))
+steps = runs[0]["step"]
+for layers, name, ax, color, style, label in (
+    (1, "loss, again", axes[0], GRAY, ":", "one block"), (2, "loss, again", axes[0], BLUE, "-", "two blocks"),
+    (1, "induction", axes[1], GRAY, ":", "induction, one block"), (2, "previous", axes[1], ORANGE, "--", "previous token, first block of two"),
+    (2, "induction", axes[1], BLUE, "-", "induction, two blocks"),
+):
+    values = curves(layers, name)
+    ax.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, lw=0)
+    ax.plot(steps, values.mean(axis=0), style, color=color, label=label)
+    ax.set(xlabel="step"); ax.legend()
+axes[0].set(ylabel="loss on repeats (nats)", ylim=(0, 3.8)); axes[1].set(ylabel="best score of a head", ylim=(0, 1))
+show(figure, "TODO")
+
+# %% [markdown]
+# TODO prose
+#
+# ## Path by path
+#
+# The model of the first seed is in `data/checkpoints/induction`. Which of its heads does what?
+
+# %%
+arrays, _ = load_checkpoint("../data/checkpoints/induction/checkpoint.npz")
+circuit = attention_only(2, rng, np.float64)
+circuit.load_params(part(arrays, "model."))
+logits = circuit(x)
+rows, t = np.nonzero(again)
+for n, block in enumerate(circuit.blocks):
+    p = block.attn.p    # (n, H, T, T)
+    print(f"block {n}: previous {p[:, :, np.arange(1, 56), np.arange(55)].mean(axis=(0, 2)).round(2)}, "
+          f"induction {p[rows, :, t, t - periods[rows, 0] + 1].mean(axis=0).round(2)}")
+print(f"right on repeats: {right_again(logits):.1%}")
+
+# %% [markdown]
+# **Before you run the next cell:** we take away one head after the other. Which ones will copying not survive?
+
+# %%
+def without(block, h):
+    """The share right on repeats without a head."""
+    W = circuit.blocks[block].attn.proj.W
+    kept = W.copy()
+    W[16 * h : 16 * h + 16] = 0
+    found = right_again(circuit(x))
+    W[...] = kept
+    return found
+
+for block in (0, 1):
+    print(f"without head 0, 1, 2, 3 of block {block}:", " ".join(f"{without(block, h):.0%}" for h in range(4)))
+
+# %% [markdown]
+# Both kinds are needed. But does the one feed the other as we said: through the *keys*? What a head of block 0 adds
+# to the stream reaches block 1 by four paths: into its queries, its keys, its values, and past it. We cut them one at a time:
+# a `Linear` that reads another input than it is given.
+
+# %%
+class Reads(Module):
+    """In place of a Linear: reads x, whatever it is given."""
+
+    def __init__(self, linear, x):
+        self.linear, self.x = linear, x
+
+    def forward(self, _):
+        return self.linear(self.x)
+
+def cut(path, heads):
+    """The share right on repeats if block 1 has nothing of these heads of block 0 by a path."""
+    first, second = circuit.blocks
+    stream = first(circuit.wte(x))
+    less = stream.copy()
+    for h in heads:
+        less -= first.attn.p[:, h] @ first.attn.values[:, h] @ first.attn.proj.W[16 * h : 16 * h + 16]
+    if path == "past it":
+        return right_again(circuit._logits(second(stream) - stream + less))
+    linear = getattr(second.attn, path)
+    setattr(second.attn, path, Reads(linear, second.norm1(less)))
+    found = right_again(circuit._logits(second(stream)))
+    setattr(second.attn, path, linear)
+    return found
+
+for path in ("q", "k", "v", "past it"):
+    print(f"cut {path:8} {cut(path, PREVIOUS):.0%}")
+
+# %% [markdown]
+# TODO
+
+# %%
+once = np.random.default_rng(3).permutation(32)[:14]
+circuit(np.concatenate([once, once])[None])
+figure, axes = subplots(1, 2, size=(8, 3.8), sharey=True)
+for ax, (block, h), title in zip(axes, (BEST_PREVIOUS, BEST_INDUCTION), ("previous token", "induction")):
+    image = ax.imshow(circuit.blocks[block].attn.p[0, h], cmap=POSITIVE, vmin=0, vmax=1)
+    ax.set(title=f"block {block}, head {h}: {title}", xlabel="looks at place")
+axes[0].set_ylabel("place")
+figure.colorbar(image, ax=axes, label="weight")
+show(figure, "TODO")
+
+# %% [markdown]
+# ## Eight bits
+#
+# One more look, at the numbers themselves: how many of their 32 bits are needed? Write a matrix as whole numbers
+# from -127 to 127, a byte each, times a scale: $W_{ij} \approx q_{ij}\, s_j$. The largest entry of column j becomes 127, so
+# $s_j = \max_i |W_{ij}| / 127$. Rounding is off by $s_j / 2$ at most, and by $s_j/\sqrt{12}$ in the root of the mean
+# square (that of a number between $-\frac12$ and $\frac12$, times $s_j$).
+#
+# **Before you run the next cells:** one scale for the whole matrix, one a row or one a column; 8 bits, or as few as 3.
+# What will it cost?
+
+# %%
+def rounded(W, axis, bits=8):
+    """W as whole numbers of so many bits times scales along an axis, and back."""
+    scale = np.abs(W).max(axis=axis, keepdims=True) / (2 ** (bits - 1) - 1)
+    return np.round(W / scale) * scale
+
+W = gpt.blocks[0].ffn.fc1.W
+print(f"off by {np.std(rounded(W, 0) - W):.6f}; s/√12 is {np.sqrt(np.mean((np.abs(W).max(axis=0) / 127) ** 2 / 12)):.6f}")
+
+# %%
+def cost_of(axis, bits):
+    kept = {name: p.copy() for name, p in gpt.params().items()}
+    for p in gpt.params().values():
+        if p.ndim == 2:
+            p[...] = rounded(p, axis, bits)
+    found = mean_of((token_losses(gpt(val_x), val_y) - before).ravel())
+    gpt.load_params(kept)
+    return found
+
+ways = {"whole matrix": (0, 1), "row": 1, "column": 0}
+bits = (8, 6, 5, 4, 3)
+found = {way: [cost_of(axis, n) for n in bits] for way, axis in ways.items()}
+for way in ways:
+    print(f"a scale a {way:13}" + "   ".join(f"{n} bits: {c.mean:.3f} ± {c.error:.3f}" for n, c in zip(bits, found[way]) if n in (8, 4)))
+
+# %%
+figure, ax = subplots(size=(6, 3))
+for (way, costs_of_way), color, style in zip(found.items(), (GRAY, BLUE, ORANGE), ("s:", "o-", "^--")):
+    ax.errorbar(bits, [c.mean for c in costs_of_way], [c.error for c in costs_of_way], fmt=style, color=color, label=f"a scale a {way}")
+ax.set(xlabel="bits a weight", ylabel="loss rises by (nats)", ylim=(-0.01, 0.2), xticks=bits); ax.legend()
+show(figure, "What the loss rises by when all matrices are rounded to 8, 6, 5, 4 or 3 bits. At 8 and 6 bits all three "
+     "lines are near 0. With one scale for a whole matrix it is 0.03 at 5 bits, 0.13 at 4 and off the figure at 3; "
+     "with a scale a row or a column 0.01 or less at 5, 0.03 at 4, 0.17 at 3.")
+
+# %% [markdown]
+# With 8 bits the loss does not change by as much as we can measure, whichever way. With fewer, the finer scales win
+# clearly: the largest entry of a matrix is some five times its root mean square, that of a column three times, so one
+# scale for all is wasteful. A row or a column makes no difference here; a column can wait until after the product, $x\,(q\,s) = (x\,q)\,s$, which saves
+# multiplications. And bytes and time? A head of 14 million numbers, as in
+# [chapter 25](25_chat_model.ipynb), times one vector:
+
+# %% tags=["measurement"]
+from time import perf_counter
+
+big = rng.standard_normal((24_576, 576), np.float32)    # (out, in): here a scale a row is one an output
+big_scale = np.abs(big).max(axis=1) / 127
+q = np.round(big / big_scale[:, None]).astype(np.int8)
+by_columns, vector = np.ascontiguousarray(big.T), rng.standard_normal(576, np.float32)
+
+def in_blocks(rows=512):
+    blocks = [q[i : i + rows].astype(np.float32) @ vector for i in range(0, len(q), rows)]
+    return np.concatenate(blocks) * big_scale
+
+def milliseconds(work):
+    times = []
+    for _ in range(9):
+        start = perf_counter(); work(); times.append(1000 * (perf_counter() - start))
+    return min(times)
+
+# %% tags=["measurement"]
+times = {"float32, as in a file": milliseconds(lambda: big @ vector), "float32, by columns": milliseconds(lambda: vector @ by_columns),
+         "int8, widened at once": milliseconds(lambda: q.astype(np.float32) @ vector * big_scale), "int8, 512 rows at a time": milliseconds(in_blocks)}
+for way, ms in times.items():
+    print(f"{way:25} {(q if 'int8' in way else big).nbytes / 1e6:5.1f} MB   {ms:5.1f} ms")
+
+# %%
+exact = big @ vector
+print(f"the product is off by {np.std(in_blocks() - exact) / np.std(exact):.1%} of its size")
+print("512 rows at a time are faster than all at once:", times["int8, 512 rows at a time"] < times["int8, widened at once"])
+
+# %% [markdown]
+# A quarter of the memory, for sure. Time is another matter: NumPy has no product of int8 with floats, so the
+# numbers must be widened first. Widened all at once they cost three times the float32 product; block by block,
+# while they are in the processor's cache, they beat the order of the file, and not that of columns. Programs whose
+# product reads int8 itself get the time, too.
+#
+# ## Exercises
+#
+# Now write it yourself: [exercises/26_looking_inside.ipynb](../exercises/26_looking_inside.ipynb). A check says what is
+# wrong, and `hint("looking-lens")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | through the lens | medium | 20 |
+# | what a head adds | easy | 15 |
+# | eight bits | medium | 20 |
+# | what does it look at? | hard | 30 |
+#
+# ## Recap
+#
+# - The losses of a text are not independent: their error comes from stretches of it.
+# - The logit lens reads the stream after any block, with the final norm. A head is taken away by setting its rows of `proj.W`
+#   to 0; alone and together are two questions.
+# - Copying takes two heads in a row: one that writes down the token before, one that finds it by its keys. One block cannot.
+# - Eight bits a weight cost nothing that we can measure, and save memory rather than time.
+# - We exported `evaluate.py`. Next: Finetuning, where a trained model learns a task.
+
+# %%
+export("26_looking_inside")

@@ -626,12 +626,23 @@ def cases(rng):
     for name in ("previous", "same", "induction"):
         yield case(f"one place counts, {name}", head(rng, ids, {3: looks[name](3, 0)}, 0.7), ids)
     yield case("a single token", np.ones((1, 1)), np.array([4]))
-    ids = np.array([70_000, 0, 1, 70_000, 0, 9, 1, 70_000])
+    ids = np.array([261, 5, 1, 70_000, 261, 2, 5, 3, 70_000])
     counted, _ = last_places(ids)
     yield case("large ids", head(rng, ids, {t: s + 1 for t, s in counted.items()}, 0.8), ids)
     ids = rng.integers(0, 100, 400)
     counted, _ = last_places(ids)
-    yield case("a long text", head(rng, ids, {t: s + 1 for t, s in counted.items()}, 0.6), ids)
+    later = {t: 0.7 if t >= 130 else 0.05 for t in counted}
+    yield case("a long text, whose beginning is otherwise", head(rng, ids, {t: s + 1 for t, s in counted.items()}, later), ids)
+    # Just inside and just outside of what counts.
+    for period, count in ((3, 3), (2, 5)):
+        ids = np.r_[np.tile(np.arange(period), count), 10 + np.tile(np.arange(4), 2)]
+        near = {t: t - period for t in range(period, period * count)}
+        far = {t: t - 4 for t in range(period * count + 4, len(ids))}
+        for name in ("previous", "same", "induction"):
+            places = {t: looks[name](t, s) for t, s in (near | far).items()}
+            for weight in (1.0, 0.0):
+                weights = {t: weight if t in near else 1 - weight for t in places}
+                yield case(f"{name}, weight {weight} at a period of {period}, {1 - weight} at one of 4", head(rng, ids, places, weights), ids)
 
 # %% [markdown] task="looking-kind" hint=1
 # go through the places in order and remember for each token where it stood last. At each place that counts, look up

@@ -76,8 +76,8 @@ check("looking-int8", quantize)
 # %% [markdown]
 # ## Task 4: what does it look at? (4 points, hard, about 30 minutes)
 #
-# You have the attention weights `p`, (T, T), of one head over the tokens `ids`, (T,), and must decide what kind of
-# head it is. At a place t whose token has occurred before, last at s, there are three candidates:
+# You have the attention weights `p`, (T, T), of one head over the tokens `ids`, (T,). Decide what kind of head it
+# is. At a place t whose token has occurred before, last at s, there are three candidates:
 #
 # - `"previous"`: the token before, at t - 1;
 # - `"same"`: the same token, at s;
