@@ -46,21 +46,6 @@ def mean_of(values, stretches=STRETCHES):
     return Estimate(float(np.mean(values, dtype=np.float64)), float(error))
 
 
-def share_of(hits):
-    """Return the Estimate of how often independent trials succeed; hits (n,): whether each did.
-
-    Its error is half of Wilson's interval of one standard error: that of 0 of 20 is not 0.
-    Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
-    """
-    n, p = len(hits), float(np.mean(hits))
-    return Estimate(p, math.sqrt(p * (1 - p) / n + 1 / (4 * n * n)) / (1 + 1 / n))
-
-
-def bits_per(loss, n_tokens, n_units):
-    """Return the loss in nats per token as bits per unit: of n_units characters, or bytes."""
-    return loss * (n_tokens / n_units / math.log(2))
-
-
 TOKENS, LOGITS = 1024, 1 << 22  # of one pass, at most: fast products, and little memory
 
 
@@ -90,6 +75,21 @@ def text_losses(model, ids, context=None):
         yield token_losses(model(x[here].reshape(-1, T)), y[here].reshape(-1, T)).ravel()
     if whole < len(x):
         yield token_losses(model(x[None, whole:]), y[None, whole:])[0]
+
+
+def bits_per(loss, n_tokens, n_units):
+    """Return the loss in nats per token as bits per unit: of n_units characters, or bytes."""
+    return loss * (n_tokens / n_units / math.log(2))
+
+
+def share_of(hits):
+    """Return the Estimate of how often independent trials succeed; hits (n,): whether each did.
+
+    Its error is half of Wilson's interval of one standard error: that of 0 of 20 is not 0.
+    Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
+    """
+    n, p = len(hits), float(np.mean(hits))
+    return Estimate(p, math.sqrt(p * (1 - p) / n + 1 / (4 * n * n)) / (1 + 1 / n))
 
 
 def answers_right(model, pairs):

