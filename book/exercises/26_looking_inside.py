@@ -29,7 +29,7 @@ def lens_losses(streams, targets, gamma, beta, W, eps):
     z = x @ W.T    # (L, T, V)
     z = z - z.max(axis=-1, keepdims=True)
     log_p = z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
-    return -log_p[:, np.arange(len(targets)), targets].mean(axis=1)
+    return -log_p[:, np.arange(streams.shape[1]), targets].mean(axis=1)
     ### END SOLUTION
 
 # %% check="looking-lens" points=3 minutes=20 level="medium"
