@@ -79,21 +79,22 @@ def measure(model, ids, periods):
     }
 
 
-def grow(n_layer, seed, held_out, steps=STEPS):
+def grow(n_layer, seed, held_out):
     """Train a model; return it, and what was measured on the way as {name: list}."""
     rng = np.random.default_rng([seed, n_layer])
     model = attention_only(n_layer, rng)
     optimizer, found = Adam(model, LR, betas=(0.9, 0.99)), {"step": []}
-    for step in range(steps + 1):
+    for step in range(STEPS + 1):
+        if step:
+            ids, _ = repeats(BATCH, rng)
+            optimizer.zero_grad()
+            model(ids[:, :-1], ids[:, 1:])
+            model.backward()
+            optimizer.step()
         if step % EVERY == 0:
             found["step"].append(step)
             for name, value in measure(model, *held_out).items():
                 found.setdefault(name, []).append(round(value, 4))
-        ids, _ = repeats(BATCH, rng)
-        optimizer.zero_grad()
-        model(ids[:, :-1], ids[:, 1:])
-        model.backward()
-        optimizer.step()
     return model, found
 
 

@@ -319,6 +319,7 @@ for ax, found_costs, title in zip(axes, costs, ("output 0", "output its mean")):
         ax.text(h, layer, f"{cost:.2f}", ha="center", va="center", color="white" if cost < 0.4 else BLACK)
     ax.set(title=title, xlabel="head", xticks=range(4), yticks=range(4))
 axes[0].set_ylabel("block")
+print("heads that cost more than 0.05, both ways:", [[head for head, cost in zip(heads, row) if cost.mean > 0.05] for row in costs])
 figure.colorbar(image, ax=axes, label="loss rises by (nats)")
 show(figure, "What the loss rises by without each of 16 heads, set to 0 and to its mean. Both grids agree: the four "
      "heads of block 0 cost from 0.07 to more than 0.5, all others 0.03 at most.")
@@ -455,7 +456,7 @@ for layers in (1, 2):
     print(f"{layers} blocks: right on repeats {right.min():.1%} to {right.max():.1%}, best induction score {best.min():.2f} to {best.max():.2f}")
 for name, score in (("previous", 0.2), ("induction", 0.2), ("induction", 0.5)):
     first = [run["step"][int(np.argmax(np.array(run[name]) >= score))] for run in runs if run["layers"] == 2]
-    print(f"two blocks, steps to a {name} score of {score}: {first}")
+    print(f"two blocks, steps until a head has a score of {score} ({name}): {first}")
 
 # %%
 figure, axes = subplots(1, 2, size=(9, 3.2))
@@ -565,7 +566,7 @@ show(figure, "Attention of two heads on 14 tokens that come twice. Left, the pre
 # %% [markdown]
 # ## Eight bits
 #
-# One more look, at the numbers themselves: how many of their 32 bits are needed? Write a matrix as whole numbers
+# One more look, at the numbers themselves: how many of their 32 bits are needed? *Quantization* writes a matrix as whole numbers
 # from -127 to 127, a byte each, times a scale: $W_{ij} \approx q_{ij}\, s_j$. The largest entry of column j becomes 127, so
 # $s_j = \max_i |W_{ij}| / 127$. Rounding is off by $s_j / 2$ at most, and by $s_j/\sqrt{12}$ in the root of the mean
 # square (that of a number between $-\frac12$ and $\frac12$, times $s_j$).
@@ -667,7 +668,7 @@ print("512 rows at a time are faster than all at once:", times["int8, 512 rows a
 #   to 0; alone and together are two questions.
 # - Copying takes two heads in a row: one that writes down the token before, one that finds it by its keys. One block cannot.
 # - Eight bits a weight cost nothing that we can measure, and save memory rather than time.
-# - We exported `evaluate.py`. Next: Finetuning, where a trained model learns a task.
+# - We exported `evaluate.py`. Next: a trained model learns a task.
 
 # %%
 export("26_looking_inside")

@@ -626,6 +626,7 @@ def cases(rng):
     yield case("two tokens in turn", head(rng, ids, {t: t - 1 for t in range(1, 7)}, 1.0), ids)
     ids = np.array([5, 8, 2, 5])
     yield case("one place counts", head(rng, ids, {3: 1}, 0.7), ids)
+    yield case("one place counts, and has a half", head(rng, ids, {3: 0}, 0.5), ids)
     yield case("a single token", np.ones((1, 1)), np.array([4]))
     ids = np.array([261, 5, 1, 70_000, 261, 2, 5, 3, 70_000])
     counted, _ = last_places(ids)

@@ -108,11 +108,12 @@ def kind_of_head(p, ids):
 check("looking-kind", kind_of_head)
 
 # %% [markdown]
-# The model that chapter 26 looks into is in `data/checkpoints/induction`. What does `kind_of_head` say of its
-# eight heads, on a text of 28 random tokens, twice?
+# On the text `abcdefabcdefabcdef` somebody finds that a head of the *first* block is `"induction"`, which chapter 26
+# calls impossible. What kind of head is it really, and on which text would you find out?
 #
 # <details><summary>Answer</summary>
 #
-# TODO
+# One that looks five places back, by position alone: where everything repeats after six tokens, that is the place
+# after the token's last one. On a text that repeats after six tokens and later after nine, its mean falls below 1/2.
 #
 # </details>
