@@ -264,9 +264,9 @@ for n, stream in enumerate(stages):
           f"what stands there, {np.mean(guess == val_y):3.0%} what comes next; without the norm {bare:.2f}")
 
 # %% [markdown]
-# It reads the letter that stands there, every time: its own row of `wte` fits best. One block makes a letter
-# pair model of it, and the others add ever less. And the norm belongs to the lens: without it the logits have the
-# wrong size. A line of the play, guess by guess:
+# It reads the letter that stands there, every time: its own row of `wte` fits best. The first block does most of the
+# work: it comes to where the bigram of [chapter 7](07_first_language_model.ipynb) ended, and each of the others adds less. And the
+# norm belongs to the lens: without it the logits have the wrong size. A line of the play, guess by guess:
 
 # %%
 line = np.array([tokenizer.encode("PROSPERO:\nMy brother and thy")])
