@@ -67,7 +67,7 @@ for name, once in (("random characters", letters), ("Shakespeare", lines)):
 #
 # ## How sure is a loss?
 #
-# We shall compare losses that differ by hundredths, so we need error bars. Chapter 16 had the standard error
+# We shall compare losses that differ by hundredths, so we need error bars. [Chapter 16](16_training.ipynb) had the standard error
 # $\sigma/\sqrt n$ of $n$ *independent* numbers. The losses of neighboring letters are not independent: a
 # hard word is hard for several letters, a hard scene for a thousand. So we cut the text into a few long
 # stretches, which are nearly independent, and take the spread of *their* means.
@@ -293,6 +293,7 @@ show(figure, "The likeliest next character after 0 to 4 blocks at each character
 
 # %%
 heads = [(layer, h) for layer in range(4) for h in range(4)]
+stages = streams(val_x)    # once more: layers keep their last pass, and that was of a line
 before = token_losses(lens(stages[4]), val_y)
 means = [(block.attn.p @ block.attn.v).mean(axis=(0, 2)) for block in gpt.blocks]    # (H, D)
 
@@ -370,15 +371,18 @@ ids = np.concatenate([letters, letters], axis=1)
 gpt(ids)
 scores = np.array([induction_scores(block.attn, 32) for block in gpt.blocks])
 print(f"the best of our GPT's 16 heads: {scores.max():.3f}; spread evenly, the weight would be {np.mean(1 / np.arange(33, 65)):.3f}")
+windows = [text[-118_903:][i : i + 64] for i in range(0, 15_000, 64)]
+back = [s[t - 4 : t] in s[: t - 1] for s in windows for t in range(4, 64)]
+print(f"places in the plays whose last four letters came before, within a window: {np.mean(back):.0%}")
 
 # %% [markdown]
-# Our GPT has the first kind of head, and none of the second. It had no reason to grow one: within 64 letters
-# of a play, little is said twice.
+# Our GPT has the first kind of head, and none of the second. Perhaps it had no reason to grow one: within 64 letters of
+# a play, next to nothing comes back.
 #
 # ## Grow one
 #
 # So we give it a reason: texts of 32 random tokens that repeat after 8 to 28, a new period each time. (With one fixed
-# period, "look 19 places back" would do, and that is a matter of positions alone.) And we leave out everything
+# period there would be a shortcut, as we shall see.) And we leave out everything
 # that is not needed: a Llama ([chapter 23](23_modern_gpt.ipynb)) without feed-forward parts.
 
 # %%
@@ -478,8 +482,17 @@ show(figure, "Left, the loss on repeats against the step: with one block it stay
 # %% [markdown]
 # With one block nothing happens, ever. With two nothing happens for 300 steps or more; then a head is born, and the loss
 # falls with it, from seed to seed at another step (which is why the band is wide). Before the induction head, or with
-# it, comes the previous-token head, which alone is of no use. Large language models have such a moment, too (Olsson et al.,
-# 2022).
+# it, comes the previous-token head. Large language models have such a moment, too (Olsson et al., 2022).
+#
+# **Try it:** in `repeats`, make every period 20, and let `grow(1)` run on that. How much of such repeats does
+# one block guess right, and how much of those in `held_out`?
+#
+# <details><summary>Answer</summary>
+#
+# 93% of the first, 11% of the others, and 4% where the period is 19. One block has found the shortcut: a head that looks
+# 19 places back, by position alone. A test with the period of the training would have called it an induction head.
+#
+# </details>
 #
 # ## Path by path
 #
@@ -547,9 +560,9 @@ for path in ("q", "k", "v", "past it"):
 
 # %% [markdown]
 # As we said: through the keys. Without that path next to nothing is copied, while values and logits do not need
-# this head. The queries make some use of it, which we did not predict. The head is blurred, as you see below: it looks
-# one *and* two places back, so a query that knows what came before its own token can tell two places of the same
-# token apart. (All this is one model. Another seed gives other roles to other heads.)
+# this head. The queries make some use of it, which we did not predict. Perhaps because the head is blurred, as you see
+# below: it looks one *and* two places back, so a query that knows what came before its own token could tell two places of
+# the same token apart. (All this is one model. Another seed may deal the roles to other heads.)
 
 # %%
 once = np.random.default_rng(3).permutation(32)[:14]
@@ -646,8 +659,7 @@ print("512 rows at a time are faster than all at once:", times["int8, 512 rows a
 # %% [markdown]
 # A quarter of the memory, for sure. Time is another matter: NumPy has no product of int8 with floats, so the
 # numbers must be widened first. All at once that costs several times the float32 product; block by block,
-# while they are in the processor's cache, they beat the order of the file, and not that of columns. Programs whose
-# product reads int8 itself get the time, too.
+# while they are in the processor's cache, they beat the order of the file, and not that of columns.
 #
 # ## Exercises
 #
@@ -667,7 +679,7 @@ print("512 rows at a time are faster than all at once:", times["int8, 512 rows a
 # - The logit lens reads the stream after any block, with the final norm. A head is taken away by setting its rows of `proj.W`
 #   to 0; alone and together are two questions.
 # - Copying takes two heads in a row: one that writes down the token before, one that finds it by its keys. One block cannot.
-# - Eight bits a weight cost nothing that we can measure, and save memory rather than time.
+# - Eight bits a weight cost a thousandth of a nat at most, and save memory rather than time.
 # - We exported `evaluate.py`. Next: a trained model learns a task.
 
 # %%
