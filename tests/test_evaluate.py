@@ -262,10 +262,10 @@ def test_words_do_not_hold_their_text_and_unknown_ones_are_counted(folder, capsy
     assert run("evaluate", "--out_dir", "oword") == 0
     out = capsys.readouterr().out
     assert set(numbers(out)) == {"loss"} and "name it by --data" in out
-    (folder / "w.txt").write_text("my lord, nobody\n" * 5)
+    (folder / "w.txt").write_text("nobody, my nobody\n" * 5)
     assert run("evaluate", "--out_dir", "oword", "--data", "w.txt") == 0
     out = capsys.readouterr().out
-    assert "bits per byte" in numbers(out) and "20.0% of the words are unknown" in out
+    assert "bits per byte" in numbers(out) and "40.0% of the words are unknown" in out
 
 
 def test_published_files_are_measured_on_a_text_that_is_named(folder, capsys):
@@ -293,6 +293,30 @@ def test_tasks_are_solved_or_not(folder, capsys):
     assert run("evaluate", "--task", "t.jsonl") == 0
     out = capsys.readouterr().out
     assert out == "t.jsonl: 4 tasks\nsolved  75.0% ± 20.0%, 3 of them\n"
+
+
+def test_what_a_tokenizer_puts_before_a_text_is_read_first(folder, capsys, monkeypatch):
+    model, tokenizer, _ = load_model("out/char/checkpoint.npz")
+    tokenizer.start, rng = [3], np.random.default_rng(5)
+    for p in model.params().values():
+        p[...] = rng.normal(0, 0.5, p.shape)  # three steps have taught it one answer for all
+    monkeypatch.setattr("numpygpt.cli.evaluate.load_or_ours", lambda *_: (None, model, tokenizer))
+    (folder / "s.txt").write_text("you count, my lord")
+    ids = tokenizer.encode("you count, my lord")
+    losses = np.concatenate(list(text_losses(model, np.array([3, *ids]))))
+    assert len(losses) == len(ids)  # the first token, too, is predicted now
+    capsys.readouterr()
+    assert run("evaluate", "--data", "s.txt") == 0
+    assert numbers(capsys.readouterr().out)["loss"][0] == pytest.approx(losses.mean(), abs=6e-5)
+    greedy = [int(model(np.array([[i, *ids[:2]]]))[0, -1].argmax()) for i in range(20)]
+    other = next(i for i, token in enumerate(greedy) if token != greedy[0])
+    (folder / "s.jsonl").write_text(
+        json.dumps({"prompt": "yo", "answer": tokenizer.decode([greedy[0]])})
+    )
+    for start, solved in ((0, 1), (other, 0)):
+        tokenizer.start = [start]
+        assert run("evaluate", "--task", "s.jsonl") == 0
+        assert f", {solved} of them" in capsys.readouterr().out
 
 
 def test_a_bar_shows_how_far_it_is(folder, capsys, monkeypatch):
@@ -346,3 +370,10 @@ def test_data_that_were_made_anew_are_not_measured_by_chance(folder, capsys):
     assert "bpe holds another text by now" in line
     run("datagen", "--tokenizer_type", "bpe", "--vocab_size", 270, "--output_dir", "bpe")
     assert run("evaluate", "--out_dir", "changed") == 0
+    # The same characters, in another order.
+    (folder / "other.txt").write_text(TEXT[::-1], encoding="utf-8")
+    run("datagen", "--output_dir", "chars")
+    train("--data_dir", "chars", "--out_dir", "again", "--max_iters", 1)
+    run("datagen", "other.txt", "--output_dir", "chars")
+    line = fails_with_one_line(capsys, "evaluate", "--out_dir", "again")
+    assert "chars holds another text by now" in line

@@ -317,7 +317,7 @@ for ax, found_costs, title in zip(axes, costs, ("output 0", "output its mean")):
     grid = np.array([cost.mean for cost in found_costs]).reshape(4, 4)
     image = ax.imshow(grid, cmap=POSITIVE, vmin=0, vmax=0.6)
     for (layer, h), cost in np.ndenumerate(grid):
-        ax.text(h, layer, f"{cost:.2f}", ha="center", va="center", color="white" if cost < 0.4 else BLACK)
+        ax.text(h, layer, f"{round(cost, 2) + 0:.2f}", ha="center", va="center", color="white" if cost < 0.4 else BLACK)
     ax.set(title=title, xlabel="head", xticks=range(4), yticks=range(4))
 axes[0].set_ylabel("block")
 print("heads that cost more than 0.05, both ways:", [[head for head, cost in zip(heads, row) if cost.mean > 0.05] for row in costs])
