@@ -377,3 +377,11 @@ def test_data_that_were_made_anew_are_not_measured_by_chance(folder, capsys):
     run("datagen", "other.txt", "--output_dir", "chars")
     line = fails_with_one_line(capsys, "evaluate", "--out_dir", "again")
     assert "chars holds another text by now" in line
+
+
+def test_a_fine_tuned_run_has_no_text_of_its_own(folder, capsys):
+    arrays, meta = load_checkpoint("out/char/checkpoint.npz")
+    os.makedirs("tuned", exist_ok=True)
+    save_checkpoint("tuned/checkpoint.npz", arrays, meta | {"base": {"path": "out/char"}})
+    line = fails_with_one_line(capsys, "evaluate", "--out_dir", "tuned")
+    assert "tuned has no text of its own: name one by --data FILE" in line

@@ -112,6 +112,8 @@ def the_text(path, out_dir, tokenizer):
         with TextFile(default_text()) as file:
             text = split("".join(file))[1]
         return f"the last tenth of {file.path}", text, tokenizer.encode(text)
+    if "base" in meta:  # a fine-tuned model: its data are questions and answers
+        raise UsageError(f"{out_dir} has no text of its own: name one by --data FILE")
     folder = Path(meta["data_dir"])
     other, _, val, digest = open_data(folder)
     if other.to_json() != tokenizer.to_json() or digest != meta.get("data", digest):
