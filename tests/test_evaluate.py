@@ -382,6 +382,7 @@ def test_data_that_were_made_anew_are_not_measured_by_chance(folder, capsys):
 def test_a_fine_tuned_run_has_no_text_of_its_own(folder, capsys):
     arrays, meta = load_checkpoint("out/char/checkpoint.npz")
     os.makedirs("tuned", exist_ok=True)
-    save_checkpoint("tuned/checkpoint.npz", arrays, meta | {"base": {"path": "out/char"}})
+    base = {"path": "out/char", "sha256": "0" * 64}
+    save_checkpoint("tuned/checkpoint.npz", arrays, meta | {"base": base})
     line = fails_with_one_line(capsys, "evaluate", "--out_dir", "tuned")
     assert "tuned has no text of its own: name one by --data FILE" in line
