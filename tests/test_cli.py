@@ -104,7 +104,7 @@ def test_the_program_runs_as_a_module_and_as_a_command(folder):
     command = Path(sysconfig.get_path("scripts"), "numpygpt")
     for program in ([sys.executable, "-m", "numpygpt"], [command]):
         result = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True)
-        for command in ("datagen", "train", "sample", "chat", "export", "plot", "test"):
+        for command in ("datagen", "train", "sample", "chat", "evaluate", "export", "plot", "test"):
             assert command in result.stdout
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt.data import split
+from numpygpt.evaluate import mean_of
 from numpygpt.nn.functional import log_softmax
 from numpygpt.tokenizers import CharTokenizer
 
@@ -61,7 +62,12 @@ def windows(val):
 
 
 def score(log_probs, val):
-    """Return the mean loss over the windows of the validation text, in nats per character.
+    """Return the mean loss over the windows of the validation text, in nats per character."""
+    return float(losses(log_probs, val).mean(dtype=np.float64))
+
+
+def losses(log_probs, val):
+    """Return the loss of each character in the windows of the validation text, (n, WINDOW).
 
     Args:
         log_probs: function of x, (n, WINDOW), that returns for each place the log-probabilities
@@ -85,7 +91,7 @@ def score(log_probs, val):
         again = np.asarray(log_probs(other))[:, :cut]
         if not np.allclose(again, log_p[few, :cut], rtol=1e-3, atol=1e-3):
             raise ValueError("probabilities depend on characters that come later")
-    return -float(np.take_along_axis(log_p, y[..., None], axis=-1).mean(dtype=np.float64))
+    return -np.take_along_axis(log_p, y[..., None], axis=-1)[..., 0]
 
 
 def in_pieces(engine, context, stride=None):
@@ -133,7 +139,12 @@ def progress(step, loss, every=250):
 
 
 def report(log_probs, val, context):
-    """Score the model, and print the line that `run.py` looks for; the last thing a script does."""
-    about = {"val_loss": score(log_probs, val), "targets": windows(val)[1].size}
+    """Score the model, and print the line that `run.py` looks for; the last thing a script does.
+
+    `error` is the standard error for other texts of this kind (chapter 26). Of two models on the
+    same text the difference is known better: that is what seeds are for.
+    """
+    found = mean_of(losses(log_probs, val).ravel())
+    about = {"val_loss": found.mean, "error": found.error, "targets": windows(val)[1].size}
     about["context"] = context
     print("score " + json.dumps(about), flush=True)

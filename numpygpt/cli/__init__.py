@@ -1,4 +1,4 @@
-"""The command line: datagen, train, sample, chat, export, plot, test. Written by hand."""
+"""The command line: datagen, train, sample, chat, evaluate, export, plot, test. Written by hand."""
 
 import signal
 import sys

@@ -71,8 +71,7 @@ def write_data(path, folder, kind, **options):
 
     No text is too long: it is read part by part, once to learn and twice to encode.
     """
-    if path == DEFAULT_TEXT and not path.exists() and OUR_COPY.exists():
-        path = OUR_COPY
+    path = default_text() if path == DEFAULT_TEXT else path
     with TextFile(path, anywhere=kind == "char") as text:
         try:
             with writing(folder), Lock(folder):
@@ -88,6 +87,11 @@ def write_data(path, folder, kind, **options):
     )
     if note:
         print(note)
+
+
+def default_text():
+    """Return the path of the text that is there where nobody names one."""
+    return OUR_COPY if OUR_COPY.exists() and not DEFAULT_TEXT.exists() else DEFAULT_TEXT
 
 
 def learn(text, kind, options):

@@ -1,5 +1,6 @@
 """The model that a command shall use: of a run, or of published files. Written by hand."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import numpy as np
 from numpygpt.checkpoint import digest_of, load_checkpoint, load_model, part
 from numpygpt.cli import models
 from numpygpt.cli.errors import UsageError
-from numpygpt.cli.runs import check_finite, checkpoint_path, read_checkpoint
+from numpygpt.cli.runs import DEFAULT_OUT, check_finite, checkpoint_path, read_checkpoint
 from numpygpt.llama import Llama
 from numpygpt.nn.lora import Adapter
 from numpygpt.pretrained import load_pretrained
+
+BUNDLED = Path("data/checkpoints/shakespeare_char")
 
 
 def load_any(out_dir, pretrained):
@@ -45,6 +48,19 @@ def built(meta, *, rng, dtype=np.float32):
 def digest_of_run(out_dir):
     """Return the SHA-256 of the weights in a run's folder."""
     return digest_of(part(read_checkpoint(out_dir, load_checkpoint)[0], "model."))
+
+
+def load_or_ours(out_dir, pretrained):
+    """Return (folder of the run or None, model, tokenizer), as load_any.
+
+    Who names neither gets the last run, or, before the first training, the model that we ship.
+    """
+    ours = not (out_dir or pretrained or DEFAULT_OUT.exists()) and BUNDLED.exists()
+    folder = BUNDLED if ours else out_dir or (None if pretrained else DEFAULT_OUT)
+    model, tokenizer, _ = load_any(folder, pretrained)
+    if ours:
+        print(f"{DEFAULT_OUT} holds no model yet: this is {BUNDLED}", file=sys.stderr)
+    return folder, model, tokenizer
 
 
 def shorten(model, n_tokens):

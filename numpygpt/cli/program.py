@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from numpygpt import __version__
-from numpygpt.cli import chat, datagen, export, finetune, plot, sample, test, train
+from numpygpt.cli import chat, datagen, evaluate, export, finetune, plot, sample, test, train
 from numpygpt.cli.errors import MISTAKES, message_of, one_line
 
 COMMANDS = {
@@ -17,6 +17,7 @@ COMMANDS = {
     "finetune": finetune,
     "sample": sample,
     "chat": chat,
+    "evaluate": evaluate,
     "export": export,
     "plot": plot,
     "test": test,

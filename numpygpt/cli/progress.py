@@ -1,4 +1,4 @@
-"""The progress bars of `numpygpt train` and `numpygpt datagen`. Written by hand."""
+"""The progress bars of `numpygpt train`, `datagen` and `evaluate`. Written by hand."""
 
 import contextlib
 import shutil
@@ -51,12 +51,30 @@ def draw(done, line):
 
 def watched(text, what):
     """Yield the parts of a TextFile; on a terminal, a bar shows how far it is read."""
+    return with_bar(text, lambda: (text.file.tell() / text.size, f"{what} {text.path}"))
+
+
+def counted(arrays, total, what):
+    """Yield arrays; on a terminal, a bar shows how many of `total` numbers they have brought."""
+    done = 0
+
+    def count():
+        nonlocal done
+        for array in arrays:
+            done += array.size
+            yield array
+
+    return with_bar(count(), lambda: (done / total, f"{what} {done:,}/{total:,}"))
+
+
+def with_bar(parts, state):
+    """Yield the parts; on a terminal, draw(*state()) now and then."""
     bar, shown = sys.stdout.isatty(), time.monotonic()
     try:
-        for part in text:
+        for part in parts:
             if bar and time.monotonic() - shown > 0.2:
                 shown = time.monotonic()
-                draw(text.file.tell() / text.size, f"{what} {text.path}")
+                draw(*state())
             yield part
     finally:
         if bar:

@@ -1,6 +1,5 @@
 """`numpygpt sample`: let a trained model write. Written by hand."""
 
-import sys
 import time
 from itertools import islice
 from pathlib import Path
@@ -9,14 +8,13 @@ import numpy as np
 
 from numpygpt.chat import TextStream
 from numpygpt.cli.errors import UsageError
-from numpygpt.cli.opening import load_any, shorten
+from numpygpt.cli.opening import BUNDLED, load_or_ours, shorten
 from numpygpt.cli.printing import Printer, print_rate
 from numpygpt.cli.runs import DEFAULT_OUT
 from numpygpt.cli.sizes import largest
 from numpygpt.generate import stream
 
 ABOUT = "Let a trained model write."
-BUNDLED = Path("data/checkpoints/shakespeare_char")
 BATCH = 16  # samples that are made at a time: more need more memory
 
 
@@ -44,12 +42,7 @@ def check_range(args, *limits):
 
 def run(args):
     check_range(args, ("num_samples", 1), ("max_new_tokens", 1), ("seed", 0))
-    # Before the first training there is still a model to play with: the one that we ship.
-    bundled = not (args.out_dir or args.pretrained or DEFAULT_OUT.exists()) and BUNDLED.exists()
-    folder = BUNDLED if bundled else args.out_dir or (None if args.pretrained else DEFAULT_OUT)
-    model, tokenizer, _ = load_any(folder, args.pretrained)
-    if bundled:
-        print(f"{DEFAULT_OUT} holds no model yet: this is {BUNDLED}", file=sys.stderr)
+    _, model, tokenizer = load_or_ours(args.out_dir, args.pretrained)
     prompt = default_prompt(tokenizer) if args.prompt is None else args.prompt
     rng = np.random.default_rng(args.seed)
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}

@@ -33,7 +33,8 @@ PACKAGES = ("numpy", "matplotlib")  # with what they depend on
 # Asked for by Matplotlib's entry in Pyodide's list, and never loaded by what the book draws with:
 # a canvas for pages, fonts in PDF files, time zones.
 LEFT_OUT = {"matplotlib-pyodide", "fonttools", "pytz"}
-DATA = ["shakespeare.txt", "checkpoints/shakespeare_char/checkpoint.npz"]
+DATA = ["shakespeare.txt"]
+DATA += sorted(p.relative_to(ROOT / "data").as_posix() for p in ROOT.glob("data/checkpoints/*/*"))
 DATA += sorted(path.name for path in (ROOT / "data").glob("*.json"))  # measured by benchmarks
 FOLDERS = ("notebooks", "exercises")
 NOT_RUN = {"slow", "own-computer"}  # tags of the cells that "Run all" leaves out
