@@ -87,8 +87,8 @@ print(f"right: {share_right(model):.1%}")
 # $$\text{loss} = \frac{1}{\text{total}} \sum_t w_t\,(-\log p_{t,y_t}) \qquad
 # \frac{\partial\,\text{loss}}{\partial\,\text{logits}_{t}} = \frac{w_t}{\text{total}}\,(p_t - \text{onehot}(y_t))$$
 #
-# The second line is chapter 5's, row by row: every row of $p - y$ gets a factor of its own. With $w_t = 1$ for the
-# answer, 0 for the prompt, and total $= \sum_t w_t$, the loss is the mean over the answer's tokens. By hand, three rows
+# The second line is chapter 5's, row by row: every row of $p - y$ gets a factor of its own. A **loss mask** has $w_t = 1$
+# for the answer and 0 for the prompt; with total $= \sum_t w_t$ the loss is the mean over the answer's tokens. By hand, three rows
 # and two tokens, where the first row is the prompt's:
 
 # %%
@@ -265,8 +265,8 @@ class Example:
         return x, [IGNORE] * (len(self.prompt) - 1) + list(self.answer)
 
 # %% [markdown]
-# There are two ways to fill the rectangle: one example in each row, *padded* with zeros that have no loss; or *packed*, as
-# many in a row as fit. **Skim the second cell.**
+# There are two ways to fill the rectangle: **padding**, one example in each row and behind it zeros that have no loss; or
+# **packing**, as many in a row as fit. **Skim the second cell.**
 
 # %% tags=["export"]
 def padded(examples, block_size):
