@@ -196,6 +196,8 @@ def test_packed_rows_are_the_padded_ones_one_after_another_and_fewer():
         assert any(row[i : i + n] == pairs for row in text for i in range(len(row)))
     full = sum(len(e) for e in examples)
     assert ((x != 0) | (y != IGNORE)).sum() == full
+    # A row may be just full.
+    assert packed([Example([1], [2]), Example([3, 3], [4])], 3)[0].tolist() == [[1, 3, 3]]
     # First fit: no example would have fitted into an earlier row when it came.
     assert packed([Example([1], [2]), Example([3, 3], [4, 4]), Example([5], [6])], 3)[
         0
@@ -327,6 +329,7 @@ def test_float32_stays_float32_whatever_alpha_is():
     )
     y = layer(np.ones((2, 6), np.float32))
     assert y.dtype == layer.backward(y).dtype == layer.dA.dtype == layer.dB.dtype == np.float32
+    assert layer.merged().dtype == np.float32
 
 
 @pytest.mark.parametrize("kind", ["gpt", "llama"])

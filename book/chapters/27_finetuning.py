@@ -87,8 +87,8 @@ print(f"right: {share_right(model):.1%}")
 # $$\text{loss} = \frac{1}{\text{total}} \sum_t w_t\,(-\log p_{t,y_t}) \qquad
 # \frac{\partial\,\text{loss}}{\partial\,\text{logits}_{t}} = \frac{w_t}{\text{total}}\,(p_t - \text{onehot}(y_t))$$
 #
-# The second line is chapter 5's, row by row: every row of $p - y$ gets a factor of its own. With $w_t = 1$ for the
-# answer, 0 for the prompt, and total $= \sum_t w_t$, the loss is the mean over the answer's tokens. By hand, three rows
+# The second line is chapter 5's, row by row: every row of $p - y$ gets a factor of its own. A **loss mask** has $w_t = 1$
+# for the answer and 0 for the prompt; with total $= \sum_t w_t$ the loss is the mean over the answer's tokens. By hand, three rows
 # and two tokens, where the first row is the prompt's:
 
 # %%
@@ -265,8 +265,8 @@ class Example:
         return x, [IGNORE] * (len(self.prompt) - 1) + list(self.answer)
 
 # %% [markdown]
-# There are two ways to fill the rectangle: one example in each row, *padded* with zeros that have no loss; or *packed*, as
-# many in a row as fit. **Skim the second cell.**
+# There are two ways to fill the rectangle: **padding**, one example in each row and behind it zeros that have no loss; or
+# **packing**, as many in a row as fit. **Skim the second cell.**
 
 # %% tags=["export"]
 def padded(examples, block_size):
@@ -350,7 +350,8 @@ def chats(name):
 
 train_chats, val_chats = chats("train"), chats("val")
 talks, val_talks = ([turns(char, chat, PLAY)[0] for chat in each] for each in (train_chats, val_chats))
-print(char.decode(talks[0].prompt + talks[0].answer), end="")
+print(f"{shakespeare.num_params():,} numbers, {len(talks):,} chats to learn from, {len(val_talks)} held out; the first:\n")
+print(char.decode(talks[0].prompt + talks[0].answer))
 for make, room in ((padded, 64), (packed, 64), (packed, 256)):
     x, y = make(talks, room)
     print(f"{make.__name__:6} in rows of {x.shape[1]:3}: {sum(map(len, talks)) / x.size:.0%} of the places are used")
@@ -922,8 +923,8 @@ print(f"all      {verdicts.mean():4.0%}, give or take {np.sqrt(verdicts.mean() *
 
 # %% [markdown]
 # Letters it has learned as a rule: these are words that it was never asked about. Facts it knows in other words, mostly. Of the sums not one
-# is right, though it knows nearly all that it was trained on: those it has by heart. 55 pairs of numbers were too few to find addition in,
-# where the letters had 250 words to find theirs. And what has it forgotten?
+# is right, though it knows nearly all that it was trained on: those it has by heart. The pairs of
+# numbers up to ten may be too few to find addition in; of words there are some hundreds. And what has it forgotten?
 
 # %%
 from numpygpt.data import DataLoader, split
@@ -970,7 +971,7 @@ export("27_finetuning")
 # - Fine-tuning moves a trained model by few examples. The loss is on their answers: each row of $p - y$ times its weight.
 # - The mean is over the tokens that have a loss, of all parts of a batch together. No gradient check sees a wrong mask; look at
 #   the data.
-# - Rows are padded or packed; packed ones save time, and let examples read each other.
-# - LoRA trains a change of low rank, `B` from zero. It saves memory and files, not time; merged, it costs nothing; taken off, it
+# - Rows are padded or packed; packed ones save room, and let examples read each other.
+# - LoRA trains a change of low rank, `B` from zero. It saves memory and files, hardly time; merged, it costs nothing; taken off, it
 #   leaves no trace.
 # - We exported `nn/lora.py` and `posttraining/`: `masked.py`, `examples.py`, `finetune.py`, `adder.py`; `numpygpt finetune` uses them.
