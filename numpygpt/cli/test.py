@@ -7,6 +7,7 @@ from numpygpt.cli.errors import UsageError
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.gradcheck import GradientError, gradcheck
 from numpygpt.llama import Llama, LlamaConfig
+from numpygpt.posttraining import IGNORE, MaskedLoss
 
 ABOUT = "Check the gradient of every layer and of whole models."
 
@@ -95,3 +96,16 @@ def layers(rng, dtype=np.float64):
         config = LlamaConfig(V, 7, 1, 6, 7, **shape, **options)
         name = f"Llama ({activation}), head {'tied' if tied else 'untied'}"
         yield name, Llama(config, rng=rng, dtype=dtype), ids, targets
+    linear = nn.Linear(7, 11, rng=rng, dtype=dtype)
+    yield "LoRALinear", nn.LoRALinear(linear, 3, 2.0, rng=rng), x
+    linear = nn.Linear(7, 11, bias=False, rng=rng, dtype=dtype)
+    yield "LoRALinear without bias", nn.LoRALinear(linear, 2, 3.0, rng=rng), x
+    for model in (
+        GPT(GPTConfig(V, 7, 1, H, C), rng=rng, dtype=dtype),
+        Llama(LlamaConfig(V, 7, 1, 6, 7, **shape), rng=rng, dtype=dtype),
+    ):
+        for p in model.params().values():  # the frozen ones, too
+            p[...] = rng.normal(0, 0.5, p.shape)
+        yield f"Adapter of a {type(model).__name__}", nn.Adapter(model, 2, rng=rng), ids, targets
+    some = np.where(np.arange(T) < 2, IGNORE, targets)  # without a loss on the first two
+    yield "MaskedLoss", MaskedLoss(), rng.normal(size=(B, T, V)), some

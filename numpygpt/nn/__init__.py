@@ -1,4 +1,4 @@
-"""The layers, from chapters 2 to 11, 22 and 23. This file is written by hand."""
+"""The layers, from chapters 2 to 11, 22, 23 and 27. This file is written by hand."""
 
 from numpygpt.lazy import lazy_names
 
@@ -20,6 +20,8 @@ HOMES = {
     "SwiGLU": "gates",
     "SquaredReLU": "gates",
     "GroupedQueryAttention": "grouped_attention",
+    "LoRALinear": "lora",
+    "Adapter": "lora",
 }
 __all__ = list(HOMES)
 __getattr__, __dir__ = lazy_names(__name__, HOMES)

@@ -1,0 +1,18 @@
+"""What comes after pretraining, from chapters 27 to 29. This file is written by hand."""
+
+from numpygpt.lazy import lazy_names
+
+HOMES = {
+    "IGNORE": "masked",
+    "weighted_cross_entropy": "masked",
+    "weighted_cross_entropy_backward": "masked",
+    "MaskedLoss": "masked",
+    "Example": "examples",
+    "padded": "examples",
+    "packed": "examples",
+    "RowLoader": "examples",
+    "AnswerEngine": "finetune",
+    "Finetuner": "finetune",
+}
+__all__ = list(HOMES)
+__getattr__, __dir__ = lazy_names(__name__, HOMES)
