@@ -13,6 +13,10 @@ HOMES = {
     "RowLoader": "examples",
     "AnswerEngine": "finetune",
     "Finetuner": "finetune",
+    "PreferenceLoss": "preferences",
+    "RewardModel": "preferences",
+    "DPOLoss": "preferences",
+    "answer_log_probs": "preferences",
 }
 __all__ = list(HOMES)
 __getattr__, __dir__ = lazy_names(__name__, HOMES)
