@@ -17,6 +17,13 @@ HOMES = {
     "RewardModel": "preferences",
     "DPOLoss": "preferences",
     "answer_log_probs": "preferences",
+    "rollouts": "sampling",
+    "pay": "sampling",
+    "group_advantages": "grpo",
+    "token_shares": "grpo",
+    "token_log_probs": "grpo",
+    "PolicyLoss": "grpo",
+    "GRPO": "grpo",
 }
 __all__ = list(HOMES)
 __getattr__, __dir__ = lazy_names(__name__, HOMES)
