@@ -10,6 +10,7 @@ import numpy as np
 
 from numpygpt import GPT, GPTConfig, Llama, LlamaConfig, nn
 from numpygpt.nn.functional import softmax, softmax_backward
+from numpygpt.posttraining import IGNORE, PolicyLoss, token_log_probs, token_shares
 
 F64 = np.float64
 B, T, C, H, D, V = 2, 5, 6, 3, 2, 11
@@ -581,6 +582,139 @@ class LlamaTiedHeadForgotten(Llama):
         self.wte.dW -= dlogits.reshape(-1, V).T @ self.x.reshape(-1, 7)
 
 
+class WrongPolicyLoss(PolicyLoss):
+    """PolicyLoss with its backward pass in parts, for those below to change one of them.
+
+    The rest is fixed: what gradcheck varies are the logits.
+    """
+
+    def __init__(self, targets, advantages, old, reference):
+        super().__init__(clip=0.2, beta=0.3)
+        self.given = targets, advantages, old, reference
+
+    def forward(self, logits):
+        return super().forward(logits, *self.given)
+
+    def ratio(self, old):
+        return np.exp(self.log_p - old)
+
+    def moves(self, ratio, A):
+        """Where the gain is not a constant."""
+        return np.where(A > 0, ratio < 1.2, ratio > 0.8)
+
+    def slope(self, ratio, A):
+        return ratio * A
+
+    def leash(self, reference):
+        return np.expm1(reference - self.log_p)
+
+    def shares(self, targets):
+        return token_shares(targets != IGNORE)
+
+    def backward(self, dloss=1.0):
+        targets, advantages, old, reference = self.given
+        A, ratio = advantages[:, None], self.ratio(old)
+        gain = np.where(self.moves(ratio, A), self.slope(ratio, A), 0)
+        self.weights = self.shares(targets) * (gain + self.beta * self.leash(reference))
+        return super().backward(dloss)
+
+
+class PolicyClippedOnTheWrongSide(WrongPolicyLoss):
+    """The upper limit for bad answers, too: these stop at the lower one."""
+
+    def moves(self, ratio, A):
+        return (ratio < 1.2) & (A == A)
+
+
+class PolicyClippedOnBothSides(WrongPolicyLoss):
+    """No gradient outside of the limits: what went the wrong way never comes back."""
+
+    def moves(self, ratio, A):
+        return (ratio < 1.2) & (ratio > 0.8) & (A == A)
+
+
+class PolicyNeverClipped(WrongPolicyLoss):
+    """A constant has no slope."""
+
+    def moves(self, ratio, A):
+        return np.ones(np.broadcast_shapes(ratio.shape, A.shape), bool)
+
+
+class PolicyAdvantageStopped(WrongPolicyLoss):
+    """The advantage inside the stop-gradient: the slope of ρ alone."""
+
+    def slope(self, ratio, A):
+        return ratio * np.sign(A)
+
+
+class PolicyRatioStopped(WrongPolicyLoss):
+    """The ratio inside the stop-gradient: right at the first update only."""
+
+    def slope(self, ratio, A):
+        return A + 0 * ratio
+
+
+class PolicyOldUpdated(WrongPolicyLoss):
+    """Old log-probabilities of the model as it is now: each ratio is 1, nothing is clipped."""
+
+    def ratio(self, old):
+        return np.ones_like(old)
+
+
+class PolicyLeashPushes(WrongPolicyLoss):
+    """KL of the wrong sign: away from the reference."""
+
+    def leash(self, reference):
+        return -np.expm1(reference - self.log_p)
+
+
+class PolicyLeashUpsideDown(WrongPolicyLoss):
+    """KL with r = p / p_ref."""
+
+    def leash(self, reference):
+        return -np.expm1(self.log_p - reference)
+
+
+class PolicyLeashOfTheLogRatio(WrongPolicyLoss):
+    """The slope of -log r, which is the same for every token."""
+
+    def leash(self, reference):
+        return -np.ones_like(reference)
+
+
+class PolicyLeashOnR(WrongPolicyLoss):
+    """The slope of r without that of -log r."""
+
+    def leash(self, reference):
+        return np.exp(reference - self.log_p)
+
+
+class PolicyMeanOfAnswers(WrongPolicyLoss):
+    """Each answer's own mean, where all tokens count alike."""
+
+    def shares(self, targets):
+        return token_shares(targets != IGNORE, by_answer=True)
+
+
+class PolicyPromptPaid(WrongPolicyLoss):
+    """The prompt's tokens get the reward, too."""
+
+    def backward(self, dloss=1.0):
+        targets = np.where(self.targets == IGNORE, 0, self.targets)
+        dlogits = super().backward(dloss)
+        prompt = softmax(self.logits)
+        np.put_along_axis(prompt, targets[..., None], -1.0, axis=-1)
+        paid = (self.targets == IGNORE) * self.given[1][:, None] / self.targets.size
+        return dlogits + paid[..., None] * prompt
+
+
+class PolicyIgnoresUpstream(WrongPolicyLoss):
+    """Forgets dloss."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(1.0)
+
+
 def cases(rng):
     """Yield (wrong layer, right layer, inputs), the two alike but for the mistake."""
     x = rng.normal(size=(B, T, C))
@@ -684,3 +818,26 @@ def cases(rng):
     config = LlamaConfig(V, 7, 1, 6, 7, n_kv_head=3, head_dim=4, hidden=13)
     right = Llama(config, rng=rng, dtype=F64)
     yield LlamaTiedHeadForgotten(config, rng=rng, dtype=F64), right, (ids, targets)
+    logits, targets = rng.normal(size=(6, T, V)), rng.integers(0, V, (6, T))
+    targets[:, 0] = targets[0, 3:] = targets[4, 1] = IGNORE
+    log_p = token_log_probs(logits, targets)
+    # Ratios on both sides of both limits, none near one.
+    old = log_p - np.log(rng.choice([0.5, 0.7, 0.9, 1.1, 1.3, 1.6], log_p.shape))
+    reference = log_p + rng.choice([-0.6, -0.3, 0.2, 0.7], log_p.shape)
+    fixed = targets, np.array([1.3, -0.8, 0.5, -1.7, -0.4, 0.9]), old, reference
+    for wrong in (
+        PolicyClippedOnTheWrongSide,
+        PolicyClippedOnBothSides,
+        PolicyNeverClipped,
+        PolicyAdvantageStopped,
+        PolicyRatioStopped,
+        PolicyOldUpdated,
+        PolicyLeashPushes,
+        PolicyLeashUpsideDown,
+        PolicyLeashOfTheLogRatio,
+        PolicyLeashOnR,
+        PolicyMeanOfAnswers,
+        PolicyPromptPaid,
+        PolicyIgnoresUpstream,
+    ):
+        yield wrong(*fixed), WrongPolicyLoss(*fixed), (logits,)

@@ -6,9 +6,7 @@
 # one. It writes answers of its own, and is told one thing about each: right, or wrong. Five runs:
 
 # %%
-import copy
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -323,7 +321,7 @@ def token_log_probs(logits, targets):
     log_p = np.take_along_axis(log_softmax(logits), at_target, axis=-1)[..., 0]
     return np.where(counts, log_p, 0)
 
-
+# %% tags=["export"]
 class PolicyLoss(Module):
     """loss = -Σ share (min(ρ A, clip(ρ, 1 - ε, 1 + ε) A) - β k3), over targets other than IGNORE.
 
@@ -336,28 +334,32 @@ class PolicyLoss(Module):
     def __init__(self, clip=0.2, beta=0.0, by_answer=False):
         self.clip, self.beta, self.by_answer = clip, beta, by_answer
 
-    def forward(self, logits, targets, advantages, old=None, reference=None):
-        """Return the loss; old and reference are `token_log_probs`, old None if p itself."""
-        log_p = token_log_probs(logits, targets)
-        ratio = np.exp(log_p - (log_p if old is None else old))
-        free = ratio * advantages[:, None]
-        clipped = np.clip(ratio, 1 - self.clip, 1 + self.clip) * advantages[:, None]
-        gain = np.minimum(free, clipped)
-        dgain = np.where(free <= clipped, free, 0)  # dρ/dlog_p = ρ; a clipped one is a constant
-        if self.beta:
-            log_r = reference - log_p
-            gain -= self.beta * (np.expm1(log_r) - log_r)
-            dgain += self.beta * np.expm1(log_r)  # dk3/dlog_p = 1 - r
-        shares = token_shares(targets != IGNORE, self.by_answer)
-        self.logits, self.targets, self.log_p = logits, targets, log_p
-        self.weights = shares * dgain
-        return -float((shares * gain).sum())
+# %% tags=["export"]
+@add_to_class(PolicyLoss)
+def forward(self, logits, targets, advantages, old=None, reference=None):
+    """Return the loss; old and reference are `token_log_probs`, old None if p itself."""
+    log_p = token_log_probs(logits, targets)
+    ratio = np.exp(log_p - (log_p if old is None else old))
+    free = ratio * advantages[:, None]
+    clipped = np.clip(ratio, 1 - self.clip, 1 + self.clip) * advantages[:, None]
+    gain = np.minimum(free, clipped)
+    dgain = np.where(free <= clipped, free, 0)  # dρ/dlog_p = ρ; a clipped one is a constant
+    if self.beta:
+        log_r = reference - log_p
+        gain -= self.beta * (np.expm1(log_r) - log_r)
+        dgain += self.beta * np.expm1(log_r)  # dk3/dlog_p = 1 - r
+    shares = token_shares(targets != IGNORE, self.by_answer)
+    self.logits, self.targets, self.log_p = logits, targets, log_p
+    self.weights = shares * dgain
+    return -float((shares * gain).sum())
 
-    def backward(self, dloss=1.0):
-        # loss = -Σ share gain: cross-entropy with the weights share dgain
-        return weighted_cross_entropy_backward(
-            self.logits, self.targets, self.weights, total=1.0, dloss=dloss
-        )
+
+@add_to_class(PolicyLoss)
+def backward(self, dloss=1.0):
+    # loss = -Σ share gain: cross-entropy with the weights share dgain
+    return weighted_cross_entropy_backward(
+        self.logits, self.targets, self.weights, total=1.0, dloss=dloss
+    )
 
 # %% [markdown]
 # The check by central differences, down to every parameter of a small GPT, with ratios on both sides of both limits. Then
@@ -491,12 +493,25 @@ for n in range(1, 25):
         print(f"step {n:2}: {accuracy(policy):.1%}; of the answers drawn in it {rewards.mean():.0%}")
 
 # %% [markdown]
-# ## What a sceptic would run
+# ## What a skeptic would run
 #
-# Half of the first answers are right. Why not keep those, and train on them as chapter 27 does? That is **rejection
-# sampling**. It is nothing else than our algorithm without a baseline, $A = R$: weights of 1 and 0. Here it is beside
-# the others, five seeds each. On the left the task above. On the right one where success is rare: the adder was trained on
-# first by a teacher who forgets 49 times out of 50, and is asked only for sums with a carry.
+# Half of the first answers are right. Why not keep those and train on them, as chapter 27 does? That is **rejection
+# sampling**, and it is our algorithm without a baseline: $A = R$, weights of 1 and 0. So is the baseline worth anything
+# here? The noise is a matter of the squared weights: with a share $p$ of right answers their mean is $p$ without
+# a baseline, and $p (1 - p)^2 + (1 - p)\, p^2 = p (1 - p)$ with it.
+#
+# **Before you run the next cell:** for which task does the baseline matter more, one with 1 right answer in 50 or one with
+# 9 in 10?
+
+# %%
+for p_right in (0.02, 0.5, 0.9):
+    print(f"{p_right:4.0%} right: a baseline leaves {1 - p_right:.0%} of the squared weights")
+
+# %% [markdown]
+# Where success is rare, weights of 1 and 0 are nearly as good as any. The baseline earns its keep where most answers are
+# right already, or where rewards are not 1 and 0. Here are both, five seeds each: on the left the task above; on the
+# right the adder after more lessons, from a teacher who forgets 49 times out of 50, asked only for sums with a carry.
+# *GRPO* makes two updates a step, with clip and leash; *paid 0 or -1* has no baseline.
 
 # %%
 looks = {"GRPO": (ORANGE, "-"), "group mean": (BLUE, "-"), "rejection": (GREEN, "--"), "paid 0 or -1": (GRAY, ":")}
@@ -507,6 +522,130 @@ for ax, task in zip(axes, ("adder", "rare")):
         seconds = seconds.mean(axis=0)
         ax.fill_between(seconds, shares.min(axis=0), shares.max(axis=0), color=color, alpha=0.2, lw=0)
         ax.plot(seconds, shares.mean(axis=0), style, color=color, label=method)
-    ax.set(xlabel="seconds of one core", title={"adder": "half are right at first", "rare": "1 in 50"}[task])
+    ax.set(xlabel="seconds of one core", title={"adder": "half are right at first", "rare": "success is rare"}[task])
 axes[0].set_ylabel("held-out sums right"); axes[1].legend()
-show(figure, "TO BE WRITTEN")
+show(figure, "ALT TEXT TO BE WRITTEN")
+
+# %%
+for task in ("adder", "rare"):
+    print(f"{task}: {curves(task, 'GRPO', 'drawn')[0, 0]:.1%} of drawn answers right at first")
+    for method in looks:
+        seconds, shares = (curves(task, method, what) for what in ("seconds", "greedy"))
+        at = int(np.argmin(abs(seconds.mean(axis=0) - 5)))
+        print(f"    {method:13} after {seconds[:, at].mean():4.1f} s: {shares[:, at].mean():.1%}, from "
+              f"{shares[:, at].min():.1%} to {shares[:, at].max():.1%}")
+
+# %% [markdown]
+# RESULTS TO BE WRITTEN
+#
+# ## Two known biases
+#
+# The first GRPO took the mean of each answer first, then the mean of the answers. And it divides by the standard
+# deviation of the group. Both look harmless.
+
+# %%
+two_wrong = np.arange(20) < np.array([[2], [20]])    # answers of 2 and of 20 tokens
+print("push on each token:", token_shares(two_wrong, by_answer=True)[:, 0])
+for n in (1, 8, 15):
+    R = (np.arange(16) < n)[None].astype(float)
+    plain, scaled = (abs(group_advantages(R, scale)).mean() for scale in (False, True))
+    print(f"{n:2} of 16 right: mean size of an advantage {plain:.2f}, divided {scaled:.2f}")
+
+# %% [markdown]
+# A long wrong answer is pushed down a tenth as hard, token by token: being wrong at length is cheap, and answers grow. And
+# divided, a group with one right answer weighs half as much as an even one; it was a quarter before. That may be what you
+# want, but it is no longer the gradient of the mean reward (Liu and others, 2025). Our loss counts all tokens alike, and
+# `scale=False` leaves the gradient as it was. In the adder, where all answers have three tokens, neither mattered.
+#
+# ## A reward that is hacked
+#
+# A sum is right or wrong, and that is all we want of it. Now we want Shakespeare without the letter e, as Georges Perec
+# wrote a whole novel without one. We pay the book's own model -1 for each e that it writes, in answers of 47 letters.
+#
+# **Before you run the next cells:** what will it write, when it has found out?
+
+# %%
+poet, letters, _ = load_model("../data/checkpoints/shakespeare_char/checkpoint.npz")
+e, start = letters.id_of["e"], np.array([letters.encode("\n")])
+rng = np.random.default_rng(1)
+grpo = GRPO(poet, Adam(poet, 2e-3), lambda prompt, answer: -answer.count(e), group=48, max_new_tokens=31, rng=rng)
+
+# %% tags=["measurement"]
+shares = [-grpo.step(start).mean() / 31 for _ in range(8)]
+print("share of e, step by step:", " ".join(f"{share:.1%}" for share in shares))
+_, y = rollouts(poet, start, 3, 31, rng=rng)
+print(*(repr(letters.decode(row.tolist())) for row in y), sep="\n")
+
+# %% [markdown]
+# That was quick. The runs of the benchmark go further, 40 steps with 96 answers each, and measure what we wanted besides: the
+# share of words that are in Shakespeare, and the loss of the answers under the old model.
+
+# %%
+figure, axes = subplots(1, 3, size=(9.5, 3))
+panels = (("e", "share of e"), ("words", "share of real words"), ("old_loss", "loss under the old model (nats)"))
+for ax, (what, label) in zip(axes, panels):
+    for method, color, style in (("no leash", ORANGE, "-"), ("leash 0.2", BLUE, "--")):
+        steps, values = curves("lipogram", method, "step")[0], curves("lipogram", method, what)
+        ax.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, lw=0)
+        ax.plot(steps, values.mean(axis=0), style, color=color, label=method)
+    ax.set(xlabel="step", ylabel=label, ylim=(0, None))
+axes[0].legend()
+show(figure, "ALT TEXT TO BE WRITTEN")
+
+# %%
+for method in ("no leash", "leash 0.2"):
+    first, last = (curves("lipogram", method, what)[:, [0, -1]] for what in ("e", "words"))
+    print(f"{method:9}  e {first[0, 0]:.1%} to {first[:, 1].mean():.2%}, real words {last[0, 0]:.0%} to "
+          f"{last[:, 1].mean():.0%} (from {last[:, 1].min():.0%} to {last[:, 1].max():.0%})")
+    for run in [run for run in found if run["method"] == method][:2]:
+        print("   ", repr(run["sample"]))
+
+# %% [markdown]
+# RESULTS TO BE WRITTEN
+#
+# ## Export
+
+# %%
+export("29_rewards")
+
+# %% [markdown]
+# ## Exercises
+#
+# Now write it yourself: [exercises/29_rewards.ipynb](../exercises/29_rewards.ipynb). A check says what is wrong,
+# and `hint("rewards-advantages")` helps.
+#
+# | task | | minutes |
+# |---|---|---|
+# | better than its group | easy | 15 |
+# | REINFORCE | medium | 20 |
+# | the clip | hard | 30 |
+# | the leash | medium | 20 |
+# | who was fooled? | medium | 20 |
+#
+# ## Recap
+#
+# - The log-derivative identity turns rewards into weights on the model's own answers: cross-entropy, with either sign.
+# - A baseline changes the noise, not the mean. A group is its own.
+# - The ratio allows more than one step, the clip stops it, the leash keeps what no reward mentions. As a loss $k_3$
+#   teaches what the reference says.
+# - What is paid is what you get, and not what you meant. Measure what you meant.
+# - We exported `sampling.py` and `grpo.py` in `posttraining/`.
+#
+# ## Where to go from here
+#
+# You have derived every gradient between a letter and a chat model that learns from rewards. This is what you can
+# read now, and what you will know again in it.
+#
+# | where | what you will find |
+# |---|---|
+# | [llm.c](https://github.com/karpathy/llm.c) | GPT-2 in C and CUDA, without a framework: your backward passes, line by line |
+# | [nanochat](https://github.com/karpathy/nanochat) | this book's whole way, from tokenizer to reward, at the size of a real chat model |
+# | [modded-nanogpt](https://github.com/KellerJordan/modded-nanogpt) | the speedrun of chapter 24 on eight GPUs: each record with its script and its reason |
+# | [How to Scale Your Model](https://jax-ml.github.io/scaling-book/) | chapter 18's roofline and chapter 20's collectives, for thousands of chips |
+# | [ARENA](https://www.arena.education/) | chapter 26 as a craft: circuits, probes, evaluations, with exercises |
+# | *Attention Is All You Need*, 2017 | chapter 10, in the words of those who found it |
+# | *The Llama 3 Herd of Models*, 2024 | all of part V, at 405 billion parameters, with what went wrong |
+# | *DeepSeek-R1*, 2025 | this chapter's loss, and what a large model does with it |
+#
+# And what to write? Take a layer that you miss, a paper without code, a number that you do not believe. Derive it, check it
+# by central differences, break it on purpose, and compare it with what a skeptic would run. You know how.
