@@ -466,7 +466,7 @@ def cases(rng):
 # put 0 in place of both log-probabilities outside of the answers, before you subtract. Compare ratio and upper
 # limit where A is positive, ratio and lower limit where it is not; the gradient is 0 where the limit is passed.
 
-# %% [markdown] task="rewards-clip" mistake="wrong-side" shows="$$\text{loss} = -\frac1M \sum_{n, t} \text{mask}_{nt}\, \min\big(\rho_{nt} A_n"
+# %% [markdown] task="rewards-clip" mistake="wrong-side"
 # stops negative advantages at the upper limit: there the clipped product is the larger one. They stop at 1 - low
 # ```diff
 # - np.where(A > 0, ratio < 1 + high, ratio > 1 - low)
@@ -483,29 +483,29 @@ def cases(rng):
 # %% [markdown] task="rewards-clip" mistake="never-stops"
 # never stops: where the clipped product is the smaller one, the gain is a constant
 # ```diff
-# - -(mask & free) * ratio
-# + -mask * ratio
+# - np.where(moves, ratio * A, 0)
+# + np.where(mask, ratio * A, 0)
 # ```
 
 # %% [markdown] task="rewards-clip" mistake="clipped-ratio-in-gradient"
 # has the clipped ratio in its gradient: a clipped one does not change, so its gradient is 0
 # ```diff
-# - -(mask & free) * ratio * A / M
-# + -mask * np.clip(ratio, 1 - low, 1 + high) * A / M
+# - np.where(moves, ratio * A, 0)
+# + mask * np.clip(ratio, 1 - low, 1 + high) * A
 # ```
 
 # %% [markdown] task="rewards-clip" mistake="no-ratio"
 # lacks the ratio in its gradient: the slope of ρ by log p is ρ itself
 # ```diff
-# - -(mask & free) * ratio * A / M
-# + -(mask & free) * A / M
+# - np.where(moves, ratio * A, 0)
+# + np.where(moves, A, 0)
 # ```
 
 # %% [markdown] task="rewards-clip" mistake="no-advantage"
 # lacks the advantage in its gradient
 # ```diff
-# - -(mask & free) * ratio * A / M
-# + -(mask & free) * ratio * np.sign(A) / M
+# - np.where(moves, ratio * A, 0)
+# + np.where(moves, ratio * np.sign(A), 0)
 # ```
 
 # %% [markdown] task="rewards-clip" mistake="upside-down"
@@ -550,21 +550,21 @@ def cases(rng):
 # %% [markdown] task="rewards-clip" mistake="uphill"
 # has the sign of the gain in its gradient: both, loss and gradient, have a minus
 # ```diff
-# - -(mask & free) * ratio
-# + (mask & free) * ratio
+# - -np.where(moves,
+# + np.where(moves,
 # ```
 
 # %% [markdown] task="rewards-clip" mistake="mean-over-all" shows="M counts the tokens of all answers"
 # divides by the number of all tokens: M counts those of the answers
 # ```diff
-# - mask.sum()
+# - int(mask.sum())
 # + mask.size
 # ```
 
 # %% [markdown] task="rewards-clip" mistake="each-answer-its-mean"
 # divides each answer by its own length: M is one number, for the whole batch
 # ```diff
-# - A, M = advantages[:, None], mask.sum()
+# - A, M = advantages[:, None], int(mask.sum())
 # + A, M = advantages[:, None], len(mask) * np.maximum(mask.sum(axis=1, keepdims=True), 1)
 # - -float((mask * gain).sum() / M)
 # + -float((mask * gain / M).sum())
@@ -579,21 +579,21 @@ def cases(rng):
 
 # %% [markdown] task="rewards-clip" reject="prompt-paid" shows="Where `mask` is False the gradient is 0"
 # ```diff
-# - -(mask & free) * ratio
-# + -free * ratio
+# - mask & np.where(A > 0
+# + np.where(A > 0
 # ```
 
 # %% [markdown] task="rewards-clip" reject="in-place"
 # ```diff
-# - A, M = advantages[:, None], mask.sum()
-# + A, M = advantages[:, None], mask.sum()
+# - A, M = advantages[:, None], int(mask.sum())
+# + A, M = advantages[:, None], int(mask.sum())
 # +     log_p[~mask] = old[~mask] = 0
 # ```
 
 # %% [markdown] task="rewards-clip" reject="old-has-a-gradient" shows="in which `old` is a constant"
 # ```diff
-# - -(mask & free) * ratio * A / M
-# + -(mask & free) * (ratio - ratio) * A / M
+# - np.where(moves, ratio * A, 0)
+# + np.where(moves, (ratio - ratio) * A, 0)
 # ```
 
 # %% [markdown] task="rewards-clip" right="products"
@@ -671,7 +671,7 @@ def cases(rng):
 # + shares * np.expm1(log_r)
 # ```
 
-# %% [markdown] task="rewards-leash" mistake="other-direction" shows="With $r = p_\text{ref} / p$ for each token, given by `reference` and `log_p`, the log-probabilities"
+# %% [markdown] task="rewards-leash" mistake="other-direction" shows="given by `reference` and `log_p`, the log-probabilities"
 # has r upside down: the reference over the model
 # ```diff
 # - np.where(mask, reference, 0) - np.where(mask, log_p, 0)

@@ -17,7 +17,7 @@ from numpygpt.nn.functional import log_softmax, softmax
 # %% [markdown]
 # ## Task 1: better than its group (2 points, easy, about 15 minutes)
 #
-# `rewards`, `(N,)`, holds one number for each answer, and `prompt`, `(N,)` integers, says which prompt it
+# `rewards`, `(N,)`, holds one number for each answer, and `prompt`, `(N,)`, names by a whole number the prompt that it
 # answers. Answers to one prompt need not stand side by side, and one prompt may have more of them than another,
 # or a single one. Return the advantages, `(N,)` floats: each reward minus the mean reward of its prompt. With
 # `scale` divide them by the prompt's standard deviation, the root of the mean squared distance from that mean.
@@ -79,17 +79,17 @@ check("rewards-reinforce", reinforce)
 #
 # The two limits need not be equally far from 1. M counts the tokens of all answers. Return the loss, a float,
 # and its gradient `dlog_p`, `(N, T)`, in which `old` is a constant. Where `mask` is False the gradient is 0, and
-# `log_p` and `old` may hold anything, even -inf. (No ratio stands exactly on a limit.)
+# `log_p` and `old` may hold anything, even -inf. (The check keeps away from the limits themselves.)
 
 # %% answer="rewards-clip"
 def clipped(log_p, old, advantages, mask, low, high):
     """Return (loss, dlog_p).  log_p, old, mask: (N, T), advantages: (N,)."""
     ### BEGIN SOLUTION
-    A, M = advantages[:, None], mask.sum()
+    A, M = advantages[:, None], int(mask.sum())
     ratio = np.exp(np.where(mask, log_p, 0) - np.where(mask, old, 0))
     gain = np.minimum(ratio * A, np.clip(ratio, 1 - low, 1 + high) * A)
-    free = np.where(A > 0, ratio < 1 + high, ratio > 1 - low)
-    return -float((mask * gain).sum() / M), -(mask & free) * ratio * A / M
+    moves = mask & np.where(A > 0, ratio < 1 + high, ratio > 1 - low)
+    return -float((mask * gain).sum() / M), -np.where(moves, ratio * A, 0) / M
     ### END SOLUTION
 
 # %% check="rewards-clip" points=4 minutes=30 level="hard"
