@@ -163,25 +163,27 @@ print(" ".join(f"{reward:3.0f}" for reward in R[0]))
 # %%
 from numpygpt.posttraining import IGNORE, weighted_cross_entropy_backward
 
-def gradient(x, y, weights):
-    """Of Σ weight log p(answer) / N, in all parameters: (101440,)."""
-    student.zero_grad()
-    weights = np.where(y != IGNORE, weights[:, None], 0)
-    student.backward(weighted_cross_entropy_backward(student(x), y, weights, total=len(x)))
-    return -np.concatenate([g.ravel() for g in student.grads().values()])
+def gradients(x, y, *weights):
+    """For each of the weights (N,): the gradient of Σ weight log p(answer) / N, in all parameters."""
+    logits, found = student(x), []
+    for w in weights:
+        student.zero_grad()
+        w = np.where(y != IGNORE, w[:, None], 0)
+        student.backward(weighted_cross_entropy_backward(logits, y, w, total=len(x)))
+        found.append(-np.concatenate([g.ravel() for g in student.grads().values()]))
+    return found
 
 x, y = adder.rows(np.array([[47, 85]]), np.array([[1, 3, 2]]))
-one = np.ones(64)
 p_right = np.exp(np.take_along_axis(log_softmax(student(x))[:, 5:], y[:, 5:, None], axis=-1).sum())
-exact = p_right * gradient(x, y, one[:1])
+exact = p_right * gradients(x, y, np.ones(1))[0]
 
 # %%
-of_rewards, of_ones, means = [], [], []
+batches = []
 for _ in range(32):
     x, y = rollouts(student, prompt, 64, 3, rng=rng)
     R = pay(right, x, y, 64)[0]
-    of_rewards.append(gradient(x, y, R)); of_ones.append(gradient(x, y, one)); means.append(R.mean())
-of_rewards, of_ones, means = np.array(of_rewards), np.array(of_ones), np.array(means)[:, None]
+    batches.append((*gradients(x, y, R, np.ones(64)), R.mean()))
+of_rewards, of_ones, means = map(np.array, zip(*batches))    # (32, 101440) twice, (32,)
 
 # %% [markdown]
 # ## The baseline
@@ -203,7 +205,7 @@ def compare(name, gradients):
 
 compare("paid 1 or 0", of_rewards)
 compare("paid 11 or 10", of_rewards + 10 * of_ones)
-compare("either, less the mean reward", of_rewards - means * of_ones)
+compare("either, less the mean reward", of_rewards - means[:, None] * of_ones)
 
 # %% [markdown]
 # All three mean the same direction; two of them are drowned. With a baseline the model is told how much **better
