@@ -328,4 +328,4 @@ def test_a_leash_without_a_reference_and_a_lost_model_are_refused():
     trainer = GRPO(model, SGD(model, 0.1), first_is_3, **options)
     x, y = rollouts(model, np.array([[1, 2]]), 4, 2, rng=np.random.default_rng(0))
     with np.errstate(all="ignore"), pytest.raises(DivergedError, match="lower learning rate"):
-        trainer.learn(x, y, np.array([np.inf, 1, 1, -1]))
+        trainer.learn(x, y, np.array([1e200, 1, 1, -1]))

@@ -56,7 +56,7 @@ print(f"held-out sums right: {greedy[0, 0]:.1%} before, from {greedy[:, at].min(
 # $y$ one-hot at $a$. The estimate is called **REINFORCE** (Williams, 1992).
 
 # %%
-from numpygpt.nn.functional import log_softmax, softmax
+from numpygpt.nn.functional import softmax
 
 rng = np.random.default_rng(29)
 z, R = np.array([0.2, -0.3, 0.5]), np.array([1.0, 0.0, 4.0])
@@ -161,7 +161,7 @@ print(" ".join(f"{reward:3.0f}" for reward in R[0]))
 # for all $R - b$, which we shall want in a moment.
 
 # %%
-from numpygpt.posttraining import IGNORE, weighted_cross_entropy_backward
+from numpygpt.posttraining import IGNORE, answer_log_probs, weighted_cross_entropy_backward
 
 def gradients(x, y, *weights):
     """For each of the weights (N,): the gradient of Σ weight log p(answer) / N, in all parameters."""
@@ -174,8 +174,7 @@ def gradients(x, y, *weights):
     return found
 
 x, y = adder.rows(np.array([[47, 85]]), np.array([[1, 3, 2]]))
-p_right = np.exp(np.take_along_axis(log_softmax(student(x))[:, 5:], y[:, 5:, None], axis=-1).sum())
-exact = p_right * gradients(x, y, np.ones(1))[0]
+exact = np.exp(answer_log_probs(student(x), y)) * gradients(x, y, np.ones(1))[0]
 
 # %%
 batches = []
@@ -223,10 +222,10 @@ import math
 
 import numpy as np
 
-from numpygpt.nn.functional import log_softmax
 from numpygpt.nn.module import Module
 from numpygpt.optim.clip import clip_grad_norm
 from numpygpt.posttraining.masked import IGNORE, weighted_cross_entropy_backward
+from numpygpt.posttraining.preferences import answer_log_probs
 from numpygpt.posttraining.sampling import pay, rollouts
 from numpygpt.training import DivergedError
 
@@ -318,10 +317,7 @@ print("p - p_ref, of KL(ref, p):  ", (p - q).round(4))
 # %% tags=["export"]
 def token_log_probs(logits, targets):
     """Return log p of each target, (N, T), for logits (N, T, V); 0 where it is IGNORE."""
-    counts = targets != IGNORE
-    at_target = np.where(counts, targets, 0)[..., None]
-    log_p = np.take_along_axis(log_softmax(logits), at_target, axis=-1)[..., 0]
-    return np.where(counts, log_p, 0)
+    return answer_log_probs(logits[..., None, :], targets[..., None])  # each an answer of its own
 
 # %% tags=["export"]
 class PolicyLoss(Module):

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from numpygpt.nn.functional import log_softmax
 from numpygpt.nn.module import Module
 from numpygpt.optim.clip import clip_grad_norm
 from numpygpt.posttraining.masked import IGNORE, weighted_cross_entropy_backward
+from numpygpt.posttraining.preferences import answer_log_probs
 from numpygpt.posttraining.sampling import pay, rollouts
 from numpygpt.training import DivergedError
 
@@ -34,10 +34,7 @@ def token_shares(counts, by_answer=False):
 
 def token_log_probs(logits, targets):
     """Return log p of each target, (N, T), for logits (N, T, V); 0 where it is IGNORE."""
-    counts = targets != IGNORE
-    at_target = np.where(counts, targets, 0)[..., None]
-    log_p = np.take_along_axis(log_softmax(logits), at_target, axis=-1)[..., 0]
-    return np.where(counts, log_p, 0)
+    return answer_log_probs(logits[..., None, :], targets[..., None])  # each an answer of its own
 
 
 class PolicyLoss(Module):
