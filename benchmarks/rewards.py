@@ -106,7 +106,7 @@ def sums(task, method, seed):
 def lipogram(task, method, seed):
     """A run paid for leaving out e: share of e, real words, the loss under the old model."""
     model, tokenizer, _ = load_model(CHECKPOINTS / "shakespeare_char/checkpoint.npz")
-    old, e = copy.deepcopy(model), tokenizer.id_of["e"]
+    old, (e, capital) = copy.deepcopy(model), tokenizer.encode("eE")
     text = (ROOT / "data/shakespeare.txt").read_text(encoding="utf-8")
     known = set(re.findall(r"[a-z']+", text.lower()))
     start = np.array([tokenizer.encode("\n")])
@@ -125,6 +125,7 @@ def lipogram(task, method, seed):
         runs = [s[i : i + 8] for s in samples for i in range(len(s) - 7)]
         return {
             "e": round(float((y == e).mean()), 5),
+            "capital": round(float((y == capital).mean()), 5),
             "without": round(float((y != e).all(axis=1).mean()), 4),
             "words": round(sum(w in known for w in words) / len(words), 4),
             "variety": round(len(set(runs)) / len(runs), 4),

@@ -366,6 +366,7 @@ def backward(self, dloss=1.0):
 # %%
 from numpygpt import GPT, GPTConfig, gradcheck
 from numpygpt.gradcheck import GradientError
+from numpygpt.posttraining import MaskedLoss
 
 class Through(PolicyLoss):
     """The loss of a model's logits, given the rest, as a layer that gradcheck can take."""
@@ -390,6 +391,10 @@ log_p = token_log_probs(small(x), y)
 old, reference = (log_p - rng.uniform(-0.6, 0.6, log_p.shape) for _ in range(2))
 report = gradcheck(Through(small), x, y, A, old, reference, rng=rng, rtol=1e-6, atol=1e-8)
 print(f"{len(report.rows)} arrays right, largest relative error below 1e-6: {report.max_error < 1e-6}")
+
+logits, policy_loss, plain = small(x), PolicyLoss(), MaskedLoss()
+policy_loss(logits, y, np.ones(5)); plain(logits, y)
+print("with ρ = 1 and A = 1 it is cross-entropy:", np.allclose(policy_loss.backward(), plain.backward(), rtol=0, atol=1e-17))
 
 # %%
 class ClippedAsIfGood(Through):
