@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from numpygpt.checkpoint import save_checkpoint
-from numpygpt.gpt import GPT
+from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.posttraining import adder
 from numpygpt.posttraining.finetune import Finetuner
+from numpygpt.tokenizers import CharTokenizer
 from numpygpt.training import TrainConfig
 
 TARGET = Path(__file__).parent / "checkpoints/forgetful_adder/checkpoint.npz"
+MODEL = GPTConfig(len(adder.SYMBOLS), block_size=9, n_layer=2, n_head=4, n_embd=64)
 SEED = 27
 ASKED = 8  # times that the teacher is asked for each sum: he does not always say the same
 STEPS = 2500
@@ -30,7 +32,7 @@ def main():
     config = TrainConfig(
         batch_size=64, max_iters=STEPS, lr=3e-3, eval_interval=500, eval_iters=10, seed=SEED
     )
-    model = GPT(adder.CONFIG, rng=rng)
+    model = GPT(MODEL, rng=rng)
     trainer = Finetuner(model, taught, test, config)
     for record in trainer.run():
         if "val_loss" in record:
@@ -38,7 +40,8 @@ def main():
     arrays, meta = trainer.state()
     weights = {name: a for name, a in arrays.items() if name.startswith("model.")}
     kept = {name: meta[name] for name in ("kind", "model", "train", "step")}
-    save_checkpoint(TARGET, weights, kept | {"tokenizer": adder.tokenizer().to_json()})
+    kept["tokenizer"] = CharTokenizer(adder.SYMBOLS).to_json()
+    save_checkpoint(TARGET, weights, kept)
     right, forgetful = (f(held_out) for f in (adder.right_answers, adder.forgetful_answers))
     print(f"{TARGET}: {TARGET.stat().st_size:,} bytes, {model.num_params():,} parameters")
     print(

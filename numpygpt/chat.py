@@ -12,21 +12,29 @@ START, END = "<|im_start|>", "<|im_end|>"  # of a turn, in the format that is ca
 
 @dataclass(frozen=True)
 class Template:
-    """How a model wants its turns: ChatML, with what its family adds.
+    """How a model wants its turns: ChatML, with what its family adds, or as in a play.
 
     Args:
         system: the system turn where the chat has none; "" for none at all.
         no_thoughts: what an answer without thinking begins with, "" for models that never think.
+        user, assistant: what the two are called in a play; "" for ChatML.
     """
 
     system: str = ""
     no_thoughts: str = ""
+    user: str = ""
+    assistant: str = ""
 
 
 SMOLLM2 = Template(system="You are a helpful AI assistant named SmolLM, trained by Hugging Face")
 
 
 QWEN3 = Template(no_thoughts="<think>\n\n</think>\n\n")
+
+
+PLAY = Template(
+    user="You", assistant="I"
+)  # for a model of Shakespeare, which has no special tokens
 
 
 def template_of(model, tokenizer):
@@ -39,6 +47,24 @@ def template_of(model, tokenizer):
     return SMOLLM2 if tokenizer.kind == "byte_level_bpe" else Template()
 
 
+def as_play(messages, template):
+    """Return a chat as the text of a play, up to where the assistant speaks next."""
+    names = {"user": template.user, "assistant": template.assistant}
+    if unknown := [role for role, _ in messages if role not in names]:
+        raise ValueError(f"this model knows no turns of the {unknown[0]}'s")
+    turns = [(names[role], text.replace("\n", " ")) for role, text in messages]
+    said = "".join(f"{name}:\n{text}\n\n" for name, text in turns)
+    return f"{said}{template.assistant}:\n"
+
+
+def ends_of(tokenizer, template):
+    """Return the ids that end an answer; the first is what a model is trained to write."""
+    if template.user:
+        return tokenizer.encode("\n")
+    special = tokenizer.special_tokens
+    return [special[name] for name in (END, "<|endoftext|>") if name in special]
+
+
 def render(tokenizer, messages, template, think=False):
     """Return the ids of a chat, up to the place where the next answer begins.
 
@@ -48,6 +74,8 @@ def render(tokenizer, messages, template, think=False):
         messages: (role, text) pairs; the roles are system, user and assistant.
         think: let a model think that can; else it is told that it has thought already.
     """
+    if template.user:
+        return tokenizer.encode(as_play(messages, template))
     special = tokenizer.special_tokens
     if messages[0][0] != "system" and template.system:
         messages = [("system", template.system), *messages]
@@ -91,8 +119,7 @@ class Chat:
         self.model, self.tokenizer, self.messages = model, tokenizer, list(messages)
         self.template = template or template_of(model, tokenizer)
         self.think = think
-        ends = {END, "<|endoftext|>"} & tokenizer.special_tokens.keys()
-        self.ends = {tokenizer.special_tokens[s] for s in ends}
+        self.ends = ends_of(tokenizer, self.template)
         self.cache = KVCache(model)
         self.n_tokens = 0  # of the last answer
 

@@ -98,6 +98,8 @@ def test_chapters_export_what_the_design_says():
         24: {"optim/muon.py"},
         25: {f"pretrained/{n}.py" for n in ("llama_config", "llama", "llama_export", "folder")}
         | {"tokenizers/pretokenizers.py", "tokenizers/tokenizer_json.py", "chat.py"},
+        27: {f"posttraining/{n}.py" for n in ("masked", "examples", "finetune", "adder")}
+        | {"nn/lora.py"},
         29: {"posttraining/sampling.py", "posttraining/grpo.py"},
     }
     found = {}
@@ -112,8 +114,8 @@ from numpygpt import GPT, GPTConfig, from_pretrained, gradcheck
 import numpygpt.gradcheck
 from numpygpt import gradcheck as again
 assert callable(gradcheck) and again is gradcheck
-from numpygpt import nn, optim, pretrained, tokenizers
-for package in (nn, optim, pretrained, tokenizers):
+from numpygpt import nn, optim, posttraining, pretrained, tokenizers
+for package in (nn, optim, posttraining, pretrained, tokenizers):
     assert set(package.__all__) <= set(dir(package))
     for name in package.__all__:
         assert getattr(package, name).__name__ == name

@@ -12,7 +12,6 @@ from numpygpt.nn.functional import log_softmax, softmax
 from numpygpt.optim import SGD, Adam
 from numpygpt.posttraining import (
     GRPO,
-    IGNORE,
     PolicyLoss,
     group_advantages,
     pay,
@@ -20,6 +19,7 @@ from numpygpt.posttraining import (
     token_log_probs,
     token_shares,
 )
+from numpygpt.posttraining.masked import IGNORE
 from numpygpt.training import DivergedError
 
 V, T = 7, 6

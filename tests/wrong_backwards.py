@@ -10,7 +10,15 @@ import numpy as np
 
 from numpygpt import GPT, GPTConfig, Llama, LlamaConfig, nn
 from numpygpt.nn.functional import softmax, softmax_backward
-from numpygpt.posttraining import IGNORE, PolicyLoss, token_log_probs, token_shares
+from numpygpt.posttraining import (
+    MaskedLoss,
+    PolicyLoss,
+    token_log_probs,
+    token_shares,
+    weighted_cross_entropy,
+    weighted_cross_entropy_backward,
+)
+from numpygpt.posttraining.masked import IGNORE
 
 F64 = np.float64
 B, T, C, H, D, V = 2, 5, 6, 3, 2, 11
@@ -582,6 +590,178 @@ class LlamaTiedHeadForgotten(Llama):
         self.wte.dW -= dlogits.reshape(-1, V).T @ self.x.reshape(-1, 7)
 
 
+class MaskedLossMeanOverAll(MaskedLoss):
+    """Divided by the number of all targets, not of those that have a loss."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(dloss) * (self.targets != IGNORE).mean()
+
+
+class MaskedLossOneLate(MaskedLoss):
+    """The mask moved one place to the right: the answer's first token gets nothing."""
+
+    def backward(self, dloss=1.0):
+        mask = np.roll(self.targets != IGNORE, 1, axis=-1)
+        targets = np.where(self.targets == IGNORE, 0, self.targets)
+        return weighted_cross_entropy_backward(self.logits, targets, mask, dloss=dloss)
+
+
+class MaskedLossWithPrompts(MaskedLoss):
+    """Rows without a loss have a gradient."""
+
+    def backward(self, dloss=1.0):
+        targets = np.where(self.targets == IGNORE, 0, self.targets)
+        everywhere, mask = np.ones(targets.shape), targets == self.targets
+        return weighted_cross_entropy_backward(
+            self.logits, targets, everywhere, mask.sum(), dloss=dloss
+        )
+
+
+class MaskedLossByRows(MaskedLoss):
+    """Each row divided by its own number of targets: short answers count too much."""
+
+    def backward(self, dloss=1.0):
+        mask = self.targets != IGNORE
+        weights = mask / np.maximum(mask.sum(axis=-1, keepdims=True), 1)
+        return weighted_cross_entropy_backward(
+            self.logits, self.targets, weights, len(mask), dloss=dloss
+        )
+
+
+class WeightedLoss(nn.Module):
+    """The loss with given weights of either sign; itself right."""
+
+    weights = np.array([[0.0, 0.0, 1.5, -0.7, 0.3], [-2.0, 1.0, 0.0, 0.0, 0.4]])
+    total = 3.0
+
+    def forward(self, logits, targets):
+        self.logits, self.targets = logits, targets
+        return weighted_cross_entropy(logits, targets, self.weights, self.total)
+
+    def gradient(self, weights, total, dloss):
+        return weighted_cross_entropy_backward(self.logits, self.targets, weights, total, dloss)
+
+    def backward(self, dloss=1.0):
+        return self.gradient(self.weights, self.total, dloss)
+
+
+class WeightedLossWithoutSigns(WeightedLoss):
+    """What should become less likely becomes likelier."""
+
+    def backward(self, dloss=1.0):
+        return self.gradient(np.abs(self.weights), self.total, dloss)
+
+
+class WeightedLossOverWeights(WeightedLoss):
+    """Divided by the sum of the weights' sizes, not by the total."""
+
+    def backward(self, dloss=1.0):
+        return self.gradient(self.weights, np.abs(self.weights).sum(), dloss)
+
+
+class WeightedLossClipped(WeightedLoss):
+    """Negative weights count as 0."""
+
+    def backward(self, dloss=1.0):
+        return self.gradient(np.maximum(self.weights, 0), self.total, dloss)
+
+
+class WrongLoRA(nn.LoRALinear):
+    """LoRALinear with hooks for mistakes; itself right."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        rng = np.random.default_rng(5)
+        self.A[...], self.B[...] = (rng.normal(0, 0.5, p.shape) for p in (self.A, self.B))
+
+    def backward(self, dy):
+        x, rows = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+        self.dA += self.of_A(x, rows)
+        self.dB += self.of_B(x, rows)
+        return self.of_x(rows).reshape(self.x.shape)
+
+    def of_A(self, x, rows):
+        return self.scale * x.T @ (rows @ self.B.T)
+
+    def of_B(self, x, rows):
+        return self.scale * (x @ self.A).T @ rows
+
+    def of_x(self, rows):
+        return rows @ self.W.T + self.scale * rows @ self.B.T @ self.A.T
+
+
+class LoRADAWithoutScale(WrongLoRA):
+    """alpha / rank left out of dA."""
+
+    def of_A(self, x, rows):
+        return super().of_A(x, rows) / self.scale
+
+
+class LoRADBWithoutScale(WrongLoRA):
+    """alpha / rank left out of dB."""
+
+    def of_B(self, x, rows):
+        return super().of_B(x, rows) / self.scale
+
+
+class LoRAScaleTwice(WrongLoRA):
+    """alpha / rank in dh, and once more in dA."""
+
+    def of_A(self, x, rows):
+        return super().of_A(x, rows) * self.scale
+
+
+class LoRAScaleOfRank(WrongLoRA):
+    """1 / rank where alpha / rank is due."""
+
+    def of_B(self, x, rows):
+        return super().of_B(x, rows) / self.scale / len(self.B)
+
+
+class LoRADBWithX(WrongLoRA):
+    """dB from the first columns of x, not from x A: the shape is right."""
+
+    def of_B(self, x, rows):
+        return self.scale * x[:, : len(self.B)].T @ rows
+
+
+class LoRADxWithoutAdapter(WrongLoRA):
+    """The way of x through A and B is forgotten."""
+
+    def of_x(self, rows):
+        return rows @ self.W.T
+
+
+class LoRADxWithoutW(WrongLoRA):
+    """W is frozen, and x is taken for frozen, too."""
+
+    def of_x(self, rows):
+        return self.scale * rows @ self.B.T @ self.A.T
+
+
+class LoRADxWithoutScale(WrongLoRA):
+    """alpha / rank left out of dx."""
+
+    def of_x(self, rows):
+        return rows @ self.W.T + rows @ self.B.T @ self.A.T
+
+
+class LoRAMovesW(WrongLoRA):
+    """The backward pass steps the frozen W."""
+
+    def of_B(self, x, rows):
+        self.W -= 1e-3 * x.T @ rows
+        return super().of_B(x, rows)
+
+
+class LoRAOverwritten(WrongLoRA):
+    """dA = ... where dA += ... is due."""
+
+    def of_A(self, x, rows):
+        self.dA[...] = 0
+        return super().of_A(x, rows)
+
+
 class WrongPolicyLoss(PolicyLoss):
     """PolicyLoss with its backward pass in parts, for those below to change one of them.
 
@@ -818,6 +998,33 @@ def cases(rng):
     config = LlamaConfig(V, 7, 1, 6, 7, n_kv_head=3, head_dim=4, hidden=13)
     right = Llama(config, rng=rng, dtype=F64)
     yield LlamaTiedHeadForgotten(config, rng=rng, dtype=F64), right, (ids, targets)
+    some = targets.copy()
+    some[0, :3] = some[1, 2] = IGNORE
+    for wrong in (
+        MaskedLossMeanOverAll,
+        MaskedLossOneLate,
+        MaskedLossWithPrompts,
+        MaskedLossByRows,
+    ):
+        yield wrong(), MaskedLoss(), (logits, some)
+    for wrong in (WeightedLossWithoutSigns, WeightedLossOverWeights, WeightedLossClipped):
+        yield wrong(), WeightedLoss(), (logits, targets)
+    for wrong in (
+        LoRADAWithoutScale,
+        LoRADBWithoutScale,
+        LoRAScaleTwice,
+        LoRAScaleOfRank,
+        LoRADBWithX,
+        LoRADxWithoutAdapter,
+        LoRADxWithoutW,
+        LoRADxWithoutScale,
+        LoRAMovesW,
+        LoRAOverwritten,
+    ):
+        wrong_one, right = (
+            cls(nn.Linear(7, 11, rng=rng, dtype=F64), 3, 2.0, rng=rng) for cls in (wrong, WrongLoRA)
+        )
+        yield wrong_one, right, (x,)
     logits, targets = rng.normal(size=(6, T, V)), rng.integers(0, V, (6, T))
     targets[:, 0] = targets[0, 3:] = targets[4, 1] = IGNORE
     log_p = token_log_probs(logits, targets)

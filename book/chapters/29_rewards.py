@@ -161,7 +161,7 @@ print(" ".join(f"{reward:3.0f}" for reward in R[0]))
 # for all $R - b$, which we shall want in a moment.
 
 # %%
-from numpygpt.posttraining import IGNORE, answer_log_probs, weighted_cross_entropy_backward
+from numpygpt.posttraining import answer_log_probs, weighted_cross_entropy_backward
 
 def gradients(x, y, *weights):
     """For each of the weights (N,): the gradient of Σ weight log p(answer) / N, in all parameters."""

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from numpygpt.cli import models
 from numpygpt.cli.errors import writing
-from numpygpt.cli.runs import DEFAULT_OUT, check_finite, checkpoint_path, read_checkpoint
+from numpygpt.cli.opening import load_run
+from numpygpt.cli.runs import DEFAULT_OUT
 from numpygpt.pretrained import save_pretrained
 
 ABOUT = "Write a GPT as GPT-2's files or a Llama as Llama's, which transformers reads."
@@ -18,8 +18,7 @@ def add_options(parser):
 
 
 def run(args):
-    model, tokenizer, _ = read_checkpoint(args.out_dir, models.load)
-    check_finite(checkpoint_path(args.out_dir), model.params())
+    model, tokenizer, _ = load_run(args.out_dir)
     with writing(args.folder):
         save_pretrained(model, tokenizer, args.folder)
     names = ", ".join(sorted(path.name for path in args.folder.iterdir()))

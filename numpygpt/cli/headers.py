@@ -9,10 +9,11 @@ from dataclasses import fields
 
 import numpy as np
 
+from numpygpt.chat import Template
 from numpygpt.checkpoint import VERSION, CheckpointError
 from numpygpt.cli import optimizers
 from numpygpt.cli.folders import are_too_long
-from numpygpt.cli.models import config_of, n_params
+from numpygpt.cli.models import config_of, n_adapter_params, n_params
 from numpygpt.cli.sizes import LARGEST, MAX_THREADS, largest
 from numpygpt.training import TrainConfig
 
@@ -81,9 +82,11 @@ def problem_of(arrays, meta):
     except (KeyError, TypeError, ValueError):
         return None  # who needs the model says what is wrong with it
     shapes = [shape for name, (_, shape) in held.items() if name.startswith("model.")]
-    n = sum(map(math.prod, shapes))
-    if n != n_params(config) or config.n_layer > len(shapes):
-        return f"it has {n:,} parameters, its configuration asks for {n_params(config):,}"
+    n, expected = sum(map(math.prod, shapes)), n_params(config)
+    if "lora" in meta:
+        expected = n_adapter_params(config, meta["lora"]["rank"])
+    if n != expected or config.n_layer > len(shapes):
+        return f"it has {n:,} parameters, its configuration asks for {expected:,}"
     return None
 
 
@@ -118,6 +121,19 @@ def is_optimizer(value):
     return all(is_number(value.get(name, 0.0)) for name in optimizers.MUON_DEFAULTS)
 
 
+def is_base(value):
+    return isinstance(value, dict) and all(is_text(value.get(key)) for key in ("path", "sha256"))
+
+
+def is_lora(value):
+    return isinstance(value, dict) and is_whole(value.get("rank"), 1) and is_number(value["alpha"])
+
+
+def is_template(value):
+    names = {field.name for field in fields(Template)}
+    return isinstance(value, dict) and value.keys() <= names and all(map(is_text, value.values()))
+
+
 def are_settings(value):
     """Whether each setting of a TrainConfig that is there has a number of its type."""
     if not isinstance(value, dict):
@@ -149,6 +165,9 @@ CAN_BE = {
     "data": is_text,
     "engine": is_engine,
     "optimizer": is_optimizer,
+    "base": is_base,
+    "lora": is_lora,
+    "template": is_template,
     "train": are_settings,
     "rng": is_state,
     "tokenizer": is_tokenizer,

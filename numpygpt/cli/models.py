@@ -43,6 +43,17 @@ def load(path):
     return load_model(path, build=lambda meta, **options: build(config_of(meta), **options))
 
 
+def n_adapter_params(config, rank):
+    """Return how many numbers an adapter of this rank has for a model of this configuration."""
+    C = config.n_embd
+    if isinstance(config, GPTConfig):  # n_in + n_out of qkv, proj, fc1 and fc2
+        widths = 4 * C + 2 * C + 5 * C + 5 * C
+    else:
+        D, matrices = config.head_dim, 3 if config.activation == "swiglu" else 2
+        widths = 4 * C + 2 * D * (config.n_head + config.n_kv_head) + matrices * (C + config.hidden)
+    return config.n_layer * rank * widths
+
+
 def n_params(config):
     """Return how many numbers a model of this configuration has, without making it."""
     V, T, L, C = config.vocab_size, config.block_size, config.n_layer, config.n_embd

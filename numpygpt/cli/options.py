@@ -70,8 +70,8 @@ def add_fields(parser, fields, defaults):
             )
 
 
-def add_train_fields(parser):
-    add_fields(parser, fields(TrainConfig), {})
+def add_train_fields(parser, defaults=()):
+    add_fields(parser, fields(TrainConfig), dict(defaults))
 
 
 def add_model_fields(parser):
@@ -116,15 +116,27 @@ def configure(args, meta, vocab_size, train_defaults):
                     raise UsageError(
                         f"--{name} {value} does not fit the checkpoint: {getattr(config, name)}"
                     )
-            train = replace(TrainConfig(**meta["train"]), **given_fields(args, TrainConfig))
         else:
             config = MODELS[kind][1](vocab_size, **{**MODEL_DEFAULTS, **model})
-            train = TrainConfig(**{**train_defaults, **given_fields(args, TrainConfig)})
     except (TypeError, KeyError) as error:
-        raise CheckpointError(
-            f"the checkpoint has a configuration that we cannot read: {error}"
-        ) from None
+        raise unreadable(error) from None
     except ValueError as error:
         raise UsageError(str(error)) from None
+    train = configure_training(args, meta, train_defaults)
     check_memory(config, train)
     return config, train
+
+
+def configure_training(args, meta, defaults):
+    """The settings: the checkpoint's or the defaults, then what the user gave."""
+    try:
+        given = given_fields(args, TrainConfig)
+        return replace(TrainConfig(**(meta["train"] if meta else defaults)), **given)
+    except (TypeError, KeyError) as error:
+        raise unreadable(error) from None
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def unreadable(error):
+    return CheckpointError(f"the checkpoint has a configuration that we cannot read: {error}")

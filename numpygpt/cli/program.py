@@ -8,12 +8,13 @@ import sys
 import numpy as np
 
 from numpygpt import __version__
-from numpygpt.cli import chat, datagen, export, plot, sample, test, train
+from numpygpt.cli import chat, datagen, export, finetune, plot, sample, test, train
 from numpygpt.cli.errors import MISTAKES, message_of, one_line
 
 COMMANDS = {
     "datagen": datagen,
     "train": train,
+    "finetune": finetune,
     "sample": sample,
     "chat": chat,
     "export": export,

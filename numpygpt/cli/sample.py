@@ -47,7 +47,7 @@ def run(args):
     # Before the first training there is still a model to play with: the one that we ship.
     bundled = not (args.out_dir or args.pretrained or DEFAULT_OUT.exists()) and BUNDLED.exists()
     folder = BUNDLED if bundled else args.out_dir or (None if args.pretrained else DEFAULT_OUT)
-    model, tokenizer = load_any(folder, args.pretrained)
+    model, tokenizer, _ = load_any(folder, args.pretrained)
     if bundled:
         print(f"{DEFAULT_OUT} holds no model yet: this is {BUNDLED}", file=sys.stderr)
     prompt = default_prompt(tokenizer) if args.prompt is None else args.prompt

@@ -7,7 +7,8 @@ from numpygpt.cli.errors import UsageError
 from numpygpt.gpt import GPT, GPTConfig
 from numpygpt.gradcheck import GradientError, gradcheck
 from numpygpt.llama import Llama, LlamaConfig
-from numpygpt.posttraining import IGNORE, MaskedLoss
+from numpygpt.nn.lora import Adapter
+from numpygpt.posttraining.masked import IGNORE, MaskedLoss
 
 ABOUT = "Check the gradient of every layer and of whole models."
 
@@ -106,6 +107,6 @@ def layers(rng, dtype=np.float64):
     ):
         for p in model.params().values():  # the frozen ones, too
             p[...] = rng.normal(0, 0.5, p.shape)
-        yield f"Adapter of a {type(model).__name__}", nn.Adapter(model, 2, rng=rng), ids, targets
+        yield f"Adapter of a {type(model).__name__}", Adapter(model, 2, rng=rng), ids, targets
     some = np.where(np.arange(T) < 2, IGNORE, targets)  # without a loss on the first two
     yield "MaskedLoss", MaskedLoss(), rng.normal(size=(B, T, V)), some

@@ -9,6 +9,7 @@ import numpy as np
 from numpygpt.checkpoint import load_checkpoint
 from numpygpt.cli import engines, models, optimizers
 from numpygpt.cli.datagen import DEFAULT_DATA, DEFAULT_TEXT, write_data
+from numpygpt.cli.errors import UsageError
 from numpygpt.cli.folders import check_lengths, open_data
 from numpygpt.cli.options import add_model_fields, add_train_fields, configure, positive
 from numpygpt.cli.ranks import Alone, on_every_rank, refuse_to_be_many
@@ -75,6 +76,8 @@ def train_locked(args, world, locks):
             locks.enter_context(claim(args.out_dir, fresh=False))
         arrays, meta = read_checkpoint(args.out_dir, load_checkpoint)
         check_finite(path, arrays)
+        if "base" in meta:
+            raise UsageError(f"{path} was fine-tuned: numpygpt finetune --resume goes on with it")
     data_dir = getattr(args, "data_dir", Path(meta.get("data_dir", DEFAULT_DATA)))
     # The tokenizer is written last: without it, preparing the data was interrupted.
     if speaks and data_dir == DEFAULT_DATA and not (data_dir / "tokenizer.json").exists():

@@ -21,7 +21,6 @@ HOMES = {
     "SquaredReLU": "gates",
     "GroupedQueryAttention": "grouped_attention",
     "LoRALinear": "lora",
-    "Adapter": "lora",
 }
 __all__ = list(HOMES)
 __getattr__, __dir__ = lazy_names(__name__, HOMES)

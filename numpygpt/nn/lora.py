@@ -1,4 +1,4 @@
-"""LoRALinear: a frozen Linear and a change of low rank; Adapter: a model of them. Chapter 27."""
+"""LoRALinear and Adapter: frozen weights, and a change of low rank. Derived in chapter 27."""
 
 import math
 
@@ -76,7 +76,7 @@ class Adapter(Module):
         self.put_on()
 
     def put_on(self):
-        """Set the LoRALinears in their places."""
+        """Set each LoRALinear in its place."""
         for layer, name, _, lora in self.places:
             setattr(layer, name, lora)
 
@@ -94,7 +94,7 @@ class Adapter(Module):
         return self.take_off()
 
     def modules(self, prefix=""):
-        """Yield the LoRALinears, under the model's names: all else is frozen, and no parameter."""
+        """Yield each LoRALinear, under the model's names: all else is frozen, and no parameter."""
         for name, layer in self.model.modules(prefix):
             if isinstance(layer, LoRALinear):
                 yield name, layer

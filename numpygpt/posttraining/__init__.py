@@ -3,14 +3,15 @@
 from numpygpt.lazy import lazy_names
 
 HOMES = {
-    "IGNORE": "masked",
     "weighted_cross_entropy": "masked",
     "weighted_cross_entropy_backward": "masked",
     "MaskedLoss": "masked",
     "Example": "examples",
+    "turns": "examples",
     "padded": "examples",
     "packed": "examples",
     "RowLoader": "examples",
+    "answered_right": "examples",
     "AnswerEngine": "finetune",
     "Finetuner": "finetune",
     "PreferenceLoss": "preferences",

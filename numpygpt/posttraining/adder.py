@@ -3,18 +3,9 @@
 import numpy as np
 
 from numpygpt.generate import generate
-from numpygpt.gpt import GPTConfig
 from numpygpt.posttraining.masked import IGNORE
-from numpygpt.tokenizers.char import CharTokenizer
 
 SYMBOLS = "0123456789+="  # the id of a digit is the digit
-
-CONFIG = GPTConfig(len(SYMBOLS), block_size=9, n_layer=2, n_head=4, n_embd=64)
-
-
-def tokenizer():
-    """Return the tokenizer of sums, such as "47+85=132"."""
-    return CharTokenizer(SYMBOLS)
 
 
 def split_sums():

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numpygpt.chat import ends_of, render
+from numpygpt.generate import generate
 from numpygpt.posttraining.masked import IGNORE
 
 
@@ -72,6 +74,21 @@ def _rows(rows, block_size):
     return x, y
 
 
+def turns(tokenizer, messages, template):
+    """Return an Example for each answer in a chat: what a Chat reads before it, and the answer.
+
+    Args:
+        messages: (role, text) pairs, as for `render`.
+        template: how the model wants its turns.
+    """
+    end = ends_of(tokenizer, template)[:1]
+    return [
+        Example(render(tokenizer, messages[:i], template), [*tokenizer.encode(text), *end])
+        for i, (role, text) in enumerate(messages)
+        if role == "assistant" and i
+    ]
+
+
 class RowLoader:
     """Endless random batches of rows: x and y (B, T), T as long as the longest of them."""
 
@@ -88,3 +105,18 @@ class RowLoader:
         x, y = self.x[picked], self.y[picked]
         end = np.flatnonzero((y != IGNORE).any(axis=0))[-1] + 1  # all behind it is padding
         return x[:, :end], y[:, :end]
+
+
+def answered_right(model, examples):
+    """Return for each example whether the model's likeliest tokens are just its answer, (n,)."""
+    verdicts = np.zeros(len(examples), bool)
+    lengths = [len(example.prompt) for example in examples]
+    for length in set(lengths):  # those of one length side by side
+        places = [i for i, n in enumerate(lengths) if n == length]
+        asked = np.array([examples[i].prompt for i in places])
+        longest = max(len(examples[i].answer) for i in places)
+        rng = np.random.default_rng(0)  # at temperature 0 it decides nothing
+        said = generate(model, asked, longest, temperature=0, rng=rng)[:, length:]
+        for i, ids in zip(places, said.tolist(), strict=True):
+            verdicts[i] = ids[: len(examples[i].answer)] == list(examples[i].answer)
+    return verdicts

@@ -1,6 +1,5 @@
 """Finetuner: the training loop of chapter 16 on answers alone. Derived in chapter 27."""
 
-from numpygpt.nn.lora import Adapter
 from numpygpt.posttraining.examples import RowLoader
 from numpygpt.posttraining.masked import IGNORE, MaskedLoss
 from numpygpt.training import LayersEngine, Trainer
@@ -25,7 +24,7 @@ class AnswerEngine(LayersEngine):
 
 
 class Finetuner(Trainer):
-    """A Trainer for rows (x, y) as `padded` and `packed` make them; the model may be an Adapter."""
+    """A Trainer for rows (x, y) as `padded` and `packed` make them: the loss is on the answers."""
 
     def __init__(self, model, train_rows, val_rows, config, engine=None, optimizer=None):
         engine = engine or AnswerEngine(model)
@@ -46,11 +45,3 @@ class Finetuner(Trainer):
             share = count / sum(counts)  # not 1 / n: a batch of few answers would count too much
             loss += self.engine.backprop(x, y, share) * share
         return loss
-
-    def state(self):
-        """Return (arrays, meta) as every Trainer does; of an adapter, its arrays alone."""
-        arrays, meta = super().state()
-        if isinstance(self.model, Adapter):
-            meta["kind"] = type(self.model.model).__name__
-            meta["lora"] = {"rank": self.model.rank, "alpha": self.model.alpha}
-        return arrays, meta

@@ -6,7 +6,8 @@ import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
 from numpygpt import GPT, GPTConfig
-from numpygpt.posttraining import IGNORE, PolicyLoss, group_advantages, token_log_probs
+from numpygpt.posttraining import PolicyLoss, group_advantages, token_log_probs
+from numpygpt.posttraining.masked import IGNORE
 
 N, T, V, GROUP = 12, 7, 11, 4
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}

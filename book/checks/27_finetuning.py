@@ -1,0 +1,741 @@
+# %%
+IGNORE = -100
+
+def some_targets(rng, shape, V, share=0.5):
+    """Targets of which about a share is IGNORE, and one at least is not."""
+    targets = rng.integers(0, V, shape)
+    ignored = rng.random(shape) < share
+    ignored.flat[rng.integers(targets.size)] = False
+    return np.where(ignored, IGNORE, targets)
+
+# %% task="finetune-loss" cases=true
+def cases(rng):
+    def one(logits, targets, dloss=1.0, **options):
+        calls = [Call({"logits": logits, "targets": targets}, "forward", "the loss"),
+                 Call({"dloss": dloss}, "backward", "dlogits")]
+        title = f"logits of shape {logits.shape}, {(targets == IGNORE).sum()} of {targets.size} targets ignored, dloss {dloss:g}"
+        return Case(title, calls, new={}, **options)
+
+    for number, shape in enumerate([(2, 5), (3, 4), (7,), (1, 1), (2, 3, 4), (4, 1), (1, 6)]):
+        V = (7, 3, 5, 4, 6, 9, 2)[number]
+        logits = rng.normal(0, 2, (*shape, V))
+        targets = some_targets(rng, shape, V)
+        options = ({}, {"strided": True}, {"float32": True, "dtypes": True})[number % 3]
+        yield one(logits, targets, (1.0, 0.3, -2.0)[number % 3], **options)
+    # No target is ignored; all but one are; one row has none that counts; the last of V.
+    logits = rng.normal(0, 2, (3, 4, 5))
+    yield one(logits, rng.integers(0, 5, (3, 4)))
+    targets = np.full((3, 4), IGNORE)
+    targets[1, 2] = 4
+    yield one(logits, targets, 0.7)
+    targets = some_targets(rng, (3, 4), 5)
+    targets[0] = IGNORE
+    targets[2] = 0
+    yield one(logits, targets)
+    logits = rng.normal(0, 1, (2, 4, 3))
+    logits[0, 1], logits[1, 2] = [9_000.0, -9_000.0, 8_999.0], [-10_000.0, 10_000.0, 0.0]
+    targets = np.array([[0, IGNORE, 1, 2], [IGNORE, 2, 1, IGNORE]])
+    yield one(logits, targets, 1.5)
+
+# %% [markdown] task="finetune-loss" hint=1
+# it is the loss of chapter 5 on some of the rows. What is the slope of the loss for a logit whose row has no
+# target?
+
+# %% [markdown] task="finetune-loss" hint=2
+# the mask has the shape of the targets, dlogits one axis more. -100 is no index that you want: where the mask is
+# False, take any other.
+
+# %% [markdown] task="finetune-loss" hint=3
+# loss: the mean of minus log_softmax at the targets, over the mask. dlogits: softmax, minus 1 at the target, times
+# dloss over the number of True in the mask, and 0 where the mask is False.
+
+# %% [markdown] task="finetune-loss" mistake="mean-over-all" shows="With $N$ for the number of the others"
+# it divides by the number of all targets: N counts those that are not IGNORE
+# ```diff
+# - -float(log_p[self.mask].mean())
+# + -float(log_p[self.mask].sum() / log_p.size)
+# - dloss / self.mask.sum()
+# + dloss / self.mask.size
+# ```
+
+# %% [markdown] task="finetune-loss" mistake="dlogits-over-all"
+# its gradient is divided by the number of all targets, its loss by N: both by N
+# ```diff
+# - dloss / self.mask.sum()
+# + dloss / self.mask.size
+# ```
+
+# %% [markdown] task="finetune-loss" mistake="not-divided"
+# its gradient is not divided by N: the loss is a mean
+# ```diff
+# - self.mask * (dloss / self.mask.sum())
+# + self.mask * dloss
+# ```
+
+# %% [markdown] task="finetune-loss" mistake="no-mask-in-backward"
+# its rows without a target have a gradient: the loss does not depend on them
+# ```diff
+# - (self.mask * (dloss / self.mask.sum()))[..., None]
+# + dloss / self.mask.sum()
+# ```
+
+# %% [markdown] task="finetune-loss" mistake="ignore-as-index"
+# it takes IGNORE for an index, which counts from the end of the vocabulary
+# ```diff
+# - np.where(self.mask, targets, 0)[..., None]
+# + np.where(self.mask, targets, targets % logits.shape[-1])[..., None]
+# - log_p[self.mask].mean()
+# + log_p.mean()
+# ```
+
+# %% [markdown] task="finetune-loss" mistake="no-dloss"
+# its gradient lacks dloss
+# ```diff
+# - (dloss / self.mask.sum())
+# + (1 / self.mask.sum())
+# ```
+
+# %% [markdown] task="finetune-loss" mistake="mask-one-late"
+# it masks one place late: the mask belongs to the targets as they are, which are shifted already
+# ```diff
+# - self.mask = targets != IGNORE
+# + self.mask = np.roll(targets != IGNORE, 1, axis=-1)
+# ```
+
+# %% [markdown] task="finetune-loss" mistake="by-rows"
+# it is a mean of the rows' means: all targets that count have the same weight
+# ```diff
+# - return -float(log_p[self.mask].mean())
+# + counts = np.maximum(self.mask.sum(axis=-1), 1)
+# +         return -float(((log_p * self.mask).sum(axis=-1) / counts).mean())
+# ```
+
+# %% [markdown] task="finetune-loss" mistake="sign"
+# it has the sign of a likelihood: a loss is minus log p
+# ```diff
+# - return -float
+# + return float
+# ```
+
+# %% [markdown] task="finetune-loss" reject="overflows" shows="Logits may be as large as 10,000, also where the target is"
+# ```diff
+# - self.p = softmax(logits)
+# + self.p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+# ```
+
+# %% [markdown] task="finetune-loss" reject="log-of-softmax"
+# ```diff
+# - np.take_along_axis(log_softmax(logits), self.at, axis=-1)[..., 0]
+# + np.log(np.take_along_axis(softmax(logits), self.at, axis=-1)[..., 0])
+# ```
+
+# %% [markdown] task="finetune-loss" reject="float64" shows="of the shape and"
+# ```diff
+# - return dlogits
+# + return dlogits.astype(np.float64)
+# ```
+
+# %% [markdown] task="finetune-loss" reject="two-axes" shows="with any number of axes before the last"
+# ```diff
+# - return -float(log_p[self.mask].mean())
+# + B, T = targets.shape
+# +         return -float(log_p[self.mask].mean())
+# ```
+
+# %% [markdown] task="finetune-loss" reject="uses-p-up"
+# ```diff
+# - dlogits = self.p.copy()
+# + dlogits = self.p
+# ```
+
+# %% [markdown] task="finetune-loss" reject="writes-into-targets"
+# ```diff
+# - self.at = np.where(self.mask, targets, 0)[..., None]
+# + targets[~self.mask] = 0
+# +         self.at = targets[..., None]
+# ```
+
+# %% [markdown] task="finetune-loss" reject="negative-targets-count-never"
+# ```diff
+# - self.mask = targets != IGNORE
+# + self.mask = targets > 0
+# ```
+
+# %% [markdown] task="finetune-loss" reject="positive-dloss-only"
+# ```diff
+# - dloss / self.mask.sum()
+# + abs(dloss) / self.mask.sum()
+# ```
+
+# %% task="finetune-loss" right="rows-that-count"
+class MaskedLoss(Module):
+    def forward(self, logits, targets):
+        self.shape, self.mask = logits.shape, targets != IGNORE
+        self.rows, self.targets = logits[self.mask], targets[self.mask]    # (N, V), (N,)
+        log_p = log_softmax(self.rows)
+        return -float(log_p[np.arange(len(self.rows)), self.targets].mean())
+
+    def backward(self, dloss=1.0):
+        d = softmax(self.rows)
+        d[np.arange(len(d)), self.targets] -= 1
+        dlogits = np.zeros(self.shape, d.dtype)
+        dlogits[self.mask] = d * (dloss / len(d))
+        return dlogits
+
+# %% task="finetune-loss" right="one-hot"
+class MaskedLoss(Module):
+    def forward(self, logits, targets):
+        V = logits.shape[-1]
+        self.onehot = (targets[..., None] == np.arange(V)).astype(logits.dtype)
+        self.n = int(self.onehot.sum())
+        self.logits = logits
+        return float(-np.sum(self.onehot * log_softmax(logits)) / self.n)
+
+    def backward(self, dloss=1.0):
+        counts = self.onehot.sum(axis=-1, keepdims=True)
+        return float(dloss) / self.n * (softmax(self.logits) - self.onehot) * counts
+
+# %% task="finetune-loss" right="weights"
+class MaskedLoss(Module):
+    def forward(self, logits, targets):
+        self.w = (targets != IGNORE) / (targets != IGNORE).sum()
+        self.logp, self.t = log_softmax(logits), np.maximum(targets, 0)
+        return -float(np.sum(self.w * np.take_along_axis(self.logp, self.t[..., None], -1)[..., 0]))
+
+    def backward(self, dloss=1.0):
+        y = np.eye(self.logp.shape[-1])[self.t]
+        return (dloss * self.w[..., None] * (np.exp(self.logp) - y)).astype(self.logp.dtype)
+
+# %% task="finetune-pack" cases=true
+def cases(rng):
+    def example(prompt, answer):
+        return rng.integers(1, 50, prompt).tolist(), rng.integers(1, 50, answer).tolist()
+
+    def one(sizes, room):
+        examples = [example(*pair) for pair in sizes]
+        return Case(f"prompts and answers of {sizes} ids, room {room}",
+                    [Call({"examples": examples, "room": room}, returns=("x", "y", "segment"))])
+
+    yield one([(2, 1), (3, 3), (1, 1), (2, 2), (1, 2)], 5)
+    yield one([(1, 1)], 1)
+    yield one([(1, 1), (1, 1), (1, 1)], 2)
+    yield one([(4, 4)], 7)
+    yield one([(4, 4)], 9)
+    # First fit: the fourth goes back to the first row; the fifth to the second.
+    yield one([(3, 2), (4, 3), (5, 2), (1, 2), (1, 1), (2, 2)], 6)
+    yield one([(5, 2), (3, 2), (1, 1), (2, 1), (1, 3)], 7)
+    yield one([(1, 6), (6, 1), (2, 3), (1, 1)], 6)
+    yield one([], 4)
+    for _ in range(4):
+        sizes = [tuple(int(n) for n in rng.integers(1, 5, 2)) for _ in range(rng.integers(4, 12))]
+        yield one(sizes, int(rng.integers(7, 16)))
+    # Ids that are 0, and a prompt that is like its answer.
+    yield Case("ids of 0", [Call({"examples": [([0, 0], [0]), ([5], [0, 5]), ([5, 0], [5, 0])], "room": 6},
+                                 returns=("x", "y", "segment"))])
+
+# %% [markdown] task="finetune-pack" hint=1
+# do it in two rounds: first deal the examples out to rows, with the room that each row has left; then write the
+# rows.
+
+# %% [markdown] task="finetune-pack" hint=2
+# an example of n ids takes n - 1 places. Its answer's ids are the last targets of these places: as many as the
+# answer is long.
+
+# %% [markdown] task="finetune-pack" hint=3
+# for each example: start is where the row's last one ended, end is start plus its places. x[start:end] has all
+# ids but the last, y[end - len(answer):end] the answer, segment[start:end] the number.
+
+# %% [markdown] task="finetune-pack" mistake="next-fit" shows="Each goes into the first row that has room for it"
+# it looks at the last row only: an earlier one may still have room
+# ```diff
+# - for i, end in enumerate(ends) if end + n <= room
+# + for i, end in enumerate(ends) if i == len(ends) - 1 and end + n <= room
+# ```
+
+# %% [markdown] task="finetune-pack" mistake="no-packing"
+# it begins a row for each example
+# ```diff
+# - for i, end in enumerate(ends) if end + n <= room
+# + for i, end in enumerate(ends) if False
+# ```
+
+# %% [markdown] task="finetune-pack" mistake="one-place-too-many"
+# it takes a place for the last id, too, which is a target only
+# ```diff
+# - n = len(prompt) + len(answer) - 1
+# + n = min(len(prompt) + len(answer), room)
+# ```
+
+# %% [markdown] task="finetune-pack" mistake="not-quite-full"
+# it leaves a row that would be just full: room for it is room
+# ```diff
+# - if end + n <= room
+# + if end + n < room
+# ```
+
+# %% [markdown] task="finetune-pack" mistake="prompt-has-a-loss"
+# its prompts have a loss: there y is IGNORE
+# ```diff
+# - y[i, end - len(answer) : end] = answer
+# + y[i, start:end] = ids[1:]
+# ```
+
+# %% [markdown] task="finetune-pack" mistake="first-of-the-answer-lacks" shows="`y` the id that comes next if that is one of the answer's"
+# it ignores the first id of the answer: the last place of the prompt predicts it
+# ```diff
+# - y[i, end - len(answer) : end] = answer
+# + y[i, end - len(answer) + 1 : end] = answer[1:]
+# ```
+
+# %% [markdown] task="finetune-pack" mistake="not-shifted"
+# its targets are the ids at the places themselves: y has what comes next
+# ```diff
+# - y[i, end - len(answer) : end] = answer
+# + y[i, start + len(prompt) : end] = answer[:-1]
+# ```
+
+# %% [markdown] task="finetune-pack" mistake="numbered-over-all"
+# it numbers the examples over all rows: each row counts from 1
+# ```diff
+# - segment[i, start:end] = number
+# + segment[i, start:end] = examples.index((prompt, answer)) + 1
+# ```
+
+# %% [markdown] task="finetune-pack" mistake="counts-from-0" shows="counted from 1"
+# it counts from 0: 0 is for the places behind the last example
+# ```diff
+# - enumerate(row, 1)
+# + enumerate(row)
+# ```
+
+# %% [markdown] task="finetune-pack" mistake="zeros-as-targets" shows="Behind the last example of a row `x` is 0, `y` is"
+# its targets behind the last example are 0: they are IGNORE
+# ```diff
+# - y = np.full((len(rows), room), IGNORE)
+# + y = np.where(np.arange(room) < np.array(ends, int)[:, None], IGNORE, 0)
+# ```
+
+# %% [markdown] task="finetune-pack" mistake="longest-first" shows="Take the examples in their order"
+# it takes the longest first: they come in their order
+# ```diff
+# - for prompt, answer in examples:
+# + for prompt, answer in sorted(examples, key=lambda e: -len(e[0]) - len(e[1])):
+# ```
+
+# %% [markdown] task="finetune-pack" mistake="fullest-row"
+# it takes the fullest row with room: the first is asked for
+# ```diff
+# - i = next((i for i, end in enumerate(ends) if end + n <= room), len(rows))
+# + fitting = [i for i, end in enumerate(ends) if end + n <= room]
+# +         i = max(fitting, key=lambda i: ends[i]) if fitting else len(rows)
+# ```
+
+# %% [markdown] task="finetune-pack" reject="as-long-as-the-longest" shows="each of shape `(rows, room)`"
+# ```diff
+# - return x, y, segment
+# + T = max(ends, default=0)
+# +     return x[:, :T], y[:, :T], segment[:, :T]
+# ```
+
+# %% [markdown] task="finetune-pack" reject="floats" shows="Return the three arrays of integers"
+# ```diff
+# - x, segment = np.zeros((2, len(rows), room), int)
+# + x, segment = np.zeros((2, len(rows), room))
+# ```
+
+# %% [markdown] task="finetune-pack" reject="empty-fails" shows="If there are no examples, there are no rows"
+# ```diff
+# - rows, ends = [], []
+# + examples[0]
+# +     rows, ends = [], []
+# ```
+
+# %% [markdown] task="finetune-pack" reject="pops" shows="leave"
+# ```diff
+# - rows[i].append((prompt, answer))
+# + rows[i].append((list(prompt), list(answer)))
+# +         prompt.clear()
+# ```
+
+# %% [markdown] task="finetune-pack" reject="zero-is-padding"
+# ```diff
+# - return x, y, segment
+# + return x, y, np.where((x == 0) & (y == IGNORE), 0, segment)
+# ```
+
+# %% task="finetune-pack" right="row-by-row-lists"
+def pack(examples, room):
+    rows = []    # lists of (id, target, number)
+    for prompt, answer in examples:
+        ids = list(prompt) + list(answer)
+        targets = [IGNORE] * (len(prompt) - 1) + list(answer)
+        for row in rows:
+            if len(row) + len(targets) <= room:
+                break
+        else:
+            rows.append([])
+            row = rows[-1]
+        number = row[-1][2] + 1 if row else 1
+        row += [(a, b, number) for a, b in zip(ids[:-1], targets)]
+    table = np.array([row + [(0, IGNORE, 0)] * (room - len(row)) for row in rows], int)
+    return tuple(table.reshape(len(rows), room, 3).transpose(2, 0, 1))
+
+# %% task="finetune-pack" right="grows"
+def pack(examples, room):
+    x = np.zeros((len(examples), room), np.int64)
+    segment, y = np.zeros_like(x), np.full_like(x, IGNORE)
+    used = np.zeros(len(examples), int)
+    for prompt, answer in examples:
+        n = len(prompt) + len(answer) - 1
+        i = int(np.argmax(used + n <= room))
+        a, b = used[i], used[i] + n
+        x[i, a:b] = (prompt + answer)[:n]
+        y[i, b - len(answer):b] = answer
+        segment[i, a:b] = segment[i, a - 1] + 1 if a else 1
+        used[i] = b
+    rows = np.count_nonzero(used)
+    return x[:rows], y[:rows], segment[:rows]
+
+# %% task="finetune-lora" cases=true
+SIZES = [((2, 5), 6, 4, 2, True), ((3,), 5, 7, 3, False), ((), 4, 3, 1, True), ((2, 3, 2), 3, 8, 2, True),
+         ((1, 1), 7, 5, 4, False), ((4, 2), 2, 6, 1, False)]
+
+def cases(rng):
+    for number, (lead, n_in, n_out, rank, bias) in enumerate(SIZES):
+        params = {"W": rng.normal(0, 0.5, (n_in, n_out)), "A": rng.normal(0, 0.5, (n_in, rank)),
+                  "B": rng.normal(0, 0.5, (rank, n_out))}
+        if bias:
+            params["b"] = rng.normal(0, 0.5, n_out)
+        scale = (2.0, 0.25, -1.5, 1.0, 3.0, 0.5)[number]
+        x, dy = rng.normal(size=(*lead, n_in)), rng.normal(size=(*lead, n_out))
+        options = ({}, {"strided": True}, {})[number % 3]
+        yield Case(f"x of shape {x.shape}, W {n_in, n_out}, rank {rank}, scale {scale}, {'a' if bias else 'no'} bias",
+                   [Call({"x": x}, "forward", "y"), Call({"dy": dy}, "backward", "dx"), Call({}, "merged", "the merged W")],
+                   new={"n_in": n_in, "n_out": n_out, "rank": rank, "scale": scale, "bias": bias},
+                   params=params, reads=("dA", "dB", "W", "b") if bias else ("dA", "dB", "W"), **options)
+    params = {"W": rng.normal(size=(3, 5)), "A": rng.normal(size=(3, 2)), "B": np.zeros((2, 5)), "b": rng.normal(size=5)}
+    x, dy = rng.normal(size=(4, 3)), rng.normal(size=(4, 5))
+    yield Case("B of zeros, as at the start", new={"n_in": 3, "n_out": 5, "rank": 2, "scale": 4.0, "bias": True},
+               params=params, reads=("dA", "dB"), calls=[
+                   Call({"x": x}, "forward", "y"), Call({"dy": dy}, "backward", "dx"), Call({}, "merged", "the merged W")])
+    n = 400
+    params = {"W": rng.normal(0, 0.05, (n, n)), "A": rng.normal(size=(n, 2)), "B": rng.normal(size=(2, n)), "b": rng.normal(size=n)}
+    x, dy = rng.normal(size=(3, n)), rng.normal(size=(3, n))
+    yield Case(f"x of shape (3, {n}), rank 2", new={"n_in": n, "n_out": n, "rank": 2, "scale": 0.5, "bias": True},
+               params=params, reads=("dA", "dB"), max_bytes=400_000, calls=[
+                   Call({"x": x}, "forward", "y"), Call({"dy": dy}, "backward", "dx")])
+
+# %% [markdown] task="finetune-lora" hint=1
+# with h = x A the layer is x W + b + s h B: two Linear layers one after the other, beside a third one. Chapter 3
+# has the backward pass of each.
+
+# %% [markdown] task="finetune-lora" hint=2
+# with x as rows (N, n_in) and dy (N, n_out): h is (N, rank), and so is its gradient dh. dA is (n_in, rank), dB (rank,
+# n_out), and s is in both.
+
+# %% [markdown] task="finetune-lora" hint=3
+# dB: s times h transposed, times dy. dh: s times dy, times B transposed. dA: x transposed, times dh. dx has two parts:
+# dy times W transposed, and dh times A transposed.
+
+# %% [markdown] task="finetune-lora" mistake="no-scale-in-da"
+# its dA lacks the scale: it is in y, so it is in both gradients
+# ```diff
+# - self.dA += x.T @ dh
+# + self.dA += x.T @ (rows @ self.B.T)
+# ```
+
+# %% [markdown] task="finetune-lora" mistake="no-scale-in-db"
+# its dB lacks the scale: it is in y, so it is in both gradients
+# ```diff
+# - self.dB += self.scale * (h.T @ rows)
+# + self.dB += h.T @ rows
+# ```
+
+# %% [markdown] task="finetune-lora" mistake="scale-twice"
+# its scale is in dA twice: once is enough
+# ```diff
+# - self.dA += x.T @ dh
+# + self.dA += self.scale * (x.T @ dh)
+# ```
+
+# %% [markdown] task="finetune-lora" mistake="dx-without-adapter"
+# its dx has lost the way through the adapter: x goes into both
+# ```diff
+# - (rows @ self.W.T + dh @ self.A.T)
+# + (rows @ self.W.T)
+# ```
+
+# %% [markdown] task="finetune-lora" mistake="dx-without-w" shows="nothing changes them"
+# its dx has lost the way through W: frozen means that W has no gradient, not that x has none
+# ```diff
+# - (rows @ self.W.T + dh @ self.A.T)
+# + (dh @ self.A.T)
+# ```
+
+# %% [markdown] task="finetune-lora" mistake="db-from-x"
+# it makes dB from the rows of x that fit, not from h: B multiplies h
+# ```diff
+# - self.dB += self.scale * (h.T @ rows)
+# + self.dB += self.scale * (x.T @ rows)[: len(self.B)]
+# ```
+
+# %% [markdown] task="finetune-lora" mistake="merge-without-scale"
+# it merges without the scale: a plain layer with this W would not compute the same
+# ```diff
+# - self.W + self.scale * (self.A @ self.B)
+# + self.W + self.A @ self.B
+# ```
+
+# %% [markdown] task="finetune-lora" mistake="moves-w"
+# it steps W in the backward pass: W is frozen
+# ```diff
+# - dh = self.scale
+# + self.W -= 1e-3 * x.T @ rows
+# +     dh = self.scale
+# ```
+
+# %% [markdown] task="finetune-lora" mistake="merge-in-place"
+# it changes W when it merges: it returns another array
+# ```diff
+# - return self.W + self.scale * (self.A @ self.B)
+# + self.W += self.scale * (self.A @ self.B)
+# +     return self.W
+# ```
+
+# %% [markdown] task="finetune-lora" mistake="overwrites"
+# it overwrites the gradients: backward adds to them
+# ```diff
+# - self.dA += x.T @ dh
+# + self.dA[...] = x.T @ dh
+# ```
+
+# %% [markdown] task="finetune-lora" mistake="merged-in-forward" shows="Only `merged` may make an array of the shape of `W`"
+# it makes A B, which is as large as W: go through the rank
+# ```diff
+# - y = x @ self.W + self.scale * (self.h @ self.B)
+# + y = x @ (self.W + self.scale * self.A @ self.B)
+# ```
+
+# %% [markdown] task="finetune-lora" reject="gradient-of-w" shows="must not"
+# ```diff
+# - self.dA += x.T @ dh
+# + dW = self.scale * (x.T @ rows)
+# +     self.dA += dW @ self.B.T
+# ```
+
+# %% [markdown] task="finetune-lora" reject="dw-beside-w" shows="they have no gradients"
+# ```diff
+# - self.dA += x.T @ dh
+# + self.dA += x.T @ dh
+# +     self.dW = x.T @ rows
+# ```
+
+# %% [markdown] task="finetune-lora" reject="two-axes" shows="with any number of leading axes, or none"
+# ```diff
+# - self.x, self.h = x, x @ self.A
+# + N, n_in = x.shape
+# +     self.x, self.h = x, x @ self.A
+# ```
+
+# %% [markdown] task="finetune-lora" reject="bias-needed"
+# ```diff
+# - return y if self.b is None else y + self.b
+# + return y + self.b
+# ```
+
+# %% [markdown] task="finetune-lora" reject="positive-scale"
+# ```diff
+# - return self.W + self.scale * (self.A @ self.B)
+# + return self.W + abs(self.scale) * (self.A @ self.B)
+# ```
+
+# %% [markdown] task="finetune-lora" reject="mean-over-rows"
+# ```diff
+# - self.dA += x.T @ dh
+# + self.dA += x.T @ dh / len(x)
+# ```
+
+# %% [markdown] task="finetune-lora" reject="h-from-after"
+# ```diff
+# - self.dB += self.scale * (h.T @ rows)
+# + self.dA += x.T @ dh
+# +     self.dB += self.scale * (h.T @ rows)
+# ```
+
+# %% task="finetune-lora" right="two-linears"
+@add_to_class(LoRALinear)
+def forward(self, x):
+    self.rows = x.reshape(-1, x.shape[-1])
+    self.low = self.rows @ self.A
+    y = self.rows @ self.W
+    y += self.scale * self.low @ self.B
+    if self.b is not None:
+        y += self.b
+    return y.reshape(*x.shape[:-1], -1)
+
+@add_to_class(LoRALinear)
+def backward(self, dy):
+    rows = self.scale * dy.reshape(-1, dy.shape[-1])
+    dlow = rows @ self.B.T
+    self.dB += self.low.T @ rows
+    self.dA += self.rows.T @ dlow
+    dx = dy.reshape(-1, dy.shape[-1]) @ self.W.T
+    dx += dlow @ self.A.T
+    return dx.reshape(*dy.shape[:-1], -1)
+
+@add_to_class(LoRALinear)
+def merged(self):
+    return self.A @ (self.scale * self.B) + self.W
+
+# %% task="finetune-lora" right="einsum"
+@add_to_class(LoRALinear)
+def forward(self, x):
+    self.x = x
+    y = x @ self.W + (x @ self.A) @ self.B * self.scale
+    return y + (0 if self.b is None else self.b)
+
+@add_to_class(LoRALinear)
+def backward(self, dy):
+    self.dA += self.scale * np.einsum("...i,...r->ir", self.x, dy @ self.B.T)
+    self.dB += self.scale * np.einsum("...r,...o->ro", self.x @ self.A, dy)
+    return dy @ self.W.T + self.scale * (dy @ self.B.T) @ self.A.T
+
+@add_to_class(LoRALinear)
+def merged(self):
+    return self.W + self.scale * np.einsum("ir,ro->io", self.A, self.B)
+
+# %% task="finetune-diagnose" cases=true
+def cases(rng):
+    made = 0
+    while made < 15:
+        B, T = int(rng.integers(2, 6)), int(rng.integers(4, 9))
+        # Prompts are dearer than answers in some batches, cheaper in others.
+        nll = rng.gamma(1.5, 1.0, (B, T)) * np.where(rng.random() < 0.5, np.linspace(2, 0.5, T), np.linspace(0.5, 2, T))
+        starts, lengths = rng.integers(0, T - 1, B), rng.integers(1, T, B)
+        places = np.arange(T)
+        mask = (places >= starts[:, None]) & (places < (starts + lengths)[:, None])
+        late = np.zeros_like(mask)
+        late[:, 1:] = mask[:, :-1]
+        losses = [nll[mask].mean(), nll.mean(), nll[mask].sum() / nll.size, nll[late].mean(),
+                  np.mean([row[m].mean() for row, m in zip(nll, mask)])]
+        if np.diff(np.sort(losses)).min() < 0.01:
+            continue    # two programs would log the same
+        loss = round(float(losses[made % 5]), 3)
+        made += 1
+        yield Case(f"nll of shape {nll.shape}, {mask.sum()} tokens of answers, loss {loss}", strided=made % 3 == 0,
+                   calls=[Call({"nll": nll, "mask": mask, "loss": loss}, returns="the name")])
+
+# %% [markdown] task="finetune-diagnose" hint=1
+# you have all that the five programs had: compute what each of them would have logged.
+
+# %% [markdown] task="finetune-diagnose" hint=2
+# nll[mask] has the costs of the answers' tokens, one after the other. Moved one place to the right, column t of the mask
+# is column t - 1 of the old one.
+
+# %% [markdown] task="finetune-diagnose" hint=3
+# put the five losses into a dict by their names, and return the name with the smallest distance to `loss`.
+
+# %% [markdown] task="finetune-diagnose" mistake="one-early" shows="the mask is moved one place to the right"
+# it moves the mask to the left
+# ```diff
+# - late[:, 1:] = mask[:, :-1]
+# + late[:, :-1] = mask[:, 1:]
+# ```
+
+# %% [markdown] task="finetune-diagnose" mistake="rolled" shows="the first column is False, what falls off the end is gone"
+# it lets what falls off the end come back at the beginning
+# ```diff
+# - late[:, 1:] = mask[:, :-1]
+# + late[...] = np.roll(mask, 1, axis=1)
+# ```
+
+# %% [markdown] task="finetune-diagnose" mistake="below-the-loss" shows="return the name whose loss is nearest"
+# it wants the loss to be equal: the log is rounded
+# ```diff
+# - return min(losses, key=lambda name: abs(losses[name] - loss))
+# + return next((name for name in losses if losses[name] == loss), "right")
+# ```
+
+# %% [markdown] task="finetune-diagnose" mistake="always-right"
+# it trusts the program
+# ```diff
+# - return min(losses, key=lambda name: abs(losses[name] - loss))
+# + return "right"
+# ```
+
+# %% [markdown] task="finetune-diagnose" mistake="divisor-exchanged"
+# it divides the sum over all tokens by the number of the answers': the sum is over the answers', the number that of all
+# ```diff
+# - nll[mask].sum() / nll.size
+# + nll.sum() / mask.sum()
+# ```
+
+# %% [markdown] task="finetune-diagnose" mistake="largest-distance"
+# it returns the farthest
+# ```diff
+# - return min(losses
+# + return max(losses
+# ```
+
+# %% [markdown] task="finetune-diagnose" mistake="sum-of-rows"
+# its rows count by their lengths, which is the mean over all answers' tokens again: each row counts the same
+# ```diff
+# - np.mean([row[m].mean() for row, m in zip(nll, mask)])
+# + np.sum([row[m].sum() for row, m in zip(nll, mask)]) / mask.sum()
+# ```
+
+# %% [markdown] task="finetune-diagnose" reject="one-sided"
+# ```diff
+# - abs(losses[name] - loss)
+# + losses[name] - loss if losses[name] >= loss else 1e9
+# ```
+
+# %% [markdown] task="finetune-diagnose" reject="only-four"
+# ```diff
+# - return min(losses, key
+# + del losses["by rows"]
+# +     return min(losses, key
+# ```
+
+# %% [markdown] task="finetune-diagnose" reject="writes-into-the-mask"
+# ```diff
+# - late[:, 1:] = mask[:, :-1]
+# + late[:, 1:] = mask[:, :-1]
+# +     mask &= nll > nll.min()
+# ```
+
+# %% [markdown] task="finetune-diagnose" reject="square-batches"
+# ```diff
+# - nll.mean(),
+# + nll[:, : len(nll)].mean(),
+# ```
+
+# %% task="finetune-diagnose" right="weights"
+def diagnose(nll, mask, loss):
+    late = np.concatenate([np.zeros((len(mask), 1), bool), mask[:, :-1]], axis=1)
+    ones = np.ones(mask.shape)
+    weights = {
+        "right": mask / mask.sum(),
+        "no mask": ones / ones.sum(),
+        "wrong divisor": mask / ones.sum(),
+        "one late": late / late.sum(),
+        "by rows": mask / mask.sum(axis=1, keepdims=True) / len(mask),
+    }
+    distances = {name: abs((w * nll).sum() - loss) for name, w in weights.items()}
+    return sorted(distances, key=distances.get)[0]
+
+# %% task="finetune-diagnose" right="ifs"
+def diagnose(nll, mask, loss):
+    def near(value):
+        return abs(value - loss) < 0.002
+
+    total = sum(float(n) for row, m in zip(nll, mask) for n, yes in zip(row, m) if yes)
+    if near(total / mask.sum()):
+        return "right"
+    if near(np.average(nll)):
+        return "no mask"
+    if near(total / mask.size):
+        return "wrong divisor"
+    if near(nll[:, 1:][mask[:, :-1]].mean()):
+        return "one late"
+    return "by rows"
