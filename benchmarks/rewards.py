@@ -5,7 +5,7 @@
 
 Five seeds of each. `adder`: the forgetful adder of chapter 27, paid 1 for a right sum. `rare`: the
 same, after 300 steps with a teacher who forgets 49 times out of 50, asked only for sums with a
-carry. `lipogram`: the book's Shakespeare model, paid for each letter e that it leaves out. Seconds
+carry. `lipogram`: the book's Shakespeare model, fined for each letter e, then for E, too. Seconds
 are those of the processor on one thread, for sampling and learning alone. What is in the file is
 not done again.
 """
@@ -31,7 +31,7 @@ from numpygpt.training import TrainConfig
 ROOT = Path(__file__).parents[1]
 CHECKPOINTS = ROOT / "data/checkpoints"
 SEEDS = range(5)
-PROMPTS, GROUP = 32, 16
+PROMPTS, GROUP, RATE = 32, 16, 5e-4
 # The advantages, and what else differs.
 METHODS = {
     "GRPO": (group_advantages, {"updates": 2, "beta": 0.01}),
@@ -40,8 +40,15 @@ METHODS = {
     "paid 0 or -1": (lambda R: R - 1, {}),
 }
 LETTERS, SAMPLES = 47, 96
-LEASHES = {"no leash": 0.0, "leash 0.2": 0.2}
-STEPS = {"adder": (60, 10), "rare": (120, 20), "lipogram": (40, 5)}  # of a run; between two points
+# The letters that cost a point, and beta.
+FINES = {"e": ("e", 0.0), "e and E": ("eE", 0.0), "leash 0.2": ("eE", 0.2)}
+# The steps after which a run is measured; the last ends it.
+MOMENTS = {
+    "adder": (2, 5, 10, 20, 30, 40, 60, 80, 100),
+    "rare": (2, 5, 10, 20, 30, 40, 60, 80, 100),
+    "lipogram": (2, 4, 6, 8, 10, 15, 20),
+}
+SHORTER = {"GRPO": 40}  # a step of two updates takes more than twice as long
 
 
 def right(prompt, answer):
@@ -50,14 +57,14 @@ def right(prompt, answer):
     return float(answer == [int(digit) for digit in f"{a + b:03}"])
 
 
-def run(trainer, prompts, steps, every, measure):
-    """Take steps; return what was measured before, between and after, with the seconds so far."""
+def run(trainer, prompts, moments, measure):
+    """Take steps; return what was measured before and at these steps, with the seconds so far."""
     points, seconds = [{"step": 0, "seconds": 0.0, **measure()}], 0.0
-    for step in range(1, steps + 1):
+    for step in range(1, moments[-1] + 1):
         asked, start = prompts(), time.process_time()
         trainer.step(asked)
         seconds += time.process_time() - start
-        if step % every == 0:
+        if step in moments:
             points.append({"step": step, "seconds": round(seconds, 2), **measure()})
     return points
 
@@ -86,7 +93,7 @@ def sums(task, method, seed):
     rng = np.random.default_rng([seed, 29])
     advantages, options = METHODS[method]
     trainer = GRPO(
-        model, Adam(model, 1e-3), right, group=GROUP, max_new_tokens=3, advantages=advantages,
+        model, Adam(model, RATE), right, group=GROUP, max_new_tokens=3, advantages=advantages,
         reference=copy.deepcopy(model), rng=rng, **options,
     )  # fmt: skip
     answers = adder.right_answers(held_out)
@@ -98,22 +105,24 @@ def sums(task, method, seed):
             "drawn": round(adder.share_of(model, held_out, answers, **drawn), 4),
         }
 
-    steps, every = STEPS[task]
+    moments = [n for n in MOMENTS[task] if n <= SHORTER.get(method, n)]
     prompts = lambda: adder.prompts(rng.choice(train, PROMPTS))  # noqa: E731
-    return {"points": run(trainer, prompts, steps, every, measure)}
+    return {"points": run(trainer, prompts, moments, measure)}
 
 
 def lipogram(task, method, seed):
-    """A run paid for leaving out e: share of e, real words, the loss under the old model."""
+    """A run fined for each e: the shares of e and E, real words, the loss under the old model."""
     model, tokenizer, _ = load_model(CHECKPOINTS / "shakespeare_char/checkpoint.npz")
-    old, (e, capital) = copy.deepcopy(model), tokenizer.encode("eE")
+    old, (letters, beta) = copy.deepcopy(model), FINES[method]
+    costly, (e, capital) = set(tokenizer.encode(letters)), tokenizer.encode("eE")
+    fine = lambda prompt, answer: -sum(id in costly for id in answer)  # noqa: E731
     text = (ROOT / "data/shakespeare.txt").read_text(encoding="utf-8")
     known = set(re.findall(r"[a-z']+", text.lower()))
     start = np.array([tokenizer.encode("\n")])
     rng = np.random.default_rng([seed, 29])
     trainer = GRPO(
-        model, Adam(model, 5e-4), lambda prompt, answer: -answer.count(e), group=SAMPLES,
-        max_new_tokens=LETTERS, beta=LEASHES[method], reference=old, rng=rng,
+        model, Adam(model, RATE), fine, group=SAMPLES,
+        max_new_tokens=LETTERS, beta=beta, reference=old, rng=rng,
     )  # fmt: skip
     kept = {}
 
@@ -132,11 +141,10 @@ def lipogram(task, method, seed):
             "old_loss": round(-float(token_log_probs(old(x), y).mean()), 4),
         }
 
-    steps, every = STEPS[task]
-    return {"points": run(trainer, lambda: start, steps, every, measure), **kept}
+    return {"points": run(trainer, lambda: start, MOMENTS[task], measure), **kept}
 
 
-TASKS = {"adder": (sums, METHODS), "rare": (sums, METHODS), "lipogram": (lipogram, LEASHES)}
+TASKS = {"adder": (sums, METHODS), "rare": (sums, METHODS), "lipogram": (lipogram, FINES)}
 
 
 class Results:
