@@ -530,13 +530,15 @@ axes[0].set_ylabel("held-out sums right"); axes[1].legend()
 show(figure, "ALT TEXT TO BE WRITTEN")
 
 # %%
+def at_seconds(task, method, when):
+    seconds, shares = (curves(task, method, what) for what in ("seconds", "greedy"))
+    shares = shares[:, np.argmin(abs(seconds.mean(axis=0) - when))]
+    return f"{shares.mean():.1%} ({shares.min():.0%} to {shares.max():.0%})"
+
 for task in ("adder", "rare"):
-    print(f"{task}: {curves(task, 'GRPO', 'drawn')[0, 0]:.1%} of drawn answers right at first")
+    print(f"{task}: at first {curves(task, 'GRPO', 'drawn')[0, 0]:.1%} of drawn answers are right")
     for method in looks:
-        seconds, shares = (curves(task, method, what) for what in ("seconds", "greedy"))
-        at = int(np.argmin(abs(seconds.mean(axis=0) - 5)))
-        print(f"    {method:13} after {seconds[:, at].mean():4.1f} s: {shares[:, at].mean():.1%}, from "
-              f"{shares[:, at].min():.1%} to {shares[:, at].max():.1%}")
+        print(f"    {method:13} after 1 s {at_seconds(task, method, 1):20}  after 5 s {at_seconds(task, method, 5)}")
 
 # %% [markdown]
 # RESULTS TO BE WRITTEN
@@ -563,43 +565,44 @@ for n in (1, 8, 15):
 # ## A reward that is hacked
 #
 # A sum is right or wrong, and that is all we want of it. Now we want Shakespeare without the letter e, as Georges Perec
-# wrote a whole novel without one. We pay the book's own model -1 for each e that it writes, in answers of 47 letters.
+# wrote a whole novel without one. We fine the book's own model 1 for each e, in answers of 31 letters.
 #
-# **Before you run the next cells:** what will it write, when it has found out?
+# **Before you run the next cells:** how would you avoid the fine?
 
 # %%
 poet, letters, _ = load_model("../data/checkpoints/shakespeare_char/checkpoint.npz")
 e, start = letters.id_of["e"], np.array([letters.encode("\n")])
 rng = np.random.default_rng(1)
-grpo = GRPO(poet, Adam(poet, 2e-3), lambda prompt, answer: -answer.count(e), group=48, max_new_tokens=31, rng=rng)
+options = {"group": 64, "max_new_tokens": 31, "rng": rng}
+grpo = GRPO(poet, Adam(poet, 5e-4), lambda prompt, answer: -answer.count(e), **options)
 
 # %% tags=["measurement"]
-shares = [-grpo.step(start).mean() / 31 for _ in range(8)]
-print("share of e, step by step:", " ".join(f"{share:.1%}" for share in shares))
-_, y = rollouts(poet, start, 3, 31, rng=rng)
+fines = [-grpo.step(start).mean() for _ in range(12)]
+print("mean fine, step by step:", " ".join(f"{fine:.1f}" for fine in fines))
+_, y = rollouts(poet, start, 4, 31, rng=rng)
 print(*(repr(letters.decode(row.tolist())) for row in y), sep="\n")
 
 # %% [markdown]
-# That was quick. The runs of the benchmark go further, 40 steps with 96 answers each, and measure what we wanted besides: the
-# share of words that are in Shakespeare, and the loss of the answers under the old model.
+# IT SHOUTS. TO BE WRITTEN
 
 # %%
+runs_of = {"e": (ORANGE, ":"), "e and E": (BLUE, "-"), "leash 0.2": (GREEN, "--")}
 figure, axes = subplots(1, 3, size=(9.5, 3))
-panels = (("e", "share of e"), ("words", "share of real words"), ("old_loss", "loss under the old model (nats)"))
-for ax, (what, label) in zip(axes, panels):
-    for method, color, style in (("no leash", ORANGE, "-"), ("leash 0.2", BLUE, "--")):
-        steps, values = curves("lipogram", method, "step")[0], curves("lipogram", method, what)
-        ax.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, lw=0)
-        ax.plot(steps, values.mean(axis=0), style, color=color, label=method)
+for method, (color, style) in runs_of.items():
+    steps, low, high, words, loss = (curves("lipogram", method, w) for w in ("step", "e", "capital", "words", "old_loss"))
+    for ax, values in zip(axes, (low + high, words, loss)):
+        ax.fill_between(steps[0], values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, lw=0)
+        ax.plot(steps[0], values.mean(axis=0), style, color=color, label=method)
+for ax, label in zip(axes, ("share of e and E", "share of real words", "loss under the old model (nats)")):
     ax.set(xlabel="step", ylabel=label, ylim=(0, None))
 axes[0].legend()
 show(figure, "ALT TEXT TO BE WRITTEN")
 
 # %%
-for method in ("no leash", "leash 0.2"):
-    first, last = (curves("lipogram", method, what)[:, [0, -1]] for what in ("e", "words"))
-    print(f"{method:9}  e {first[0, 0]:.1%} to {first[:, 1].mean():.2%}, real words {last[0, 0]:.0%} to "
-          f"{last[:, 1].mean():.0%} (from {last[:, 1].min():.0%} to {last[:, 1].max():.0%})")
+for method in runs_of:
+    low, high, words = (curves("lipogram", method, what) for what in ("e", "capital", "words"))
+    print(f"{method:9}  e {low[0, 0]:.1%} to {low[:, -1].mean():.2%}, E {high[0, 0]:.1%} to {high[:, -1].mean():.2%}, real "
+          f"words {words[0, 0]:.0%} to {words[:, -1].mean():.0%} (from {words[:, -1].min():.0%} to {words[:, -1].max():.0%})")
     for run in [run for run in found if run["method"] == method][:2]:
         print("   ", repr(run["sample"]))
 

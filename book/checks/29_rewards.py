@@ -824,38 +824,42 @@ def leash(log_p, reference, mask):
 def curve(rng, K, by, noise):
     return 0.3 + by * np.linspace(0, 1, K) + rng.normal(0, noise, K)
 
+def verdicts(title, runs, **options):
+    """A case of several runs, each (paid, wanted, n)."""
+    calls = [Call({"paid": paid, "wanted": wanted, "n": n}, returns="the verdict") for paid, wanted, n in runs]
+    return Case(title, calls, **options)
+
 def cases(rng):
-    returns = "the verdict"
     for number, (paid, wanted) in enumerate([
         (0.5, -0.4), (0.5, 0.4), (0.5, 0.0), (-0.5, -0.4), (-0.5, 0.4), (0.0, -0.4), (0.0, 0.4), (0.4, -0.05),
         (0.03, -0.4), (0.05, 0.05), (0.4, 0.02),
     ]):
-        for K, n in ((20, 5), (31, 10), (12, 2), (8, 4)):
-            args = {"paid": curve(rng, K, paid, 0.05), "wanted": curve(rng, K, wanted, 0.05), "n": n}
-            options = {"strided": True} if number == 1 else {}
-            yield Case(f"K {K}, n {n}, paid by about {paid}, wanted by about {wanted}{named(options)}",
-                       [Call(args, returns=returns)], **options)
+        runs = [(curve(rng, K, paid, 0.05), curve(rng, K, wanted, 0.05), n)
+                for K, n in ((20, 5), (31, 10), (12, 2), (8, 4))]
+        options = {"strided": True} if number == 1 else {}
+        yield verdicts(f"paid changes by about {paid}, wanted by about {wanted}{named(options)}", runs, **options)
     # A difference just above, or just below, two standard errors.
     for n in (2, 3, 6):
         first, last = np.resize([0.0, 1.0], n), np.resize([0.0, 0.5], n)
         error = np.sqrt((first.var(ddof=1) + last.var(ddof=1)) / n)
-        for factor in (1.4, 1.95, 2.05, 2.8):
-            for sign in (1, -1):
+        rising = np.concatenate([first, [0.0, 0.0], last + 9])
+        for sign in (1, -1):
+            moved = []
+            for factor in (1.4, 1.95, 2.05, 2.8):
                 shift = sign * factor * error + first.mean() - last.mean()
-                moved = np.concatenate([first, [5.0, -7.0], last + shift])
-                rising = np.concatenate([first, [0.0, 0.0], last + 9])
-                said = f"n {n}, {'rises' if sign > 0 else 'falls'} by {factor} standard errors"
-                yield Case(f"wanted {said}", [Call({"paid": rising, "wanted": moved, "n": n}, returns=returns)])
-                yield Case(f"paid {said}", [Call({"paid": moved, "wanted": -rising, "n": n}, returns=returns)])
+                moved.append(np.concatenate([first, [5.0, -7.0], last + shift]))
+            said = f"n {n}, {'rises' if sign > 0 else 'falls'} by 1.4 to 2.8 standard errors"
+            yield verdicts(f"wanted: {said}", [(rising, curve, n) for curve in moved])
+            yield verdicts(f"paid: {said}", [(curve, -rising, n) for curve in moved])
     flat, up = np.full(9, 0.25), np.array([0.0] * 4 + [1.0] * 5)
     for said, paid, wanted in (("both flat", flat, flat), ("paid steps up, wanted is flat", up, flat),
                                ("paid steps up, wanted down", up, 1 - up), ("both step up", up, up)):
-        yield Case(said, [Call({"paid": paid, "wanted": wanted, "n": 4}, returns=returns)])
+        yield verdicts(said, [(paid, wanted, 4)])
     # What happens between the first and the last n does not matter; nor does the last value alone.
     middle = np.array([0.5, 0.52, 0.5, 9.0, -9.0, 0.49, 0.5, 0.51])
-    yield Case("only the middle moves", [Call({"paid": middle, "wanted": middle, "n": 3}, returns=returns)])
+    yield verdicts("only the middle moves", [(middle, middle, 3)])
     ends = np.array([0.5, 0.4, 0.6, 0.5, 0.4, 0.45, 0.35, 0.9])
-    yield Case("only the last value is high", [Call({"paid": np.arange(8.0), "wanted": ends, "n": 4}, returns=returns)])
+    yield verdicts("only the last value is high", [(np.arange(8.0), ends, 4)])
 
 # %% [markdown] task="rewards-judge" hint=1
 # both curves are asked the same question: has it risen, fallen, or neither? Write that once, and call it twice.
