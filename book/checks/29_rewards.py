@@ -33,7 +33,7 @@ def cases(rng):
     for scale in (False, True):
         # 0.1 three times has a mean of 0.10000000000000002.
         for rewards in ([0.1, 0.1, 0.1, 1.0, 0.0, 0.0], [0.7] * 3 + [0.0] * 3, [1.0] * 6, [-5.0, 3.0, 1.0, 1e6, 1e6, 1e6],
-                        [1.0, 1 + 5e-10, 1.0, 0.0, 3e-9, 0.0], [1e-6, 0.0, 0.0, 2.0, 2.0, 2 + 4e-6]):
+                        [0.0, 8e-10, 0.0, 0.0, 1.2e-9, 0.0], [1.0, 1 + 5e-10, 1.0, 0.0, 3e-9, 0.0], [1e-6, 0.0, 0.0, 2.0, 2.0, 2 + 4e-6]):
             prompt = np.array([0, 0, 0, 3, 3, 3])
             yield Case(f"rewards {rewards}, prompt {prompt.tolist()}, scale {scale}",
                        [Call({"rewards": np.array(rewards), "prompt": prompt, "scale": scale})])
@@ -853,6 +853,7 @@ def cases(rng):
             yield verdicts(f"paid: {said}", [(curve, -rising, n) for curve in moved])
     flat, up = np.full(9, 0.25), np.array([0.0] * 4 + [1.0] * 5)
     for said, paid, wanted in (("both flat", flat, flat), ("paid steps up, wanted is flat", up, flat),
+                               ("paid is flat, wanted steps up", flat, up), ("paid is flat, wanted steps down", flat, -up),
                                ("paid steps up, wanted down", up, 1 - up), ("both step up", up, up)):
         yield verdicts(said, [(paid, wanted, 4)])
     # What happens between the first and the last n does not matter; nor does the last value alone.
