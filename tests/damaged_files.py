@@ -29,6 +29,8 @@ SAMPLE = "sample --out_dir o --num_samples 1 --max_new_tokens 3".split()
 PRETRAINED = "sample --pretrained g --num_samples 1 --max_new_tokens 3".split()
 EXPORT = "export new --out_dir o".split()
 PLOT = "plot --out_dir o".split()
+FINETUNE = "finetune --data q.jsonl --out_dir".split()
+QUESTIONS = '{"prompt": "I c", "completion": "ount"}\n' * 12
 
 
 @dataclass
@@ -51,6 +53,9 @@ def make_files():
     for data, out in (("d", "o"), ("bpe", "obpe")):
         assert main(["train", "--data_dir", data, "--out_dir", out, *run]) == 0
     assert main(["train", "--data_dir", "d", "--out_dir", "llama", "--model", "llama", *run]) == 0
+    Path("q.jsonl").write_text(QUESTIONS, encoding="utf-8")
+    few = ["--max_iters", "2", "--batch_size", "2", "--eval_iters", "1"]
+    assert main([*FINETUNE, "ol", "--base", "o", "--lora_rank", "2", *few]) == 0
     assert main(["export", "g", "--out_dir", "o"]) == 0
     assert main(["export", "gbpe", "--out_dir", "obpe"]) == 0
     assert main(["export", "l", "--out_dir", "llama"]) == 0
@@ -544,6 +549,35 @@ def llama_tries():
         yield Try(f"the file {name} in the index", split_weights, ({"a": name},), [LLAMA])
 
 
+# ---- fine-tuned runs, and what they learn from ----
+
+ADAPTER = [
+    *[("lora",), ("lora", "rank"), ("lora", "alpha"), ("base",), ("base", "path")],
+    *[("base", "sha256"), ("template",), ("template", "user"), ("packed",), ("data_dir",)],
+]
+
+
+def adapter_tries():
+    sample = [word if word != "o" else "ol" for word in SAMPLE]
+    resume = "finetune --out_dir ol --resume --max_iters 3".split()
+    for path in ADAPTER:
+        for what, value in VALUES.items():
+            damage = (path, value, "ol")
+            yield Try(f"adapter, {'.'.join(path)}: {what}", change_meta, damage, [resume, sample])
+    array = "model.blocks.0.attn.qkv.B"
+    for what, change in ARRAYS.items():
+        damage = (one(array, change), "ol")
+        yield Try(f"adapter, {array}: {what}", change_arrays, damage, [resume, sample])
+    finetune = [*FINETUNE, "new", "--base", "o", "--max_iters", "1", "--batch_size", "2"]
+    for what, content in RAW.items():
+        yield Try(f"q.jsonl: {what}", overwrite, ("q.jsonl", content), [finetune, resume])
+    for what, value in VALUES.items():
+        for content in ({"prompt": value, "completion": "a"}, {"messages": [value, value]}):
+            text = (json.dumps(content) + "\n") * 12
+            name = f"q.jsonl, {next(iter(content))}: {what}"
+            yield Try(name, overwrite, ("q.jsonl", text), [finetune])
+
+
 # ---- texts ----
 
 
@@ -572,5 +606,5 @@ def text_tries():
 
 def tries():
     parts = checkpoint_tries, data_tries, log_tries, pretrained_tries, llama_tries
-    parts += (text_tries,)
+    parts += adapter_tries, text_tries
     return [one_try for part in parts for one_try in part()]

@@ -149,7 +149,7 @@ def settings(args, meta):
             raise UsageError(f"the model in {meta['base']['path']} is not the one it began with")
         if args.data:
             kept["data_dir"] = str(args.data)
-        return {"packed": False} | kept
+        return {"packed": False, "data_dir": str(DEFAULT_DIALOGUES)} | kept
     base = args.base or (DEFAULT_OUT if DEFAULT_OUT.exists() or not BUNDLED.exists() else BUNDLED)
     if base.exists() and args.out_dir.exists() and base.samefile(args.out_dir):
         raise UsageError(f"--base and --out_dir are both {base}: name another folder to write in")
