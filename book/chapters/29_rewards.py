@@ -155,10 +155,9 @@ print(" ".join(sums.decode(row[5:].tolist()) for row in y))
 print(" ".join(f"{reward:3.0f}" for reward in R[0]))
 
 # %% [markdown]
-# Is the estimate right for a whole GPT? For one prompt we can know: only one answer is paid, so $J$ is the probability
-# of that answer, and $\nabla J = p\, \nabla \log p$ of it, exactly. We compare with batches of 64 answers each, in all
-# 101,440 parameters. The gradient is linear in its weights: those for weights $R$ and for weights 1 give those
-# for all $R - b$, which we shall want in a moment.
+# Does the identity hold for a whole GPT, in all of its 101,440 parameters? Only one answer to this prompt is paid, so $J$ is the
+# probability of 132, and $\nabla J = p\, \nabla \log p$ of that answer alone. Against it stands the sum over
+# all 1,728 answers, which for once we can write down.
 
 # %%
 from numpygpt.posttraining import answer_log_probs, weighted_cross_entropy_backward
@@ -177,38 +176,48 @@ x, y = adder.rows(np.array([[47, 85]]), np.array([[1, 3, 2]]))
 exact = np.exp(answer_log_probs(student(x), y)) * gradients(x, y, np.ones(1))[0]
 
 # %%
-batches = []
-for _ in range(32):
-    x, y = rollouts(student, prompt, 64, 3, rng=rng)
-    R = pay(right, x, y, 64)[0]
-    batches.append((*gradients(x, y, R, np.ones(64)), R.mean()))
-of_rewards, of_ones, means = map(np.array, zip(*batches))    # (32, 101440) twice, (32,)
+answers = np.indices((12, 12, 12)).reshape(3, -1).T
+x, y = adder.rows(np.repeat([[47, 85]], len(answers), axis=0), answers)
+p_of = np.exp(answer_log_probs(student(x), y))           # (1728,), its sum is 1
+paid = (answers == [1, 3, 2]).all(axis=1)
+with_rewards, with_ones = (len(x) * g for g in gradients(x, y, p_of * paid, p_of))
+print("Σ p R ∇ log p is the gradient:", np.allclose(with_rewards, exact, rtol=1e-9, atol=1e-12))
+print("Σ p ∇ log p is 0:", np.allclose(with_ones, 0, atol=1e-12))
 
 # %% [markdown]
 # ## The baseline
 #
-# The probabilities sum to 1, always. So $\sum_a p_a \nabla \log p_a = \sum_a \nabla p_a = 0$, and we may subtract any
-# number $b$ that does not depend on the answer:
+# The last line had to come: the probabilities always sum to 1, so $\sum_a p_a \nabla \log p_a = \sum_a \nabla p_a = 0$.
+# We may subtract any number $b$ that does not depend on the answer:
 #
 # $$\nabla J = \sum_a p_a\, (R_a - b) \nabla \log p_a .$$
 #
-# It changes nothing on average. **Before you run the next cell:** somebody pays 11 for a right answer and 10 for
-# a wrong one. What becomes of the average, and of the noise? And with the mean reward as the **baseline** $b$?
+# It changes nothing on average, but it does change the noise. **Before you run the next cells:** somebody adds 10 to all
+# rewards. What becomes of mean and variance? And with the mean reward as the **baseline** $b$? First the three answers,
+# exactly, then batches of 64 answers of the GPT.
 
 # %%
-def compare(name, gradients):
-    noise = np.sqrt(((gradients - exact) ** 2).sum(axis=1).mean()) / np.linalg.norm(exact)
-    along = gradients @ exact / (exact @ exact)
-    error = along.std(ddof=1) / np.sqrt(len(along))
-    print(f"{name:29} along the exact gradient {along.mean():5.2f} ± {error:.2f}   noise of a batch {noise:5.1f}")
+R = np.array([1.0, 0.0, 4.0])
+for name, b in (("as paid", 0.0), ("10 more for all", -10.0), ("less the mean reward", p @ R)):
+    estimates = (R - b)[:, None] * slopes                # for each answer that may be drawn
+    mean = p @ estimates
+    print(f"{name:20}  mean {mean.round(2)}   variance {p @ ((estimates - mean) ** 2).sum(axis=1):6.2f}")
 
-compare("paid 1 or 0", of_rewards)
-compare("paid 11 or 10", of_rewards + 10 * of_ones)
-compare("either, less the mean reward", of_rewards - means[:, None] * of_ones)
+# %%
+noise = {"paid 1 or 0": [], "paid 2 or 1": [], "paid 11 or 10": [], "less the mean reward": []}
+for _ in range(16):
+    x, y = rollouts(student, prompt, 64, 3, rng=rng)
+    R = pay(right, x, y, 64)[0]
+    of_rewards, of_ones = gradients(x, y, R, np.ones(64))
+    for name, b in zip(noise, (0, -1, -10, R.mean())):
+        noise[name].append(np.sum((of_rewards - b * of_ones - exact) ** 2))
+for name, squares in noise.items():
+    print(f"{name:20}  off by {np.sqrt(np.mean(squares) / (exact @ exact)):.2f} times the gradient")
 
 # %% [markdown]
-# All three mean the same direction; two of them are drowned. With a baseline the model is told how much **better
-# than expected** an answer was, its *advantage* $A = R - b$; and what somebody adds to all rewards cancels.
+# The noise grows with what all answers are paid for nothing: of *11 or 10* a batch tells nothing at all. With the
+# baseline the model is told how much **better than expected** an answer was, its *advantage* $A = R - b$, and what is
+# added to all rewards cancels.
 #
 # GRPO (*group relative policy optimization*, Shao and others, 2024) takes the mean of the answers to the same
 # prompt: the group is its own baseline, and no second model has to guess it. Each answer is part of the mean that it is
@@ -483,16 +492,16 @@ from numpygpt.optim import Adam
 
 policy = load_model(path)[0]
 rng = np.random.default_rng(0)
-grpo = GRPO(policy, Adam(policy, 1e-3), right, group=16, max_new_tokens=3, rng=rng)
+grpo = GRPO(policy, Adam(policy, 5e-4), right, group=16, max_new_tokens=3, rng=rng)
 
 def accuracy(model, pairs=held_out):
     return adder.share_of(model, pairs, adder.right_answers(pairs))
 
 # %% tags=["measurement"]
 print(f"step  0: {accuracy(policy):.1%} of the held-out sums are right")
-for n in range(1, 25):
+for n in range(1, 21):
     rewards = grpo.step(adder.prompts(rng.choice(train_pairs, 32)))
-    if n % 8 == 0:
+    if n % 5 == 0:
         print(f"step {n:2}: {accuracy(policy):.1%}; of the answers drawn in it {rewards.mean():.0%}")
 
 # %% [markdown]
