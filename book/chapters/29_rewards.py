@@ -536,7 +536,9 @@ for ax, task in zip(axes, ("adder", "rare")):
         ax.plot(seconds, shares.mean(axis=0), style, color=color, label=method)
     ax.set(xlabel="seconds of one core", title={"adder": "half are right at first", "rare": "success is rare"}[task])
 axes[0].set_ylabel("held-out sums right"); axes[1].legend()
-show(figure, "ALT TEXT TO BE WRITTEN")
+show(figure, "Share of right sums against seconds, a band over five seeds for each of four methods. Left, from 30 percent: "
+             "all rise to above 90 percent within a second or two, GRPO last. Right, from 0: the mean of the group and "
+             "rejection are near the top after a second, paid 0 or -1 and GRPO come later; all end near 100.")
 
 # %%
 def at_seconds(task, method, when):
@@ -550,7 +552,15 @@ for task in ("adder", "rare"):
         print(f"    {method:13} after 1 s {at_seconds(task, method, 1):20}  after 5 s {at_seconds(task, method, 5)}")
 
 # %% [markdown]
-# RESULTS TO BE WRITTEN
+# All runs arrive, also from a start where 49 answers out of 50 are wrong. And as the squared weights said, rejection
+# sampling and the mean of the group are a tie on both tasks. A step of rejection costs less at first and more later: it
+# learns from the right answers, of which there are more and more. *Paid 0 or -1* learns from mistakes alone. On the left that
+# is as good, and soon the cheapest; on the right 49 weights out of 50 are -1, most of what they say is noise, and its first
+# second shows it. The full GRPO does twice the work a step, which would pay if sampling were dear; three tokens are not.
+#
+# So here the simplest method is good enough, and 500 labels (chapter 27) are faster than any reward. Two limits hold for
+# all of them: they need answers that are right now and then, for what is never drawn is never paid; and a program that
+# can tell.
 #
 # ## Two known biases
 #
@@ -592,7 +602,12 @@ _, y = rollouts(poet, start, 4, 31, rng=rng)
 print(*(repr(letters.decode(row.tolist())) for row in y), sep="\n")
 
 # %% [markdown]
-# IT SHOUTS. TO BE WRITTEN
+# It shouts. An E is another letter, and nobody had fined it. The reward rose to its maximum within seconds, and what we
+# wanted did not come: that is **reward hacking**. Every gradient was right; the reward was wrong.
+#
+# We mend it, and fine E as well. And we put the leash on a third model. The benchmark's runs are longer, 20 steps with 96
+# answers of 47 letters, five seeds; and they measure what we wanted: which part of the letters stands in words that
+# Shakespeare has.
 
 # %%
 runs_of = {"e": (ORANGE, ":"), "e and E": (BLUE, "-"), "leash 0.2": (GREEN, "--")}
@@ -605,7 +620,10 @@ for method, (color, style) in runs_of.items():
 for ax, label in zip(axes, ("share of e and E", "share of real words", "loss under the old model (nats)")):
     ax.set(xlabel="step", ylabel=label, ylim=(0, None))
 axes[0].legend()
-show(figure, "ALT TEXT TO BE WRITTEN")
+show(figure, "Three panels over 20 steps, bands over five seeds. The share of e and E: fined for e alone it falls, then rises "
+             "above where it began; fined for both it falls to 0, with the leash to about one percent. Letters in real "
+             "words: to 0 when fined for e, to about a quarter when fined for both, hardly lower with the leash. The loss under the old "
+             "model: above 4, about 3, and nearly as at first with the leash.")
 
 # %%
 for method in runs_of:
@@ -616,7 +634,19 @@ for method in runs_of:
         print("   ", repr(run["sample"]))
 
 # %% [markdown]
-# RESULTS TO BE WRITTEN
+# The mended reward is paid in full, too, with letters that hardly ever make a word: nobody had asked for words. One
+# could pay for these next, and the model would find what *that* reward forgot. (Amodei and others, 2016, collect such
+# cases.) The leash does not need to know what will be forgotten. It gives up some of the reward, about one e in a hundred letters, and keeps
+# what the old model knew. Its price: whoever wants no e at all must let it go.
+#
+# Try it: give the live poet a leash, `beta=0.2, reference=load_model(…)[0]`, and 12 steps. How much of the fine is left?
+#
+# <details><summary>Answer</summary>
+#
+# It falls from 2.4 to 0.1 a line, and the lines are lines still: *Thou, sich killwing our his thi*, *As it it scourt and
+# confulmish,*. Only names shout, as they did before.
+#
+# </details>
 #
 # ## Export
 

@@ -620,9 +620,8 @@ def clipped(log_p, old, advantages, mask, low, high):
 # %% task="rewards-clip" right="limits"
 def clipped(log_p, old, advantages, mask, low, high):
     M, A = np.count_nonzero(mask), np.where(mask, advantages[:, None], 0)
-    difference = np.zeros_like(log_p)
-    np.subtract(log_p, old, out=difference, where=mask)
-    ratio = np.exp(difference)
+    now, then = (np.where(mask, a, -1.0) for a in (log_p, old))
+    ratio = np.exp(now - then)
     gain = np.where(A >= 0, np.minimum(ratio, 1 + high), np.maximum(ratio, 1 - low)) * A
     stopped = (A >= 0) & (ratio > 1 + high) | (A < 0) & (ratio < 1 - low)
     return float(-gain.sum() / M), np.where(stopped, 0, -ratio * A / M)
