@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from numpygpt import GPT, GPTConfig, gradcheck
+from numpygpt.gradcheck import numeric_gradient
 from numpygpt.nn import CrossEntropyLoss
 from numpygpt.nn.functional import log_softmax, softmax
-from numpygpt.optim import SGD, Adam
+from numpygpt.optim import SGD, Adam, clip_grad_norm
 from numpygpt.posttraining import (
     GRPO,
     PolicyLoss,
@@ -209,6 +210,29 @@ def test_at_a_ratio_of_1_the_gradient_is_that_of_cross_entropy_on_its_own_sample
     np.testing.assert_allclose(policy.backward(), expected, rtol=0, atol=1e-17)
 
 
+def test_the_mean_over_all_answers_is_the_gradient_whatever_the_baseline():
+    model, answers = make(size=1.0), np.indices((V, V)).reshape(2, -1).T
+    x = np.column_stack([np.full((len(answers), 2), 4), answers[:, 0]])
+    y = np.column_stack([np.full(len(answers), IGNORE), answers])
+    rewards = np.random.default_rng(0).normal(size=len(answers))
+
+    def chances():
+        return np.exp(token_log_probs(model(x), y).sum(axis=1))
+
+    p, loss, found = chances(), PolicyLoss(), []
+    assert p.sum() == pytest.approx(1)
+    for baseline in (0.0, 5.0):
+        model.zero_grad()
+        loss(model(x), y, p * (rewards - baseline) * 2 * len(x))  # shares are 1 / tokens
+        model.backward(loss.backward())
+        found.append(copy.deepcopy(model.grads()))
+    for name, g in found[0].items():
+        np.testing.assert_allclose(g, found[1][name], rtol=1e-9, atol=1e-11)
+    W = model.blocks[0].ffn.fc1.W
+    slopes = numeric_gradient(lambda: -float(chances() @ rewards), W)
+    np.testing.assert_allclose(found[0]["blocks.0.ffn.fc1.W"], slopes, rtol=1e-6, atol=1e-8)
+
+
 def test_a_token_beyond_its_limit_has_no_gradient_and_one_that_went_the_wrong_way_has():
     logits = np.random.default_rng(0).normal(size=(4, 1, V))
     y, A = np.array([[1], [2], [3], [4]]), np.array([1.0, 1.0, -1.0, -1.0])
@@ -266,7 +290,7 @@ def test_a_model_learns_what_it_is_paid_for():
 def test_a_step_is_the_one_by_hand(updates):
     ours, theirs, reference = make(), make(), make(seed=9)
     prompts, rng = np.array([[1, 2], [4, 5]]), np.random.default_rng(0)
-    options = {"updates": updates, "beta": 0.2, "clip": 0.1, "max_norm": 1e9}
+    options = {"updates": updates, "beta": 0.2, "clip": 0.1, "max_norm": 0.02}
     trainer = GRPO(
         ours, SGD(ours, 0.5), first_is_3, group=4, max_new_tokens=3, reference=reference,
         rng=np.random.default_rng(0), **options,
@@ -286,6 +310,7 @@ def test_a_step_is_the_one_by_hand(updates):
         onehot = np.arange(V) == at
         theirs.zero_grad()
         theirs.backward(slope[..., None] * (onehot - softmax(theirs(x))))
+        assert clip_grad_norm(theirs, 0.02) > 0.02
         for p, g in zip(theirs.params().values(), theirs.grads().values(), strict=True):
             p -= 0.5 * g
     if updates > 1:  # the old ones are those of the model that wrote the answers

@@ -596,7 +596,7 @@ options = {"group": 64, "max_new_tokens": 31, "rng": rng}
 grpo = GRPO(poet, Adam(poet, 5e-4), lambda prompt, answer: -answer.count(e), **options)
 
 # %% tags=["measurement"]
-fines = [-grpo.step(start).mean() for _ in range(12)]
+fines = [abs(grpo.step(start).mean()) for _ in range(12)]
 print("mean fine, step by step:", " ".join(f"{fine:.1f}" for fine in fines))
 _, y = rollouts(poet, start, 4, 31, rng=rng)
 print(*(repr(letters.decode(row.tolist())) for row in y), sep="\n")
