@@ -235,7 +235,6 @@ from numpygpt.nn.module import Module
 from numpygpt.optim.clip import clip_grad_norm
 from numpygpt.posttraining.masked import IGNORE, weighted_cross_entropy_backward
 from numpygpt.posttraining.preferences import answer_log_probs
-from numpygpt.posttraining.sampling import pay, rollouts
 from numpygpt.training import DivergedError
 
 # %% tags=["export"]
