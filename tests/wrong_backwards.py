@@ -11,8 +11,11 @@ import numpy as np
 from numpygpt import GPT, GPTConfig, Llama, LlamaConfig, nn
 from numpygpt.nn.functional import softmax, softmax_backward
 from numpygpt.posttraining import (
+    DPOLoss,
     MaskedLoss,
     PolicyLoss,
+    PreferenceLoss,
+    RewardModel,
     token_log_probs,
     token_shares,
     weighted_cross_entropy,
@@ -762,6 +765,134 @@ class LoRAOverwritten(WrongLoRA):
         return super().of_A(x, rows)
 
 
+class PreferenceSurpriseOfWinning(PreferenceLoss):
+    """σ(m) in place of σ(-m): pushes the pairs that are won already."""
+
+    def backward(self, dloss=1.0):
+        return -dloss / len(self.margin) * np.exp(-np.logaddexp(0, -self.margin))
+
+
+class PreferenceSum(PreferenceLoss):
+    """The gradient of the sum over pairs, where the loss is a mean."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(dloss) * len(self.margin)
+
+
+class RewardFromTheLastColumn(RewardModel):
+    """Sends the gradient to the last position of the batch, which is padding in most rows."""
+
+    def backward(self, dr):
+        rows, last, zero = self.at
+        self.at = rows, np.full_like(last, self.shape[1] - 1), zero
+        super().backward(dr)
+        self.at = rows, last, zero
+
+
+class RewardFromAllPositions(RewardModel):
+    """Shares the gradient among all positions."""
+
+    def backward(self, dr):
+        self.model.backward(np.broadcast_to(dr[:, None, None] / self.shape[1], self.shape))
+
+
+class RewardMeanOverRows(RewardModel):
+    """Divides by the rows: the loss has done so."""
+
+    def backward(self, dr):
+        super().backward(dr / len(dr))
+
+
+class DPOUphill(DPOLoss):
+    """Makes the rejected answer likelier."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(-dloss)
+
+
+class DPOBetaForgotten(DPOLoss):
+    """β is in the margin, and left out of its gradient."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(dloss) / self.beta
+
+
+class DPOChosenAlone(DPOLoss):
+    """The rejected answer has no gradient."""
+
+    def backward(self, dloss=1.0):
+        dlogits = super().backward(dloss)
+        dlogits[len(dlogits) // 2 :] = 0
+        return dlogits
+
+
+class DPOBothUp(DPOLoss):
+    """The rejected answer is pushed up as the chosen one is."""
+
+    def backward(self, dloss=1.0):
+        dlogits = super().backward(dloss)
+        dlogits[len(dlogits) // 2 :] *= -1
+        return dlogits
+
+
+class DPOSurpriseOfWinning(DPOLoss):
+    """σ(m) in place of σ(-m)."""
+
+    def backward(self, dloss=1.0):
+        right, self.loss.margin = self.loss.margin, -self.loss.margin
+        dlogits = super().backward(dloss)
+        self.loss.margin = right
+        return dlogits
+
+
+class DPOPromptCounted(DPOLoss):
+    """Pushes the tokens of the prompt, too."""
+
+    def backward(self, dloss=1.0):
+        right, self.targets = self.targets, np.where(self.targets == IGNORE, 0, self.targets)
+        dlogits = super().backward(dloss)
+        self.targets = right
+        return dlogits
+
+
+class DPOMeanPerToken(DPOLoss):
+    """The gradient of the mean over an answer's tokens, where the margin has the sum."""
+
+    def backward(self, dloss=1.0):
+        self.per_token = not self.per_token
+        dlogits = super().backward(dloss)
+        self.per_token = not self.per_token
+        return dlogits
+
+
+class DPOSumOverPairs(DPOLoss):
+    """The gradient of the sum over pairs, where the loss is a mean."""
+
+    def backward(self, dloss=1.0):
+        return super().backward(dloss) * (len(self.targets) // 2)
+
+
+class DPOReferenceUpdated(DPOLoss):
+    """The reference is the model itself, whose gradient takes away what the model gets."""
+
+    def backward(self, dloss=1.0):
+        dlogits = super().backward(dloss)
+        return dlogits - dlogits
+
+
+class DPOOneSurprise(DPOLoss):
+    """All pairs get the surprise of the first."""
+
+    def backward(self, dloss=1.0):
+        right, self.loss.margin = (
+            self.loss.margin,
+            np.full_like(self.loss.margin, self.loss.margin[0]),
+        )
+        dlogits = super().backward(dloss)
+        self.loss.margin = right
+        return dlogits
+
+
 class WrongPolicyLoss(PolicyLoss):
     """PolicyLoss with its backward pass in parts, for those below to change one of them.
 
@@ -1025,6 +1156,28 @@ def cases(rng):
             cls(nn.Linear(7, 11, rng=rng, dtype=F64), 3, 2.0, rng=rng) for cls in (wrong, WrongLoRA)
         )
         yield wrong_one, right, (x,)
+    for wrong in (PreferenceSurpriseOfWinning, PreferenceSum):
+        yield wrong(), PreferenceLoss(), (rng.normal(0, 2, 3),)
+    # Two pairs; prompts of one and two ids, answers of all lengths.
+    ids, targets = rng.integers(0, V, (2, 4, T))
+    targets[:, 0] = targets[1, 1] = targets[0, 3:] = targets[2, 4:] = IGNORE
+    body = GPT(GPTConfig(V, 7, 1, H, C), rng=rng, dtype=F64)
+    for wrong in (RewardFromTheLastColumn, RewardFromAllPositions, RewardMeanOverRows):
+        yield wrong(body, rng=rng), RewardModel(body, rng=rng), (ids, targets)
+    logits, reference = rng.normal(size=(4, T, V)), rng.normal(-6, 1, 4)
+    for wrong in (
+        DPOUphill,
+        DPOBetaForgotten,
+        DPOChosenAlone,
+        DPOBothUp,
+        DPOSurpriseOfWinning,
+        DPOPromptCounted,
+        DPOMeanPerToken,
+        DPOSumOverPairs,
+        DPOReferenceUpdated,
+        DPOOneSurprise,
+    ):
+        yield wrong(0.7), DPOLoss(0.7), (logits, targets, reference)
     logits, targets = rng.normal(size=(6, T, V)), rng.integers(0, V, (6, T))
     targets[:, 0] = targets[0, 3:] = targets[4, 1] = IGNORE
     log_p = token_log_probs(logits, targets)

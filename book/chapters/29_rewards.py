@@ -44,8 +44,8 @@ print(f"held-out sums right: {greedy[0, 0]:.1%} before, from {greedy[:, at].min(
 #
 # ## Three answers, by hand
 #
-# Reinforcement learning calls a model that acts a **policy**, and what it gets for an answer a **reward**. We want
-# more reward on average. Take three answers, with logits $z$, probabilities $p$ and rewards $R_a$. The average
+# Reinforcement learning calls a model that acts a **policy**. For each answer it gets a reward, and we want more of it on
+# average. Take three answers, with logits $z$, probabilities $p$ and rewards $R_a$. The average
 # is $J = \sum_a p_a R_a$, and softmax's backward pass (chapter 5) gives its gradient, $p\,(R - J)$. But this needs
 # the reward of every answer there is: three tokens of our 12 have 1,728. So we rewrite it:
 #
@@ -234,7 +234,7 @@ import numpy as np
 from numpygpt.nn.module import Module
 from numpygpt.optim.clip import clip_grad_norm
 from numpygpt.posttraining.masked import IGNORE, weighted_cross_entropy_backward
-from numpygpt.posttraining.preferences import answer_log_probs
+from numpygpt.posttraining.preferences import token_log_probs
 from numpygpt.training import DivergedError
 
 # %% tags=["export"]
@@ -289,10 +289,10 @@ show(figure, "The clipped gain against the ratio. For a positive advantage it ri
 #
 # ## The leash
 #
-# A reward says nothing about all else that the model could do. To keep it, we stay near a *reference*, usually the
-# model we began with. The distance is the **KL divergence** (Kullback and Leibler), the mean of
-# $\log p / p_\text{ref}$ over what the model writes. With $r = p_\text{ref} / p$ its plain estimate is $-\log r$,
-# of either sign. Schulman (2020) adds $r - 1$, whose mean is 0:
+# A reward says nothing about all else that the model can do. To keep that, we stay near a reference, as in
+# [chapter 28](28_preferences.ipynb). The distance is again KL$(p, p_\text{ref})$, the mean of $\log p / p_\text{ref}$ over
+# what the model writes. With $r = p_\text{ref} / p$ its plain estimate is $-\log r$, of either sign. Schulman (2020) adds
+# $r - 1$, whose mean is 0:
 #
 # $$k_3 = r - 1 - \log r \ \ge\ 0, \qquad \frac{d k_3}{d \log p} = 1 - r .$$
 
@@ -321,11 +321,6 @@ print("p - p_ref, of KL(ref, p):  ", (p - q).round(4))
 # ## The loss
 #
 # Ratio, clip and leash act on $\log p$ of each token. Whatever they give as its slope is a weight for chapter 27.
-
-# %% tags=["export"]
-def token_log_probs(logits, targets):
-    """Return log p of each target, (N, T), for logits (N, T, V); 0 where it is IGNORE."""
-    return answer_log_probs(logits[..., None, :], targets[..., None])  # each an answer of its own
 
 # %% tags=["export"]
 class PolicyLoss(Module):
@@ -602,7 +597,7 @@ print(*(repr(letters.decode(row.tolist())) for row in y), sep="\n")
 
 # %% [markdown]
 # It shouts. An E is another letter, and nobody had fined it. The reward rose to its maximum within seconds, and what we
-# wanted did not come: that is **reward hacking**. Every gradient was right; the reward was wrong.
+# wanted did not come: reward hacking, as in chapter 28, but here the reward was ours. Every gradient was right.
 #
 # We mend it, and fine E as well. And we put the leash on a third model. The benchmark's runs are longer, 20 steps with 96
 # answers of 47 letters, five seeds; and they measure what we wanted: which part of the letters stands in words that

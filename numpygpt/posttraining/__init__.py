@@ -17,12 +17,12 @@ HOMES = {
     "PreferenceLoss": "preferences",
     "RewardModel": "preferences",
     "DPOLoss": "preferences",
+    "token_log_probs": "preferences",
     "answer_log_probs": "preferences",
     "rollouts": "sampling",
     "pay": "sampling",
     "group_advantages": "grpo",
     "token_shares": "grpo",
-    "token_log_probs": "grpo",
     "PolicyLoss": "grpo",
     "GRPO": "grpo",
 }

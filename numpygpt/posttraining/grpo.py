@@ -7,7 +7,7 @@ import numpy as np
 from numpygpt.nn.module import Module
 from numpygpt.optim.clip import clip_grad_norm
 from numpygpt.posttraining.masked import IGNORE, weighted_cross_entropy_backward
-from numpygpt.posttraining.preferences import answer_log_probs
+from numpygpt.posttraining.preferences import token_log_probs
 from numpygpt.posttraining.sampling import pay, rollouts
 from numpygpt.training import DivergedError
 
@@ -30,11 +30,6 @@ def token_shares(counts, by_answer=False):
     if by_answer:
         return counts / counts.sum(axis=1, keepdims=True) / len(counts)
     return counts / counts.sum()
-
-
-def token_log_probs(logits, targets):
-    """Return log p of each target, (N, T), for logits (N, T, V); 0 where it is IGNORE."""
-    return answer_log_probs(logits[..., None, :], targets[..., None])  # each an answer of its own
 
 
 class PolicyLoss(Module):

@@ -25,6 +25,14 @@ class PreferenceLoss(Module):
         return -dloss / len(self.margin) * np.exp(-np.logaddexp(0, self.margin))
 
 
+def answer_tokens(targets):
+    """Return whether each target belongs to the answer, (B, T): is not IGNORE."""
+    counts = targets != IGNORE
+    if not counts.any(axis=1).all():
+        raise ValueError("a row has no answer: each of its targets is IGNORE")
+    return counts
+
+
 class RewardModel(Module):
     """r = w · h, h the model's vector at the last token of an answer.  r: (B,).
 
@@ -39,9 +47,7 @@ class RewardModel(Module):
 
     def forward(self, ids, targets):
         """Return rewards (B,) for rows of `padded`: ids and targets (B, T)."""
-        counts = targets != IGNORE
-        if not counts.any(axis=1).all():
-            raise ValueError("a row has no answer: each of its targets is IGNORE")
+        counts = answer_tokens(targets)
         last = counts.shape[1] - 1 - counts[:, ::-1].argmax(axis=1)  # of the targets that count
         scores = self.model(ids)  # (B, T, 1)
         self.shape, self.at = scores.shape, (np.arange(len(ids)), last, 0)
@@ -54,25 +60,26 @@ class RewardModel(Module):
         self.model.backward(dscores)
 
 
-def answer_log_probs(logits, targets, per_token=False):
-    """Return log p(answer) of each row, (B,): a sum over its targets that are not IGNORE.
-
-    Args:
-        logits: (B, T, V) scores; targets: (B, T) ids.
-        per_token: return the mean over these targets instead.
-    """
+def token_log_probs(logits, targets):
+    """Return log p of each target, (B, T), for logits (B, T, V); 0 where it is IGNORE."""
     counts = targets != IGNORE
     at_target = np.where(counts, targets, 0)[..., None]
     log_p = np.take_along_axis(log_softmax(logits), at_target, axis=-1)[..., 0]
-    total = np.where(counts, log_p, 0).sum(axis=-1)
+    return np.where(counts, log_p, 0)
+
+
+def answer_log_probs(logits, targets, per_token=False):
+    """Return log p of each row's answer, (B,): the sum over its tokens, or their mean."""
+    counts = answer_tokens(targets)
+    total = token_log_probs(logits, targets).sum(axis=-1)
     return total / counts.sum(axis=-1, dtype=total.dtype) if per_token else total
 
 
 class DPOLoss(Module):
     """loss = -mean log σ(β (Δ chosen - Δ rejected)),  Δ = log p(answer) - log p_ref(answer).
 
-    logits: (2N, T, V), targets: (2N, T): N rows with chosen answers, then the N rejected ones in the
-    same order. reference: (2N,), the `answer_log_probs` of a model that stays as it is.
+    logits: (2N, T, V), targets: (2N, T): N rows with chosen answers, then the N rejected ones in
+    the same order. reference: (2N,), the `answer_log_probs` of a model that stays as it is.
     Source: Rafailov et al., Direct Preference Optimization, 2023.
     """
 
@@ -85,6 +92,8 @@ class DPOLoss(Module):
     def forward(self, logits, targets, reference):
         if len(targets) % 2:
             raise ValueError(f"{len(targets)} rows are not pairs: the chosen ones, then as many")
+        if reference.shape != targets.shape[:1]:
+            raise ValueError(f"reference has shape {reference.shape}, not {targets.shape[:1]}")
         self.logits, self.targets = logits, targets
         ahead = answer_log_probs(logits, targets, self.per_token) - reference
         chosen, rejected = np.split(ahead, 2)
