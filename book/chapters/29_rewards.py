@@ -22,9 +22,8 @@ def curves(task, method, what):
 
 # %%
 greedy, seconds = (curves("adder", "group mean", what) for what in ("greedy", "seconds"))
-at = int(np.argmin(abs(seconds.mean(axis=0) - 5)))
-print(f"held-out sums right: {greedy[0, 0]:.1%} before, from {greedy[:, at].min():.1%} to {greedy[:, at].max():.1%} "
-      f"after {seconds[:, at].mean():.1f} seconds of one core")
+print(f"held-out sums right: {greedy[0, 0]:.1%} before, from {greedy[:, -1].min():.1%} to {greedy[:, -1].max():.1%} "
+      f"after {seconds[:, -1].mean():.1f} seconds of one core")
 
 # %% [markdown]
 # A student better than every teacher it had, without one label. **The question of this chapter: how does a model
@@ -260,7 +259,8 @@ def token_shares(counts, by_answer=False):
 # %% [markdown]
 # ## More than one step from the same answers
 #
-# Sampling costs more than learning. But after one step the answers are no longer the model's own. The mean over
+# In large models sampling is the dear part, so the same answers shall serve for several steps. But after the first of them
+# they are no longer the model's own. The mean over
 # answers of the *old* model is set right by the ratio of the probabilities, and the field does it token by token:
 # the gain is $\rho A$ with $\rho = p / p_\text{old}$. Its slope is $\rho A\, \nabla \log p$: at $\rho = 1$,
 # REINFORCE. Far from 1 it cannot be trusted, so PPO (*proximal policy optimization*, Schulman and others,
@@ -479,7 +479,7 @@ def learn(self, x, y, advantages):
         self.optimizer.step()
 
 # %% [markdown]
-# Now live, on less than the five seconds of the first cell: 32 prompts a step, 16 answers to each, one update.
+# Now live, and shorter than in the first cell: 32 prompts a step, 16 answers to each, one update.
 
 # %%
 from numpygpt.optim import Adam
@@ -524,37 +524,35 @@ looks = {"GRPO": (ORANGE, "-"), "group mean": (BLUE, "-"), "rejection": (GREEN, 
 figure, axes = subplots(1, 2, size=(9, 3.2), sharey=True)
 for ax, task in zip(axes, ("adder", "rare")):
     for method, (color, style) in looks.items():
-        seconds, shares = (curves(task, method, what) for what in ("seconds", "greedy"))
-        seconds = seconds.mean(axis=0)
-        ax.fill_between(seconds, shares.min(axis=0), shares.max(axis=0), color=color, alpha=0.2, lw=0)
-        ax.plot(seconds, shares.mean(axis=0), style, color=color, label=method)
-    ax.set(xlabel="seconds of one core", title={"adder": "half are right at first", "rare": "success is rare"}[task])
-axes[0].set_ylabel("held-out sums right"); axes[1].legend()
-show(figure, "Share of right sums against seconds, a band over five seeds for each of four methods. Left, from 30 percent: "
-             "all rise to above 90 percent within a second or two, GRPO last. Right, from 0: the mean of the group and "
-             "rejection are near the top after a second, paid 0 or -1 and GRPO come later; all end near 100.")
+        seconds, right_ones = (curves(task, method, what)[:, 1:] for what in ("seconds", "greedy"))
+        ax.fill_between(seconds.mean(axis=0), right_ones.min(axis=0), right_ones.max(axis=0), color=color, alpha=0.2, lw=0)
+        ax.plot(seconds.mean(axis=0), right_ones.mean(axis=0), style, color=color, label=method)
+    ax.set(xscale="log", xlabel="seconds of one core", title={"adder": "half are right at first", "rare": "1 in 50 is"}[task])
+    ax.minorticks_off(); ax.set_xticks((0.1, 0.3, 1, 3), (0.1, 0.3, 1, 3))
+axes[0].set_ylabel("held-out sums right"); axes[1].legend(loc="upper left")
+show(figure, "Share of right sums against seconds on a logarithmic axis, a band over five seeds for each of four methods. "
+             "Left all four rise together to 90 percent within a third of a second. Right rejection rises first, then "
+             "the mean of the group and paid 0 or -1, GRPO last. All end near 100 percent.")
 
 # %%
-def at_seconds(task, method, when):
-    seconds, shares = (curves(task, method, what) for what in ("seconds", "greedy"))
-    shares = shares[:, np.argmin(abs(seconds.mean(axis=0) - when))]
-    return f"{shares.mean():.1%} ({shares.min():.0%} to {shares.max():.0%})"
-
 for task in ("adder", "rare"):
     print(f"{task}: at first {curves(task, 'GRPO', 'drawn')[0, 0]:.1%} of drawn answers are right")
     for method in looks:
-        print(f"    {method:13} after 1 s {at_seconds(task, method, 1):20}  after 5 s {at_seconds(task, method, 5)}")
+        steps, seconds, shares = (curves(task, method, what) for what in ("step", "seconds", "greedy"))
+        for n in (steps[0].tolist().index(10), -1):
+            print(f"    {method:13} {steps[0, n]:2} steps, {seconds[:, n].mean():.1f} s: {shares[:, n].mean():.1%} right, "
+                  f"from {shares[:, n].min():.0%} to {shares[:, n].max():.0%}")
 
 # %% [markdown]
-# All runs arrive, also from a start where 49 answers out of 50 are wrong. And as the squared weights said, rejection
-# sampling and the mean of the group are a tie on both tasks. A step of rejection costs less at first and more later: it
-# learns from the right answers, of which there are more and more. *Paid 0 or -1* learns from mistakes alone. On the left that
-# is as good, and soon the cheapest; on the right 49 weights out of 50 are -1, most of what they say is noise, and its first
-# second shows it. The full GRPO does twice the work a step, which would pay if sampling were dear; three tokens are not.
+# All runs arrive, also from where 49 of 50 answers are wrong, and none diverged. At equal steps rejection sampling and the
+# mean of the group are a tie: where success is rare as the squared weights said, and elsewhere the smaller noise did not
+# show in these runs. On the clock rejection is ahead where success is rare: it learns from the right answers alone,
+# so a step takes half the time. *Paid 0 or -1* learns from mistakes alone. On the left that is as good, and soon the
+# cheapest. On the right 49 weights out of 50 are -1, and after ten steps it is behind. The full GRPO does twice the work a
+# step, which would pay if sampling were dear; three tokens are not.
 #
-# So here the simplest method is good enough, and 500 labels (chapter 27) are faster than any reward. Two limits hold for
-# all of them: they need answers that are right now and then, for what is never drawn is never paid; and a program that
-# can tell.
+# So here the simplest method is good enough, and 500 labels (chapter 27) would do as well. Two limits hold for all of them:
+# what is never drawn is never paid, and a program must be able to tell.
 #
 # ## Two known biases
 #
@@ -573,7 +571,7 @@ for n in (1, 8, 15):
 # A long wrong answer is pushed down a tenth as hard, token by token: being wrong at length is cheap, and answers grow. And
 # divided, a group with one right answer weighs half as much as an even one; it was a quarter before. That may be what you
 # want, but it is no longer the gradient of the mean reward (Liu and others, 2025). Our loss counts all tokens alike, and
-# `scale=False` leaves the gradient as it was. In the adder, where all answers have three tokens, neither mattered.
+# `scale=False` leaves the gradient as it was. (In the adder all answers have three tokens, so the first cannot show.)
 #
 # ## A reward that is hacked
 #
@@ -628,17 +626,17 @@ for method in runs_of:
         print("   ", repr(run["sample"]))
 
 # %% [markdown]
-# The mended reward is paid in full, too, with letters that hardly ever make a word: nobody had asked for words. One
-# could pay for these next, and the model would find what *that* reward forgot. (Amodei and others, 2016, collect such
-# cases.) The leash does not need to know what will be forgotten. It gives up some of the reward, about one e in a hundred letters, and keeps
-# what the old model knew. Its price: whoever wants no e at all must let it go.
+# The mended reward is paid in full as well, and the words go: nobody had asked for words. One could pay for those next,
+# and the model would find what *that* reward forgot. (Amodei and others, 2016, collect such cases.) The leash need not
+# know what will be forgotten. It keeps most of what the old model knew, and gives up some of the reward for it: one e in a
+# hundred letters stays.
 #
 # Try it: give the live poet a leash, `beta=0.2, reference=load_model(…)[0]`, and 12 steps. How much of the fine is left?
 #
 # <details><summary>Answer</summary>
 #
 # It falls from 2.4 to 0.1 a line, and the lines are lines still: *Thou, sich killwing our his thi*, *As it it scourt and
-# confulmish,*. Only names shout, as they did before.
+# confulmish,*. But of 100 letters 1.8 are an E, where 0.6 were: a leash shortens that way, and does not close it.
 #
 # </details>
 #
@@ -683,7 +681,7 @@ export("29_rewards")
 # | [How to Scale Your Model](https://jax-ml.github.io/scaling-book/) | chapter 18's roofline and chapter 20's collectives, for thousands of chips |
 # | [ARENA](https://www.arena.education/) | chapter 26 as a craft: circuits, probes, evaluations, with exercises |
 # | *Attention Is All You Need*, 2017 | chapter 10, in the words of those who found it |
-# | *The Llama 3 Herd of Models*, 2024 | all of part V, at 405 billion parameters, with what went wrong |
+# | *The Llama 3 Herd of Models*, 2024 | most of part V, at 405 billion parameters, with what went wrong |
 # | *DeepSeek-R1*, 2025 | this chapter's loss, and what a large model does with it |
 #
 # And what to write? Take a layer that you miss, a paper without code, a number that you do not believe. Derive it, check it
