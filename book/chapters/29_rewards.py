@@ -635,8 +635,7 @@ for method in runs_of:
 #
 # <details><summary>Answer</summary>
 #
-# It falls from 2.4 to 0.1 a line, and the lines are lines still: *Thou, sich killwing our his thi*, *As it it scourt and
-# confulmish,*. But of 100 letters 1.8 are an E, where 0.6 were: a leash shortens that way, and does not close it.
+# It falls from 2.4 to 0.1 a line, and the lines are lines still: `Thou, sich killwing our his thi` is one. But of 100 letters 1.8 are an E, where 0.6 were: a leash shortens that way, and does not close it.
 #
 # </details>
 #
