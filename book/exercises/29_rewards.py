@@ -150,3 +150,20 @@ def judge(paid, wanted, n):
 
 # %% check="rewards-judge" points=2 minutes=20 level="medium"
 check("rewards-judge", judge)
+
+# %% [markdown]
+# Three runs of chapter 29, with n = 2. Which of these curves is the hacked reward? Guess first, then let `judge` say.
+#
+# ```
+# A = [0.517, 0.609, 0.728, 0.880, 0.945, 0.974], [0.300, 0.408, 0.944, 0.986, 0.990, 0.995]
+# B = [-0.082, -0.034, -0.005, 0.000, 0.000, 0.000], [0.543, 0.511, 0.291, 0.003, 0.001, 0.001]
+# C = [-0.088, -0.045, -0.018, -0.007, -0.008, -0.011], [0.543, 0.595, 0.531, 0.436, 0.482, 0.521]
+# ```
+#
+# <details><summary>Answer</summary>
+#
+# A is the adder: paid and wanted are both sums that are right, drawn and greedy, and it *learned*. B was fined for the
+# letter e and wanted real words: *hacked*. C is the same with E fined, too, and with the leash: *hacked* as well, though it
+# lost 7 points of words where B lost all. A verdict is not a size: look at the curve, too.
+#
+# </details>
