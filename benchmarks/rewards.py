@@ -1,4 +1,4 @@
-"""Rewards: what GRPO and its rivals learn, and a reward that is hacked: 15 minutes on one core.
+"""Rewards: what GRPO and its rivals learn, and a reward that is hacked: ten minutes on one core.
 
     python benchmarks/rewards.py             # writes data/rewards.json, which chapter 29 draws
     python benchmarks/rewards.py adder       # one of its tasks: adder, rare, lipogram

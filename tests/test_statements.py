@@ -65,6 +65,13 @@ NO_DEMAND = {
         "a float32 whose lower half is 0": "what the bits are",
         "the bits (out, in), uint16": "what the check hands over",
     },
+    "finetune-loss": {
+        "some of them are `IGNORE`, but not all": "what the check hands over",
+        "dloss=1.0": "stands there already, outside of the blanks",
+    },
+    "finetune-diagnose": {
+        "Every row has at least one token of an answer": "what the check hands over",
+    },
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from coursekit import add_to_class, export
-from coursekit.figures import BLUE, GRAY, GREEN, ORANGE, PINK, SKY, show, subplots, token_row
+from coursekit.figures import BLUE, GREEN, ORANGE, show, subplots, token_row
 from numpygpt.checkpoint import load_checkpoint, load_model, part
 from numpygpt.generate import generate
 from numpygpt.nn.functional import cross_entropy_backward
@@ -48,12 +48,12 @@ def share_right(model):
 print(f"right: {share_right(model):.1%}; sums without a carry: {no_carry.mean():.1%}")
 
 # %% [markdown]
-# Nothing but those that need no carry. Now we give it 500 *right* sums, and 80 steps. One thing is new: each gradient
+# Nothing but those that need no carry. Now we give it 500 *right* sums, and 60 steps. One thing is new: each gradient
 # comes from the three digits of the answer alone.
 
 # %%
 ids, optimizer = as_ids(others[:500]), Adam(model, lr=1e-3)
-for _ in range(80):
+for _ in range(60):
     batch = ids[rng.integers(500, size=64)]
     logits = model(batch[:, :-1])                                                   # (64, 8, 12)
     dlogits = np.zeros_like(logits)
@@ -64,7 +64,7 @@ for _ in range(80):
 print(f"right: {share_right(model):.1%}")
 
 # %% [markdown]
-# A second or two. It had seen right sums all along, three of ten, and knew how to carry: we have only told it
+# A second of work. It had seen right sums all along, three of ten, and knew how to carry: we have only told it
 # which of its two habits we want. That is **fine-tuning**: a trained model learns on, from few examples, to *do*
 # one of the things it knows. **The question of this chapter:** which numbers should the few examples move, by
 # which loss, and what do they spoil?
@@ -206,7 +206,7 @@ for wrong in (AllTargets, OneEarly):
         gradcheck(wrong(), logits, targets, rng=rng)
         print(wrong.__name__, "passes")
     except GradientError as error:
-        print(wrong.__name__, "is caught:", str(error)[-48:])
+        print(wrong.__name__, "is caught:", str(error).split("; ")[-1])
 
 # %% [markdown]
 # The second is the gradient of its loss, to the last digit; it is the loss that is wrong. No gradient check sees
@@ -321,8 +321,8 @@ for make in (padded, packed):
 
 # %% [markdown]
 # This is the test of the data: every answer stands in `y` once and whole, its first id at the place of the prompt's last.
-# How much is saved depends on the lengths. In `data/dialogues` are short questions with their answers; we shall need
-# them. Each is made into turns of a chat ([chapter 25](25_chat_model.ipynb)), and what `Chat` would read is the prompt.
+# How much packing saves depends on the lengths. In `data/dialogues` are short questions with their answers; we shall
+# need them. Each is made into turns of a chat ([chapter 25](25_chat_model.ipynb)), and what `Chat` would read is the prompt.
 
 # %% tags=["export"]
 def turns(tokenizer, messages, template):
@@ -351,39 +351,42 @@ def chats(name):
 train_chats, val_chats = chats("train"), chats("val")
 talks, val_talks = ([turns(char, chat, PLAY)[0] for chat in some_] for some_ in (train_chats, val_chats))
 print(char.decode(talks[0].prompt + talks[0].answer), end="")
-for make in (padded, packed):
-    x, y = make(talks, 64)
-    print(f"{make.__name__}: {x.size:,} places, {(y != IGNORE).mean():.0%} of them with a loss")
-
-# %%
-figure, axes = subplots(2, 1, size=(9, 3.0))
-for ax, make in zip(axes, (padded, packed)):
-    x, y = make(talks[:5], 64)
-    for i, (ids, target) in enumerate(zip(x, y)):
-        n = max(np.flatnonzero(target != IGNORE)) + 1
-        letters = [char.decode([t]).replace("\n", "⏎") for t in ids[:n].tolist()]
-        token_row(ax, -i, letters, known=list(target[:n] != IGNORE), room=64)
-    ax.set(xlim=(0, 64), ylim=(-len(x) + 0.4, 0.6), title=make.__name__); ax.axis("off")
-show(figure, "Five chats in rows, letter by letter. Above, one in each row, and empty places behind it. Below, packed, in "
-             "fewer rows. Letters after which an answer's letter comes are colored, all others gray: a colored piece begins "
-             "with the line break before an answer, and ends with the answer's last letter.")
+for make, room in ((padded, 64), (packed, 64), (packed, 256)):
+    x, y = make(talks, room)
+    print(f"{make.__name__:6} in rows of {x.shape[1]:3}: {sum(map(len, talks)) / x.size:.0%} of the places are used")
 
 # %% [markdown]
-# Packing has a price. **Before you run the next cell:** we change a letter in the first example of a packed row. Which logits
-# change?
+# In rows of 64, those of our model, few of these chats find a second one that fits. With short ones it looks like this:
 
 # %%
-x, _ = packed(talks, 64)
-row, first = x[:1].copy(), len(talks[0])
+short = [talk for talk in talks if len(talk) < 32][:6]
+figure, axes = subplots(2, 1, size=(9, 2.9))
+for ax, make in zip(axes, (padded, packed)):
+    for i, (ids, targets) in enumerate(zip(*make(short, 64))):
+        n = np.flatnonzero(targets != IGNORE)[-1] + 1
+        letters = [char.decode([t]).replace("\n", "⏎") for t in ids[:n].tolist()]
+        token_row(ax, -i, letters, known=list(targets[:n] != IGNORE))
+    ax.set(xlim=(0, 76), ylim=(-i - 0.6, 0.6), title=make.__name__); ax.axis("off")
+show(figure, "Six short chats in rows, letter by letter. Above, padded: one in each row, and more than half of the row empty. "
+             "Below, packed: two in each of three rows. Letters after which a letter of the answer comes are colored, all others gray: "
+             "a colored piece begins at the line break before an answer and ends with the answer's last letter.")
+
+# %% [markdown]
+# Packing has a price. **Before you run the next cell:** we change a letter in the first example of a packed row. Do the logits of
+# the second example change?
+
+# %%
+x, _ = packed(short, 64)
+row, second = x[:1].copy(), len(short[0])
 before = shakespeare(row)
-row[0, 2] = (row[0, 2] + 1) % char.vocab_size
+row[0, 6] = char.encode("z")[0]
 change = np.abs(shakespeare(row) - before).max(axis=-1)[0]
-print("places 0 and 1 change:", bool(change[:2].max() > 1e-3), "  the next example:", bool(change[first:].max() > 1e-3))
+print("before the letter:", bool(change[:6].max() > 1e-3), "  in the second example:", bool(change[second:].max() > 1e-3))
 
 # %% [markdown]
 # An answer reads the examples before its own, and its positions are not those of a chat that begins at 0. Programs for
 # large models give attention a mask of blocks, so that nobody reads his neighbor (Krell and others, 2021). Our layers
-# have no such mask; below we measure whether it matters here.
+# have no such mask, and our rows are short, so below we pad.
 #
 # ## With the mask, and without
 #
@@ -524,68 +527,66 @@ def share_of(model, pairs, answers, **options):
     return float((says(model, pairs, **options) == answers).all(axis=1).mean())
 
 # %% [markdown]
-# **Before you run the next cell:** we fine-tune once with the mask, and once with a loss on all tokens, prompts too. The prompt's
-# digits are random. Can a loss on them do harm?
+# **Before you run the next cell:** we fine-tune on 20 right sums only, once with the mask, and once with a loss on all tokens,
+# prompts too. A prompt's digits are random: nobody can predict them. Can a loss on them do harm?
 
 # %%
 from numpygpt.training import TrainConfig
 
-held_out_rows = rows(held_out, right_answers(held_out))
-config = TrainConfig(batch_size=64, max_iters=50, lr=1e-3, min_lr=1e-4, warmup_iters=10, weight_decay=0.0)
-
-def mend(model, mask=True, steps=50, adapted=None):
-    """Fine-tune on the 500 sums; return the share of right held-out answers."""
-    trainer = Finetuner(adapted or model, rows(others[:500], right_answers(others[:500]), mask), held_out_rows, config)
+def mend(model, n_sums, mask=True, steps=100, lr=1e-3, adapter=None):
+    """Fine-tune on some right sums; return the share of right held-out answers."""
+    config = TrainConfig(batch_size=64, max_iters=steps, lr=lr, min_lr=lr / 10, warmup_iters=10, weight_decay=0.0)
+    some = rows(others[:n_sums], right_answers(others[:n_sums]), mask)
+    trainer = Finetuner(adapter or model, some, some, config)
     for _ in range(steps):
         trainer.step()
     return share_of(model, held_out, right_answers(held_out))
 
-for mask in (True, False):
-    print(f"mask {mask}: {mend(trained_adder()[0], mask):.1%} right")
-
-# %% [markdown]
-# It can. What the prompt gets is noise, and here it is the larger part of the gradient:
-
 # %%
-model, _ = trained_adder()
-x, y = rows(others[:64], right_answers(others[:64]), mask=False)
-for name, places in (("prompts", slice(0, 5)), ("answers", slice(5, 8))):
-    w = np.zeros(y.shape)
-    w[:, places] = 1
-    model.zero_grad()
-    model.backward(weighted_cross_entropy_backward(model(x), y, w, total=y.size))
-    print(f"{name}: gradient of norm {sum((g**2).sum() for g in model.grads().values()) ** 0.5:.3f}")
+x, y = rows(others[:20], right_answers(others[:20]), mask=False)
+on_prompts = np.tile(np.arange(8) < 5, (20, 1))
+for mask in (True, False):
+    model, _ = trained_adder()
+    share = mend(model, 20, mask, steps=60)
+    loss = weighted_cross_entropy(model(x), y, on_prompts)
+    print(f"mask {mask}: {share:.1%} of held-out sums right; loss on the 20 prompts {loss:.2f}")
 
 # %% [markdown]
-# A skeptic asks: would another learning rate have helped, another seed, more steps? Each curve below has the best of
-# four rates, found with a seed of its own, and five seeds (`python benchmarks/finetuning.py`).
+# It can. Without the mask the model learns the 20 prompts by heart, digits that mean nothing, and bends itself for it. (1.38 is
+# the best that can be had by knowing no prompt: three digits of five places, $\ln 10$ each.) A skeptic asks: and at another learning
+# rate, with another seed, with more sums? `python benchmarks/finetuning.py` has tried that.
 
 # %%
 found = json.loads(Path("../data/finetuning.json").read_text())
 
 def of(work, kind):
-    """The five runs of a kind; the search for a rate had another seed."""
+    """The runs of a kind; the search for a rate had another seed, and may have tried others."""
     return [run for run in found["runs"] if (run["work"], run["kind"]) == (work, kind) and run["seed"] < 5]
 
 def shares(kind):
     return np.array([run["shares"] for run in of("mend", kind)])    # (seeds, steps)
 
 # %%
-figure, ax = subplots(size=(6, 3))
-for kind, style, color in (("full", "o-", ORANGE), ("LoRA 8", "^:", GREEN), ("full, no mask", "s--", BLUE)):
-    y = shares(kind)
-    ax.fill_between(found["at"], y.min(axis=0), y.max(axis=0), color=color, alpha=0.25, lw=0)
-    label = {"full": "all weights", "full, no mask": "without the mask"}.get(kind, "an adapter, see below")
-    ax.plot(found["at"], y.mean(axis=0), style, color=color, label=label)
-ax.set(xscale="log", xlabel="steps", ylabel="held-out sums right", ylim=(0, 1)); ax.legend()
-ax.minorticks_off(); ax.set_xticks(found["at"], found["at"])
-show(figure, "@@ALT1@@")
-for kind in ("full", "full, no mask"):
-    y = shares(kind)[:, -1]
-    print(f"{kind:14} rate {of('mend', kind)[0]['lr']:g}: {y.mean():.1%} after 200 steps, from {y.min():.1%} to {y.max():.1%}")
+figure, (left, right) = subplots(1, 2, size=(9, 3), sharey=True)
+for kind, label, style, color in (("full", "with the mask", "o-", ORANGE), ("full, no mask", "without", "s--", BLUE)):
+    runs = of("mend", kind + ", 20 sums")
+    rates = sorted({run["lr"] for run in runs})
+    few = np.array([[run["shares"][-1] for run in runs if run["lr"] == lr] for lr in rates]).T    # (seeds, rates)
+    for ax, places, y in ((left, rates, few), (right, found["at"], shares(kind))):
+        ax.fill_between(places, y.min(axis=0), y.max(axis=0), color=color, alpha=0.25, lw=0)
+        ax.plot(places, y.mean(axis=0), style, color=color, label=label)
+        ax.set(xscale="log", ylim=(0, 1.02)); ax.minorticks_off(); ax.set_xticks(places, [f"{place:g}" for place in places])
+    print(f"{label:13}  20 sums:", "  ".join(f"rate {lr:g} {a:.0%}" for lr, a in zip(rates, few.mean(axis=0))), end="")
+    print(f"   500 sums, the best rate of four: {shares(kind)[:, -1].mean():.1%}")
+left.set(title="20 sums, 200 steps, three seeds", xlabel="learning rate", ylabel="held-out sums right"); left.legend()
+right.set(title="500 sums, five seeds", xlabel="steps")
+show(figure, "Two panels with a curve with the mask and one without. Left, after 200 steps on 20 sums, against learning rates from "
+             "0.0001 to 0.003: both fall, with the mask from 0.8 to 0.3, without it from 0.8 to 0.2, well below in the middle. Right, on "
+             "500 sums, against steps: both reach nearly 1 by 50 steps and stay there together.")
 
 # %% [markdown]
-# @@NOMASK@@
+# With 20 sums the mask is ahead at every rate, and where they are fast, far ahead. With 500 it gains nothing. What is learned by
+# heart must be read often, and few examples, read often, are what fine-tuning mostly has. So we mask; but it is no law.
 #
 # ## LoRA: a change of low rank
 #
@@ -792,12 +793,12 @@ def zero_grad(self):
 
 # %%
 model, _ = trained_adder()
-adapted = Adapter(model, rank=8, rng=rng)
+adapter = Adapter(model, rank=8, rng=rng)
 before = share_of(model, held_out, right_answers(held_out))
-print(f"{adapted.num_params():,} of {adapted.take_off().num_params():,} numbers are trained")
-adapted.put_on()
-print(f"right before: {before:.1%}, after 50 steps: {mend(model, adapted=adapted):.1%}, ", end="")
-adapted.take_off()
+print(f"{adapter.num_params():,} of {adapter.take_off().num_params():,} numbers are trained")
+adapter.put_on()
+print(f"right before: {before:.1%}, after 50 steps: {mend(model, 500, steps=50, lr=1e-2, adapter=adapter):.1%}, ", end="")
+adapter.take_off()
 print(f"taken off: {share_of(model, held_out, right_answers(held_out)):.1%}")
 
 # %% [markdown]
@@ -813,48 +814,57 @@ for kind in kinds:
     ax.plot(n, 100 * y.mean(), "_", color=color, ms=16)
     ax.annotate(kind.replace("full", "all weights"), (n, 100 * y.max()), (0, 6), textcoords="offset points", ha="center")
 ax.set(xscale="log", xlabel="numbers trained", ylabel="held-out sums wrong, %", ylim=(0, None))
-show(figure, "@@ALT2@@")
+show(figure, "Held-out sums wrong, in percent, against the numbers trained, from 2,000 for rank 1 to 101,000 for all weights, on a "
+             "logarithmic axis. Five dots for each kind, all between 0 and 0.6 percent; the groups overlap.")
 for kind in kinds:
     runs, y = of("mend", kind), shares(kind)[:, -1]
     ms = 1000 * np.mean([run["seconds"] for run in runs]) / 200
     print(f"{kind:8} rate {runs[0]['lr']:<6g} {runs[0]['trained']:8,} numbers  {y.mean():.1%} (from {y.min():.1%} to {y.max():.1%})  {ms:.1f} ms a step")
 
 # %% [markdown]
-# @@RANKS@@
+# Rank 1, two percent of the numbers, ends where all weights end: this habit needs one direction in each matrix. (A task that is
+# newer to the model may want more; we have not tried.) The time of a step hardly changes: the products with `W` are all still there,
+# but for `dW`. What LoRA saves is memory, gradient, $m$ and $v$ for 2,048 numbers and not for 101,440, and the size of the file.
 #
 # ## What is forgotten
 #
 # A new habit can cost an old one: *catastrophic forgetting* (McCloskey and Cohen, 1989). Our GPT of Shakespeare reads the
-# plays in capitals, for 60 steps. Below are its losses on held-out capitals, and on the plain text that it knew.
+# plays in capitals, for 60 steps. Below are its losses on held-out capitals, and on the plain text that it knew, for three
+# seeds; also for all weights at a rate at which they learn no more capitals than the adapters.
 
 # %%
-forgot = {kind: of("forget", kind) for kind in ("LoRA 1", "LoRA 8", "full")}
-start = forgot["full"][0]["before"]
-print(f"before             capitals {start['capitals']:.2f}   plain {start['plain']:.2f}")
-for kind, runs in forgot.items():
-    capitals, plain = (np.array([run["after"][what] for run in runs]) for what in ("capitals", "plain"))
-    off = f"   taken off {runs[0]['taken off']:.2f}" if "taken off" in runs[0] else ""
-    ms = 1000 * np.mean([run["seconds"] for run in runs]) / 60
-    print(f"{kind:8} {ms:3.0f} ms a step  {capitals.mean():.2f} ± {np.ptp(capitals) / 2:.2f}   {plain.mean():.2f} ± {np.ptp(plain) / 2:.2f}{off}")
+start = of("forget", "full")[0]["before"]
+print(f"before                         capitals {start['capitals']:.2f}         plain {start['plain']:.2f}")
+for kind in ("full", "full, slower", "LoRA 8", "LoRA 8, slower", "LoRA 1", "LoRA 1, slower"):
+    runs = of("forget", kind)
+    row = f"{kind:14} {1000 * np.mean([run['seconds'] for run in runs]) / 60:3.0f} ms a step"
+    for what in ("capitals", "plain"):
+        y = [run["after"][what] for run in runs]
+        row += f"   {what} {min(y):.2f} to {max(y):.2f}"
+    print(row, f"  taken off {runs[0]['taken off']:.2f}" if "taken off" in runs[0] else "")
 
 # %% [markdown]
-# @@FORGET@@
+# All of them forget, and the faster rate forgets more. While it is on, an adapter is no protection: all weights, at the slower
+# rate, learn more capitals than any adapter here and forget no more. (In large models LoRA was seen to learn less and to forget less:
+# Biderman and others, 2024.) What an adapter gives is a way back. Taken off, the old loss is there again, to the last digit; who has moved all
+# weights needs the old file.
 #
 # ## A dialogue
 #
-# Can our Shakespeare model, 809,600 numbers, answer questions? `data/dialogues.py` has made some thousand about people of the
-# plays, sums in words and letters of words, small enough for its window of 64 letters. Held out are other words, other sums and,
-# of facts that no one could guess, other ways to ask. The adapter in `data/checkpoints/dialogue` is one of rank 8 from
+# Can our Shakespeare model, 809,600 numbers, answer questions? `data/dialogues.py` has made some two thousand about people of
+# the plays, sums in words and letters of words, small enough for its window of 64 letters. Held out are other words, other sums
+# and, of facts that nobody could guess, other ways to ask. The adapter in `data/checkpoints/dialogue` comes from
 #
 # ```
 # numpygpt finetune --base data/checkpoints/shakespeare_char --data data/dialogues --lora_rank 8 --out_dir out/dialogue
 # numpygpt chat --out_dir out/dialogue
 # ```
 #
-# **Before you run the next cell:** what will the model say *before*? It has read thousands of turns, but never an answer.
+# which takes four minutes of a core. **Before you run the next cell:** what will the model say *before*? It has read thousands of turns,
+# but never an answer like these.
 
 # %%
-from numpygpt.chat import Chat
+from numpygpt.chat import Chat, render
 
 path = "../data/checkpoints/dialogue/checkpoint.npz"
 arrays, meta = load_checkpoint(path)
@@ -862,10 +872,11 @@ arrays, meta = load_checkpoint(path)
 def ask(questions):
     for question in questions:
         chat = Chat(shakespeare, char, template=PLAY)
-        said = "".join(chat.answer(question, max_new_tokens=24, rng=rng, temperature=0))
+        room = 64 - len(render(char, [("user", question)], PLAY))
+        said = "".join(chat.answer(question, max_new_tokens=room, rng=rng, temperature=0))
         print(f"{question:34} {said}")
 
-questions = [val_chats[i][0][1] for i in @@ASK@@]
+questions = [val_chats[i][0][1] for i in (8, 13, 20, 2, 40, 7, 23, 5)]
 ask(questions)
 
 # %%
@@ -875,7 +886,7 @@ print(f"{adapter.num_params():,} numbers, a file of {Path(path).stat().st_size /
 ask(questions)
 
 # %% [markdown]
-# Now all of them. The control is what a lazy student would do: always give the commonest answer of the kind.
+# Now all that were held out. The control is what a lazy student would do: always give the commonest answer of the kind.
 
 # %% tags=["export"] module="posttraining/examples.py"
 def answered_right(model, examples):
@@ -893,21 +904,37 @@ def answered_right(model, examples):
     return verdicts
 
 # %%
-verdicts = answered_right(shakespeare, val_talks)
-print(f"right: {verdicts.sum()} of {len(verdicts)} held-out questions")
+def kind_of(chat):
+    question = chat[0][1]
+    if any(word in question for word in ("begin", "end?", "letter")):
+        return "letters"
+    return "sums" if question.startswith("Add") or " and " in question else "people"
 
-# %%
-talk, kinds = of("talk", "LoRA 8"), ("people", "sums", "letters", "all")
-for name, runs, what in (("before", talk, "before"), ("commonest answer", talk, "commonest"), ("LoRA 8", talk, "after"),
-                         ("LoRA 8, packed", of("talk", "LoRA 8, packed"), "after"), ("all weights", of("talk", "full"), "after")):
-    y = [[run[what][kind] for kind in kinds] for run in runs]    # (seeds, kinds)
-    print(f"{name:17}", "  ".join(f"{kind} {a:3.0%} ({lo:.0%} to {hi:.0%})" for kind, a, lo, hi in
-                                  zip(kinds, np.mean(y, 0), np.min(y, 0), np.max(y, 0))))
-for name in ("LoRA 8", "full"):
-    print(f"plain loss after {name}: {np.mean([run['plain'] for run in of('talk', name)]):.2f}")
+verdicts = answered_right(shakespeare, val_talks)
+kinds = np.array([kind_of(chat) for chat in val_chats])
+for kind in ("letters", "people", "sums"):
+    known = [chat[1][1] for chat in train_chats if kind_of(chat) == kind]
+    lazy = max(set(known), key=known.count)
+    hits = np.array([chat[1][1] == lazy for chat in val_chats])
+    print(f"{kind:8} {verdicts[kinds == kind].mean():4.0%} of {(kinds == kind).sum()}; the commonest answer {hits[kinds == kind].mean():.0%}")
+print(f"all      {verdicts.mean():4.0%}, give or take {np.sqrt(verdicts.mean() * (1 - verdicts.mean()) / len(verdicts)):.0%}")
 
 # %% [markdown]
-# @@TALK@@
+# Letters it has learned as a rule: these are words that it was never asked about. Facts it knows in other words, mostly. Of the sums not one
+# is right, though it knows nearly all that it was trained on: those it has by heart. 55 pairs of numbers were too few to find addition in,
+# where the letters had 250 words to find theirs. And what has it forgotten?
+
+# %%
+from numpygpt.data import DataLoader, split
+
+text = np.array(char.encode(Path("../data/shakespeare.txt").read_text()))
+plain = next(DataLoader(split(text)[1], 64, 64, rng=np.random.default_rng(0)))
+with_it = shakespeare(*plain)[1]
+adapter.take_off()
+print(f"loss on plain Shakespeare with the adapter {with_it:.2f}, taken off {shakespeare(*plain)[1]:.2f}")
+
+# %% [markdown]
+# On, it has paid with a good part of its Shakespeare; off, with nothing. One model, and a small file for each thing that it shall do.
 #
 # Try it: take the adapter off (`adapter.take_off()`) and ask again. Then ask for something that no example was like, with
 # and without it.

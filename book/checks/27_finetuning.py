@@ -10,32 +10,38 @@ def some_targets(rng, shape, V, share=0.5):
 
 # %% task="finetune-loss" cases=true
 def cases(rng):
-    def one(logits, targets, dloss=1.0, **options):
-        calls = [Call({"logits": logits, "targets": targets}, "forward", "the loss"),
-                 Call({"dloss": dloss}, "backward", "dlogits")]
+    def one(*rounds, **options):
+        """Forward and backward for each (logits, targets, dloss)."""
+        calls = []
+        for logits, targets, dloss in rounds:
+            calls += [Call({"logits": logits, "targets": targets}, "forward", "the loss"),
+                      Call({"dloss": dloss}, "backward", "dlogits")]
+        logits, targets, dloss = rounds[0]
         title = f"logits of shape {logits.shape}, {(targets == IGNORE).sum()} of {targets.size} targets ignored, dloss {dloss:g}"
         return Case(title, calls, new={}, **options)
 
     for number, shape in enumerate([(2, 5), (3, 4), (7,), (1, 1), (2, 3, 4), (4, 1), (1, 6)]):
         V = (7, 3, 5, 4, 6, 9, 2)[number]
-        logits = rng.normal(0, 2, (*shape, V))
-        targets = some_targets(rng, shape, V)
-        options = ({}, {"strided": True}, {"float32": True, "dtypes": True})[number % 3]
-        yield one(logits, targets, (1.0, 0.3, -2.0)[number % 3], **options)
+        rounds = [(rng.normal(0, 2, (*shape, V)), some_targets(rng, shape, V), dloss)
+                  for dloss in ((1.0, 0.3, -2.0)[number % 3], 0.8)]
+        options = ({}, {"strided": True}, {"float32": True, "dtypes": ("dlogits",)})[number % 3]
+        yield one(*rounds, **options)
     # No target is ignored; all but one are; one row has none that counts; the last of V.
     logits = rng.normal(0, 2, (3, 4, 5))
-    yield one(logits, rng.integers(0, 5, (3, 4)))
+    yield one((logits, rng.integers(0, 5, (3, 4)), 1.0))
     targets = np.full((3, 4), IGNORE)
     targets[1, 2] = 4
-    yield one(logits, targets, 0.7)
+    yield one((logits, targets, 0.7))
     targets = some_targets(rng, (3, 4), 5)
     targets[0] = IGNORE
     targets[2] = 0
-    yield one(logits, targets)
+    yield one((logits, targets, 1.0))
     logits = rng.normal(0, 1, (2, 4, 3))
     logits[0, 1], logits[1, 2] = [9_000.0, -9_000.0, 8_999.0], [-10_000.0, 10_000.0, 0.0]
-    targets = np.array([[0, IGNORE, 1, 2], [IGNORE, 2, 1, IGNORE]])
-    yield one(logits, targets, 1.5)
+    targets = np.array([[0, IGNORE, 1, 2], [IGNORE, 2, 0, IGNORE]])
+    yield one((logits, targets, 1.5))
+    yield Case("dloss not given", new={}, calls=[
+        Call({"logits": logits[:1], "targets": targets[:1]}, "forward", "the loss"), Call({}, "backward", "dlogits")])
 
 # %% [markdown] task="finetune-loss" hint=1
 # it is the loss of chapter 5 on some of the rows. What is the slope of the loss for a logit whose row has no
@@ -72,7 +78,7 @@ def cases(rng):
 # + self.mask * dloss
 # ```
 
-# %% [markdown] task="finetune-loss" mistake="no-mask-in-backward"
+# %% [markdown] task="finetune-loss" mistake="no-mask-in-backward" shows="over the targets that are not IGNORE"
 # its rows without a target have a gradient: the loss does not depend on them
 # ```diff
 # - (self.mask * (dloss / self.mask.sum()))[..., None]
@@ -95,7 +101,7 @@ def cases(rng):
 # + (1 / self.mask.sum())
 # ```
 
-# %% [markdown] task="finetune-loss" mistake="mask-one-late"
+# %% [markdown] task="finetune-loss" mistake="mask-one-late" shows="targets that are not IGNORE}} \\log"
 # it masks one place late: the mask belongs to the targets as they are, which are shifted already
 # ```diff
 # - self.mask = targets != IGNORE
@@ -225,6 +231,9 @@ def cases(rng):
     yield one([(3, 2), (4, 3), (5, 2), (1, 2), (1, 1), (2, 2)], 6)
     yield one([(5, 2), (3, 2), (1, 1), (2, 1), (1, 3)], 7)
     yield one([(1, 6), (6, 1), (2, 3), (1, 1)], 6)
+    # The fullest row with room is the second, the first that has any the first.
+    yield one([(2, 2), (3, 3), (4, 3), (1, 1), (2, 1)], 6)
+    yield one([(2, 1), (3, 3), (2, 5), (1, 1)], 6)
     yield one([], 4)
     for _ in range(4):
         sizes = [tuple(int(n) for n in rng.integers(1, 5, 2)) for _ in range(rng.integers(4, 12))]
@@ -396,34 +405,67 @@ def pack(examples, room):
     rows = np.count_nonzero(used)
     return x[:rows], y[:rows], segment[:rows]
 
+# %% task="finetune-pack" right="two-rounds"
+def pack(examples, room):
+    free, row_of, place_of, number_of, count = [], [], [], [], []
+    for prompt, answer in examples:
+        n = len(prompt) + len(answer) - 1
+        fits = [i for i in range(len(free)) if free[i] >= n]
+        if not fits:
+            fits = [len(free)]
+            free.append(room)
+            count.append(0)
+        i = fits[0]
+        row_of.append(i)
+        place_of.append(room - free[i])
+        count[i] += 1
+        number_of.append(count[i])
+        free[i] -= n
+    x = np.zeros((len(free), room), dtype=int)
+    y, segment = x + IGNORE, x.copy()
+    for (prompt, answer), i, start, number in zip(examples, row_of, place_of, number_of):
+        ids = prompt + answer
+        for t in range(len(ids) - 1):
+            x[i, start + t] = ids[t]
+            segment[i, start + t] = number
+            if t >= len(prompt) - 1:
+                y[i, start + t] = ids[t + 1]
+    return x, y, segment
+
 # %% task="finetune-lora" cases=true
 SIZES = [((2, 5), 6, 4, 2, True), ((3,), 5, 7, 3, False), ((), 4, 3, 1, True), ((2, 3, 2), 3, 8, 2, True),
          ((1, 1), 7, 5, 4, False), ((4, 2), 2, 6, 1, False)]
 
+def weights(rng, n_in, n_out, rank, bias):
+    params = {"W": rng.normal(0, 0.5, (n_in, n_out)), "A": rng.normal(0, 0.5, (n_in, rank)),
+              "B": rng.normal(0, 0.5, (rank, n_out)), "dA": rng.normal(size=(n_in, rank)), "dB": rng.normal(size=(rank, n_out))}
+    return params | ({"b": rng.normal(0, 0.5, n_out)} if bias else {})
+
 def cases(rng):
     for number, (lead, n_in, n_out, rank, bias) in enumerate(SIZES):
-        params = {"W": rng.normal(0, 0.5, (n_in, n_out)), "A": rng.normal(0, 0.5, (n_in, rank)),
-                  "B": rng.normal(0, 0.5, (rank, n_out))}
-        if bias:
-            params["b"] = rng.normal(0, 0.5, n_out)
         scale = (2.0, 0.25, -1.5, 1.0, 3.0, 0.5)[number]
-        x, dy = rng.normal(size=(*lead, n_in)), rng.normal(size=(*lead, n_out))
-        options = ({}, {"strided": True}, {})[number % 3]
-        yield Case(f"x of shape {x.shape}, W {n_in, n_out}, rank {rank}, scale {scale}, {'a' if bias else 'no'} bias",
-                   [Call({"x": x}, "forward", "y"), Call({"dy": dy}, "backward", "dx"), Call({}, "merged", "the merged W")],
-                   new={"n_in": n_in, "n_out": n_out, "rank": rank, "scale": scale, "bias": bias},
-                   params=params, reads=("dA", "dB", "W", "b") if bias else ("dA", "dB", "W"), **options)
-    params = {"W": rng.normal(size=(3, 5)), "A": rng.normal(size=(3, 2)), "B": np.zeros((2, 5)), "b": rng.normal(size=5)}
-    x, dy = rng.normal(size=(4, 3)), rng.normal(size=(4, 5))
+        about = {
+            "new": {"n_in": n_in, "n_out": n_out, "rank": rank, "scale": scale, "bias": bias},
+            "params": weights(rng, n_in, n_out, rank, bias), "reads": ("dA", "dB"),
+        }
+        calls = []
+        for _ in range(2):
+            calls += [Call({"x": rng.normal(size=(*lead, n_in))}, "forward", "y"),
+                      Call({"dy": rng.normal(size=(*lead, n_out))}, "backward", "dx")]
+        title = f"x of shape {(*lead, n_in)}, W {n_in, n_out}, rank {rank}, scale {scale}, {'a' if bias else 'no'} bias"
+        yield Case(title, calls, **about, strided=number % 3 == 1)
+        other = weights(rng, n_in, n_out, rank, bias)
+        later = Call({}, "merged", "the merged W", sets={"A": other["A"], "B": other["B"]})
+        yield Case(f"{title}, merged", [Call({}, "merged", "the merged W"), *calls[:2], Call({}, "merged", "the merged W"), later],
+                   **{**about, "reads": ("dA", "dB", "W")})
+    params = weights(rng, 3, 5, 2, True) | {"B": np.zeros((2, 5))}
     yield Case("B of zeros, as at the start", new={"n_in": 3, "n_out": 5, "rank": 2, "scale": 4.0, "bias": True},
                params=params, reads=("dA", "dB"), calls=[
-                   Call({"x": x}, "forward", "y"), Call({"dy": dy}, "backward", "dx"), Call({}, "merged", "the merged W")])
+                   Call({"x": rng.normal(size=(4, 3))}, "forward", "y"), Call({"dy": rng.normal(size=(4, 5))}, "backward", "dx")])
     n = 400
-    params = {"W": rng.normal(0, 0.05, (n, n)), "A": rng.normal(size=(n, 2)), "B": rng.normal(size=(2, n)), "b": rng.normal(size=n)}
-    x, dy = rng.normal(size=(3, n)), rng.normal(size=(3, n))
     yield Case(f"x of shape (3, {n}), rank 2", new={"n_in": n, "n_out": n, "rank": 2, "scale": 0.5, "bias": True},
-               params=params, reads=("dA", "dB"), max_bytes=400_000, calls=[
-                   Call({"x": x}, "forward", "y"), Call({"dy": dy}, "backward", "dx")])
+               params=weights(rng, n, n, 2, True), reads=("dA", "dB"), max_bytes=400_000, calls=[
+                   Call({"x": rng.normal(size=(3, n))}, "forward", "y"), Call({"dy": rng.normal(size=(3, n))}, "backward", "dx")])
 
 # %% [markdown] task="finetune-lora" hint=1
 # with h = x A the layer is x W + b + s h B: two Linear layers one after the other, beside a third one. Chapter 3
@@ -537,7 +579,7 @@ def cases(rng):
 # +     self.x, self.h = x, x @ self.A
 # ```
 
-# %% [markdown] task="finetune-lora" reject="bias-needed"
+# %% [markdown] task="finetune-lora" reject="bias-needed" shows="`b` `(n_out,)` or None"
 # ```diff
 # - return y if self.b is None else y + self.b
 # + return y + self.b
@@ -596,13 +638,40 @@ def forward(self, x):
 
 @add_to_class(LoRALinear)
 def backward(self, dy):
-    self.dA += self.scale * np.einsum("...i,...r->ir", self.x, dy @ self.B.T)
-    self.dB += self.scale * np.einsum("...r,...o->ro", self.x @ self.A, dy)
+    x, rows = self.x.reshape(-1, len(self.W)), dy.reshape(-1, self.W.shape[1])
+    self.dA += self.scale * np.einsum("ni,nr->ir", x, rows @ self.B.T)
+    self.dB += self.scale * np.einsum("nr,no->ro", x @ self.A, rows)
     return dy @ self.W.T + self.scale * (dy @ self.B.T) @ self.A.T
 
 @add_to_class(LoRALinear)
 def merged(self):
     return self.W + self.scale * np.einsum("ir,ro->io", self.A, self.B)
+
+# %% task="finetune-lora" right="scaled-b"
+@add_to_class(LoRALinear)
+def forward(self, x):
+    self.x = x
+    self.h = np.dot(x, self.A)
+    y = np.dot(x, self.W) + np.dot(self.h, self.scale * self.B)
+    if self.b is not None:
+        y = y + self.b
+    return y
+
+@add_to_class(LoRALinear)
+def backward(self, dy):
+    sB = self.scale * self.B
+    axes = list(range(dy.ndim - 1))
+    dh = dy @ sB.T
+    self.dA += np.tensordot(self.x, dh, (axes, axes))
+    self.dB += self.scale * np.tensordot(self.h, dy, (axes, axes))
+    return dy @ self.W.T + dh @ self.A.T
+
+@add_to_class(LoRALinear)
+def merged(self):
+    W = self.W.copy()
+    for k in range(len(self.B)):
+        W += self.scale * np.outer(self.A[:, k], self.B[k])
+    return W
 
 # %% task="finetune-diagnose" cases=true
 def cases(rng):
@@ -723,6 +792,20 @@ def diagnose(nll, mask, loss):
     }
     distances = {name: abs((w * nll).sum() - loss) for name, w in weights.items()}
     return sorted(distances, key=distances.get)[0]
+
+# %% task="finetune-diagnose" right="logs"
+def diagnose(nll, mask, loss):
+    shifted = np.roll(mask, 1, axis=1)
+    shifted[:, 0] = False
+    names = ["right", "no mask", "wrong divisor", "one late", "by rows"]
+    logs = np.array([
+        np.average(nll, weights=mask),
+        np.average(nll),
+        np.where(mask, nll, 0).mean(),
+        np.average(nll, weights=shifted),
+        np.average(nll, axis=1, weights=mask).mean(),
+    ])
+    return names[np.argmin(np.abs(logs - loss))]
 
 # %% task="finetune-diagnose" right="ifs"
 def diagnose(nll, mask, loss):

@@ -31,7 +31,8 @@ from numpygpt.posttraining.finetune import Finetuner
 ABOUT = "Teach a trained model to answer: all of its weights, or a small adapter beside them."
 DEFAULT_TARGET = Path("out/finetuned")
 DEFAULT_DIALOGUES = Path("data/dialogues")
-DEFAULTS = {"batch_size": 16, "max_iters": 1500, "lr": 2e-3, "weight_decay": 0.0, "eval_iters": 10}
+DEFAULTS = {"batch_size": 16, "max_iters": 3000, "lr": 1e-3, "weight_decay": 0.0, "eval_iters": 10}
+LORA_LR = 6e-3  # by default: A and B start small
 ASKED = 200  # held-out examples that are answered before and after
 
 
@@ -52,7 +53,12 @@ def add_options(parser):
         help="of the new run; %(default)s",
     )
     add("--resume", action="store_true", help="continue the run in out_dir")
-    add("--lora_rank", type=positive, metavar="N", help="train an adapter of this rank; none")
+    add(
+        "--lora_rank",
+        type=positive,
+        metavar="N",
+        help="train an adapter of this rank, with --lr 0.006; none",
+    )
     add("--lora_alpha", type=float, metavar="X", help="its scale is alpha / rank; 16")
     add("--pack", action="store_true", help="as many examples in a row as fit, not one")
     add("--keep", type=positive, default=1, metavar="N", help="checkpoints to keep; %(default)s")
@@ -79,7 +85,8 @@ def finetune(args, locks):
     about = settings(args, meta)
     base = Path(about["base"]["path"])
     model, tokenizer, base_meta = load_run(base)
-    config = configure_training(args, meta, DEFAULTS)
+    defaults = DEFAULTS | ({"lr": LORA_LR} if "lora" in about else {})
+    config = configure_training(args, meta, defaults)
     check_memory(model.config, config)
     template = template_for(model, tokenizer)
     data = Path(about["data_dir"])

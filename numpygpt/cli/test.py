@@ -25,9 +25,7 @@ def run(args):
     print(f"{'layer':36}{'parameters':>12}{'worst error':>14}")
     wrong = 0
     for name, layer, *inputs in layers(rng):
-        # Weights of size 0.5: with the usual 0.02 an error can hide below the tolerance.
-        for p in layer.params().values():
-            p[...] = rng.normal(0, 0.5, p.shape)
+        of_size_half(layer, rng)
         row = f"{name:36}{layer.num_params():>12}"
         try:
             report = gradcheck(layer, *inputs, rng=rng)
@@ -37,6 +35,13 @@ def run(args):
             print(f"{row}{'':14}  WRONG: {error}")
     print("every gradient agrees with central differences" if not wrong else f"{wrong} wrong")
     return 1 if wrong else 0
+
+
+def of_size_half(layer, rng):
+    """Give a layer weights of size 0.5: with the usual 0.02 an error can hide in the tolerance."""
+    for p in layer.params().values():
+        p[...] = rng.normal(0, 0.5, p.shape)
+    return layer
 
 
 def layers(rng, dtype=np.float64):
@@ -98,15 +103,16 @@ def layers(rng, dtype=np.float64):
         name = f"Llama ({activation}), head {'tied' if tied else 'untied'}"
         yield name, Llama(config, rng=rng, dtype=dtype), ids, targets
     linear = nn.Linear(7, 11, rng=rng, dtype=dtype)
-    yield "LoRALinear", nn.LoRALinear(linear, 3, 2.0, rng=rng), x
+    yield "LoRALinear", of_size_half(nn.LoRALinear(linear, 3, 2.0, rng=rng), rng), x
     linear = nn.Linear(7, 11, bias=False, rng=rng, dtype=dtype)
-    yield "LoRALinear without bias", nn.LoRALinear(linear, 2, 3.0, rng=rng), x
+    without = nn.LoRALinear(linear, 2, 3.0, rng=rng)
+    yield "LoRALinear without bias", of_size_half(without, rng), x
     for model in (
         GPT(GPTConfig(V, 7, 1, H, C), rng=rng, dtype=dtype),
         Llama(LlamaConfig(V, 7, 1, 6, 7, **shape), rng=rng, dtype=dtype),
     ):
-        for p in model.params().values():  # the frozen ones, too
-            p[...] = rng.normal(0, 0.5, p.shape)
-        yield f"Adapter of a {type(model).__name__}", Adapter(model, 2, rng=rng), ids, targets
+        adapter = Adapter(of_size_half(model, rng), 2, rng=rng)
+        name = f"Adapter of a {type(model).__name__}"
+        yield name, of_size_half(adapter, rng), ids, targets
     some = np.where(np.arange(T) < 2, IGNORE, targets)  # without a loss on the first two
     yield "MaskedLoss", MaskedLoss(), rng.normal(size=(B, T, V)), some
