@@ -527,7 +527,7 @@ for ax, task in zip(axes, ("adder", "rare")):
         seconds, right_ones = (curves(task, method, what)[:, 1:] for what in ("seconds", "greedy"))
         ax.fill_between(seconds.mean(axis=0), right_ones.min(axis=0), right_ones.max(axis=0), color=color, alpha=0.2, lw=0)
         ax.plot(seconds.mean(axis=0), right_ones.mean(axis=0), style, color=color, label=method)
-    ax.set(xscale="log", xlabel="seconds of one core", title={"adder": "half are right at first", "rare": "1 in 50 is"}[task])
+    ax.set(xscale="log", xlabel="seconds of one core", title={"adder": "at first half are right", "rare": "at first 1 in 50 is right"}[task])
     ax.minorticks_off(); ax.set_xticks((0.1, 0.3, 1, 3), (0.1, 0.3, 1, 3))
 axes[0].set_ylabel("held-out sums right"); axes[1].legend(loc="upper left")
 show(figure, "Share of right sums against seconds on a logarithmic axis, a band over five seeds for each of four methods. "
