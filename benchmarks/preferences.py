@@ -1,12 +1,12 @@
-"""What preferences do to small models: the figures that chapter 28 draws. Seven minutes on a core.
+"""What preferences do to small models: the figures that chapter 28 draws. Five minutes on a core.
 
     python benchmarks/preferences.py     # writes data/preferences.json
 
-The Shakespeare model of data/checkpoints learns from pairs of lines by the same character: chosen
-is the one that says *thou*, rejected the one that says *you*. Five seeds draw the pairs and their
-order. All runs have as many steps of as many pairs, measured on pairs that no step has seen, and on
-lines that the model writes for Romeo. Then a reward model of the same pairs, and a search for what
-it likes best; and the forgetful adder of chapter 27, which is told which of two sums is better.
+Two models, five seeds. The forgetful adder of chapter 27 is told which of two sums is better, the
+right one or the one without carries; a reward model of the same pairs is asked what it likes best
+of all answers there are. The Shakespeare model of data/checkpoints learns from pairs of lines by
+the same character, of which one says *thou* and one says *you*, and is measured on lines that no
+step has seen and on lines that it writes for Romeo.
 """
 
 import copy
@@ -22,7 +22,6 @@ from numpygpt.checkpoint import load_model
 from numpygpt.generate import generate
 from numpygpt.optim import Adam
 from numpygpt.posttraining import (
-    IGNORE,
     DPOLoss,
     Example,
     MaskedLoss,
@@ -32,30 +31,36 @@ from numpygpt.posttraining import (
     answer_log_probs,
     padded,
 )
+from numpygpt.posttraining.masked import IGNORE
 
 DATA = Path(__file__).parents[1] / "data"
 SEEDS = (0, 1, 2, 3, 4)
 MARKS = (0, 10, 20, 40)  # steps
 PAIRS, HELD_OUT, LR = 8, 32, 3e-4  # pairs of a step, pairs to measure with
 LINES, LETTERS = 64, 56  # that are written to measure with
-REWARD_STEPS, REWARD_LR, CHANGES = 20, 1e-3, 100
-SUMS, SUM_STEPS, SUM_PAIRS, SUM_LR = 500, 100, 32, 1e-3
+SUMS, SUM_PAIRS, SUM_MARKS = 500, 32, (0, 10, 25, 50, 100)
+REWARD_STEPS, REWARD_LR, ASKED = 100, 1e-3, 50
 THOU = re.compile(r"\b(thou|thee|thy|thine|thyself)\b", re.I)
 YOU = re.compile(r"\b(you|your|yours|yourself)\b", re.I)
 # name -> (what is minimized, β, which pairs (see `preference_pairs`), rate)
 RUNS = {
-    "SFT": ("sft", None, None, LR),
     "DPO": ("dpo", 0.1, None, LR),
-    "DPO, lower rate": ("dpo", 0.1, None, LR / 3),
-    "DPO + SFT": ("both", 0.1, None, LR),
-    "DPO, small beta": ("dpo", 0.01, None, LR),
-    "DPO, large beta": ("dpo", 1.0, None, LR),
     "longer": ("dpo", 0.1, (10, 99), LR),
     "longer, per token": ("per token", 4.0, (10, 99), LR),
     "shorter": ("dpo", 0.1, (-99, -10), LR),
     "not you, SFT": ("sft", None, "neither", LR),
     "not you, DPO": ("dpo", 1.0, "neither", LR),
-    "not you, DPO + SFT": ("both", 1.0, "neither", LR),
+}
+
+
+# name -> (what is minimized, β, rate)
+SUM_RUNS = {
+    "SFT": ("sft", None, LR),
+    "DPO": ("dpo", 0.1, LR),
+    "DPO, lower rate": ("dpo", 0.1, LR / 3),
+    "DPO, beta 1": ("dpo", 1.0, LR),
+    "DPO, beta 5": ("dpo", 5.0, LR),
+    "DPO + SFT": ("both", 0.1, LR),
 }
 
 
@@ -174,118 +179,105 @@ def run(name, seed, reference, tokenizer, text, marks=MARKS):
     return found | {"lines": lines}
 
 
-def searched(seed, reference, tokenizer, text):
-    """Train a reward model, then change a line letter by letter to what it rewards most."""
-    rng = np.random.default_rng([seed, 3])
-    block_size = reference.config.block_size
-    train, held = apart(preference_pairs(text, np.random.default_rng(seed)), HELD_OUT)
-    model, loss = RewardModel(reference, rng=rng), PreferenceLoss()
-    optimizer = Adam(model, REWARD_LR, (0.9, 0.99))
-    x, y = batch(tokenizer, held, block_size)
-    untrained = np.subtract(*np.split(model(x, y), 2))
-    for xs, ys in batches(tokenizer, train, block_size, REWARD_STEPS):
-        chosen, rejected = np.split(model(xs, ys), 2)
-        loss(chosen - rejected)
-        dmargin = loss.backward()
-        model.zero_grad()
-        model.backward(np.concatenate([dmargin, -dmargin]))
-        optimizer.step()
-    rewards = model(x, y)
-    chosen, rejected = np.split(rewards, 2)
-    best = max(
-        model(*batch(tokenizer, train[i : i + 32], block_size)).max()
-        for i in range(0, len(train), 32)
-    )
-    # The line begins as one that the judge rejects.
-    name, line = "ROMEO:\n", "I know you well."
-    at = [rng.integers(len(line)) for _ in range(CHANGES)]
-    letters = [c for c in tokenizer.chars if c != "\n"]
-    for i in at:
-        lines = [line[:i] + c + line[i + 1 :] for c in letters]
-        rows = [Example(tokenizer.encode(name), tokenizer.encode(a + "\n")) for a in lines]
-        scores = model(*padded(rows, block_size))
-        line = lines[int(scores.argmax())]
-    return {
-        "seed": seed,
-        "wins": float((chosen > rejected).mean()),
-        "untrained": float((untrained > 0).mean()),
-        "best real line": round(float(max(best, rewards.max())), 3),
-        "searched": round(float(scores.max()), 3),
-        "line": line,
-        "thou": bool(THOU.search(line)),
-    }
+def with_carries(pairs):
+    """The pairs (N, 2) whose right sum is not the one without carries."""
+    answers = adder.right_answers(pairs), adder.forgetful_answers(pairs)
+    return pairs[(answers[0] != answers[1]).any(axis=1)]
+
+
+def told(pairs):
+    """Return x, y (2N, 8): rows with the right sums, then as many without carries."""
+    answers = adder.right_answers(pairs), adder.forgetful_answers(pairs)
+    return map(np.concatenate, zip(*(adder.rows(pairs, a) for a in answers), strict=True))
+
+
+def sum_data(rng):
+    """Return (the adder, pairs to learn from, held-out pairs), all with carries."""
+    model = load_model(DATA / "checkpoints/forgetful_adder/checkpoint.npz")[0]
+    train, held_out = adder.split_sums()
+    return model, rng.permutation(with_carries(train))[:SUMS], with_carries(held_out)
 
 
 def sums(name, seed):
-    """Tell the forgetful adder which of two sums is better; ask it for sums it has not seen."""
-    kind, beta, *_ = RUNS[name]
-    model = load_model(DATA / "checkpoints/forgetful_adder/checkpoint.npz")[0]
-    reference, rng = copy.deepcopy(model), np.random.default_rng([seed, 4])
-
-    def with_carries(pairs):  # the others have but one answer
-        answers = adder.right_answers(pairs), adder.forgetful_answers(pairs)
-        return pairs[(answers[0] != answers[1]).any(axis=1)]
-
-    def rows(pairs):
-        both = adder.right_answers(pairs), adder.forgetful_answers(pairs)
-        return map(np.concatenate, zip(*(adder.rows(pairs, a) for a in both), strict=True))
-
-    train, held_out = adder.split_sums()
-    known = rng.permutation(with_carries(train))[:SUMS]
-    x, y = rows(with_carries(held_out))
-    before = answer_log_probs(reference(x), y)
-    found = {"name": name, "seed": seed}
-    found["right before"] = adder.share_of(model, held_out, adder.right_answers(held_out))
-    optimizer, loss = Adam(model, SUM_LR, (0.9, 0.99)), DPOLoss(beta) if beta else None
-    for _ in range(SUM_STEPS):
-        xs, ys = rows(known[rng.integers(len(known), size=SUM_PAIRS)])
+    """Tell the forgetful adder which of two sums is better; return what is measured."""
+    kind, beta, lr = SUM_RUNS[name]
+    rng = np.random.default_rng([seed, 4])
+    model, known, held_out = sum_data(rng)
+    reference, (x, y) = copy.deepcopy(model), told(held_out)
+    right, forgetful = adder.right_answers(held_out), adder.forgetful_answers(held_out)
+    others = adder.split_sums()[1]
+    others = others[(adder.right_answers(others) == adder.forgetful_answers(others)).all(axis=1)]
+    optimizer, loss = Adam(model, lr, (0.9, 0.99)), DPOLoss(beta) if beta else None
+    found = {"name": name, "seed": seed, "steps": list(SUM_MARKS)}
+    for step in range(SUM_MARKS[-1] + 1):
+        if step in SUM_MARKS:
+            chosen, rejected = np.split(answer_log_probs(model(x), y).astype(float), 2)
+            said = adder.says(model, held_out)
+            measured = {
+                "chosen": chosen.mean(),
+                "rejected": rejected.mean(),
+                "p chosen": np.exp(chosen).mean(),
+                "p rejected": np.exp(rejected).mean(),
+                "wins": (chosen > rejected).mean(),
+                "right": (said == right).all(axis=1).mean(),
+                "forgetful": (said == forgetful).all(axis=1).mean(),
+                "others right": adder.share_of(model, others, adder.right_answers(others)),
+            }
+            for key, value in measured.items():
+                found.setdefault(key, []).append(round(float(value), 4))
+        xs, ys = told(known[rng.integers(len(known), size=SUM_PAIRS)])
         kept = answer_log_probs(reference(xs), ys)
         model.zero_grad()
         model.backward(gradient(kind, loss, model(xs), ys, kept))
         optimizer.step()
-    chosen, rejected = np.split(answer_log_probs(model(x), y) - before, 2)
-    found |= {
-        "chosen": round(float(chosen.mean()), 4),
-        "rejected": round(float(rejected.mean()), 4),
-    }
-    right = adder.share_of(model, held_out, adder.right_answers(held_out))
-    return found | {"right": right}
+    return found
+
+
+def judged(seed):
+    """Train a reward model of the same pairs; ask it for its favorite of all 1000 answers."""
+    rng = np.random.default_rng([seed, 5])
+    model, known, held_out = sum_data(rng)
+    judge, loss = RewardModel(model, rng=rng), PreferenceLoss()
+    optimizer = Adam(judge, REWARD_LR, (0.9, 0.99))
+    for _ in range(REWARD_STEPS):
+        chosen, rejected = np.split(
+            judge(*told(known[rng.integers(len(known), size=SUM_PAIRS)])), 2
+        )
+        loss(chosen - rejected)
+        dmargin = loss.backward()
+        judge.zero_grad()
+        judge.backward(np.concatenate([dmargin, -dmargin]))
+        optimizer.step()
+    chosen, rejected = np.split(judge(*told(held_out)), 2)
+    answers, better = adder.digits(np.arange(1000), 3), []
+    for pair, right in zip(held_out[:ASKED], chosen, strict=False):
+        rewards = judge(*adder.rows(np.tile(pair, (1000, 1)), answers))
+        better.append(int((rewards > right + 1e-4).sum()))
+    found = {"seed": seed, "wins": round(float((chosen > rejected).mean()), 4)}
+    favorite = round(float(np.mean(np.array(better) == 0)), 4)
+    return found | {"favorite is right": favorite, "likes better": round(float(np.mean(better)), 1)}
 
 
 def main(path):
     reference, tokenizer, _ = load_model(DATA / "checkpoints/shakespeare_char/checkpoint.npz")
     text = (DATA / "shakespeare.txt").read_text("utf-8")
-    runs, searches, added = [], [], []
+
+    def note(found):
+        last = {key: a[-1] if isinstance(a, list) else a for key, a in found.items()}
+        print(f"{time.process_time():5.0f} s  {last}", flush=True)
+        return found
+
+    results = {"sums": [], "judges": [], "runs": []}
     for seed in SEEDS:
-        added += [sums(name, seed) for name in ("SFT", "DPO")]
-        print(f"{time.process_time():5.0f} s  seed {seed}  {added[-2:]}", flush=True)
-        searches.append(searched(seed, reference, tokenizer, text))
-        print(f"{time.process_time():5.0f} s  seed {seed}  {searches[-1]}", flush=True)
+        results["sums"] += [note(sums(name, seed)) for name in SUM_RUNS]
+        results["judges"].append(note(judged(seed)))
         for name in RUNS:
-            runs.append(found := run(name, seed, reference, tokenizer, text))
-            last = {
-                key: found[key][-1]
-                for key in ("chosen", "rejected", "wins", "thou", "you", "words", "length", "kl")
-            }
-            said = f"{name:18} {last} {found['lines'][0]!r}"
-            print(f"{time.process_time():5.0f} s  seed {seed}  {said}", flush=True)
-    about = {
-        "made by": "python benchmarks/preferences.py",
-        "pairs of a step": PAIRS,
-        "lr": LR,
-        "held out": HELD_OUT,
-    }
-    about |= {
-        "lines": LINES,
-        "reward steps": REWARD_STEPS,
-        "changes": CHANGES,
-        "sums told": SUMS,
-        "sum steps": SUM_STEPS,
-    }
-    about["beta"] = {name: beta for name, (_, beta, *_) in RUNS.items() if beta}
-    Path(path).write_text(
-        json.dumps({**about, "runs": runs, "searches": searches, "sums": added}, indent=1) + "\n"
-    )
+            results["runs"].append(note(run(name, seed, reference, tokenizer, text)))
+    about = {"made by": "python benchmarks/preferences.py", "pairs of a step": PAIRS, "lr": LR}
+    about |= {"held out": HELD_OUT, "lines": LINES, "sums told": SUMS, "sums a step": SUM_PAIRS}
+    for key, table in (("beta", RUNS), ("beta of sums", SUM_RUNS)):
+        about[key] = {name: beta for name, (_, beta, *_) in table.items() if beta}
+    Path(path).write_text(json.dumps(about | results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

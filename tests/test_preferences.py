@@ -8,7 +8,6 @@ from numpygpt.nn import Module
 from numpygpt.nn.functional import log_softmax
 from numpygpt.optim import Adam
 from numpygpt.posttraining import (
-    IGNORE,
     DPOLoss,
     Example,
     MaskedLoss,
@@ -17,17 +16,18 @@ from numpygpt.posttraining import (
     answer_log_probs,
     padded,
 )
+from numpygpt.posttraining.masked import IGNORE
 
 V, N, T = 11, 3, 6
 EXACT = {"rtol": 1e-6, "atol": 1e-8}
 
 
 def gpt(rng, tied=True, dtype=np.float64):
-    return GPT(GPTConfig(V, 7, 2, 2, 4, tie_weights=tied), rng=rng, dtype=dtype)
+    return GPT(GPTConfig(V, 9, 2, 2, 4, tie_weights=tied), rng=rng, dtype=dtype)
 
 
 def llama(rng):
-    config = LlamaConfig(V, 7, 1, 2, 6, n_kv_head=1, head_dim=4, hidden=9)
+    config = LlamaConfig(V, 9, 1, 2, 6, n_kv_head=1, head_dim=4, hidden=9)
     return Llama(config, rng=rng, dtype=np.float64)
 
 
@@ -139,8 +139,14 @@ def test_the_reward_is_read_where_the_answer_ends():
     x, y = rows(rng)
     before, last = layer(x, y), (y != IGNORE).cumsum(axis=1).argmax(axis=1)
     assert last.tolist() == [3, 4, 2, 5, 2, 0]  # lengths of prompt and answer, less two
-    x[np.arange(len(x)), last] = (x[np.arange(len(x)), last] + 1) % V
-    assert (layer(x, y) != before).all()
+    # The answer's last token, which x does not hold, has been read, and so has all before it.
+    for a, places in ((y, last), (x, last), (x, 0 * last)):
+        row = np.arange(len(a))
+        kept = a[row, places].copy()
+        a[row, places] = (kept + 1) % V
+        assert (layer(x, y) != before).all()
+        a[row, places] = kept
+    np.testing.assert_array_equal(layer(x, y), before)
 
 
 def test_training_a_reward_model_leaves_the_language_model_alone():

@@ -1,41 +1,40 @@
 # %% [markdown]
 # # Chapter 28: Preferences
 #
-# [Chapter 27](27_finetuning.ipynb) wrote down the right answers. Often nobody can, and yet anybody can say
-# which of two answers is better. Here are such choices, with a judge whom we can check: of two
-# lines that the same character of Shakespeare's speaks, he prefers the one with *thou* to the one with *you*.
-# The model of [chapter 17](17_sampling.ipynb) learns from 80 choices, in ten steps and less than a second. Five
-# seeds draw the pairs:
+# In [chapter 27](27_finetuning.ipynb) somebody wrote down the right answers. It is easier to say which of two answers
+# is better. So we tell the forgetful adder, which drops every carry, for 500 sums that the right answer is better than
+# the forgetful one. Before, it gives these two and no other. After 100 steps, two seconds, we ask it about sums that it
+# has not seen:
 
 # %%
+import copy
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 from coursekit import export
-from coursekit.figures import BLUE, GRAY, GREEN, ORANGE, show, subplots
+from coursekit.figures import BLUE, ORANGE, show, subplots
 
 found = json.loads(Path("../data/preferences.json").read_text())
 
-def of(name, what, step):
-    """A number a seed, measured after so many steps."""
-    return np.array([run[what][run["steps"].index(step)] for run in found["runs"] if run["name"] == name])
+def of(name, what, step, table="sums"):
+    """A number for each of five seeds, measured after so many steps."""
+    runs = [run for run in found[table] if run["name"] == name]
+    return np.array([run[what][run["steps"].index(step)] for run in runs])
 
-def band(values, digits=1):
+def band(values, digits=0):
     return f"{values.mean():.{digits}f} (from {values.min():.{digits}f} to {values.max():.{digits}f})"
 
 # %%
-print("lines of its own with thou, before:", band(100 * of("DPO", "thou", 0), 0), "in 100")
-print("                    after 10 steps:", band(100 * of("DPO", "thou", 10), 0), "in 100")
-print("it sides with the judge on unseen pairs:", band(100 * of("DPO", "wins", 10), 0), "times in 100")
-for what in ("chosen", "rejected"):
-    print(f"log p of the {what:8} lines has changed by {band(of('DPO', what, 10))}")
+for step in (0, 100):
+    print(f"step {step:3}: the right answer is likelier in {band(100 * of('DPO', 'wins', step))} of 100 sums, "
+          f"and is given in {band(100 * of('DPO', 'right', step))}")
+    print(f"          probability of the right answer {of('DPO', 'p chosen', step).mean():.2f}, "
+          f"of the forgetful one {of('DPO', 'p rejected', step).mean():.2f}")
 
 # %% [markdown]
-# It has understood. Now look at the last two lines: the lines that we *preferred* have become less likely, too,
-# by a factor of $e^{3}$ or so. We said that they are good, and it says them more rarely. **How does a choice become a
-# gradient? And how can a model learn to prefer A to B while both get less likely?**
+# It knows which is better, every time. And it gives neither. (Five seeds, by `python benchmarks/preferences.py`.) **How does a choice become a gradient? And how can a model learn that A is better than B
+# by forgetting both?**
 #
 # ## Shapes
 #
@@ -43,47 +42,38 @@ for what in ("chosen", "rejected"):
 # |---|---|---|
 # | `x`, `y` | rows of chapter 27: first the chosen answers, then the rejected ones; `IGNORE` in place of the prompt's targets | `(2N, T)` |
 # | `r` | rewards | `(2N,)` |
-# | `margin` | the lead of the chosen answer in each pair | `(N,)` |
+# | `margin` | the lead of the chosen answer of each pair | `(N,)` |
 # | `log_p`, `reference` | log p of each answer: of the model, and of the model as it was | `(2N,)` |
-# | `beta` | how much a nat of distance from the reference costs | a number |
+# | `beta` | the price of a nat of distance from the reference | a number |
 #
 # ## The pairs
 #
-# The rule and the text are all that we need. A pair is two lines by one character; the prompt is his name.
-
-# %%
-THOU = re.compile(r"\b(thou|thee|thy|thine|thyself)\b", re.I)
-YOU = re.compile(r"\b(you|your|yours|yourself)\b", re.I)
-text = Path("../data/shakespeare.txt").read_text()
-spoken = {}    # name -> (lines with thou, lines with you)
-for name, line in re.findall(r"(?:^|\n\n)([^\n:]+:\n)([^\n]+\n)", text):
-    thou, you = bool(THOU.search(line)), bool(YOU.search(line))
-    if thou != you and len(name + line) <= 60:
-        spoken.setdefault(name, ([], []))[you].append(line)
-
-# %%
-rng = np.random.default_rng(28)
-pairs = [(name, line, you[rng.integers(len(you))]) for name, (thou, you) in spoken.items() if you for line in thou]
-pairs = [pairs[i] for i in rng.permutation(len(pairs))]
-held_out = pairs[:24]
-seen = {line for pair in held_out for line in pair[1:]}
-pairs = [pair for pair in pairs[24:] if not seen & set(pair[1:])]    # no line of the held-out ones
-print(len(pairs), "pairs to learn from. The first:", pairs[0])
+# Sums with a carry: the other ones have but one answer. A batch is N rows with right answers, then the same prompts with
+# forgetful ones.
 
 # %%
 from numpygpt.checkpoint import load_model
-from numpygpt.posttraining import IGNORE, Example, padded
+from numpygpt.posttraining import adder
+from numpygpt.posttraining.masked import IGNORE
 
-model, tokenizer, _ = load_model("../data/checkpoints/shakespeare_char/checkpoint.npz")
-encode = tokenizer.encode
+reference_model, tokenizer, _ = load_model("../data/checkpoints/forgetful_adder/checkpoint.npz", np.float64)
+rng = np.random.default_rng(28)
 
-def rows_of(pairs):
-    """Return x, y (2N, T): the chosen lines, then the rejected ones."""
-    rows = [(name, a) for name, a, _ in pairs] + [(name, b) for name, _, b in pairs]
-    return padded([Example(encode(name), encode(line)) for name, line in rows], block_size=64)
+def with_carries(sums):
+    return sums[(adder.right_answers(sums) != adder.forgetful_answers(sums)).any(axis=1)]
 
-x, y = rows_of(pairs[:8])
-print(x.shape, "the first row's targets:", repr(tokenizer.decode(y[0][y[0] != IGNORE].tolist())))
+train, held_out = map(with_carries, adder.split_sums())
+train = rng.permutation(train)[:500]
+
+# %%
+def rows_of(sums):
+    """Return x, y (2N, 8): the chosen answers, then the rejected ones."""
+    answers = np.concatenate([adder.right_answers(sums), adder.forgetful_answers(sums)])
+    return adder.rows(np.concatenate([sums, sums]), answers)
+
+x, y = rows_of(train[:2])
+for row, targets in zip(x, y):
+    print(tokenizer.decode(row[:6].tolist()), tokenizer.decode(targets[targets != IGNORE].tolist()))
 
 # %% [markdown]
 # ## From choices to scores, by hand
@@ -92,10 +82,10 @@ print(x.shape, "the first row's targets:", repr(tokenizer.decode(y[0][y[0] != IG
 #
 # $$P(a \succ b) = \frac{e^{r_a}}{e^{r_a} + e^{r_b}} = \frac{1}{1 + e^{-(r_a - r_b)}} = \sigma(r_a - r_b)$$
 #
-# This is the softmax of two scores, with $\sigma$ for the **sigmoid**. It is known as the **Bradley–Terry model** (1952), and chess
+# It is the softmax of two scores, and $\sigma$ is the **sigmoid**. This is the **Bradley–Terry** model (1952); chess
 # players know it as Elo. Judges may contradict themselves: if $a$ wins 3 times of 4, which lead $m = r_a - r_b$ makes that
 # likeliest? The log-likelihood is $3 \log\sigma(m) + \log\sigma(-m)$, since $1 - \sigma(m) = \sigma(-m)$. **Before you run the
-# next cell:** guess the best of these four leads.
+# next cell:** guess the best of these leads.
 
 # %%
 def sigmoid(m):
@@ -106,16 +96,15 @@ for m in (0.0, 1.0, np.log(3), 2.0):
           f"slope {3 * sigmoid(-m) - sigmoid(m):+.4f}")
 
 # %% [markdown]
-# At $m = \ln 3$ the slope is 0, and $\sigma(m) = 3/4$: the share of wins. Scores of choices have no zero. Add 10 to all
-# rewards, and no lead changes.
+# At $m = \ln 3$ the slope is 0, and $\sigma(m) = 3/4$: the share of wins. Scores have no zero: add 10 to all, and no lead changes.
 #
-# For pairs that are each judged once the loss is the mean of $L = -\log \sigma(m)$. Its slope:
+# For pairs that are each judged once, the loss is the mean of $L = -\log \sigma(m)$. Its slope:
 #
 # $$L = \log(1 + e^{-m}) \qquad \frac{dL}{dm} = \frac{-e^{-m}}{1 + e^{-m}} = -\sigma(-m)$$
 #
-# In words: *how surprised the model is by the choice*. A pair that is won by 5 gets a push of 0.0067; one that is lost by 5,
-# of nearly 1. Then overflow: at $m = -1000$ the power $e^{1000}$ is infinite, though $L$ is only 1000.
-# `np.logaddexp(a, b)` is $\log(e^a + e^b)$ without that, as log-softmax was in chapter 5, and $\sigma(-m) = e^{-\log(1 + e^m)}$.
+# In words: *how surprised the scores are by the choice*, nearly 1 for a pair that is lost by far, nearly 0 for one that is won.
+# And overflow: at $m = -1000$ the power $e^{1000}$ is infinite, though $L$ is 1000. `np.logaddexp(a, b)` is
+# $\log(e^a + e^b)$ without that, as log-softmax was in chapter 5, and $\sigma(-m) = e^{-\log(1 + e^m)}$.
 
 # %% tags=["export"] module="posttraining/preferences.py"
 """Learning from preferences: Bradley and Terry, a reward model, DPO. Derived in chapter 28."""
@@ -145,20 +134,19 @@ class PreferenceLoss(Module):
         return -dloss / len(self.margin) * np.exp(-np.logaddexp(0, self.margin))
 
 # %% [markdown]
-# By hand for two pairs, one far behind and one far ahead, and in float32:
+# Three pairs, one far behind, one far ahead and one undecided, in float32:
 
 # %%
 loss, margin = PreferenceLoss(), np.array([-1000.0, 1000.0, 0.0], np.float32)
-print(loss(margin), "=", (1000 + 0 + np.log(2)).round(4), "/ 3; slopes times 3:", 3 * loss.backward() + 0.0)
+print(f"{loss(margin):.3f} = ({1000 + np.log(2):.3f}) / 3; slopes times 3:", 3 * loss.backward() + 0.0)
 
 # %% [markdown]
 # ## A reward model
 #
-# What gives rewards? Our GPT already reads. Its last layer makes V logits of a vector $h$ with C numbers; we put in its place
-# one that makes a single number, $r = w \cdot h$. There is one for every position. Only the last position has read the
-# whole answer, so we take its $r$, and going back we put the gradient there and 0 everywhere else. (What stands behind it
-# is padding, which it cannot see: [chapter 10](10_attention.ipynb) masked the future.) The backward pass of
-# the GPT does the rest: any `head` will do.
+# What gives rewards? Our GPT already reads. In place of its last layer, which makes V logits of a vector $h$, we put
+# one that makes a single number, $r = w \cdot h$, at every position. Only at the answer's last token has it read the
+# whole answer, so we take that $r$, and going back we put the gradient there and 0 everywhere else. The backward pass of the
+# GPT does the rest.
 
 # %% tags=["export"]
 def answer_tokens(targets):
@@ -181,16 +169,19 @@ class RewardModel(Module):
         options = {"rng": rng, "dtype": model.wte.W.dtype}
         self.model.head = Linear(model.config.n_embd, 1, bias=False, **options)
 
-    def forward(self, ids, targets):
-        """Return rewards (B,) for rows of `padded`: ids and targets (B, T)."""
-        counts = answer_tokens(targets)
+    def forward(self, x, targets):
+        """Return the rewards (B,) of rows of `padded`: x and targets (B, T)."""
+        counts, rows = answer_tokens(targets), np.arange(len(x))
         last = counts.shape[1] - 1 - counts[:, ::-1].argmax(axis=1)  # of the targets that count
-        scores = self.model(ids)  # (B, T, 1)
-        self.shape, self.at = scores.shape, (np.arange(len(ids)), last, 0)
+        # The last token of an answer is a target only: here it is read, too.
+        ids = np.pad(x, ((0, 0), (0, 1)))  # (B, T + 1)
+        ids[rows, last + 1] = targets[rows, last]
+        scores = self.model(ids)  # (B, T + 1, 1)
+        self.shape, self.at = scores.shape, (rows, last + 1, 0)
         return scores[self.at]
 
     def backward(self, dr):
-        # r = scores[row, last, 0]
+        # r = scores[row, last + 1, 0]
         dscores = np.zeros(self.shape, dr.dtype)
         dscores[self.at] = dr
         self.model.backward(dscores)
@@ -213,71 +204,61 @@ report = gradcheck(judge, ids, answers, rng=rng)
 print(len(report.rows), "arrays,", sum(n for n, *_ in report.rows.values()), "entries, all right")
 
 # %% [markdown]
-# Now 20 steps with 8 pairs each. **Before you run it:** how often will it side with the judge on the pairs that it has
-# not seen? Its controls are its own guesses before the first step, and the rule "the longer line wins".
+# Now 100 steps with 32 pairs each. **Before you run it:** how often will it side with us on pairs that it has not seen?
 
 # %%
 from numpygpt.optim import Adam
 
-def take(pairs, step, n=8):
-    return rows_of([pairs[(step * n + k) % len(pairs)] for k in range(n)])
-
 def learn_rewards(judge, steps):
     loss, optimizer = PreferenceLoss(), Adam(judge, 1e-3, (0.9, 0.99))
-    for step in range(steps):
-        chosen, rejected = np.split(judge(*take(pairs, step)), 2)
+    for _ in range(steps):
+        chosen, rejected = np.split(judge(*rows_of(train[rng.integers(len(train), size=32)])), 2)
         loss(chosen - rejected)
         dmargin = loss.backward()
         judge.zero_grad()
         judge.backward(np.concatenate([dmargin, -dmargin]))
         optimizer.step()
 
-# %% tags=["measurement"]
-judge, (x, y) = RewardModel(model, rng=rng), rows_of(held_out)
-for name in ("before", "after"):
+# %%
+judge, (x, y) = RewardModel(reference_model, rng=rng), rows_of(held_out)
+for steps in (0, 100):
+    learn_rewards(judge, steps)
     chosen, rejected = np.split(judge(x, y), 2)
-    print(f"{name:6} {(chosen > rejected).mean():.0%} of {len(held_out)} unseen pairs, best reward {chosen.max():.2f}")
-    learn_rewards(judge, 20 if name == "before" else 0)
-print(f"longer {np.mean([len(a) > len(b) for _, a, b in held_out]):.0%}")
+    print(f"{steps:3} steps: right in {(chosen > rejected).mean():.0%} of {len(chosen)} unseen pairs")
 
 # %% [markdown]
-# So cheap is a judge of our own, and we may ask it about any text whatever. That is its use, and its danger: it was
-# trained on Shakespeare's lines, and says something about *anything*. Let us search for what it likes best. We begin
-# with a line that the true judge rejects, go to one letter after another, and put there what makes the reward largest.
-
-# %% tags=["measurement"]
-line, letters = "I know you well.", [c for c in tokenizer.chars if c != "\n"]
-for i in rng.permutation(2 * list(range(len(line)))):
-    lines = [line[:i] + c + line[i + 1 :] for c in letters]
-    rewards = judge(*padded([Example(encode("ROMEO:\n"), encode(a + "\n")) for a in lines], 64))
-    line = lines[int(rewards.argmax())]
-print(f"{line!r} gets {rewards.max():.2f}; says thou: {bool(THOU.search(line))}")
+# A good judge, between these two. But it gives a reward to *any* answer, and there are only 1,000. Which one does it like best?
 
 # %%
-searches = found["searches"]
-print("five seeds, 100 changes each, the reward and that of the best real line:")
-for s in searches:
-    print(f"  {s['searched']:5.2f} ({s['best real line']:.2f})  {s['line']!r:22} says thou: {s['thou']}")
+all_answers = adder.digits(np.arange(1000), 3)
+for pair in held_out[:6]:
+    rewards = judge(*adder.rows(np.tile(pair, (1000, 1)), all_answers))
+    k = rewards.argmax()
+    print(f"{pair[0]:2} + {pair[1]:2}: the best is {k:03}, with {rewards[k]:.1f}; the right answer {pair.sum():03} gets {rewards[pair.sum()]:.1f}")
+
+# %%
+judges = {key: np.array([judge[key] for judge in found["judges"]]) for key in ("wins", "favorite is right", "likes better")}
+print("five seeds: right in", band(100 * judges["wins"]), "of 100 pairs; of all answers it likes the right one best in",
+      band(100 * judges["favorite is right"]), "of 100 sums,\nand likes", band(judges["likes better"]), "wrong ones better")
 
 # %% [markdown]
-# More than the best line in all the plays, for gibberish. The reward model knows the judge where there were lines to
-# learn from. Far away nobody ever corrected it, and whoever makes its reward large goes far away. This is called **reward
-# hacking**. So a model that is trained for a reward is kept on a leash.
+# It knows us where there were pairs to learn from. Far away nobody ever corrected it, and whoever makes its reward as large as possible
+# goes far away. This is called **reward hacking**. So a model that is trained for a reward is kept on a leash.
 #
 # ## The leash, and what it allows
 #
-# We look for the distribution $\pi$ over answers that earns much but stays near the model as it was,
+# We look for the distribution $\pi$ over answers that earns much and stays near the model as it was,
 # the **reference** $\pi_\text{ref}$. The distance is the **Kullback–Leibler divergence** (KL), the mean of
 # $\log \pi - \log \pi_\text{ref}$ over the answers that $\pi$ gives; it is at least 0, and 0 for equal ones only. With β for the
 # price of a nat:
 #
 # $$J(\pi) = \sum_a \pi(a)\, r(a) - \beta \sum_a \pi(a) \log \frac{\pi(a)}{\pi_\text{ref}(a)}$$
 #
-# There is a formula for the best $\pi$. Take both sums together, and write $r = \beta \log e^{r/\beta}$:
+# Take both sums together, with $r = \beta \log e^{r/\beta}$:
 #
 # $$J(\pi) = -\beta \sum_a \pi(a) \log \frac{\pi(a)}{\pi_\text{ref}(a)\, e^{r(a)/\beta}}$$
 #
-# The denominator sums to some number $Z = \sum_a \pi_\text{ref}(a)\, e^{r(a)/\beta}$, not to 1. Divided by it, it is a distribution,
+# The denominator sums to some number $Z$, not to 1. Divided by it, it is a distribution,
 #
 # $$\pi^*(a) = \frac{1}{Z}\, \pi_\text{ref}(a)\, e^{r(a)/\beta}, \qquad\text{and so}\qquad J(\pi) = -\beta\, \text{KL}(\pi, \pi^*) + \beta \log Z.$$
 #
@@ -304,8 +285,8 @@ for beta in (100, 1, 0.3, 0.01):
 # %% [markdown]
 # ## The reward cancels
 #
-# We could train towards $\pi^*$ by sampling and scoring, which is the subject of [chapter 29](29_rewards.ipynb). But read the
-# formula from right to left. *Every* $\pi$ is the best one for some reward. Solve for it:
+# We could train towards $\pi^*$ by sampling and scoring: that is [chapter 29](29_rewards.ipynb). But read the
+# formula from right to left. *Every* $\pi$ is the best one for some reward:
 #
 # $$r(a) = \beta \log \frac{\pi(a)}{\pi_\text{ref}(a)} + \beta \log Z$$
 #
@@ -315,8 +296,7 @@ for beta in (100, 1, 0.3, 0.01):
 # $$m = r_c - r_r = \beta\, \Big( \underbrace{\log \frac{\pi(c)}{\pi_\text{ref}(c)}}_{\Delta_c} - \underbrace{\log \frac{\pi(r)}{\pi_\text{ref}(r)}}_{\Delta_r} \Big)$$
 #
 # for the chosen answer $c$ and the rejected $r$. Put that into $-\log \sigma(m)$, and you have **direct preference optimization**
-# (**DPO**; Rafailov and others, 2023). No reward model, no sampling: the language model *is* the reward model, and its
-# rewards are how much likelier it has made an answer.
+# (**DPO**; Rafailov and others, 2023). No reward model, no sampling: the reward of an answer is how much likelier the model has made it.
 #
 # The gradient. $\pi_\text{ref}$ is a number that never changes. With the slope from above,
 #
@@ -342,8 +322,7 @@ def answer_log_probs(logits, targets, per_token=False):
     return total / counts.sum(axis=-1, dtype=total.dtype) if per_token else total
 
 # %% [markdown]
-# `per_token` takes the mean instead of the sum; we come back to it. Then the loss, in which `PreferenceLoss` and chapter
-# 27's `weighted_cross_entropy_backward` do the work.
+# `per_token` takes the mean instead of the sum; we come back to it. Then the loss:
 
 # %% tags=["export"]
 class DPOLoss(Module):
@@ -447,46 +426,47 @@ for kind in (DPOLoss, ChosenAlone, BetaForgotten, WrongSurprise):
         print(f"{kind.__name__:13} rejected: {str(error).split(';')[-1].strip()[:60]}")
 
 # %% [markdown]
-# ## Ten steps
+# ## Fifty steps
 #
-# The loop has one thing that is new: the reference's numbers, asked for once before a step. (With an adapter of chapter 27
+# The loop has one thing that is new: the reference's numbers. (With an adapter of chapter 27
 # you need no second model: take the adapter off.) **Before you run it:** draw the two curves that you expect.
 
 # %%
-import copy
-
-def prefer(model, reference, loss, steps, lr=3e-4, every=2):
-    """Train by DPO; return how log p of the held-out lines has changed, every so many steps."""
-    optimizer, (x, y), changes = Adam(model, lr, (0.9, 0.99)), rows_of(held_out), []
-    before = answer_log_probs(reference(x), y)
+def prefer(loss, steps, lr=3e-4, every=5):
+    """Train the adder by DPO; return it, and log p of the held-out answers every so many steps."""
+    model, (x, y), marks = copy.deepcopy(reference_model), rows_of(held_out[:200]), []
+    optimizer = Adam(model, lr, (0.9, 0.99))
     for step in range(steps + 1):
         if step % every == 0:
-            changes.append(np.split(answer_log_probs(model(x), y) - before, 2))
-        ids, targets = take(pairs, step)
-        loss(model(ids), targets, answer_log_probs(reference(ids), targets))
+            marks.append(np.split(answer_log_probs(model(x), y), 2))
+        ids, targets = rows_of(train[rng.integers(len(train), size=32)])
+        loss(model(ids), targets, answer_log_probs(reference_model(ids), targets))
         model.zero_grad()
         model.backward(loss.backward())
         optimizer.step()
-    return np.array(changes)    # (marks, 2, pairs)
+    return model, np.array(marks)    # (marks, 2, sums)
 
-# %% tags=["measurement"]
-tuned = copy.deepcopy(model)
-changes = prefer(tuned, model, DPOLoss(0.1), steps=12)
-for step, (chosen, rejected) in zip(range(0, 13, 2), changes):
-    print(f"step {step:2}: chosen {chosen.mean():+6.2f}, rejected {rejected.mean():+6.2f} nats, "
-          f"the chosen one gained more in {(chosen > rejected).mean():.0%}")
+# %%
+tuned, marks = prefer(DPOLoss(0.1), steps=50)
+figure, axes = subplots(1, 2, size=(8, 3))
+for k, (name, style, color) in enumerate((("chosen", "o-", BLUE), ("rejected", "s--", ORANGE))):
+    for ax, values in zip(axes, (np.exp(marks[:, k]), marks[:, k])):
+        ax.plot(range(0, 51, 5), values.mean(axis=1), style, color=color, ms=4, label=name)
+axes[0].set(xlabel="step", ylabel="probability"); axes[1].set(xlabel="step", ylabel="log p (nats)"); axes[0].legend()
+show(figure, "Two panels over 50 steps. Left: the probability of the chosen answer rises from 0.3 to 0.6 in five steps and falls to "
+             "almost 0; the rejected one falls from 0.7 to 0 at once. Right: log p of both falls, of the rejected one more than twice as far.")
 
-# %% tags=["measurement"]
-from numpygpt.generate import generate
-
-for name, writer in (("before", model), ("after", tuned)):
-    print(name)
-    ids = generate(writer, np.array([encode("ROMEO:\n")] * 5), 44, rng=np.random.default_rng(5))
-    for row in ids.tolist():
-        print("   ", tokenizer.decode(row[7:]).split("\n")[0])
+# %%
+answers_now = adder.says(tuned, held_out)
+for pair, said in zip(held_out[:6], answers_now):
+    print(f"{pair[0]:2} + {pair[1]:2}: right {pair.sum():03}, forgetful {tokenizer.decode(adder.forgetful_answers(pair[None])[0].tolist())}, "
+          f"now {tokenizer.decode(said.tolist())}")
+numbers, right = answers_now @ [100, 10, 1], held_out.sum(axis=1)
+print(f"too large: {(numbers > right).mean():.0%}, right: {(numbers == right).mean():.0%}, too small: {(numbers < right).mean():.0%}")
 
 # %% [markdown]
-# It took up the word, and it writes as before, nearly. And both curves fall.
+# Forgetful answers are too small, so the right ones lie above them. The model went up, and past them. What we gave it is
+# not a place to go to but a *direction*, from rejected to chosen.
 #
 # ## Why both fall
 #
@@ -494,80 +474,84 @@ for name, writer in (("before", model), ("after", tuned)):
 #
 # $$d \log p_c = \eta - \sum_k p_k\, dz_k = \eta\, (1 - p_c + p_r) > 0.$$
 #
-# But our model is no table: all lines share all weights. The loss asks for a *difference* of, say, 8 nats. Up by 4
-# and down by 4 would do, and so would down by 3 and down by 11. The second is easier. Most letters of a chosen line
-# are those of a rejected one, and a log-probability can fall without end and rises to 0 at most. What is lost goes to
-# lines that were in *no* pair: of those that say *thou*, there are more than we showed.
+# But our model is no table: all answers share all weights. The loss asks for a *difference*, and log p rises to 0 at
+# most, while it can fall without end. So most of it must come from falling, and what makes the rejected answer
+# unlikely does the same to the chosen one, which has digits in common with it. What both lose goes to answers that were in *no* pair.
 #
-# If this is right, a loss that also asks for the chosen line itself should hold it up. The controls: fine-tuning on the
-# chosen lines alone (chapter 27), DPO with that loss added, and DPO at a third of the rate, in case long steps
-# are to blame. Five seeds, 60 steps.
+# If so, a loss that also asks for the chosen answer should hold it up, and so should a larger β, content
+# with fewer nats. The controls: fine-tuning on the chosen answers alone (**SFT**, chapter 27), and a third of the rate, in case long steps
+# are to blame.
 
 # %%
-for name in ("SFT", "DPO", "DPO, lower rate", "DPO + SFT"):
-    print(f"{name:15}  chosen {band(of(name, 'chosen', 60))}, rejected {band(of(name, 'rejected', 60))}\n"
-          f"{'':15}  sides with the judge {band(100 * of(name, 'wins', 60), 0)} in 100, "
-          f"says thou {band(100 * of(name, 'thou', 60), 0)}, real words {band(100 * of(name, 'words', 60), 0)}")
+print("of 100 unseen sums     right            sides with us   log p: chosen, rejected   right without carries")
+for name in ("SFT", "DPO", "DPO, lower rate", "DPO, beta 1", "DPO, beta 5", "DPO + SFT"):
+    logs = ", ".join(f"{of(name, what, 100).mean():6.1f}" for what in ("chosen", "rejected"))
+    print(f"{name:16} {band(100 * of(name, 'right', 100)):>20} {of(name, 'wins', 100).mean():>14.1%} {logs:>22} "
+          f"{100 * of(name, 'others right', 100).mean():>20.0f}")
 
 # %%
 figure, axes = subplots(1, 3, size=(9, 3), sharey=True)
-for ax, name in zip(axes, ("SFT", "DPO", "DPO + SFT")):
-    for what, style, color in (("chosen", "o-", BLUE), ("rejected", "s--", ORANGE)):
-        steps = [0, 10, 20, 40, 60]
+steps = [0, 10, 25, 50, 100]
+for ax, name in zip(axes, ("DPO", "DPO, beta 5", "DPO + SFT")):
+    for what, style, color in (("p chosen", "o-", BLUE), ("p rejected", "s--", ORANGE)):
         values = np.array([of(name, what, step) for step in steps])    # (marks, seeds)
         ax.fill_between(steps, values.min(axis=1), values.max(axis=1), color=color, alpha=0.3, lw=0)
         ax.plot(steps, values.mean(axis=1), style, color=color, ms=4, label=what)
-    ax.axhline(0, color=GRAY, lw=0.8)
     ax.set(title=name, xlabel="step")
-axes[0].set_ylabel("change of log p (nats)"); axes[0].legend()
-show(figure, "TODO")
+axes[0].set_ylabel("probability"); axes[0].legend()
+show(figure, "Three panels: probabilities of the chosen and the rejected answer over 100 steps, with bands over five seeds. DPO at β = 0.1: "
+             "both go to 0. At β = 5: chosen settles at about 0.6, rejected at 0.1. DPO with SFT: chosen goes to 0.95, rejected to 0.")
 
 # %% [markdown]
-# TODO what it shows
+# The loss that asks for the chosen answer holds it up. So does a β of 5, if less surely: it stops where the lead has grown by three or
+# four nats. A lower rate only takes longer. And all six side with us: *who wins all pairs may still write nonsense*. (All six lose the sums
+# without a carry, which no pair showed.)
 #
-# ## How long is the leash?
+# Fine-tuning alone was best. Where the chosen answers are what we want, nothing else is needed. What are rejected answers good for, then?
 #
-# β is a price. The loss is content with a lead where $\beta(\Delta_c - \Delta_r)$ is a few: at β = 1 that is a few nats, at
-# 0.01 some hundreds. **Before you look:** what will a model write that was asked for hundreds of nats?
+# ## What must not be said
+#
+# The Shakespeare model of chapter 17, and pairs of lines by one character. What is chosen says neither *thou* nor *you*, what is rejected
+# says *you*. **Before you look:** can SFT on the chosen lines learn what they do not say?
 
 # %%
-betas = {"DPO, large beta": 1, "DPO": 0.1, "DPO, small beta": 0.01}
-for name, beta in betas.items():
-    print(f"β {beta:4}: lead {band(of(name, 'chosen', 60) - of(name, 'rejected', 60), 0)} nats, KL {band(of(name, 'kl', 60))}, "
-          f"thou {band(100 * of(name, 'thou', 60), 0)}, real words {band(100 * of(name, 'words', 60), 0)}")
-for name in betas:
-    print(betas[name], [run["lines"][1] for run in found["runs"] if run["name"] == name][:3])
+def lines(name, step, *whats):
+    return ", ".join(f"{what} {band(100 * of(name, what, step, 'runs'))}" for what in whats)
 
-# %%
-figure, axes = subplots(1, 2, size=(8, 3))
-for (name, beta), style, color in zip(betas.items(), ("o-", "s--", "^:"), (GREEN, BLUE, ORANGE)):
-    kl = [of(name, "kl", step).mean() for step in steps]
-    for ax, what in zip(axes, ("thou", "words")):
-        ax.plot(kl, [100 * of(name, what, step).mean() for step in steps], style, color=color, ms=4, label=f"β = {beta}")
-for ax, title in zip(axes, ("lines with thou (%)", "real words (%)")):
-    ax.set(xlabel="KL from the reference (nats a line)", ylabel=title)
-axes[0].legend()
-show(figure, "TODO")
+print("in 100 lines of its own, and in 100 words:")
+for name, step in (("not you, SFT", 0), ("not you, SFT", 20), ("not you, DPO", 20)):
+    print(f"{name if step else 'before':13} {lines(name, step, 'you', 'words')} real")
 
 # %% [markdown]
-# TODO
+# SFT copies lines, and *you* becomes rarer. DPO is shown the difference, and *you* is gone, with all five seeds. It has its price: fewer
+# words are real.
 #
 # ## Length
 #
-# A sum over tokens grows with their number. Suppose that the chosen lines are *also* longer, by ten letters at least: as
-# when people prefer thorough answers. The judge does not mind the length; does the model? Three controls: pairs with shorter
-# chosen lines, pairs of any length, and means per token in place of sums (`per_token`; then β must be about a
-# line's length larger: 4).
+# Again *you* is rejected, and *thou* is chosen. But let the chosen lines *also* be shorter, by ten letters at least, or longer. Nobody asks
+# for length. **Before you look:** what will the model take for the reason of our choice?
 
 # %%
-for name in ("longer", "longer, per token", "DPO", "shorter"):
-    print(f"{name:18} letters a line {band(of(name, 'length', 0), 0)} -> {band(of(name, 'length', 60), 0)}, "
-          f"thou {band(100 * of(name, 'thou', 60), 0)}")
+print("before:", lines("DPO", 0, "thou"))
+for name in ("DPO", "longer", "shorter", "longer, per token"):
+    wins, letters = of(name, "wins", 20, "runs"), of(name, "length", 20, "runs")
+    print(f"{name:18} wins {100 * wins.mean():3.0f} of 100 unseen pairs; letters a line {of(name, 'length', 0, 'runs').mean():.0f} -> "
+          f"{band(letters)}; {lines(name, 20, 'thou')}")
 
 # %% [markdown]
-# TODO
+# Taught by shorter lines, it wins all pairs, writes lines of seven letters, and says *thou* more rarely than before: length
+# was the easier difference. A sum over tokens grows with their number, so some divide by it (`per_token`, with β = 4 in place of 0.1). Here that
+# does not help: it writes longer lines still. What helps is pairs that differ in nothing but what we mean.
 #
-# Try it: TODO
+# Try it: for which β between 1 and 20 does `prefer(DPOLoss(beta), steps=50)` give most right answers? `adder.says(tuned, held_out)` has
+# its answers.
+#
+# <details><summary>Answer</summary>
+#
+# For β = 1 two draws of the batches gave 18 and 7 in 100, for 2 they gave 51 and 32. From 5 to 50 it is between 53 and 95, and the draws
+# differ more than the βs.
+#
+# </details>
 #
 # ## Export
 
@@ -591,8 +575,9 @@ export("28_preferences")
 #
 # - A choice says something about a difference: $P(a \succ b) = \sigma(r_a - r_b)$, and the slope of its loss is the surprise,
 #   $-\sigma(-m)$.
-# - A reward model is a GPT with one output, read at the last token. It is right near its data, and a search finds where it is not.
+# - A reward model is a GPT with one output, read at the last token. Its favorite of all answers may be nonsense.
 # - The best policy on a leash is $\pi_\text{ref}\, e^{r/\beta} / Z$. Solved for $r$, $Z$ cancels in a pair, and DPO is left:
 #   cross-entropy with weights of both signs.
-# - The loss sees the difference alone, so both answers may get less likely. β is how far it goes. TODO length.
+# - The loss sees a difference, whatever it is, such as length: a direction, not a place. Both answers may fall to nothing while every pair is won. A larger β, or the
+#   fine-tuning loss beside it, holds the chosen one.
 # - We exported `numpygpt/posttraining/preferences.py`. Next: Rewards, where the model's own samples are all the data there is.

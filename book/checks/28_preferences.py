@@ -649,11 +649,12 @@ def cases(rng):
     log = a_log(rng, "fine")    # slowly, less than 1e-6 a step
     log["reference_rejected"] += 7e-7 * np.arange(6)[:, None]
     yield told("a run of 8 pairs", log)
-    # All chosen answers longer, or all shorter; all, or most, of equal lengths.
+    # No chosen answer shorter, or none longer; all, or most, of equal lengths.
     for sign in (1, -1):
-        log = a_log(rng, "both fall" if sign > 0 else "fine")
-        log["letters_chosen"] = log["letters_rejected"] + sign * rng.integers(1, 5, 8)
-        yield told("a run of 8 pairs", log)
+        more = sign * np.array([1, 0, 2, 4, 1, 3, 0, 1])
+        log = a_log(rng, "fine")
+        log["letters_chosen"] = log["letters_rejected"] + more
+        yield told("a run of 8 pairs", ending(log, np.where(more == 0, 50.0, 1.5 * sign) - 40, -40.0))
     for equal in (8, 6):
         log = a_log(rng, "length")
         log["letters_chosen"][-equal:] = log["letters_rejected"][-equal:]

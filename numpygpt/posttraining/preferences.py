@@ -45,16 +45,19 @@ class RewardModel(Module):
         options = {"rng": rng, "dtype": model.wte.W.dtype}
         self.model.head = Linear(model.config.n_embd, 1, bias=False, **options)
 
-    def forward(self, ids, targets):
-        """Return rewards (B,) for rows of `padded`: ids and targets (B, T)."""
-        counts = answer_tokens(targets)
+    def forward(self, x, targets):
+        """Return the rewards (B,) of rows of `padded`: x and targets (B, T)."""
+        counts, rows = answer_tokens(targets), np.arange(len(x))
         last = counts.shape[1] - 1 - counts[:, ::-1].argmax(axis=1)  # of the targets that count
-        scores = self.model(ids)  # (B, T, 1)
-        self.shape, self.at = scores.shape, (np.arange(len(ids)), last, 0)
+        # The last token of an answer is a target only: here it is read, too.
+        ids = np.pad(x, ((0, 0), (0, 1)))  # (B, T + 1)
+        ids[rows, last + 1] = targets[rows, last]
+        scores = self.model(ids)  # (B, T + 1, 1)
+        self.shape, self.at = scores.shape, (rows, last + 1, 0)
         return scores[self.at]
 
     def backward(self, dr):
-        # r = scores[row, last, 0]
+        # r = scores[row, last + 1, 0]
         dscores = np.zeros(self.shape, dr.dtype)
         dscores[self.at] = dr
         self.model.backward(dscores)
@@ -109,5 +112,3 @@ class DPOLoss(Module):
             dlog_p = dlog_p / counts.sum(axis=-1)
         weights = np.where(counts, -dlog_p[:, None], 0)
         return weighted_cross_entropy_backward(self.logits, self.targets, weights, total=1.0)
-
-

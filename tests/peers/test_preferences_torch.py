@@ -7,7 +7,6 @@ import torch.nn.functional as F
 
 from numpygpt import GPT, GPTConfig
 from numpygpt.posttraining import (
-    IGNORE,
     DPOLoss,
     Example,
     PreferenceLoss,
@@ -15,6 +14,7 @@ from numpygpt.posttraining import (
     answer_log_probs,
     padded,
 )
+from numpygpt.posttraining.masked import IGNORE
 
 V, N, C, H = 11, 3, 12, 3
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
@@ -109,10 +109,12 @@ def test_reward_model(rng, batch):
 
     p = tensors(model)
     body = {name.removeprefix("model."): a for name, a in p.items()}
-    scores = twin(body, torch.tensor(x), body["head.W"])[..., 0]
-    theirs = torch.stack(
-        [scores[i, max(t for t in range(x.shape[1]) if y[i, t] != IGNORE)] for i in range(2 * N)]
-    )
+    theirs = []
+    for row in range(2 * N):  # each alone, and without padding
+        n = max(t for t in range(x.shape[1]) if y[row, t] != IGNORE)
+        ids = torch.tensor([[*x[row, : n + 1], y[row, n]]])
+        theirs.append(twin(body, ids, body["head.W"])[0, -1, 0])
+    theirs = torch.stack(theirs)
     np.testing.assert_allclose(rewards, theirs.detach().numpy(), **CLOSE)
     t_loss = -F.logsigmoid(theirs[:N] - theirs[N:]).mean()
     t_loss.backward()
