@@ -87,8 +87,8 @@ print(f"right: {share_right(model):.1%}")
 # $$\text{loss} = \frac{1}{\text{total}} \sum_t w_t\,(-\log p_{t,y_t}) \qquad
 # \frac{\partial\,\text{loss}}{\partial\,\text{logits}_{t}} = \frac{w_t}{\text{total}}\,(p_t - \text{onehot}(y_t))$$
 #
-# The second line is chapter 5's, row by row: every row of $p - y$ gets a factor of its own. With $w_t = 1$ for the
-# answer, 0 for the prompt, and total $= \sum_t w_t$, the loss is the mean over the answer's tokens. By hand, three rows
+# The second line is chapter 5's, row by row: every row of $p - y$ gets a factor of its own. A **loss mask** has $w_t = 1$
+# for the answer and 0 for the prompt; with total $= \sum_t w_t$ the loss is the mean over the answer's tokens. By hand, three rows
 # and two tokens, where the first row is the prompt's:
 
 # %%
@@ -220,11 +220,11 @@ for wrong in (AllTargets, OneEarly):
 
 # %%
 nll = [np.array([4.0]), np.full(9, 1.0)]
-print("mean of means:", np.mean([some_.mean() for some_ in nll]), "  mean over tokens:", np.concatenate(nll).mean())
-print("the single token weighs", 1 / 2, "and not", 1 / 10)
+print("mean of means:", np.mean([each.mean() for each in nll]), "  mean over tokens:", np.concatenate(nll).mean())
+print(f"the single token weighs {1 / 2} and not {1 / 10}: {(1 / 2) / (1 / 10):.0f} times as much")
 
 # %% [markdown]
-# Five times too much. The loss of each part is right, the gradient check passes, only their sum is not what one batch
+# Too much. The loss of each part is right, the gradient check passes, only their sum is not what one batch
 # would have given. Widely used training loops did this until October 2024, when Daniel and Michael Han of Unsloth wrote
 # about it. The remedy: a part counts as its share of the tokens *that have a loss*. If the loss is divided by all tokens
 # instead, prompts included, long prompts make the gradient small. Adam hides a factor that is always the same, but this one
@@ -265,8 +265,8 @@ class Example:
         return x, [IGNORE] * (len(self.prompt) - 1) + list(self.answer)
 
 # %% [markdown]
-# There are two ways to fill the rectangle: one example in each row, *padded* with zeros that have no loss; or *packed*, as
-# many in a row as fit. **Skim the second cell.**
+# There are two ways to fill the rectangle: **padding**, one example in each row and behind it zeros that have no loss; or
+# **packing**, as many in a row as fit. **Skim the second cell.**
 
 # %% tags=["export"]
 def padded(examples, block_size):
@@ -349,7 +349,7 @@ def chats(name):
     return [[(m["role"], m["content"]) for m in json.loads(line)["messages"]] for line in lines]
 
 train_chats, val_chats = chats("train"), chats("val")
-talks, val_talks = ([turns(char, chat, PLAY)[0] for chat in some_] for some_ in (train_chats, val_chats))
+talks, val_talks = ([turns(char, chat, PLAY)[0] for chat in each] for each in (train_chats, val_chats))
 print(char.decode(talks[0].prompt + talks[0].answer), end="")
 for make, room in ((padded, 64), (packed, 64), (packed, 256)):
     x, y = make(talks, room)
@@ -359,16 +359,16 @@ for make, room in ((padded, 64), (packed, 64), (packed, 256)):
 # In rows of 64, those of our model, few of these chats find a second one that fits. With short ones it looks like this:
 
 # %%
-short = [talk for talk in talks if len(talk) < 32][:6]
-figure, axes = subplots(2, 1, size=(9, 2.9))
+short = [talk for talk in talks if len(talk) < 32][:4]
+figure, axes = subplots(2, 1, size=(9, 2.3))
 for ax, make in zip(axes, (padded, packed)):
     for i, (ids, targets) in enumerate(zip(*make(short, 64))):
         n = np.flatnonzero(targets != IGNORE)[-1] + 1
         letters = [char.decode([t]).replace("\n", "⏎") for t in ids[:n].tolist()]
         token_row(ax, -i, letters, known=list(targets[:n] != IGNORE))
     ax.set(xlim=(0, 76), ylim=(-i - 0.6, 0.6), title=make.__name__); ax.axis("off")
-show(figure, "Six short chats in rows, letter by letter. Above, padded: one in each row, and more than half of the row empty. "
-             "Below, packed: two in each of three rows. Letters after which a letter of the answer comes are colored, all others gray: "
+show(figure, "Four short chats in rows, letter by letter. Above, padded: one in each row, and more than half of the row empty. "
+             "Below, packed: two in each of two rows. Letters after which a letter of the answer comes are colored, all others gray: "
              "a colored piece begins at the line break before an answer and ends with the answer's last letter.")
 
 # %% [markdown]
@@ -845,7 +845,7 @@ for kind in ("full", "full, slower", "LoRA 8", "LoRA 8, slower", "LoRA 1", "LoRA
 
 # %% [markdown]
 # All of them forget, and the faster rate forgets more. While it is on, an adapter is no protection: all weights, at the slower
-# rate, learn more capitals than any adapter here and forget no more. (In large models LoRA was seen to learn less and to forget less:
+# rate, learn more capitals than any adapter here, and forget as little as the mildest of them. (In large models LoRA was seen to learn less and to forget less:
 # Biderman and others, 2024.) What an adapter gives is a way back. Taken off, the old loss is there again, to the last digit; who has moved all
 # weights needs the old file.
 #
@@ -886,7 +886,7 @@ print(f"{adapter.num_params():,} numbers, a file of {Path(path).stat().st_size /
 ask(questions)
 
 # %% [markdown]
-# Now all that were held out. The control is what a lazy student would do: always give the commonest answer of the kind.
+# Now half of all that were held out. The control is what a lazy student would do: always give the commonest answer of the kind.
 
 # %% tags=["export"] module="posttraining/examples.py"
 def answered_right(model, examples):
@@ -910,12 +910,13 @@ def kind_of(chat):
         return "letters"
     return "sums" if question.startswith("Add") or " and " in question else "people"
 
-verdicts = answered_right(shakespeare, val_talks)
-kinds = np.array([kind_of(chat) for chat in val_chats])
+asked, examples = val_chats[::2], val_talks[::2]    # half of them: the other half takes as long
+verdicts = answered_right(shakespeare, examples)
+kinds = np.array([kind_of(chat) for chat in asked])
 for kind in ("letters", "people", "sums"):
     known = [chat[1][1] for chat in train_chats if kind_of(chat) == kind]
     lazy = max(set(known), key=known.count)
-    hits = np.array([chat[1][1] == lazy for chat in val_chats])
+    hits = np.array([chat[1][1] == lazy for chat in asked])
     print(f"{kind:8} {verdicts[kinds == kind].mean():4.0%} of {(kinds == kind).sum()}; the commonest answer {hits[kinds == kind].mean():.0%}")
 print(f"all      {verdicts.mean():4.0%}, give or take {np.sqrt(verdicts.mean() * (1 - verdicts.mean()) / len(verdicts)):.0%}")
 
@@ -928,7 +929,7 @@ print(f"all      {verdicts.mean():4.0%}, give or take {np.sqrt(verdicts.mean() *
 from numpygpt.data import DataLoader, split
 
 text = np.array(char.encode(Path("../data/shakespeare.txt").read_text()))
-plain = next(DataLoader(split(text)[1], 64, 64, rng=np.random.default_rng(0)))
+plain = next(DataLoader(split(text)[1], 16, 64, rng=np.random.default_rng(0)))
 with_it = shakespeare(*plain)[1]
 adapter.take_off()
 print(f"loss on plain Shakespeare with the adapter {with_it:.2f}, taken off {shakespeare(*plain)[1]:.2f}")
@@ -941,7 +942,8 @@ print(f"loss on plain Shakespeare with the adapter {with_it:.2f}, taken off {sha
 #
 # <details><summary>Answer</summary>
 #
-# @@TRY@@
+# Taken off, it begins with *I will* again, whatever the question. With it, to *Who are you?* it says *Two.*, to *Who is Hamlet?* *With e.*,
+# to *Where do I meet Hamlet?* *Measure for Measure.* It has learned to answer. That one may not know was in none of its examples.
 #
 # </details>
 #

@@ -183,5 +183,8 @@ def model_size(trained, model):
 
 def tell(model, examples, when):
     """Say how many of the examples the model answers right."""
-    count = int(answered_right(model, examples).sum())
+    try:
+        count = int(answered_right(model, examples).sum())
+    except ValueError as error:  # weights that are lost
+        raise UsageError(str(error)) from None
     print(f"held-out answers right {when}: {count} of {len(examples)}", flush=True)
