@@ -100,6 +100,7 @@ def test_chapters_export_what_the_design_says():
         | {"tokenizers/pretokenizers.py", "tokenizers/tokenizer_json.py", "chat.py"},
         27: {f"posttraining/{n}.py" for n in ("masked", "examples", "finetune", "adder")}
         | {"nn/lora.py"},
+        28: {"posttraining/preferences.py"},
         29: {"posttraining/sampling.py", "posttraining/grpo.py"},
     }
     found = {}

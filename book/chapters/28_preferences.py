@@ -242,8 +242,8 @@ print("five seeds: right in", band(100 * judges["wins"]), "of 100 pairs; of all 
       band(100 * judges["favorite is right"]), "of 100 sums,\nand likes", band(judges["likes better"]), "wrong ones better")
 
 # %% [markdown]
-# It knows us where there were pairs to learn from. Far away nobody ever corrected it, and whoever makes its reward as large as possible
-# goes far away. This is called **reward hacking**. So a model that is trained for a reward is kept on a leash.
+# It is right where there were pairs to learn from. Far away nobody ever corrected it, and whoever makes its reward as large as
+# possible goes far away. This is called **reward hacking**. So a model that is trained for a reward is kept on a leash.
 #
 # ## The leash, and what it allows
 #
@@ -293,14 +293,14 @@ for beta in (100, 1, 0.3, 0.01):
 # $Z$ is a sum over all answers to this prompt, far too many. But choices see leads alone, both answers have the
 # same prompt, and $\beta \log Z$ cancels:
 #
-# $$m = r_c - r_r = \beta\, \Big( \underbrace{\log \frac{\pi(c)}{\pi_\text{ref}(c)}}_{\Delta_c} - \underbrace{\log \frac{\pi(r)}{\pi_\text{ref}(r)}}_{\Delta_r} \Big)$$
+# $$m = r(a) - r(b) = \beta\, \Big( \underbrace{\log \frac{\pi(a)}{\pi_\text{ref}(a)}}_{\Delta_a} - \underbrace{\log \frac{\pi(b)}{\pi_\text{ref}(b)}}_{\Delta_b} \Big)$$
 #
-# for the chosen answer $c$ and the rejected $r$. Put that into $-\log \sigma(m)$, and you have **direct preference optimization**
+# for the chosen answer $a$ and the rejected $b$. Put that into $-\log \sigma(m)$, and you have **direct preference optimization**
 # (**DPO**; Rafailov and others, 2023). No reward model, no sampling: the reward of an answer is how much likelier the model has made it.
 #
 # The gradient. $\pi_\text{ref}$ is a number that never changes. With the slope from above,
 #
-# $$\frac{dL}{d \log\pi(c)} = -\beta\, \sigma(-m) \qquad\qquad \frac{dL}{d \log\pi(r)} = +\beta\, \sigma(-m)$$
+# $$\frac{dL}{d \log\pi(a)} = -\beta\, \sigma(-m) \qquad\qquad \frac{dL}{d \log\pi(b)} = +\beta\, \sigma(-m)$$
 #
 # and $\log \pi$ of an answer is the sum of $\log p$ over its tokens, the prompt's not among them. What follows is the
 # $p - y$ of chapter 5, times a weight for each row: $+\beta\sigma(-m)/N$ for the chosen one, and the same with a minus for the
@@ -376,7 +376,7 @@ print(dlogits.round(3), "\nof the table:", dlogits.sum(axis=0).round(3) + 0.0)
 
 # %% [markdown]
 # At the start the model is the reference: $m = 0$, the loss $\ln 2$, and $\beta\sigma(0) = 0.25$. In the sum
-# $(p - y_c) - (p - y_r)$ both $p$ cancel. The third and the fourth answer get nothing, neither up nor down.
+# $(p - y_a) - (p - y_b)$ both $p$ cancel. The third and the fourth answer get nothing, neither up nor down.
 #
 # Now the check through a whole model, and three ways to get it wrong.
 
@@ -472,7 +472,7 @@ print(f"too large: {(numbers > right).mean():.0%}, right: {(numbers == right).me
 #
 # In the table it cannot happen. A step moves the chosen logit up by some $\eta$ and the rejected one down by as much, and
 #
-# $$d \log p_c = \eta - \sum_k p_k\, dz_k = \eta\, (1 - p_c + p_r) > 0.$$
+# $$d \log p_a = dz_a - \sum_k p_k\, dz_k = \eta\, (1 - p_a + p_b) > 0.$$
 #
 # But our model is no table: all answers share all weights. The loss asks for a *difference*, and log p rises to 0 at
 # most, while it can fall without end. So most of it must come from falling, and what makes the rejected answer
@@ -504,8 +504,8 @@ show(figure, "Three panels: probabilities of the chosen and the rejected answer 
 
 # %% [markdown]
 # The loss that asks for the chosen answer holds it up. So does a β of 5, if less surely: it stops where the lead has grown by three or
-# four nats. A lower rate only takes longer. And all six side with us: *who wins all pairs may still write nonsense*. (All six lose the sums
-# without a carry, which no pair showed.)
+# four nats. A lower rate only takes longer. And all six side with us: *who wins all pairs may still write nonsense*. (All six lose most
+# sums without a carry, which no pair showed.)
 #
 # Fine-tuning alone was best. Where the chosen answers are what we want, nothing else is needed. What are rejected answers good for, then?
 #
@@ -524,7 +524,7 @@ for name, step in (("not you, SFT", 0), ("not you, SFT", 20), ("not you, DPO", 2
 
 # %% [markdown]
 # SFT copies lines, and *you* becomes rarer. DPO is shown the difference, and *you* is gone, with all five seeds. It has its price: fewer
-# words are real.
+# words are real than before.
 #
 # ## Length
 #
@@ -541,7 +541,7 @@ for name in ("DPO", "longer", "shorter", "longer, per token"):
 # %% [markdown]
 # Taught by shorter lines, it wins all pairs, writes lines of seven letters, and says *thou* more rarely than before: length
 # was the easier difference. A sum over tokens grows with their number, so some divide by it (`per_token`, with β = 4 in place of 0.1). Here that
-# does not help: it writes longer lines still. What helps is pairs that differ in nothing but what we mean.
+# does not help: its lines are no shorter. What helps is pairs that differ in nothing but what we mean.
 #
 # Try it: for which β between 1 and 20 does `prefer(DPOLoss(beta), steps=50)` give most right answers? `adder.says(tuned, held_out)` has
 # its answers.
