@@ -355,8 +355,8 @@ def test_test_prints_a_table_and_fails_when_a_gradient_is_wrong(folder, capsys, 
     monkeypatch.setattr(ReLU, "backward", lambda self, dy: dy)
     assert run("test") == 1
     out = capsys.readouterr().out
-    # ReLU itself, and the FeedForward, the block and the two GPTs that hold it.
-    assert out.count("WRONG: ") == 5 and out.endswith("\n5 wrong\n") and "WRONG: dx[" in out
+    # ReLU itself, and the FeedForward, the block, the two GPTs and the adapted one that hold it.
+    assert out.count("WRONG: ") == 6 and out.endswith("\n6 wrong\n") and "WRONG: dx[" in out
 
 
 def test_test_takes_weights_of_size_half_from_its_seed(monkeypatch):

@@ -206,6 +206,9 @@ def test_float32_stays_float32_and_nothing_that_is_given_changes():
     for each in dpo:
         each(logits, y, reference)
     arrays = [chosen, dmargin, reference, *layer.grads().values()]
+    arrays.append(answer_log_probs(logits, y, per_token=True))
+    layer.model.backward = arrays.append  # what the model is given
+    layer.backward(np.concatenate([dmargin, -dmargin]))
     arrays += [each.backward() for each in dpo]
     assert {a.dtype for a in arrays} == {np.dtype(np.float32)}
     for a, b in zip(given, (x, y, logits, reference), strict=True):

@@ -538,6 +538,11 @@ for name in ("DPO", "longer", "shorter", "longer, per token"):
     print(f"{name:18} wins {100 * wins.mean():3.0f} of 100 unseen pairs; letters a line {of(name, 'length', 0, 'runs').mean():.0f} -> "
           f"{band(letters)}; {lines(name, 20, 'thou')}")
 
+# %%
+print("after 40 steps, the second line of three seeds:")
+for name in ("not you, SFT", "not you, DPO", "longer", "shorter"):
+    print(f"{name:13}", *(repr(run["lines"][1]) for run in found["runs"] if run["name"] == name and run["seed"] < 3))
+
 # %% [markdown]
 # Taught by shorter lines, it wins all pairs, writes lines of seven letters, and says *thou* more rarely than before: length
 # was the easier difference. A sum over tokens grows with their number, so some divide by it (`per_token`, with β = 4 in place of 0.1). Here that
