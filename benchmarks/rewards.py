@@ -182,4 +182,7 @@ def main(tasks, path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or TASKS, ROOT / "data/rewards.json")
+    chosen = sys.argv[1:] or list(TASKS)
+    if unknown := [name for name in chosen if name not in TASKS]:
+        sys.exit(f"no task is named {unknown[0]}: there are {', '.join(TASKS)}")
+    main(chosen, ROOT / "data/rewards.json")

@@ -297,8 +297,8 @@ show(figure, "The clipped gain against the ratio. For a positive advantage it ri
 # $$k_3 = r - 1 - \log r \ \ge\ 0, \qquad \frac{d k_3}{d \log p} = 1 - r .$$
 
 # %%
-q = softmax(z + np.array([0.8, -0.5, 0.1]))    # the reference
-r = q / p
+shift = np.array([0.8, -0.5, 0.1])
+r = softmax(z + shift) / p                    # the reference is the softmax of moved logits
 for name, k in (("-log r", -np.log(r)), ("k3", r - 1 - np.log(r))):
     print(f"{name:6}  mean {p @ k:.4f}, standard deviation {np.sqrt(p @ (k - p @ k) ** 2):.4f}")
 
@@ -307,16 +307,17 @@ for name, k in (("-log r", -np.log(r)), ("k3", r - 1 - np.log(r))):
 # the mean gradient of $k_3$ the gradient of its mean?
 
 # %%
-KL = p @ np.log(p / q)
-print("mean gradient of k3:       ", (p @ ((1 - r)[:, None] * slopes)).round(4))
-print("gradient of KL(p, ref):    ", (p * (np.log(p / q) - KL)).round(4))
-print("p - p_ref, of KL(ref, p):  ", (p - q).round(4))
+for size in (1.0, 0.1):
+    q = softmax(z + size * shift)
+    KL, mean_gradient = p @ np.log(p / q), p @ ((1 - q / p)[:, None] * slopes)
+    print(f"logits moved by {size} of it: mean gradient of k3 {mean_gradient.round(4)}, gradient of KL(p, ref) "
+          f"{(p * (np.log(p / q) - KL)).round(4)}; the first is p - p_ref: {np.allclose(mean_gradient, p - q)}")
 
 # %% [markdown]
-# It is not: the answers come from $p$, too, which moves as well (Tang and Munos, 2025). It is the gradient of the KL
-# divergence the other way around, $p - p_\text{ref}$: chapter 5's $p - y$ with the reference in place of the one-hot
-# target. So the leash that GRPO's authors wrote, and many programs use, *teaches the model what the reference says*.
-# Near the reference both agree. We keep it, and know what it is.
+# It is not: the answers come from $p$, too, which moves as well (Tang and Munos, 2025). It is the gradient of
+# KL$(p_\text{ref}, p)$, the other way around: $p - p_\text{ref}$, chapter 5's $p - y$ with the reference in place of the
+# one-hot target. So the leash that GRPO's authors wrote, and many programs use, *teaches the model what the reference
+# says*. Near the reference both agree, as the second line shows. We keep it, and know what it is.
 #
 # ## The loss
 #
@@ -588,7 +589,7 @@ options = {"group": 64, "max_new_tokens": 31, "rng": rng}
 grpo = GRPO(poet, Adam(poet, 5e-4), lambda prompt, answer: -answer.count(e), **options)
 
 # %% tags=["measurement"]
-fines = [abs(grpo.step(start).mean()) for _ in range(12)]
+fines = [abs(grpo.step(start).mean()) for _ in range(10)]
 print("mean fine, step by step:", " ".join(f"{fine:.1f}" for fine in fines))
 _, y = rollouts(poet, start, 4, 31, rng=rng)
 print(*(repr(letters.decode(row.tolist())) for row in y), sep="\n")

@@ -211,7 +211,7 @@ def advantages(rewards, prompt, scale):
     for reward, mine in zip(rewards, prompt):
         R = [float(r) for r, other in zip(rewards, prompt) if other == mine]
         mean = sum(R) / len(R)
-        spread = math.sqrt(sum((r - mean) ** 2 for r in R) / len(R))
+        spread = math.sqrt(sum(pow(r - mean, 2) for r in R) / len(R))
         A = 0.0 if max(R) - min(R) <= 1e-9 else float(reward) - mean
         out.append(A / spread if scale and A else A)
     return np.array(out)
@@ -989,7 +989,7 @@ def judge(paid, wanted, n):
     for curve in (paid, wanted):
         parts = [[float(v) for v in curve[:n]], [float(v) for v in curve[len(curve) - n :]]]
         means = [sum(part) / n for part in parts]
-        squares = sum((v - m) ** 2 for part, m in zip(parts, means) for v in part)
+        squares = sum(pow(v - m, 2) for part, m in zip(parts, means) for v in part)
         limit = 2 * math.sqrt(squares / (n - 1) / n)
         by = means[1] - means[0]
         signs.append("+" if by > limit else "-" if by < -limit else "0")
