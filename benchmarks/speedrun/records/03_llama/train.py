@@ -14,7 +14,7 @@ shape = LlamaConfig(vocab_size, 64, 4, 4, 128, n_kv_head=2, qk_norm=True)
 model = Llama(shape, rng=np.random.default_rng([args.seed, 0]))
 engine = ThreadedEngine(model)
 config = TrainConfig(max_iters=args.steps(2000), lr=0.02, min_lr=0.0, seed=args.seed)
-muon = Muon(model, 0.02, weight_decay=0.05, adam_lr=4e-3, betas=(0.9, 0.99), engine=engine)
+muon = Muon(model, 0.02, weight_decay=0.3, adam_lr=8e-3, betas=(0.9, 0.99), engine=engine)
 trainer = Trainer(model, train, val, config, engine, muon)
 for _ in range(config.max_iters):
     record = trainer.step()
