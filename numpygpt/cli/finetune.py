@@ -84,7 +84,7 @@ def finetune(args, locks):
             raise UsageError(f"{path} was not fine-tuned: numpygpt train --resume goes on with it")
     about = settings(args, meta)
     base = Path(about["base"]["path"])
-    model, tokenizer, base_meta = load_run(base)
+    model, tokenizer, _ = load_run(base)
     defaults = DEFAULTS | ({"lr": LORA_LR} if "lora" in about else {})
     config = configure_training(args, meta, defaults)
     check_memory(model.config, config)
