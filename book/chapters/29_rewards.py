@@ -77,7 +77,7 @@ print("by drawing:", (R[drawn, None] * slopes[drawn]).mean(axis=0).round(2))
 # either sign: $\text{dlogits} = R\,(p - y)$. There is no new backward pass.
 #
 # First the answers. They are sampled in groups, many to each prompt, all at once and with the cache of
-# [chapter 17](17_sampling.ipynb).
+# [chapter 17](17_sampling.ipynb); such an answer is a *rollout*.
 
 # %% tags=["export"] module="posttraining/sampling.py"
 """Rollouts: groups of answers that a model samples, and what they are paid. From chapter 29."""
@@ -132,7 +132,7 @@ def pay(reward, x, y, group):
     return rewards.reshape(-1, group)
 
 # %% [markdown]
-# The reward here is *verifiable*: a program decides. Look at 16 answers to one prompt.
+# Ours is a *verifiable reward*: a program decides. Look at 16 answers to one prompt.
 
 # %%
 from numpygpt.checkpoint import load_model
@@ -264,7 +264,7 @@ def token_shares(counts, by_answer=False):
 # answers of the *old* model is set right by the ratio of the probabilities, and the field does it token by token:
 # the gain is $\rho A$ with $\rho = p / p_\text{old}$. Its slope is $\rho A\, \nabla \log p$: at $\rho = 1$,
 # REINFORCE. Far from 1 it cannot be trusted, so PPO (*proximal policy optimization*, Schulman and others,
-# 2017) takes
+# 2017) takes the *clipped objective*
 #
 # $$\min\big(\rho A,\ \text{clip}(\rho, 1 - \varepsilon, 1 + \varepsilon)\, A\big).$$
 #

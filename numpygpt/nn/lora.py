@@ -30,10 +30,10 @@ class LoRALinear(Module):
         self.dB = np.zeros_like(self.B)
 
     def forward(self, x):
-        rows = x.reshape(-1, x.shape[-1])  # (N, n_in)
-        h = rows @ self.A  # (N, rank)
+        flat = x.reshape(-1, x.shape[-1])  # (N, n_in)
+        h = flat @ self.A  # (N, rank)
         self.x, self.h = x, h  # for backward
-        y = rows @ self.W  # (N, n_out)
+        y = flat @ self.W  # (N, n_out)
         y += self.scale * h @ self.B
         if self.b is not None:
             y += self.b
@@ -41,11 +41,11 @@ class LoRALinear(Module):
 
     def backward(self, dy):
         x = self.x.reshape(-1, self.x.shape[-1])  # (N, n_in)
-        rows = dy.reshape(-1, dy.shape[-1])  # (N, n_out)
+        flat = dy.reshape(-1, dy.shape[-1])  # (N, n_out)
         # y = x W + b + s h B
-        self.dB += self.scale * self.h.T @ rows
-        dh = self.scale * rows @ self.B.T  # (N, rank)
-        dx = rows @ self.W.T
+        self.dB += self.scale * self.h.T @ flat
+        dh = self.scale * flat @ self.B.T  # (N, rank)
+        dx = flat @ self.W.T
         # h = x A
         self.dA += x.T @ dh
         dx += dh @ self.A.T
