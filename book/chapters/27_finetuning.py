@@ -916,7 +916,7 @@ verdicts = answered_right(shakespeare, examples)
 kinds = np.array([kind_of(chat) for chat in asked])
 for kind in ("letters", "people", "sums"):
     known = [chat[1][1] for chat in train_chats if kind_of(chat) == kind]
-    lazy = max(set(known), key=known.count)
+    lazy = max(sorted(set(known)), key=known.count)
     hits = np.array([chat[1][1] == lazy for chat in asked])
     print(f"{kind:8} {verdicts[kinds == kind].mean():4.0%} of {(kinds == kind).sum()}; the commonest answer {hits[kinds == kind].mean():.0%}")
 print(f"all      {verdicts.mean():4.0%}, give or take {np.sqrt(verdicts.mean() * (1 - verdicts.mean()) / len(verdicts)):.0%}")
