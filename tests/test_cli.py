@@ -71,7 +71,7 @@ def start(folder, *argv, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": ""},
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
         **options,
     )
 

@@ -721,6 +721,7 @@ def test_another_thread_looks_on_if_the_first_has_failed(short_limit, monkeypatc
     watch.current = token = object()
     with pytest.raises(TypeError):
         watch.look_on(token)
+    assert watch.current is None  # or nobody would look at the next one
     watch.limits = []
     case = next(function_cases(np.random.default_rng(0)))
     [result] = run(typed(ENDLESS["while i < 3:"], "f"), case)

@@ -46,7 +46,6 @@ ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     "OMPI_MCA_mpi_yield_when_idle": "1",  # who waits lets the others work
-    "OPENBLAS_NUM_THREADS": "1",
 }
 TINY = "--n_layer 1 --n_head 2 --n_embd 8 --block_size 8 --batch_size 5 --eval_iters 2".split()
 TEXT = "".join(f"First Citizen:\nI count {i}, and so do you, my lord.\n\n" for i in range(120))

@@ -60,9 +60,8 @@ def mistake(capsys, *argv):
 
 def start(*argv, **options):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "numpygpt", *map(str, argv)]
-    return subprocess.Popen(command, env=environment, **pipes)
+    return subprocess.Popen(command, **pipes)
 
 
 STARTED = []
