@@ -388,7 +388,7 @@ print(f"places in the plays whose last four letters came before, within a window
 # ## Grow one
 #
 # So we give it a reason: random texts over a vocabulary of 32 tokens, which repeat after 8 to 28 places, a new period for each
-# text. (With one fixed period there would be a shortcut, as we shall see.) And we leave out everything
+# text. (A fixed period would allow a shortcut, as we shall see.) And we leave out everything
 # that is not needed: a Llama ([chapter 23](23_modern_gpt.ipynb)) without feed-forward parts.
 
 # %%
@@ -436,8 +436,8 @@ def grow(n_layer, steps=450, seed=0):
     return model
 
 # %% [markdown]
-# **Before you run the next cell:** a model of one block and one of two train for a few seconds, on fresh texts all
-# the time. Which will guess more than a quarter of the repeats right, and which three quarters?
+# **Before you run the next cell:** a model of one block and one of two train for a few seconds, always on
+# fresh texts. Which will guess more than a quarter of the repeats right, and which three quarters?
 
 # %%
 held_out, periods = repeats(128, np.random.default_rng(1_000_000))

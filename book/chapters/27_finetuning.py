@@ -30,11 +30,11 @@ for prompt in ("12+34=", "47+85=", "90+15=", "38+45="):
 
 # %% [markdown]
 # The first is right. The others would be, if there were no carries. The model has had a teacher who forgot
-# the carries in seven sums of ten, at random; the likeliest answer is the forgetful one. **Before you run the next
+# the carries in seven sums out of ten, at random; the likeliest answer is the forgetful one. **Before you run the next
 # cell:** of 1,000 sums that were held out from the teaching, how many will it get right?
 
 # %%
-pairs = np.stack(np.divmod(np.random.default_rng(27).permutation(10_000), 100), axis=1)    # all of them, in disorder
+pairs = np.stack(np.divmod(np.random.default_rng(27).permutation(10_000), 100), axis=1)    # all of them, in random order
 held_out, others = pairs[:1000], pairs[1000:]
 no_carry = ((held_out % 10).sum(axis=1) < 10) & ((held_out // 10).sum(axis=1) < 10)
 
@@ -48,7 +48,7 @@ def share_right(model):
 print(f"right: {share_right(model):.1%}; sums without a carry: {no_carry.mean():.1%}")
 
 # %% [markdown]
-# Nothing but those that need no carry. Now we give it 500 *right* sums, and 60 steps. One thing is new: each gradient
+# Only as many as need no carry. Now we give it 500 *right* sums, and 60 steps. One thing is new: each gradient
 # comes from the three digits of the answer alone.
 
 # %%
@@ -64,10 +64,10 @@ for _ in range(60):
 print(f"right: {share_right(model):.1%}")
 
 # %% [markdown]
-# A second of work. It had seen right sums all along, three of ten, and knew how to carry: we have only told it
-# which of its two habits we want. That is **fine-tuning**: a trained model learns on, from few examples, to *do*
-# one of the things it knows. **The question of this chapter:** which numbers should the few examples move, by
-# which loss, and what do they spoil?
+# A second of work. It had seen right sums all along, three out of ten, and knew how to carry: we have only told it
+# which of its two habits we want. That is **fine-tuning**: a trained model is trained further, on a few examples, to *do*
+# one of the things it knows. **The question of this chapter:** which weights should these few examples change, with
+# which loss, and what is spoiled on the way?
 #
 # ## Shapes
 #
@@ -77,7 +77,7 @@ print(f"right: {share_right(model):.1%}")
 # | `w` | weight of each token in the loss; a mask has ones and zeros | `(B, T)` |
 # | `total` | what the weighted sum is divided by | number |
 # | `dlogits` | gradient of the loss | `(B, T, V)` |
-# | `A`, `B` | the two factors of a change of `W`, `(n_in, n_out)` | `(n_in, rank)`, `(rank, n_out)` |
+# | `A`, `B` | the two factors of a change of `W`, `(n_in, n_out)`; this `B` is no batch size | `(n_in, rank)`, `(rank, n_out)` |
 # | `s` | scale of the change, `alpha / rank` | number |
 #
 # ## The loss on the answer alone
@@ -88,8 +88,8 @@ print(f"right: {share_right(model):.1%}")
 # \frac{\partial\,\text{loss}}{\partial\,\text{logits}_{t}} = \frac{w_t}{\text{total}}\,(p_t - \text{onehot}(y_t))$$
 #
 # The second line is chapter 5's, row by row: every row of $p - y$ gets a factor of its own. A **loss mask** has $w_t = 1$
-# for the answer and 0 for the prompt; with total $= \sum_t w_t$ the loss is the mean over the answer's tokens. By hand, three rows
-# and two tokens, where the first row is the prompt's:
+# for the answer and 0 for the prompt; with total $= \sum_t w_t$ the loss is the mean over the answer's tokens. By hand, with three
+# rows and a vocabulary of two tokens, where the first row is the prompt's:
 
 # %%
 p = np.array([[0.5, 0.5], [0.8, 0.2], [0.4, 0.6]])
@@ -109,7 +109,8 @@ print("dlogits:\n", w[:, None] * (p - y) / w.sum())
 
 import numpy as np
 
-from numpygpt.nn.functional import cross_entropy_backward, log_softmax
+from numpygpt.evaluate import token_losses
+from numpygpt.nn.functional import cross_entropy_backward
 from numpygpt.nn.module import Module
 
 IGNORE = -100  # a target that has no loss; the number is that of PyTorch's ignore_index
@@ -129,9 +130,9 @@ def weighted_cross_entropy(logits, targets, weights, total=None):
             weights are 0, or some are negative and there is no total.
     """
     targets, total = _checked(logits, targets, weights, total)
-    log_p = np.take_along_axis(log_softmax(logits), targets[..., None], axis=-1)[..., 0]
-    # Where, not only times: 0 times the infinity of a logit that went astray is NaN.
-    return -float(np.where(weights != 0, weights * log_p, 0).sum() / total)
+    losses = token_losses(logits, targets)
+    # np.where, not just a product: 0 times inf, from a stray logit, would be NaN.
+    return float(np.where(weights != 0, weights * losses, 0).sum() / total)
 
 # %% [markdown]
 # A check of shapes and targets, then the gradient, then both as a layer. **Skim the first of these cells.**
@@ -209,12 +210,12 @@ for wrong in (AllTargets, OneEarly):
         print(wrong.__name__, "is caught:", str(error).split("; ")[-1])
 
 # %% [markdown]
-# The second is the gradient of its loss, to the last digit; it is the loss that is wrong. No gradient check sees
+# The second gradient is right for its loss; it is the loss that is wrong. No gradient check sees
 # that. What helps is a test of the *data*: which ids does the loss look at? We print them below.
 #
 # ## What the mean divides by
 #
-# A batch too large for the memory is read in parts, whose gradients add up ([chapter 16](16_training.ipynb)). Each part
+# A batch too large for memory is read in parts, whose gradients add up ([chapter 16](16_training.ipynb)). Each part
 # there counted the same. Here a part may have one short answer, another part long ones. **Before you run the next cell:** two
 # parts have 1 and 9 tokens of answers. What does the single token weigh, if we take the mean of both means?
 
@@ -224,8 +225,8 @@ print("mean of means:", np.mean([each.mean() for each in nll]), "  mean over tok
 print(f"the single token weighs {1 / 2} and not {1 / 10}: {(1 / 2) / (1 / 10):.0f} times as much")
 
 # %% [markdown]
-# Too much. The loss of each part is right, the gradient check passes, only their sum is not what one batch
-# would have given. Widely used training loops did this until October 2024, when Daniel and Michael Han of Unsloth wrote
+# Too much. The loss of each part is right, and the gradient check passes; only the sum of the gradients is not what
+# one batch would have given. Widely used training loops did this until October 2024, when Daniel and Michael Han of Unsloth wrote
 # about it. The remedy: a part counts as its share of the tokens *that have a loss*. If the loss is divided by all tokens
 # instead, prompts included, long prompts make the gradient small. Adam hides a factor that is always the same, but this one
 # changes with the batch.
@@ -242,7 +243,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from numpygpt.chat import ends_of, render
-from numpygpt.generate import generate
 
 # %% tags=["export"]
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ def padded(examples, block_size):
 
 
 def packed(examples, block_size):
-    """Return x, y (rows, T): as many examples in a row as fit, each where there is room first.
+    """Return x, y (rows, T): as many examples in a row as fit, each in the first row that has room.
 
     Nothing tells a model where one ends: an answer reads the examples before it in its row, too.
 
@@ -321,8 +321,7 @@ for make in (padded, packed):
 
 # %% [markdown]
 # This is the test of the data: every answer stands in `y` once and whole, its first id at the place of the prompt's last.
-# How much packing saves depends on the lengths. In `data/dialogues` are short questions with their answers; we shall
-# need them. Each is made into turns of a chat ([chapter 25](25_chat_model.ipynb)), and what `Chat` would read is the prompt.
+# How much packing saves depends on the lengths. We take the short questions and answers of `data/dialogues`. Each is made into turns of a chat ([chapter 25](25_chat_model.ipynb)), and what `Chat` would read is the prompt.
 
 # %% tags=["export"]
 def turns(tokenizer, messages, template):
@@ -357,28 +356,30 @@ for make, room in ((padded, 64), (packed, 64), (packed, 256)):
     print(f"{make.__name__:6} in rows of {x.shape[1]:3}: {sum(map(len, talks)) / x.size:.0%} of the places are used")
 
 # %% [markdown]
-# In rows of 64, those of our model, few of these chats find a second one that fits. With short ones it looks like this:
+# In rows of 64, those of our model, few of these chats find a second one that fits. Of these three, two do:
 
 # %%
-short = [talk for talk in talks if len(talk) < 32][:4]
+short = [talk for talk in talks if len(talk) < 32]
+three = [short[0], talks[0], short[1]]
 figure, axes = subplots(2, 1, size=(9, 2.3))
 for ax, make in zip(axes, (padded, packed)):
-    for i, (ids, targets) in enumerate(zip(*make(short, 64))):
+    for i, (ids, targets) in enumerate(zip(*make(three, 64))):
         n = np.flatnonzero(targets != IGNORE)[-1] + 1
         letters = [char.decode([t]).replace("\n", "⏎") for t in ids[:n].tolist()]
-        token_row(ax, -i, letters, known=list(targets[:n] != IGNORE))
-    ax.set(xlim=(0, 76), ylim=(-i - 0.6, 0.6), title=make.__name__); ax.axis("off")
-show(figure, "Four short chats in rows, letter by letter. Above, padded: one in each row, and more than half of the row empty. "
-             "Below, packed: two in each of two rows. Letters after which a letter of the answer comes are colored, all others gray: "
-             "a colored piece begins at the line break before an answer and ends with the answer's last letter.")
+        token_row(ax, -i, letters + ["0"] * (len(ids) - n), known=list(targets != IGNORE))
+    ax.set(xlim=(0, 64), ylim=(-i - 0.6, 0.6), title=make.__name__); ax.axis("off")
+show(figure, "Three chats in rows of 62, letter by letter. Above, padded: one in each of three rows, and behind the two short ones zeros, half "
+             "of the row. Below, packed: the two short ones in one row, the long one in another, and no zeros. Letters after which a letter "
+             "of the answer comes are colored, all others gray: a colored piece begins at the line break before an answer and ends with "
+             "the answer's last letter.")
 
 # %% [markdown]
 # Packing has a price. **Before you run the next cell:** we change a letter in the first example of a packed row. Do the logits of
 # the second example change?
 
 # %%
-x, _ = packed(short, 64)
-row, second = x[:1].copy(), len(short[0])
+x, _ = packed(three, 64)
+row, second = x[:1].copy(), len(three[0])
 before = shakespeare(row)
 row[0, 6] = char.encode("z")[0]
 change = np.abs(shakespeare(row) - before).max(axis=-1)[0]
@@ -386,7 +387,7 @@ print("before the letter:", bool(change[:6].max() > 1e-3), "  in the second exam
 
 # %% [markdown]
 # An answer reads the examples before its own, and its positions are not those of a chat that begins at 0. Programs for
-# large models give attention a mask of blocks, so that nobody reads his neighbor (Krell and others, 2021). Our layers
+# large models give attention a block-diagonal mask, so that no example reads its neighbor (Krell and others, 2021). Our layers
 # have no such mask, and our rows are short, so below we pad.
 #
 # ## With the mask, and without
@@ -523,8 +524,8 @@ def says(model, pairs, temperature=0, rng=None):
     return generate(model, prompts(pairs), 3, **options)[:, 6:]
 
 
-def share_of(model, pairs, answers, **options):
-    """Return the part of the pairs to which the model gives just these answers; see `says`."""
+def share_saying(model, pairs, answers, **options):
+    """Return the share of the pairs to which the model says just these answers; see `says`."""
     return float((says(model, pairs, **options) == answers).all(axis=1).mean())
 
 # %% [markdown]
@@ -541,7 +542,7 @@ def mend(model, n_sums, mask=True, steps=100, lr=1e-3, adapter=None):
     trainer = Finetuner(adapter or model, some, some, config)
     for _ in range(steps):
         trainer.step()
-    return share_of(model, held_out, right_answers(held_out))
+    return share_saying(model, held_out, right_answers(held_out))
 
 # %%
 x, y = rows(others[:20], right_answers(others[:20]), mask=False)
@@ -586,8 +587,9 @@ show(figure, "Two panels with a curve with the mask and one without. Left, after
              "500 sums, against steps: both reach nearly 1 by 50 steps and stay there together.")
 
 # %% [markdown]
-# With 20 sums the mask is ahead at every rate, and where they are fast, far ahead. With 500 it gains nothing. What is learned by
-# heart must be read often, and few examples, read often, are what fine-tuning mostly has. So we mask; but it is no law.
+# With 20 sums the mean with the mask is ahead at every rate: by 24 points at 0.001, and by 5 at the slowest, the best for both. At
+# both ends the bands overlap. With 500 it gains nothing. What is learned by heart must be read often, and few examples, read
+# often, are what fine-tuning mostly has. So we mask; but it is no law.
 #
 # ## LoRA: a change of low rank
 #
@@ -683,7 +685,7 @@ for start in ("as it is made", "A is 0, too"):
     print(f"{start}: dA is zero: {not layer.dA.any()}, dB is zero: {not layer.dB.any()}")
 
 # %% [markdown]
-# Two zeros stay zeros for ever: each gradient has the other one as a factor. With `B` alone at 0 the change starts
+# Two zeros stay zero forever: each one's gradient has the other as a factor. With `B` alone at 0 the change starts
 # at 0 and `B` moves in the first step, `A` from the second on. That `W` is frozen needs no code: no `dW` stands beside
 # it, so it is no parameter ([chapter 2](02_module.ipynb)).
 
@@ -726,7 +728,7 @@ print("merged equals unmerged:", np.allclose(plain(x), layer(x), rtol=0, atol=1e
 
 # %% [markdown]
 # An `Adapter` puts such a layer in the place of every `Linear` in a model's blocks. Its `modules()` are these layers alone, so
-# that everything that asks for parameters, optimizers, checkpoints, clipping, sees `A` and `B` and nothing else.
+# that everything that asks for parameters (optimizers, checkpoints, clipping) sees `A` and `B` and nothing else.
 
 # %% tags=["export"]
 class Adapter(Module):
@@ -795,12 +797,12 @@ def zero_grad(self):
 # %%
 model, _ = trained_adder()
 adapter = Adapter(model, rank=8, rng=rng)
-before = share_of(model, held_out, right_answers(held_out))
+before = share_saying(model, held_out, right_answers(held_out))
 print(f"{adapter.num_params():,} of {adapter.take_off().num_params():,} numbers are trained")
 adapter.put_on()
 print(f"right before: {before:.1%}, after 50 steps: {mend(model, 500, steps=50, lr=1e-2, adapter=adapter):.1%}, ", end="")
 adapter.take_off()
-print(f"taken off: {share_of(model, held_out, right_answers(held_out)):.1%}")
+print(f"taken off: {share_saying(model, held_out, right_answers(held_out)):.1%}")
 
 # %% [markdown]
 # Taken off, the forgetful adder is back, exactly: nobody has touched its weights. How much rank does it take?
@@ -823,19 +825,19 @@ for kind in kinds:
     print(f"{kind:8} rate {runs[0]['lr']:<6g} {runs[0]['trained']:8,} numbers  {y.mean():.1%} (from {y.min():.1%} to {y.max():.1%})  {ms:.1f} ms a step")
 
 # %% [markdown]
-# Rank 1, two percent of the numbers, ends where all weights end: this habit needs one direction in each matrix. (A task that is
-# newer to the model may want more; we have not tried.) The time of a step hardly changes: the products with `W` are all still there,
-# but for `dW`. What LoRA saves is memory, gradient, $m$ and $v$ for 2,048 numbers and not for 101,440, and the size of the file.
+# Rank 1, two percent of the numbers, ends where all weights end: this habit needs one direction in each matrix. The time of a step hardly changes: the products with `W` are all still there,
+# only that for `dW` is gone. What LoRA saves is the size of the file, and memory: $m$ and $v$ for 2,048 numbers, not for
+# 101,440. (Ours keeps the arrays of all gradients; it need not.)
 #
 # ## What is forgotten
 #
 # A new habit can cost an old one: *catastrophic forgetting* (McCloskey and Cohen, 1989). Our GPT of Shakespeare reads the
 # plays in capitals, for 60 steps. Below are its losses on held-out capitals, and on the plain text that it knew, for three
-# seeds; also for all weights at a rate at which they learn no more capitals than the adapters.
+# seeds, and for two learning rates of each kind. **Before you run the next cell:** which will forget less, all weights or an adapter?
 
 # %%
 start = of("forget", "full")[0]["before"]
-print(f"before                         capitals {start['capitals']:.2f}         plain {start['plain']:.2f}")
+print(f"before, first seed             capitals {start['capitals']:.2f}         plain {start['plain']:.2f}")
 for kind in ("full", "full, slower", "LoRA 8", "LoRA 8, slower", "LoRA 1", "LoRA 1, slower"):
     runs = of("forget", kind)
     row = f"{kind:14} {1000 * np.mean([run['seconds'] for run in runs]) / 60:3.0f} ms a step"
@@ -847,12 +849,12 @@ for kind in ("full", "full, slower", "LoRA 8", "LoRA 8, slower", "LoRA 1", "LoRA
 # %% [markdown]
 # All of them forget, and the faster rate forgets more. While it is on, an adapter is no protection: all weights, at the slower
 # rate, learn more capitals than any adapter here, and forget as little as the mildest of them. (In large models LoRA was seen to learn less and to forget less:
-# Biderman and others, 2024.) What an adapter gives is a way back. Taken off, the old loss is there again, to the last digit; who has moved all
+# Biderman and others, 2024.) What an adapter gives is a way back. Taken off, the old loss is there again; whoever has changed all
 # weights needs the old file.
 #
 # ## A dialogue
 #
-# Can our Shakespeare model, 809,600 numbers, answer questions? `data/dialogues.py` has made some two thousand about people of
+# Can our Shakespeare model, 809,600 numbers, answer questions? `data/dialogues.py` has made some 2,400 about people of
 # the plays, sums in words and letters of words, small enough for its window of 64 letters. Held out are other words, other sums
 # and, of facts that nobody could guess, other ways to ask. The adapter in `data/checkpoints/dialogue` comes from
 #
@@ -861,8 +863,8 @@ for kind in ("full", "full, slower", "LoRA 8", "LoRA 8, slower", "LoRA 1", "LoRA
 # numpygpt chat --out_dir out/dialogue
 # ```
 #
-# which takes four minutes of a core. **Before you run the next cell:** what will the model say *before*? It has read thousands of turns,
-# but never an answer like these.
+# The first takes four minutes on one core. **Before you run the next cell:** what does the model answer without the adapter? It has
+# read thousands of speeches, but never an answer like these.
 
 # %%
 from numpygpt.chat import Chat, render
@@ -889,42 +891,34 @@ ask(questions)
 # %% [markdown]
 # Now half of all that were held out. The control is what a lazy student would do: always give the commonest answer of the kind.
 
-# %% tags=["export"] module="posttraining/examples.py"
-def answered_right(model, examples):
-    """Return for each example whether the model's likeliest tokens are just its answer, (n,)."""
-    verdicts = np.zeros(len(examples), bool)
-    lengths = [len(example.prompt) for example in examples]
-    for length in set(lengths):  # those of one length side by side
-        places = [i for i, n in enumerate(lengths) if n == length]
-        asked = np.array([examples[i].prompt for i in places])
-        longest = max(len(examples[i].answer) for i in places)
-        rng = np.random.default_rng(0)  # at temperature 0 it decides nothing
-        said = generate(model, asked, longest, temperature=0, rng=rng)[:, length:]
-        for i, ids in zip(places, said.tolist(), strict=True):
-            verdicts[i] = ids[: len(examples[i].answer)] == list(examples[i].answer)
-    return verdicts
-
 # %%
+from numpygpt.evaluate import answers_right, share_of
+
+def verdicts_on(talks):
+    pairs = [(talk.prompt, talk.answer) for talk in talks]
+    return np.concatenate([*answers_right(shakespeare, pairs)])    # chapter 26
+
 def kind_of(chat):
     question = chat[0][1]
     if any(word in question for word in ("begin", "end?", "letter")):
         return "letters"
     return "sums" if question.startswith("Add") or " and " in question else "people"
 
-asked, examples = val_chats[::2], val_talks[::2]    # half of them: the other half takes as long
-verdicts = answered_right(shakespeare, examples)
+# %%
+asked, verdicts = val_chats[::2], verdicts_on(val_talks[::2])
 kinds = np.array([kind_of(chat) for chat in asked])
 for kind in ("letters", "people", "sums"):
     known = [chat[1][1] for chat in train_chats if kind_of(chat) == kind]
     lazy = max(sorted(set(known)), key=known.count)
     hits = np.array([chat[1][1] == lazy for chat in asked])
     print(f"{kind:8} {verdicts[kinds == kind].mean():4.0%} of {(kinds == kind).sum()}; the commonest answer {hits[kinds == kind].mean():.0%}")
-print(f"all      {verdicts.mean():4.0%}, give or take {np.sqrt(verdicts.mean() * (1 - verdicts.mean()) / len(verdicts)):.0%}")
+print(f"all      {share_of(verdicts).mean:4.0%}, give or take {share_of(verdicts).error:.0%}")
+known = verdicts_on([talk for talk, chat in zip(talks, train_chats) if kind_of(chat) == "sums"])
+print(f"sums that it was trained on: {known.mean():.0%} of {len(known)}")
 
 # %% [markdown]
 # Letters it has learned as a rule: these are words that it was never asked about. Facts it knows in other words, mostly. Of the sums not one
-# is right, though it knows nearly all that it was trained on: those it has by heart. The pairs of
-# numbers up to ten may be too few to find addition in; of words there are some hundreds. And what has it forgotten?
+# is right, though it knows 90% of those that it was trained on: by heart. And what has it forgotten?
 
 # %%
 from numpygpt.data import DataLoader, split
@@ -936,15 +930,16 @@ adapter.take_off()
 print(f"loss on plain Shakespeare with the adapter {with_it:.2f}, taken off {shakespeare(*plain)[1]:.2f}")
 
 # %% [markdown]
-# On, it has paid with a good part of its Shakespeare; off, with nothing. One model, and a small file for each thing that it shall do.
+# With the adapter on, it has lost a good part of its Shakespeare; with it off, nothing. (1.92, and not the 1.84 from above: these are
+# other windows of the text.) One model, and a small file for each thing that it is to do.
 #
-# Try it: take the adapter off (`adapter.take_off()`) and ask again. Then ask for something that no example was like, with
-# and without it.
+# Try it: the adapter is off now. Ask the questions again, and something that no example was like. Then `adapter.put_on()`, and ask
+# once more.
 #
 # <details><summary>Answer</summary>
 #
-# Taken off, it begins with *I will* again, whatever the question. With it, to *Who are you?* it says *Two.*, to *Who is Hamlet?* *With e.*,
-# to *Where do I meet Hamlet?* *Measure for Measure.* It has learned to answer. That one may not know was in none of its examples.
+# Taken off, it begins with *I will* or *I would* again, whatever the question. With it, to *Who are you?* it says *Two.*, to *Who is Hamlet?* *With e.*,
+# to *Where do I meet Hamlet?* *Measure for Measure.* It has learned to answer. None of its examples showed that one may not know.
 #
 # </details>
 #
@@ -968,7 +963,7 @@ export("27_finetuning")
 #
 # ## Recap
 #
-# - Fine-tuning moves a trained model by few examples. The loss is on their answers: each row of $p - y$ times its weight.
+# - Fine-tuning changes a trained model with a few examples. The loss is on their answers: each row of $p - y$ times its weight.
 # - The mean is over the tokens that have a loss, of all parts of a batch together. No gradient check sees a wrong mask; look at
 #   the data.
 # - Rows are padded or packed; packed ones save room, and let examples read each other.

@@ -2,9 +2,9 @@
 # # Chapter 28: Preferences
 #
 # In [chapter 27](27_finetuning.ipynb) somebody wrote down the right answers. It is easier to say which of two answers
-# is better. So we tell the forgetful adder, which drops every carry, for 500 sums that the right answer is better than
-# the forgetful one. Before, it gives these two and no other. After 100 steps, two seconds, we ask it about sums that it
-# has not seen:
+# is better. So we take the forgetful adder and tell it, for 500 sums with a carry, that the right answer is better than
+# the forgetful one. Before, its probability is on these two answers, most of it on the forgetful one. After
+# 100 steps, two seconds, we ask it about sums that it has not seen:
 
 # %%
 import copy
@@ -28,12 +28,12 @@ def band(values, digits=0):
 # %%
 for step in (0, 100):
     print(f"step {step:3}: the right answer is likelier in {band(100 * of('DPO', 'wins', step))} of 100 sums, "
-          f"and is given in {band(100 * of('DPO', 'right', step))}")
+          f"and is what the likeliest digits spell in {band(100 * of('DPO', 'right', step))}")
     print(f"          probability of the right answer {of('DPO', 'p chosen', step).mean():.2f}, "
           f"of the forgetful one {of('DPO', 'p rejected', step).mean():.2f}")
 
 # %% [markdown]
-# It knows which is better, every time. And it gives neither. (Five seeds, by `python benchmarks/preferences.py`.) **How does a choice become a gradient? And how can a model learn that A is better than B
+# It knows which is better, every time. And it hardly ever gives either of them. (Five seeds, by `python benchmarks/preferences.py`.) **How does a choice become a gradient? And how can a model learn that A is better than B
 # by forgetting both?**
 #
 # ## Shapes
@@ -48,7 +48,7 @@ for step in (0, 100):
 #
 # ## The pairs
 #
-# Sums with a carry: the other ones have but one answer. A batch is N rows with right answers, then the same prompts with
+# Other sums have but one answer. A batch is N rows with right answers, then the same prompts with
 # forgetful ones.
 
 # %%
@@ -83,7 +83,7 @@ for row, targets in zip(x, y):
 # $$P(a \succ b) = \frac{e^{r_a}}{e^{r_a} + e^{r_b}} = \frac{1}{1 + e^{-(r_a - r_b)}} = \sigma(r_a - r_b)$$
 #
 # It is the softmax of two scores, and $\sigma$ is the **sigmoid**. This is the **Bradley–Terry** model (1952); chess
-# players know it as Elo. Judges may contradict themselves: if $a$ wins 3 times of 4, which lead $m = r_a - r_b$ makes that
+# players know it as Elo. Judges may contradict themselves: if $a$ wins 3 times out of 4, which lead $m = r_a - r_b$ makes that
 # likeliest? The log-likelihood is $3 \log\sigma(m) + \log\sigma(-m)$, since $1 - \sigma(m) = \sigma(-m)$. **Before you run the
 # next cell:** guess the best of these leads.
 
@@ -96,15 +96,15 @@ for m in (0.0, 1.0, np.log(3), 2.0):
           f"slope {3 * sigmoid(-m) - sigmoid(m):+.4f}")
 
 # %% [markdown]
-# At $m = \ln 3$ the slope is 0, and $\sigma(m) = 3/4$: the share of wins. Scores have no zero: add 10 to all, and no lead changes.
+# At $m = \ln 3$ the slope is 0, and $\sigma(m) = 3/4$: the share of wins. Scores have no fixed zero: add 10 to all, and no lead changes.
 #
 # For pairs that are each judged once, the loss is the mean of $L = -\log \sigma(m)$. Its slope:
 #
 # $$L = \log(1 + e^{-m}) \qquad \frac{dL}{dm} = \frac{-e^{-m}}{1 + e^{-m}} = -\sigma(-m)$$
 #
-# In words: *how surprised the scores are by the choice*, nearly 1 for a pair that is lost by far, nearly 0 for one that is won.
-# And overflow: at $m = -1000$ the power $e^{1000}$ is infinite, though $L$ is 1000. `np.logaddexp(a, b)` is
-# $\log(e^a + e^b)$ without that, as log-softmax was in chapter 5, and $\sigma(-m) = e^{-\log(1 + e^m)}$.
+# In words, its size is *how surprised the scores are by the choice*: nearly 1 where a pair is clearly lost, nearly 0 where
+# it is clearly won. And overflow: at $m = -1000$ the power $e^{1000}$ is infinite, though $L$ is 1000. `np.logaddexp(a, b)` is
+# $\log(e^a + e^b)$ without it, by the trick of log-softmax in chapter 5, and $\sigma(-m) = e^{-\log(1 + e^m)}$.
 
 # %% tags=["export"] module="posttraining/preferences.py"
 """Learning from preferences: Bradley and Terry, a reward model, DPO. Derived in chapter 28."""
@@ -113,7 +113,7 @@ import copy
 
 import numpy as np
 
-from numpygpt.nn.functional import log_softmax
+from numpygpt.evaluate import token_losses
 from numpygpt.nn.linear import Linear
 from numpygpt.nn.module import Module
 from numpygpt.posttraining.masked import IGNORE, weighted_cross_entropy_backward
@@ -134,7 +134,7 @@ class PreferenceLoss(Module):
         return -dloss / len(self.margin) * np.exp(-np.logaddexp(0, self.margin))
 
 # %% [markdown]
-# Three pairs, one far behind, one far ahead and one undecided, in float32:
+# Three pairs in float32, far behind, far ahead and undecided:
 
 # %%
 loss, margin = PreferenceLoss(), np.array([-1000.0, 1000.0, 0.0], np.float32)
@@ -143,9 +143,9 @@ print(f"{loss(margin):.3f} = ({1000 + np.log(2):.3f}) / 3; slopes times 3:", 3 *
 # %% [markdown]
 # ## A reward model
 #
-# What gives rewards? Our GPT already reads. In place of its last layer, which makes V logits of a vector $h$, we put
-# one that makes a single number, $r = w \cdot h$, at every position. Only at the answer's last token has it read the
-# whole answer, so we take that $r$, and going back we put the gradient there and 0 everywhere else. The backward pass of the
+# What gives rewards? Our GPT already reads. In place of its last layer, which turns a vector $h$ into V logits, we put
+# one that turns it into a single number, $r = w \cdot h$, at every position. Only at the answer's last token has it read the
+# whole answer, so we take that $r$. On the way back the gradient goes there, and 0 everywhere else. The backward pass of the
 # GPT does the rest.
 
 # %% tags=["export"]
@@ -249,16 +249,16 @@ print("five seeds: right in", band(100 * judges["wins"]), "of 100 pairs; of all 
 #
 # We look for the distribution $\pi$ over answers that earns much and stays near the model as it was,
 # the **reference** $\pi_\text{ref}$. The distance is the **Kullback–Leibler divergence** (KL), the mean of
-# $\log \pi - \log \pi_\text{ref}$ over the answers that $\pi$ gives; it is at least 0, and 0 for equal ones only. With β for the
-# price of a nat:
+# $\log \pi - \log \pi_\text{ref}$ over the answers that $\pi$ gives; it is never negative, and 0 only if the two are equal. With β as the
+# price of one nat:
 #
 # $$J(\pi) = \sum_a \pi(a)\, r(a) - \beta \sum_a \pi(a) \log \frac{\pi(a)}{\pi_\text{ref}(a)}$$
 #
-# Take both sums together, with $r = \beta \log e^{r/\beta}$:
+# Combine the two sums, with $r = \beta \log e^{r/\beta}$:
 #
 # $$J(\pi) = -\beta \sum_a \pi(a) \log \frac{\pi(a)}{\pi_\text{ref}(a)\, e^{r(a)/\beta}}$$
 #
-# The denominator sums to some number $Z$, not to 1. Divided by it, it is a distribution,
+# The denominator sums to some number $Z$, not to 1. Divided by $Z$, it is a distribution,
 #
 # $$\pi^*(a) = \frac{1}{Z}\, \pi_\text{ref}(a)\, e^{r(a)/\beta}, \qquad\text{and so}\qquad J(\pi) = -\beta\, \text{KL}(\pi, \pi^*) + \beta \log Z.$$
 #
@@ -283,6 +283,8 @@ for beta in (100, 1, 0.3, 0.01):
           f"the best of 10,000 others {max(J(p, beta) for p in others):.4f}")
 
 # %% [markdown]
+# A small β goes for the largest reward, however rare.
+#
 # ## The reward cancels
 #
 # We could train towards $\pi^*$ by sampling and scoring: that is [chapter 29](29_rewards.ipynb). But read the
@@ -290,8 +292,8 @@ for beta in (100, 1, 0.3, 0.01):
 #
 # $$r(a) = \beta \log \frac{\pi(a)}{\pi_\text{ref}(a)} + \beta \log Z$$
 #
-# $Z$ is a sum over all answers to this prompt, far too many. But choices see leads alone, both answers have the
-# same prompt, and $\beta \log Z$ cancels:
+# $Z$ is a sum over all answers to this prompt, far too many. But a choice depends only on the lead; both answers have the
+# same prompt, so $\beta \log Z$ cancels:
 #
 # $$m = r(a) - r(b) = \beta\, \Big( \underbrace{\log \frac{\pi(a)}{\pi_\text{ref}(a)}}_{\Delta_a} - \underbrace{\log \frac{\pi(b)}{\pi_\text{ref}(b)}}_{\Delta_b} \Big)$$
 #
@@ -302,27 +304,24 @@ for beta in (100, 1, 0.3, 0.01):
 #
 # $$\frac{dL}{d \log\pi(a)} = -\beta\, \sigma(-m) \qquad\qquad \frac{dL}{d \log\pi(b)} = +\beta\, \sigma(-m)$$
 #
-# and $\log \pi$ of an answer is the sum of $\log p$ over its tokens, the prompt's not among them. What follows is the
-# $p - y$ of chapter 5, times a weight for each row: $+\beta\sigma(-m)/N$ for the chosen one, and the same with a minus for the
-# rejected. **DPO is the fine-tuning of chapter 27 with weights of both signs.** First the sums:
+# and $\log \pi$ of an answer is the sum of $\log p$ over its own tokens, without the prompt's. What follows is the
+# $p - y$ of chapter 5, times a weight for each row: $+\beta\sigma(-m)/N$ for the chosen answer, $-\beta\sigma(-m)/N$ for the
+# rejected one. **DPO is the fine-tuning of chapter 27 with weights of both signs.** First the sums:
 
 # %% tags=["export"]
 def token_log_probs(logits, targets):
     """Return log p of each target, (B, T), for logits (B, T, V); 0 where it is IGNORE."""
     counts = targets != IGNORE
-    at_target = np.where(counts, targets, 0)[..., None]
-    log_p = np.take_along_axis(log_softmax(logits), at_target, axis=-1)[..., 0]
-    return np.where(counts, log_p, 0)
+    return np.where(counts, -token_losses(logits, np.where(counts, targets, 0)), 0)
 
 
-def answer_log_probs(logits, targets, per_token=False):
-    """Return log p of each row's answer, (B,): the sum over its tokens, or their mean."""
-    counts = answer_tokens(targets)
-    total = token_log_probs(logits, targets).sum(axis=-1)
-    return total / counts.sum(axis=-1, dtype=total.dtype) if per_token else total
+def answer_log_probs(logits, targets):
+    """Return log p of each row's answer, (B,): the sum over its tokens."""
+    answer_tokens(targets)  # refuses a row without one
+    return token_log_probs(logits, targets).sum(axis=-1)
 
 # %% [markdown]
-# `per_token` takes the mean instead of the sum; we come back to it. Then the loss:
+# Then the loss; we come back to `per_token`.
 
 # %% tags=["export"]
 class DPOLoss(Module):
@@ -330,6 +329,7 @@ class DPOLoss(Module):
 
     logits: (2N, T, V), targets: (2N, T): N rows with chosen answers, then the N rejected ones in
     the same order. reference: (2N,), the `answer_log_probs` of a model that stays as it is.
+    per_token: each Δ is divided by the number of tokens of its answer.
     Source: Rafailov et al., Direct Preference Optimization, 2023.
     """
 
@@ -345,7 +345,9 @@ class DPOLoss(Module):
         if reference.shape != targets.shape[:1]:
             raise ValueError(f"reference has shape {reference.shape}, not {targets.shape[:1]}")
         self.logits, self.targets = logits, targets
-        ahead = answer_log_probs(logits, targets, self.per_token) - reference
+        ahead = answer_log_probs(logits, targets) - reference
+        if self.per_token:
+            ahead /= (targets != IGNORE).sum(axis=-1)
         chosen, rejected = np.split(ahead, 2)
         return self.loss(self.beta * (chosen - rejected))
 
@@ -428,7 +430,7 @@ for kind in (DPOLoss, ChosenAlone, BetaForgotten, WrongSurprise):
 # %% [markdown]
 # ## Fifty steps
 #
-# The loop has one thing that is new: the reference's numbers. (With an adapter of chapter 27
+# One thing in the loop is new: the reference's numbers. (With an adapter of chapter 27
 # you need no second model: take the adapter off.) **Before you run it:** draw the two curves that you expect.
 
 # %%
@@ -453,8 +455,9 @@ for k, (name, style, color) in enumerate((("chosen", "o-", BLUE), ("rejected", "
     for ax, values in zip(axes, (np.exp(marks[:, k]), marks[:, k])):
         ax.plot(range(0, 51, 5), values.mean(axis=1), style, color=color, ms=4, label=name)
 axes[0].set(xlabel="step", ylabel="probability"); axes[1].set(xlabel="step", ylabel="log p (nats)"); axes[0].legend()
-show(figure, "Two panels over 50 steps. Left: the probability of the chosen answer rises from 0.3 to 0.6 in five steps and falls to "
-             "almost 0; the rejected one falls from 0.7 to 0 at once. Right: log p of both falls, of the rejected one more than twice as far.")
+show(figure, "Two panels over 50 steps. Left: the probability of the chosen answer rises from 0.3 to 0.55 in five steps, then falls to "
+             "almost 0; the rejected one falls from 0.7 to 0 within 15 steps. Right: log p of the chosen answer ends at about -11 nats, of "
+             "the rejected one at about -33.")
 
 # %%
 answers_now = adder.says(tuned, held_out)
@@ -475,7 +478,7 @@ print(f"too large: {(numbers > right).mean():.0%}, right: {(numbers == right).me
 # $$d \log p_a = dz_a - \sum_k p_k\, dz_k = \eta\, (1 - p_a + p_b) > 0.$$
 #
 # But our model is no table: all answers share all weights. The loss asks for a *difference*, and log p rises to 0 at
-# most, while it can fall without end. So most of it must come from falling, and what makes the rejected answer
+# most, while it can fall without end. So most of the difference must come from the fall of the rejected answer. And what makes that one
 # unlikely does the same to the chosen one, which has digits in common with it. What both lose goes to answers that were in *no* pair.
 #
 # If so, a loss that also asks for the chosen answer should hold it up, and so should a larger β, content
@@ -484,10 +487,11 @@ print(f"too large: {(numbers > right).mean():.0%}, right: {(numbers == right).me
 
 # %%
 print("of 100 unseen sums     right            sides with us   log p: chosen, rejected   right without carries")
-for name in ("SFT", "DPO", "DPO, lower rate", "DPO, beta 1", "DPO, beta 5", "DPO + SFT"):
-    logs = ", ".join(f"{of(name, what, 100).mean():6.1f}" for what in ("chosen", "rejected"))
-    print(f"{name:16} {band(100 * of(name, 'right', 100)):>20} {of(name, 'wins', 100).mean():>14.1%} {logs:>22} "
-          f"{100 * of(name, 'others right', 100).mean():>20.0f}")
+rows = [(name, name, 100) for name in ("SFT", "DPO", "DPO, lower rate", "DPO, beta 1", "DPO, beta 5", "DPO + SFT")]
+for label, name, step in [("before", "SFT", 0), *rows]:
+    logs = ", ".join(f"{of(name, what, step).mean():6.1f}" for what in ("chosen", "rejected"))
+    print(f"{label:16} {band(100 * of(name, 'right', step)):>20} {of(name, 'wins', step).mean():>14.1%} {logs:>22} "
+          f"{100 * of(name, 'others right', step).mean():>20.0f}")
 
 # %%
 figure, axes = subplots(1, 3, size=(9, 3), sharey=True)
@@ -500,19 +504,19 @@ for ax, name in zip(axes, ("DPO", "DPO, beta 5", "DPO + SFT")):
     ax.set(title=name, xlabel="step")
 axes[0].set_ylabel("probability"); axes[0].legend()
 show(figure, "Three panels: probabilities of the chosen and the rejected answer over 100 steps, with bands over five seeds. DPO at β = 0.1: "
-             "both go to 0. At β = 5: chosen settles at about 0.6, rejected at 0.1. DPO with SFT: chosen goes to 0.95, rejected to 0.")
+             "chosen rises to 0.4 at step 10, then both go to 0. At β = 5: chosen settles at about 0.6, rejected at 0.1. DPO with SFT: chosen goes to 0.95, rejected to 0.")
 
 # %% [markdown]
-# The loss that asks for the chosen answer holds it up. So does a β of 5, if less surely: it stops where the lead has grown by three or
-# four nats. A lower rate only takes longer. And all six side with us: *who wins all pairs may still write nonsense*. (All six lose most
-# sums without a carry, which no pair showed.)
+# The loss that asks for the chosen answer holds it up. So does a β of 5, though less reliably: it stops where the lead has grown by three or
+# four nats. A lower rate only takes longer. And all six side with us: *a model that wins every pair may still write nonsense*. (All six
+# lose most sums without a carry, which no pair showed; the β of 5 loses the fewest.)
 #
-# Fine-tuning alone was best. Where the chosen answers are what we want, nothing else is needed. What are rejected answers good for, then?
+# On sums like those of the pairs, fine-tuning alone was best. What are rejected answers good for, then?
 #
 # ## What must not be said
 #
-# The Shakespeare model of chapter 17, and pairs of lines by one character. What is chosen says neither *thou* nor *you*, what is rejected
-# says *you*. **Before you look:** can SFT on the chosen lines learn what they do not say?
+# We take the Shakespeare model of chapter 17 and pairs of lines by the same character. The chosen line says neither *thou* nor
+# *you*, the rejected one says *you* (or *your*). After 20 steps of 8 pairs, at β = 1, it writes lines for Romeo. **Before you look:** can SFT on the chosen lines learn what they do not say?
 
 # %%
 def lines(name, step, *whats):
@@ -528,8 +532,9 @@ for name, step in (("not you, SFT", 0), ("not you, SFT", 20), ("not you, DPO", 2
 #
 # ## Length
 #
-# Again *you* is rejected, and *thou* is chosen. But let the chosen lines *also* be shorter, by ten letters at least, or longer. Nobody asks
-# for length. **Before you look:** what will the model take for the reason of our choice?
+# Again *you* is rejected; this time *thou* is chosen. But let the chosen lines *also* be shorter, by ten letters at least, or longer. Nobody
+# asks for length. (A pair is won here if the chosen line gains more on the reference than the rejected one.) **Before you look:** what
+# will the model take to be the reason for our choice?
 
 # %%
 print("before:", lines("DPO", 0, "thou"))
@@ -544,12 +549,13 @@ for name in ("not you, SFT", "not you, DPO", "longer", "shorter"):
     print(f"{name:13}", *(repr(run["lines"][1]) for run in found["runs"] if run["name"] == name and run["seed"] < 3))
 
 # %% [markdown]
-# Taught by shorter lines, it wins all pairs, writes lines of seven letters, and says *thou* more rarely than before: length
-# was the easier difference. A sum over tokens grows with their number, so some divide by it (`per_token`, with β = 4 in place of 0.1). Here that
-# does not help: its lines are no shorter. What helps is pairs that differ in nothing but what we mean.
+# Taught by shorter lines, it wins all pairs, writes lines of seven
+# letters after 20 steps, and says *thou* more rarely than before: length was the easier difference. After 40 its lines look like names of
+# speakers. A sum over tokens grows with their number, so some divide by it (`per_token`, with β = 4 in place of 0.1). Here that
+# does not help: its lines are no shorter (we cut all at 56 letters). What helps is pairs that differ in nothing but what we mean.
 #
-# Try it: for which β between 1 and 20 does `prefer(DPOLoss(beta), steps=50)` give most right answers? `adder.says(tuned, held_out)` has
-# its answers.
+# Try it: for which β between 1 and 20 does `tuned, _ = prefer(DPOLoss(beta), steps=50)` give the most right answers?
+# `adder.says(tuned, held_out)` returns them.
 #
 # <details><summary>Answer</summary>
 #
@@ -584,5 +590,5 @@ export("28_preferences")
 # - The best policy on a leash is $\pi_\text{ref}\, e^{r/\beta} / Z$. Solved for $r$, $Z$ cancels in a pair, and DPO is left:
 #   cross-entropy with weights of both signs.
 # - The loss sees a difference, whatever it is, such as length: a direction, not a place. Both answers may fall to nothing while every pair is won. A larger β, or the
-#   fine-tuning loss beside it, holds the chosen one.
+#   fine-tuning loss beside it, holds the chosen one up.
 # - We exported `numpygpt/posttraining/preferences.py`. Next: Rewards, where the model's own samples are all the data there is.
