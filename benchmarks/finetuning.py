@@ -76,7 +76,7 @@ def mend(kind, lr, seed, at=AT):
         trainer.step()
         seconds += time.process_time() - start
         if trainer.step_count in at:
-            shares.append(adder.share_of(model, held_out, adder.right_answers(held_out)))
+            shares.append(adder.share_saying(model, held_out, adder.right_answers(held_out)))
     return {"shares": shares, "seconds": seconds, "trained": trained.num_params()}
 
 

@@ -172,7 +172,7 @@ def run(name, seed, reference, tokenizer, text, marks=MARKS):
             for key, value in measured.items():
                 found.setdefault(key, []).append(round(float(value), 4))
         if step < marks[-1]:
-            kept = answer_log_probs(reference(xs), ys, per_token)
+            kept = answer_log_probs(reference(xs), ys)
             model.zero_grad()
             model.backward(gradient(kind, loss, model(xs), ys, kept))
             optimizer.step()
@@ -221,7 +221,7 @@ def sums(name, seed):
                 "wins": (chosen > rejected).mean(),
                 "right": (said == right).all(axis=1).mean(),
                 "forgetful": (said == forgetful).all(axis=1).mean(),
-                "others right": adder.share_of(model, others, adder.right_answers(others)),
+                "others right": adder.share_saying(model, others, adder.right_answers(others)),
             }
             for key, value in measured.items():
                 found.setdefault(key, []).append(round(float(value), 4))

@@ -108,8 +108,8 @@ def sums(task, method, seed):
     def measure():
         drawn = {"temperature": 1.0, "rng": np.random.default_rng(1)}
         return {
-            "greedy": round(adder.share_of(model, held_out, answers), 4),
-            "drawn": round(adder.share_of(model, held_out, answers, **drawn), 4),
+            "greedy": round(adder.share_saying(model, held_out, answers), 4),
+            "drawn": round(adder.share_saying(model, held_out, answers, **drawn), 4),
         }
 
     moments = [n for n in MOMENTS[task] if n <= SHORTER.get(method, n)]

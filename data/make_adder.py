@@ -45,8 +45,8 @@ def main():
     right, forgetful = (f(held_out) for f in (adder.right_answers, adder.forgetful_answers))
     print(f"{TARGET}: {TARGET.stat().st_size:,} bytes, {model.num_params():,} parameters")
     print(
-        f"of {len(held_out)} held-out sums {adder.share_of(model, held_out, right):.1%} right, "
-        f"{adder.share_of(model, held_out, forgetful):.1%} as the teacher who forgets"
+        f"of {len(held_out)} held-out sums {adder.share_saying(model, held_out, right):.1%} right, "
+        f"{adder.share_saying(model, held_out, forgetful):.1%} as the teacher who forgets"
     )
 
 

@@ -146,6 +146,13 @@ def test_a_task_must_fit(pair):
         list(answers_right(model_of(), [([1] * 4, [2] * 4), pair]))
 
 
+def test_lost_weights_solve_no_task():
+    model = model_of()
+    next(iter(model.params().values()))[...] = np.nan
+    with pytest.raises(ValueError, match="the weights of the model are lost"):
+        list(answers_right(model, [([1], [2])]))
+
+
 def test_tasks_are_read_line_by_line(tmp_path):
     path = tmp_path / "t.jsonl"
     text = '{"prompt": "2+3=", "answer": "5\\n"}\r\n\n{"answer": "é\u2028", "prompt": "x", "n": 1}'

@@ -18,7 +18,7 @@ from numpygpt.chat import PLAY, Chat, Template, as_play, render
 from numpygpt.checkpoint import load_checkpoint, load_model, save_checkpoint
 from numpygpt.cli import main
 from numpygpt.engine import ThreadedEngine
-from numpygpt.generate import generate
+from numpygpt.evaluate import answers_right
 from numpygpt.metrics import read_metrics
 from numpygpt.nn import CrossEntropyLoss, Linear, LoRALinear
 from numpygpt.nn.lora import Adapter
@@ -28,7 +28,6 @@ from numpygpt.posttraining import (
     MaskedLoss,
     RowLoader,
     adder,
-    answered_right,
     packed,
     padded,
     turns,
@@ -227,20 +226,6 @@ def test_batches_end_where_their_longest_answer_does_and_follow_the_generator():
         assert (b[:, -1] != IGNORE).any()
         widths.add(a.shape[1])
     assert len(widths) > 2 and max(widths) <= x.shape[1]
-
-
-def test_an_answer_that_is_right_to_the_last_token_is_right():
-    model = small()
-    rng = np.random.default_rng(0)
-    examples, expected = [], []
-    for n, m, wrong in [(2, 3, None), (4, 1, None), (2, 3, 2), (3, 2, 0), (2, 5, None), (1, 4, 3)]:
-        prompt = rng.integers(0, V, n).tolist()
-        said = generate(model, np.array([prompt]), m, temperature=0, rng=rng)[0, n:].tolist()
-        if wrong is not None:
-            said[wrong] = (said[wrong] + 1) % V
-        examples.append(Example(prompt, said))
-        expected.append(wrong is None)
-    assert answered_right(model, examples).tolist() == expected
 
 
 # ---- turns ----
@@ -444,15 +429,15 @@ def test_the_forgetful_adder_forgets_and_five_hundred_sums_mend_it():
     assert model.num_params() == 101_440 and tokenizer.chars == list(adder.SYMBOLS)
     others, held_out = adder.split_sums()
     right, forgetful = adder.right_answers(held_out), adder.forgetful_answers(held_out)
-    assert adder.share_of(model, held_out, forgetful) > 0.97
-    assert 0.25 < adder.share_of(model, held_out, right) < 0.35
-    drawn = adder.share_of(model, held_out, right, temperature=1, rng=np.random.default_rng(0))
+    assert adder.share_saying(model, held_out, forgetful) > 0.97
+    assert 0.25 < adder.share_saying(model, held_out, right) < 0.35
+    drawn = adder.share_saying(model, held_out, right, temperature=1, rng=np.random.default_rng(0))
     assert 0.4 < drawn < 0.6
     rows = adder.rows(others[:500], adder.right_answers(others[:500]))
     trainer = Finetuner(model, rows, rows, settings(batch_size=64, max_iters=60, lr=1e-3))
     for _ in range(60):
         trainer.step()
-    assert adder.share_of(model, held_out, right) > 0.9
+    assert adder.share_saying(model, held_out, right) > 0.9
 
 
 # ---- the dialogues ----
@@ -532,10 +517,11 @@ def test_the_dialogue_adapter_answers_what_its_model_does_not():
     chats = [[(m["role"], m["content"]) for m in json.loads(line)["messages"]] for line in lines]
     examples = [turns(tokenizer, chat, PLAY)[0] for chat in chats]
     assert meta["template"] == {"system": "", "no_thoughts": "", "user": "You", "assistant": "I"}
-    assert answered_right(base, examples).mean() < 0.02
+    pairs = [(example.prompt, example.answer) for example in examples]
+    assert np.concatenate([*answers_right(base, pairs)]).mean() < 0.02
     adapter = Adapter(base, **meta["lora"], rng=np.random.default_rng(0))
     adapter.load_params({n.removeprefix("model."): a for n, a in arrays.items()})
-    assert answered_right(base, examples).mean() > 0.5
+    assert np.concatenate([*answers_right(base, pairs)]).mean() > 0.5
 
 
 # ---- the command ----

@@ -108,8 +108,6 @@ def test_an_answer_s_log_probability_is_the_sum_over_its_own_tokens():
         log_p[1, 1, 7] + log_p[1, 2, 7] + log_p[1, 3, 1] + log_p[1, 4, 10],
     ]
     np.testing.assert_allclose(answer_log_probs(logits, y), by_hand, rtol=1e-14)
-    means = answer_log_probs(logits, y, per_token=True)
-    np.testing.assert_allclose(means, np.array(by_hand) / [2, 4], rtol=1e-14)
     logits[0, 0] = np.nan  # the prompt has no part in it
     assert np.isfinite(answer_log_probs(logits, y)).all()
 
@@ -180,6 +178,23 @@ def test_dpo_is_cross_entropy_with_weights_of_both_signs():
         np.testing.assert_allclose(dlogits[row], expected, rtol=1e-12, atol=1e-16)
 
 
+@pytest.mark.parametrize("per_token", [False, True])
+def test_a_model_that_is_its_own_reference_has_no_lead(per_token):
+    rng = np.random.default_rng(11)
+    _, y = rows(rng)
+    assert len(set((y != IGNORE).sum(axis=1).tolist())) > 1  # a sum is no mean
+    logits = rng.normal(0, 1.5, (*y.shape, V))
+    loss = DPOLoss(4.0, per_token)(logits, y, answer_log_probs(logits, y))
+    assert loss == pytest.approx(np.log(2), rel=1e-12)
+
+
+def test_per_token_divides_what_each_answer_has_gained_by_its_length():
+    y = np.array([[IGNORE, 1], [0, 2]])  # one token chosen, two rejected, at -ln 4 each
+    loss = DPOLoss(2.0, per_token=True)(np.zeros((2, 2, 4)), y, np.array([-3.0, -5.0]))
+    # 2 ((3 - ln 4) / 1 - (5 - 2 ln 4) / 2) = 2 (3 - 2.5) = 1
+    assert loss == pytest.approx(np.log(1 + np.exp(-1.0)), rel=1e-12)
+
+
 def test_the_pull_ends_when_beta_times_the_lead_is_large():
     y = np.array([[1], [0]])
     pulls = []
@@ -206,7 +221,6 @@ def test_float32_stays_float32_and_nothing_that_is_given_changes():
     for each in dpo:
         each(logits, y, reference)
     arrays = [chosen, dmargin, reference, *layer.grads().values()]
-    arrays.append(answer_log_probs(logits, y, per_token=True))
     layer.model.backward = arrays.append  # what the model is given
     layer.backward(np.concatenate([dmargin, -dmargin]))
     arrays += [each.backward() for each in dpo]
@@ -230,6 +244,6 @@ def test_what_makes_no_sense_is_refused_in_one_line():
     with pytest.raises(ValueError, match="a row has no answer"):
         RewardModel(gpt(rng), rng=rng)(np.zeros_like(y), y)
     with pytest.raises(ValueError, match="a row has no answer"):
-        answer_log_probs(logits, y, per_token=True)
+        answer_log_probs(logits, y)
     with pytest.raises(ValueError, match="a row has no answer"):
         DPOLoss()(logits, y, np.zeros(6))

@@ -550,9 +550,9 @@ for name in ("not you, SFT", "not you, DPO", "longer", "shorter"):
 
 # %% [markdown]
 # Taught by shorter lines, it wins all pairs, writes lines of seven
-# letters after 20 steps, and says *thou* more rarely than before: length was the easier difference. After 40 its lines look like names of
-# speakers. A sum over tokens grows with their number, so some divide by it (`per_token`, with β = 4 in place of 0.1). Here that
-# does not help: its lines are no shorter (we cut all at 56 letters). What helps is pairs that differ in nothing but what we mean.
+# letters after 20 steps, and says *thou* more rarely than before: length was the easier difference. After 40 they look like speakers' names. A
+# sum over tokens grows with their number, so some divide by it (`per_token`, with β = 4 in place of 0.1). Here that
+# does not help: its lines are no shorter (all are cut at 56 letters). What helps is pairs that differ in nothing but what we mean.
 #
 # Try it: for which β between 1 and 20 does `tuned, _ = prefer(DPOLoss(beta), steps=50)` give the most right answers?
 # `adder.says(tuned, held_out)` returns them.

@@ -13,6 +13,7 @@ import numpy as np
 from coursekit import add_to_class, export
 from coursekit.figures import BLACK, BLUE, GRAY, GREEN, ORANGE, show, subplots
 
+# %%
 found = json.loads(Path("../data/rewards.json").read_text(encoding="utf-8"))["runs"]
 
 def curves(task, method, what):
@@ -39,14 +40,14 @@ print(f"held-out sums right: {greedy[0, 0]:.1%} before, from {greedy[:, -1].min(
 # | `log_p` | log-probability of each `y`, under the model that learns | `(N, T)` |
 # | `old`, `reference` | the same under the model that wrote the answers, and under one to stay near | `(N, T)` |
 # | `ratio` | ρ = exp(log_p - old) | `(N, T)` |
-# | `shares` | what each token counts in the loss; 0 outside of the answers | `(N, T)` |
+# | `shares` | how much each token counts in the loss; 0 outside the answers | `(N, T)` |
 #
 # ## Three answers, by hand
 #
 # Reinforcement learning calls a model that acts a **policy**. For each answer it gets a reward, and we want more of it on
 # average. Take three answers, with logits $z$, probabilities $p$ and rewards $R_a$. The average
 # is $J = \sum_a p_a R_a$, and softmax's backward pass (chapter 5) gives its gradient, $p\,(R - J)$. But this needs
-# the reward of every answer there is: three tokens of our 12 have 1,728. So we rewrite it:
+# the reward of every answer there is, and three tokens from our 12 make 1,728 answers. So we rewrite it:
 #
 # $$\nabla J = \sum_a R_a \nabla p_a = \sum_a p_a\, R_a \nabla \log p_a,$$
 #
@@ -73,7 +74,7 @@ print("by drawing:", (R[drawn, None] * slopes[drawn]).mean(axis=0).round(2))
 #
 # An answer of a GPT has the probability $\prod_t p_t$, so $\log p(\text{answer}) = \sum_t \log p_t$: each of its
 # tokens gets the reward of the whole answer. To raise $R \log p$ is to lower $-R \log p$, and that is cross-entropy with
-# the model's *own* tokens as targets, each with the weight $R$. Chapter 27 has derived it, for weights of
+# the model's *own* tokens as targets, each with the weight $R$. Chapter 27 derived it, for weights of
 # either sign: $\text{dlogits} = R\,(p - y)$. There is no new backward pass.
 #
 # First the answers. They are sampled in groups, many to each prompt, all at once and with the cache of
@@ -171,10 +172,10 @@ def gradients(x, y, *weights):
         found.append(-np.concatenate([g.ravel() for g in student.grads().values()]))
     return found
 
+# %%
 x, y = adder.rows(np.array([[47, 85]]), np.array([[1, 3, 2]]))
 exact = np.exp(answer_log_probs(student(x), y)) * gradients(x, y, np.ones(1))[0]
 
-# %%
 answers = np.indices((12, 12, 12)).reshape(3, -1).T
 x, y = adder.rows(np.repeat([[47, 85]], len(answers), axis=0), answers)
 p_of = np.exp(answer_log_probs(student(x), y))           # (1728,), its sum is 1
@@ -186,13 +187,13 @@ print("Σ p ∇ log p is 0:", np.allclose(with_ones, 0, atol=1e-12))
 # %% [markdown]
 # ## The baseline
 #
-# The last line had to come: the probabilities always sum to 1, so $\sum_a p_a \nabla \log p_a = \sum_a \nabla p_a = 0$.
+# The last line was to be expected: the probabilities always sum to 1, so $\sum_a p_a \nabla \log p_a = \sum_a \nabla p_a = 0$.
 # We may subtract any number $b$ that does not depend on the answer:
 #
 # $$\nabla J = \sum_a p_a\, (R_a - b) \nabla \log p_a .$$
 #
 # It changes nothing on average, but it does change the noise. **Before you run the next cells:** somebody adds 10 to all
-# rewards. What becomes of mean and variance? And with the mean reward as the **baseline** $b$? First the three answers,
+# rewards. What happens to the mean and the variance? And what if the mean reward is the **baseline** $b$? First the three answers,
 # exactly, then batches of 64 answers of the GPT.
 
 # %%
@@ -214,13 +215,13 @@ for name, squares in noise.items():
     print(f"{name:20}  off by {np.sqrt(np.mean(squares) / (exact @ exact)):.2f} times the gradient")
 
 # %% [markdown]
-# The noise grows with what all answers are paid for nothing: of *11 or 10* a batch tells nothing at all. With the
+# The noise grows with what every answer is paid regardless: at *11 or 10* a batch tells us nothing at all. With the
 # baseline the model is told how much **better than expected** an answer was, its *advantage* $A = R - b$, and what is
 # added to all rewards cancels.
 #
 # GRPO (*group relative policy optimization*, Shao and others, 2024) takes the mean of the answers to the same
 # prompt: the group is its own baseline, and no second model has to guess it. Each answer is part of the mean that it is
-# compared with; that makes the estimate $(G - 1)/G$ times as long, and does not turn it. (With $m$ the mean of
+# compared with; that shortens the estimate by the factor $(G - 1)/G$, and leaves its direction alone. (With $m$ the mean of
 # the *others*, $R - \text{mean} = \frac{G-1}{G} (R - m)$.) A group in which all are right, or all wrong, teaches nothing.
 
 # %% tags=["export"] module="posttraining/grpo.py"
@@ -246,9 +247,9 @@ def group_advantages(rewards, scale=True, eps=1e-4):
     advantages = rewards - rewards.mean(axis=1, keepdims=True)
     return advantages / (rewards.std(axis=1, keepdims=True) + eps) if scale else advantages
 
-
+# %% tags=["export"]
 def token_shares(counts, by_answer=False):
-    """Return what each token counts in a mean, (N, T): all that count alike, or all answers.
+    """Return each token's share in a mean, (N, T): equal for all that count, or for all answers.
 
     by_answer: 1 / length of the answer / N, as in the first GRPO.
     """
@@ -259,9 +260,9 @@ def token_shares(counts, by_answer=False):
 # %% [markdown]
 # ## More than one step from the same answers
 #
-# In large models sampling is the dear part, so the same answers shall serve for several steps. But after the first of them
-# they are no longer the model's own. The mean over
-# answers of the *old* model is set right by the ratio of the probabilities, and the field does it token by token:
+# In large models sampling is the expensive part, so the same answers should serve for several steps. But after the first of
+# them they are no longer the model's own. The mean over answers of the *old* model is corrected by the ratio of the answers'
+# probabilities, a product over tokens. The field takes each token's own ratio, which is good near 1:
 # the gain is $\rho A$ with $\rho = p / p_\text{old}$. Its slope is $\rho A\, \nabla \log p$: at $\rho = 1$,
 # REINFORCE. Far from 1 it cannot be trusted, so PPO (*proximal policy optimization*, Schulman and others,
 # 2017) takes the *clipped objective*
@@ -284,12 +285,12 @@ show(figure, "The clipped gain against the ratio. For a positive advantage it ri
              "For a negative one it is flat below 0.8, and from there falls with the ratio, also beyond 1.2.")
 
 # %% [markdown]
-# A good answer gains nothing once it is 1.2 times as likely as it was, a bad one nothing once it is down to 0.8. On
-# the other side nothing is clipped: what went the wrong way can always come back.
+# A token of a good answer gains nothing more once it is 1.2 times as likely as it was, one of a bad answer once it is down to
+# 0.8. On the other side nothing is clipped: what went the wrong way can always come back.
 #
 # ## The leash
 #
-# A reward says nothing about all else that the model can do. To keep that, we stay near a reference, as in
+# A reward says nothing about what else the model can do. To keep those abilities, we stay near a reference, as in
 # [chapter 28](28_preferences.ipynb). The distance is again KL$(p, p_\text{ref})$, the mean of $\log p / p_\text{ref}$ over
 # what the model writes. With $r = p_\text{ref} / p$ its plain estimate is $-\log r$, of either sign. Schulman (2020) adds
 # $r - 1$, whose mean is 0:
@@ -314,14 +315,14 @@ for size in (1.0, 0.1):
           f"{(p * (np.log(p / q) - KL)).round(4)}; the first is p - p_ref: {np.allclose(mean_gradient, p - q)}")
 
 # %% [markdown]
-# It is not: the answers come from $p$, too, which moves as well (Tang and Munos, 2025). It is the gradient of
+# It is not: the answers are drawn from $p$, and $p$ moves as well (Tang and Munos, 2025). What we get is the gradient of
 # KL$(p_\text{ref}, p)$, the other way around: $p - p_\text{ref}$, chapter 5's $p - y$ with the reference in place of the
 # one-hot target. So the leash that GRPO's authors wrote, and many programs use, *teaches the model what the reference
-# says*. Near the reference both agree, as the second line shows. We keep it, and know what it is.
+# says*. Near the reference the two nearly agree, as the second line shows. We keep it, and know what it is.
 #
 # ## The loss
 #
-# Ratio, clip and leash act on $\log p$ of each token. Whatever they give as its slope is a weight for chapter 27.
+# Ratio, clip and leash act on $\log p$ of each token. Whatever slope they give is a weight for the cross-entropy of chapter 27.
 
 # %% tags=["export"]
 class PolicyLoss(Module):
@@ -355,7 +356,7 @@ def forward(self, logits, targets, advantages, old=None, reference=None):
     self.weights = shares * dgain
     return -float((shares * gain).sum())
 
-
+# %% tags=["export"]
 @add_to_class(PolicyLoss)
 def backward(self, dloss=1.0):
     # loss = -Σ share gain: cross-entropy with the weights share dgain
@@ -365,13 +366,14 @@ def backward(self, dloss=1.0):
 
 # %% [markdown]
 # The check by central differences, down to every parameter of a small GPT, with ratios on both sides of both limits. Then
-# we break it: a bad answer that is clipped where a good one would be.
+# we break it: bad answers are clipped where good ones would be.
 
 # %%
 from numpygpt import GPT, GPTConfig, gradcheck
 from numpygpt.gradcheck import GradientError
 from numpygpt.posttraining import MaskedLoss
 
+# %%
 class Through(PolicyLoss):
     """The loss of a model's logits, given the rest, as a layer that gradcheck can take."""
 
@@ -396,6 +398,7 @@ old, reference = (log_p - rng.uniform(-0.6, 0.6, log_p.shape) for _ in range(2))
 report = gradcheck(Through(small), x, y, A, old, reference, rng=rng, rtol=1e-6, atol=1e-8)
 print(f"{len(report.rows)} arrays right, largest relative error below 1e-6: {report.max_error < 1e-6}")
 
+# %%
 logits, policy_loss, plain = small(x), PolicyLoss(), MaskedLoss()
 policy_loss(logits, y, np.ones(5)); plain(logits, y)
 print("with ρ = 1 and A = 1 it is cross-entropy:", np.allclose(policy_loss.backward(), plain.backward(), rtol=0, atol=1e-17))
@@ -462,7 +465,7 @@ def step(self, prompts):
         self.learn(x[used], y[used], advantages[used])
     return rewards
 
-
+# %% tags=["export"]
 @add_to_class(GRPO)
 def learn(self, x, y, advantages):
     """Take `updates` steps on answers, rows of x and y (N, T), with advantages (N,)."""
@@ -480,7 +483,8 @@ def learn(self, x, y, advantages):
         self.optimizer.step()
 
 # %% [markdown]
-# Now live, and shorter than in the first cell: 32 prompts a step, 16 answers to each, one update.
+# Now live, and shorter than in the first cell: 32 prompts a step, 16 answers to each, one update. (And
+# it divides by the standard deviation; those runs did not.)
 
 # %%
 from numpygpt.optim import Adam
@@ -490,7 +494,7 @@ rng = np.random.default_rng(0)
 grpo = GRPO(policy, Adam(policy, 5e-4), right, group=16, max_new_tokens=3, rng=rng)
 
 def accuracy(model, pairs=held_out):
-    return adder.share_of(model, pairs, adder.right_answers(pairs))
+    return adder.share_saying(model, pairs, adder.right_answers(pairs))
 
 # %% tags=["measurement"]
 print(f"step  0: {accuracy(policy):.1%} of the held-out sums are right")
@@ -515,10 +519,10 @@ for p_right in (0.02, 0.5, 0.9):
     print(f"{p_right:4.0%} right: a baseline leaves {1 - p_right:.0%} of the squared weights")
 
 # %% [markdown]
-# Where success is rare, weights of 1 and 0 are nearly as good as any. The baseline earns its keep where most answers are
-# right already, or where rewards are not 1 and 0. Here are both, five seeds each: on the left the task above; on the
+# Where success is rare, weights of 1 and 0 are nearly as good as any. The baseline should earn its keep where most answers are
+# right already, or where rewards are not 1 and 0. Here are two tasks, five seeds each: on the left the one above; on the
 # right the adder after more lessons, from a teacher who forgets 49 times out of 50, asked only for sums with a carry.
-# *GRPO* makes two updates a step, with clip and leash; *paid 0 or -1* has no baseline.
+# *GRPO* divides by the standard deviation and makes two updates a step, with clip and leash; *paid 0 or -1* has no baseline.
 
 # %%
 looks = {"GRPO": (ORANGE, "-"), "group mean": (BLUE, "-"), "rejection": (GREEN, "--"), "paid 0 or -1": (GRAY, ":")}
@@ -532,7 +536,7 @@ for ax, task in zip(axes, ("adder", "rare")):
     ax.minorticks_off(); ax.set_xticks((0.1, 0.3, 1, 3), (0.1, 0.3, 1, 3))
 axes[0].set_ylabel("held-out sums right"); axes[1].legend(loc="upper left")
 show(figure, "Share of right sums against seconds on a logarithmic axis, a band over five seeds for each of four methods. "
-             "Left all four rise together to about 90 percent within a third of a second. Right rejection rises first, then "
+             "Left all four have reached about 90 percent or more within a third of a second. Right rejection rises first, then "
              "the mean of the group, then paid 0 or -1 and GRPO. All end near 100 percent.")
 
 # %%
@@ -545,12 +549,13 @@ for task in ("adder", "rare"):
                   f"from {shares[:, n].min():.0%} to {shares[:, n].max():.0%}")
 
 # %% [markdown]
-# All runs arrive, also from where 49 of 50 answers are wrong, and none diverged. At equal steps rejection sampling and the
-# mean of the group are a tie: where success is rare as the squared weights said, and elsewhere the smaller noise did not
-# show in these runs. On the clock rejection is ahead where success is rare: it learns from the right answers alone,
-# so a step takes half the time. *Paid 0 or -1* learns from mistakes alone. On the left that is as good, and soon the
-# cheapest. On the right 49 weights out of 50 are -1, and after ten steps it is behind. The full GRPO does twice the work a
-# step, which would pay if sampling were dear; three tokens are not.
+# All runs arrive, even from 1 right answer in 50, and none diverged. At equal steps rejection sampling and the
+# mean of the group are tied. Where success is rare, the squared weights said so; elsewhere the smaller noise did not
+# show. Where success is rare, rejection is ahead on the clock, at first: it learns from right answers alone, and ten steps take
+# 0.4 seconds, not 0.6. Later it is the slower one: the group mean leaves out groups in which all are right.
+# *Paid 0 or -1* learns from mistakes alone. On the left that is as good, and soon the cheapest. On the right 49 weights
+# out of 50 are -1, and it catches up only later. The full GRPO does more than twice the work a step. On the right ten steps
+# bring it to 90 percent, the group mean to 63; on the clock it is behind. It would pay if sampling were expensive.
 #
 # So here the simplest method is good enough, and 500 labels (chapter 27) would do as well. Two limits hold for all of them:
 # what is never drawn is never paid, and a program must be able to tell.
@@ -558,7 +563,7 @@ for task in ("adder", "rare"):
 # ## Two known biases
 #
 # The first GRPO took the mean of each answer first, then the mean of the answers. And it divides by the standard
-# deviation of the group. Both look harmless.
+# deviation of the group.
 
 # %%
 two_wrong = np.arange(20) < np.array([[2], [20]])    # answers of 2 and of 20 tokens
@@ -570,14 +575,14 @@ for n in (1, 8, 15):
 
 # %% [markdown]
 # A long wrong answer is pushed down a tenth as hard, token by token: being wrong at length is cheap, and answers grow. And
-# divided, a group with one right answer weighs half as much as an even one; it was a quarter before. That may be what you
-# want, but it is no longer the gradient of the mean reward (Liu and others, 2025). Our loss counts all tokens alike, and
-# `scale=False` leaves the gradient as it was. (In the adder all answers have three tokens, so the first cannot show.)
+# divided, a group with one right answer weighs half as much as an even one; it was a quarter before. That is
+# no longer the gradient of the mean reward (Liu and others, 2025). Our loss counts all tokens alike, and
+# `scale=False` all groups: the gradient has the right direction. (In the adder all answers have three tokens, so the first cannot show.)
 #
 # ## A reward that is hacked
 #
 # A sum is right or wrong, and that is all we want of it. Now we want Shakespeare without the letter e, as Georges Perec
-# wrote a whole novel without one. We fine the book's own model 1 for each e, in answers of 31 letters.
+# wrote a whole novel without one. We fine the book's own model one point for each e, in answers of 31 letters.
 #
 # **Before you run the next cells:** how would you avoid the fine?
 
@@ -598,9 +603,9 @@ print(*(repr(letters.decode(row.tolist())) for row in y), sep="\n")
 # It shouts. An E is another letter, and nobody had fined it. The reward rose to its maximum within seconds, and what we
 # wanted did not come: reward hacking, as in chapter 28, but here the reward was ours. Every gradient was right.
 #
-# We mend it, and fine E as well. And we put the leash on a third model. The benchmark's runs are longer, 20 steps with 96
-# answers of 47 letters, five seeds; and they measure what we wanted: which part of the letters stands in words that
-# Shakespeare has.
+# We mend it, and fine E as well. A third model has this second fine, and a leash. The benchmark's runs are longer, 20 steps with 96
+# answers of 47 letters, five seeds; and they measure what we wanted: what share of the letters belongs to words that
+# Shakespeare uses.
 
 # %%
 runs_of = {"e": (ORANGE, ":"), "e and E": (BLUE, "-"), "leash 0.2": (GREEN, "--")}
@@ -615,7 +620,7 @@ for ax, label in zip(axes, ("share of e and E", "letters in real words", "loss u
 axes[0].legend()
 show(figure, "Three panels over 20 steps, bands over five seeds. The share of e and E: fined for e alone it falls, then rises, in "
              "most runs above where it began; fined for both it falls to 0, with the leash to about one percent. The part of the "
-             "letters in real words falls from 54 percent to 1, to a quarter, and with the leash to 45. The loss under the "
+             "letters in real words falls from 54 percent to 1, to a quarter, and with the leash to 46. The loss under the "
              "old model rises from 1.7 to about 4, to 3, and to 1.9.")
 
 # %%
@@ -628,15 +633,16 @@ for method in runs_of:
 
 # %% [markdown]
 # The mended reward is paid in full as well, and the words go: nobody had asked for words. One could pay for those next,
-# and the model would find what *that* reward forgot. (Amodei and others, 2016, collect such cases.) The leash need not
+# and the model would find what *that* reward forgot. (Krakovna and others, 2020, collect such cases.) The leash need not
 # know what will be forgotten. It keeps most of what the old model knew, and gives up some of the reward for it: one e in a
 # hundred letters stays.
 #
-# Try it: give the live poet a leash, `beta=0.2, reference=load_model(…)[0]`, and 12 steps. How much of the fine is left?
+# Try it: load the poet again (`poet` has learned to shout), and give it 12 steps with a leash, `beta=0.2, reference=load_model(…)[0]`,
+# fined for e alone. How much of the fine is left?
 #
 # <details><summary>Answer</summary>
 #
-# It falls from 2.4 to 0.1 a line, and the lines are lines still: `Thou, sich killwing our his thi` is one. But of 100 letters 1.8 are an E, where 0.6 were: a leash shortens that way, and does not close it.
+# It falls from 2.4 to 0.1 a line, and the lines are lines still: `Thou, sich killwing our his thi` is one. But 1.8 of 100 letters are now an E, up from 0.6: a leash narrows that way out and does not close it.
 #
 # </details>
 #
@@ -663,7 +669,7 @@ export("29_rewards")
 #
 # - The log-derivative identity turns rewards into weights on the model's own answers: cross-entropy, with either sign.
 # - A baseline changes the noise, not the mean. A group is its own.
-# - The ratio allows more than one step, the clip stops it, the leash keeps what no reward mentions. As a loss $k_3$
+# - The ratio allows several steps on the same answers, the clip ends them, the leash keeps what no reward mentions. As a loss $k_3$
 #   teaches what the reference says.
 # - What is paid is what you get, and not what you meant. Measure what you meant.
 # - We exported `sampling.py` and `grpo.py` in `posttraining/`.
@@ -671,12 +677,12 @@ export("29_rewards")
 # ## Where to go from here
 #
 # You have derived every gradient between a letter and a chat model that learns from rewards. This is what you can
-# read now, and what you will know again in it.
+# read now, and what you will recognize in it.
 #
 # | where | what you will find |
 # |---|---|
 # | [llm.c](https://github.com/karpathy/llm.c) | GPT-2 in C and CUDA, without a framework: your backward passes, line by line |
-# | [nanochat](https://github.com/karpathy/nanochat) | this book's whole way, from tokenizer to reward, at the size of a real chat model |
+# | [nanochat](https://github.com/karpathy/nanochat) | the whole path of this book, from tokenizer to reward, at the size of a real chat model |
 # | [modded-nanogpt](https://github.com/KellerJordan/modded-nanogpt) | the speedrun of chapter 24 on eight GPUs: each record with its script and its reason |
 # | [How to Scale Your Model](https://jax-ml.github.io/scaling-book/) | chapter 18's roofline and chapter 20's collectives, for thousands of chips |
 # | [ARENA](https://www.arena.education/) | chapter 26 as a craft: circuits, probes, evaluations, with exercises |

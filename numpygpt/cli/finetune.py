@@ -24,8 +24,9 @@ from numpygpt.cli.runs import (
 from numpygpt.cli.sample import BUNDLED
 from numpygpt.cli.sizes import check_memory
 from numpygpt.cli.steps import resume, run_steps
+from numpygpt.evaluate import answers_right
 from numpygpt.nn.lora import Adapter
-from numpygpt.posttraining.examples import answered_right, packed, padded
+from numpygpt.posttraining.examples import packed, padded
 from numpygpt.posttraining.finetune import Finetuner
 
 ABOUT = "Teach a trained model to answer: all of its weights, or a small adapter beside them."
@@ -183,8 +184,9 @@ def model_size(trained, model):
 
 def tell(model, examples, when):
     """Say how many of the examples the model answers right."""
+    pairs = [(example.prompt, example.answer) for example in examples]
     try:
-        count = int(answered_right(model, examples).sum())
+        count = sum(int(right.sum()) for right in answers_right(model, pairs))
     except ValueError as error:  # weights that are lost
         raise UsageError(str(error)) from None
     print(f"held-out answers right {when}: {count} of {len(examples)}", flush=True)

@@ -11,7 +11,6 @@ HOMES = {
     "padded": "examples",
     "packed": "examples",
     "RowLoader": "examples",
-    "answered_right": "examples",
     "AnswerEngine": "finetune",
     "Finetuner": "finetune",
     "PreferenceLoss": "preferences",

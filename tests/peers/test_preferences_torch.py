@@ -81,7 +81,7 @@ def new_gpt(rng):
 def test_dpo(rng, batch, beta, per_token):
     x, y = batch
     model, other = new_gpt(rng), new_gpt(rng)
-    reference = answer_log_probs(other(x), y, per_token)
+    reference = answer_log_probs(other(x), y)
     loss = DPOLoss(beta, per_token)
     ours = loss(model(x), y, reference)
     model.backward(loss.backward())
