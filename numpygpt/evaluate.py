@@ -18,7 +18,7 @@ def token_losses(logits, targets):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and its standard error: two times of three the truth is not further off than that."""
+    """A mean and its standard error: two times out of three the truth is no further off."""
 
     mean: float
     error: float
@@ -37,7 +37,7 @@ def mean_of(values, stretches=STRETCHES):
     """Return the Estimate of the mean of values (n,) that stand in the order of a text.
 
     Neighbors are alike, so n of them tell less than n independent ones. Whole stretches of a text
-    are nearly independent: the error is that of the mean of their means. Of a single value it is
+    are nearly independent: the error is that of the mean of their means. For a single value it is
     infinite.
     """
     parts = np.array_split(np.asarray(values, np.float64), min(stretches, len(values)))
@@ -58,8 +58,8 @@ def text_losses(model, ids, context=None):
     """Yield the losses of ids[1:] in nats, each once and in order, some windows at a time: (n,).
 
     Args:
-        ids: (N,). They are cut into windows, each read by itself: its first prediction has one
-            token to go by, its last one `context`. A shorter window comes last.
+        ids: (N,). They are cut into windows, each read by itself: the first prediction has
+            one token to go by, the last has `context` of them. A shorter window comes last.
         context: tokens of a window; by default block_size.
 
     Raises:
@@ -95,15 +95,16 @@ def share_of(hits):
 def answers_right(model, pairs):
     """Yield whether the model, greedy, answers each prompt with just that answer: (n,) at a time.
 
-    It does if at each token of the answer, those before it given, the next one is the likeliest.
-    So one pass tells, and nothing is sampled.
+    It does if each token of the answer is the likeliest one, given those before it. So one pass
+    tells, and nothing is sampled.
 
     Args:
         pairs: of ids, prompt and answer. An answer that does not hold its own end, such as a line
             break, is right too where the model would go on.
 
     Raises:
-        ValueError: one of a pair is empty, or both are longer than a window and its target.
+        ValueError: one of a pair is empty, or both are longer than a window and its target; or a
+            logit is NaN or infinite.
     """
     T = model.config.block_size
     for number, (prompt, answer) in enumerate(pairs, 1):
@@ -122,7 +123,10 @@ def answers_right(model, pairs):
             end = len(prompt) + len(answer)
             ids[row, :end] = [*prompt, *answer]
             asked[row, len(prompt) - 1 : end - 1] = True
-        hit = model(ids[:, :-1]).argmax(axis=-1) == ids[:, 1:]
+        logits = model(ids[:, :-1])
+        if not np.isfinite(logits).all():
+            raise ValueError("a logit is NaN or infinite: the weights of the model are lost")
+        hit = logits.argmax(axis=-1) == ids[:, 1:]
         yield (hit | ~asked).all(axis=1)
 
 

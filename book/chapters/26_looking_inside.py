@@ -76,7 +76,7 @@ for name, once in (("random characters", letters), ("Shakespeare", lines)):
 # %% tags=["export"]
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and its standard error: two times out of three the truth is no further off than that."""
+    """A mean and its standard error: two times out of three the truth is no further off."""
 
     mean: float
     error: float
@@ -109,7 +109,7 @@ def mean_of(values, stretches=STRETCHES):
 TOKENS, LOGITS = 1024, 1 << 22  # of one pass, at most: fast products, and little memory
 
 def rows_of(model, T):
-    """Return how many rows of T tokens one pass shall take."""
+    """Return how many rows of T tokens one pass should take."""
     return max(1, min(TOKENS, LOGITS // model.config.vocab_size) // T)
 
 # %% tags=["export"]

@@ -22,7 +22,7 @@ def cases(rng):
 # and the margin, divided by the number of margins.
 
 # %% [markdown] task="preferences-loss" mistake="wrong-surprise"
-# has σ(m) for a slope: a pair that is won by far would be pushed the most; it is -σ(-m)
+# has σ(m) for a slope: a pair that is won by a wide margin would be pushed the most; it is -σ(-m)
 # ```diff
 # - -np.exp(-np.logaddexp(0, margin)) / len(margin)
 # + -np.exp(-np.logaddexp(0, -margin)) / len(margin)
@@ -832,7 +832,7 @@ def cases(rng):
 # + log["chosen"][-1].mean() < 0
 # ```
 
-# %% [markdown] task="preferences-log" mistake="any-falls" shows="are, on the mean, less likely than for the reference"
+# %% [markdown] task="preferences-log" mistake="any-falls" shows="are, on average, less likely than for the reference"
 # is alarmed by a single chosen answer that falls: take the mean
 # ```diff
 # - chosen.mean() < 0

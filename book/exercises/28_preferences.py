@@ -109,7 +109,7 @@ check("preferences-dpo", dpo)
 # | `"reference moved"` | a number of the reference differs at some step from its first by more than 1e-6 |
 # | `"wrong way"` | the mean lead of the pairs at the last step is not above 0 |
 # | `"length"` | at the last step the model prefers the longer answer of each pair, whichever was chosen: the lead has the sign of letters chosen minus letters rejected. Pairs of equal length do not count, and there are pairs of both signs |
-# | `"both fall"` | at the last step the chosen answers are, on the mean, less likely than for the reference |
+# | `"both fall"` | at the last step the chosen answers are, on average, less likely than for the reference |
 # | `"fine"` | none of these |
 
 # %% answer="preferences-log"

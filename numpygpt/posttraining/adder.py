@@ -59,6 +59,6 @@ def says(model, pairs, temperature=0, rng=None):
     return generate(model, prompts(pairs), 3, **options)[:, 6:]
 
 
-def share_of(model, pairs, answers, **options):
-    """Return the part of the pairs to which the model gives just these answers; see `says`."""
+def share_saying(model, pairs, answers, **options):
+    """Return the share of the pairs to which the model says just these answers; see `says`."""
     return float((says(model, pairs, **options) == answers).all(axis=1).mean())

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from numpygpt.chat import ends_of, render
-from numpygpt.generate import generate
 from numpygpt.posttraining.masked import IGNORE
 
 
@@ -35,7 +34,7 @@ def padded(examples, block_size):
 
 
 def packed(examples, block_size):
-    """Return x, y (rows, T): as many examples in a row as fit, each where there is room first.
+    """Return x, y (rows, T): as many examples in a row as fit, each in the first row that has room.
 
     Nothing tells a model where one ends: an answer reads the examples before it in its row, too.
 
@@ -105,18 +104,3 @@ class RowLoader:
         x, y = self.x[picked], self.y[picked]
         end = np.flatnonzero((y != IGNORE).any(axis=0))[-1] + 1  # all behind it is padding
         return x[:, :end], y[:, :end]
-
-
-def answered_right(model, examples):
-    """Return for each example whether the model's likeliest tokens are just its answer, (n,)."""
-    verdicts = np.zeros(len(examples), bool)
-    lengths = [len(example.prompt) for example in examples]
-    for length in set(lengths):  # those of one length side by side
-        places = [i for i, n in enumerate(lengths) if n == length]
-        asked = np.array([examples[i].prompt for i in places])
-        longest = max(len(examples[i].answer) for i in places)
-        rng = np.random.default_rng(0)  # at temperature 0 it decides nothing
-        said = generate(model, asked, longest, temperature=0, rng=rng)[:, length:]
-        for i, ids in zip(places, said.tolist(), strict=True):
-            verdicts[i] = ids[: len(examples[i].answer)] == list(examples[i].answer)
-    return verdicts

@@ -23,7 +23,7 @@ def group_advantages(rewards, scale=True, eps=1e-4):
 
 
 def token_shares(counts, by_answer=False):
-    """Return what each token counts in a mean, (N, T): all that count alike, or all answers.
+    """Return each token's share in a mean, (N, T): equal for all that count, or for all answers.
 
     by_answer: 1 / length of the answer / N, as in the first GRPO.
     """

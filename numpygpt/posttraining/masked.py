@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from numpygpt.nn.functional import cross_entropy_backward, log_softmax
+from numpygpt.evaluate import token_losses
+from numpygpt.nn.functional import cross_entropy_backward
 from numpygpt.nn.module import Module
 
 IGNORE = -100  # a target that has no loss; the number is that of PyTorch's ignore_index
@@ -22,9 +23,9 @@ def weighted_cross_entropy(logits, targets, weights, total=None):
             weights are 0, or some are negative and there is no total.
     """
     targets, total = _checked(logits, targets, weights, total)
-    log_p = np.take_along_axis(log_softmax(logits), targets[..., None], axis=-1)[..., 0]
-    # Where, not only times: 0 times the infinity of a logit that went astray is NaN.
-    return -float(np.where(weights != 0, weights * log_p, 0).sum() / total)
+    losses = token_losses(logits, targets)
+    # np.where, not just a product: 0 times inf, from a stray logit, would be NaN.
+    return float(np.where(weights != 0, weights * losses, 0).sum() / total)
 
 
 def _checked(logits, targets, weights, total):

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from numpygpt.nn.functional import log_softmax
+from numpygpt.evaluate import token_losses
 from numpygpt.nn.linear import Linear
 from numpygpt.nn.module import Module
 from numpygpt.posttraining.masked import IGNORE, weighted_cross_entropy_backward
@@ -66,16 +66,13 @@ class RewardModel(Module):
 def token_log_probs(logits, targets):
     """Return log p of each target, (B, T), for logits (B, T, V); 0 where it is IGNORE."""
     counts = targets != IGNORE
-    at_target = np.where(counts, targets, 0)[..., None]
-    log_p = np.take_along_axis(log_softmax(logits), at_target, axis=-1)[..., 0]
-    return np.where(counts, log_p, 0)
+    return np.where(counts, -token_losses(logits, np.where(counts, targets, 0)), 0)
 
 
-def answer_log_probs(logits, targets, per_token=False):
-    """Return log p of each row's answer, (B,): the sum over its tokens, or their mean."""
-    counts = answer_tokens(targets)
-    total = token_log_probs(logits, targets).sum(axis=-1)
-    return total / counts.sum(axis=-1, dtype=total.dtype) if per_token else total
+def answer_log_probs(logits, targets):
+    """Return log p of each row's answer, (B,): the sum over its tokens."""
+    answer_tokens(targets)  # refuses a row without one
+    return token_log_probs(logits, targets).sum(axis=-1)
 
 
 class DPOLoss(Module):
@@ -83,6 +80,7 @@ class DPOLoss(Module):
 
     logits: (2N, T, V), targets: (2N, T): N rows with chosen answers, then the N rejected ones in
     the same order. reference: (2N,), the `answer_log_probs` of a model that stays as it is.
+    per_token: each Δ is divided by the number of tokens of its answer.
     Source: Rafailov et al., Direct Preference Optimization, 2023.
     """
 
@@ -98,7 +96,9 @@ class DPOLoss(Module):
         if reference.shape != targets.shape[:1]:
             raise ValueError(f"reference has shape {reference.shape}, not {targets.shape[:1]}")
         self.logits, self.targets = logits, targets
-        ahead = answer_log_probs(logits, targets, self.per_token) - reference
+        ahead = answer_log_probs(logits, targets) - reference
+        if self.per_token:
+            ahead /= (targets != IGNORE).sum(axis=-1)
         chosen, rejected = np.split(ahead, 2)
         return self.loss(self.beta * (chosen - rejected))
 
