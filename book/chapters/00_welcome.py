@@ -53,7 +53,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 #
 # The chapters build on one another. An arrow leads from what you need first:
 #
-# ![A box for each chapter, with these arrows: 1 → 2, 2 → 3, 2 → 5, 3 → 4, 4 → 6, 5 → 6, 6 → 7, 6 → 8, 6 → 9, 8 → 10, 9 → 11, 10 → 11, 11 → 12, 12 → 16, 13 → 14, 14 → 15, 15 → 16, 16 → 17, 16 → 18, 16 → 20, 16 → 22, 17 → 19, 17 → 21, 17 → 23, 18 → 19, 18 → 24, 21 → 25, 22 → 23, 23 → 25, 23 → 26, 25 → 27, 27 → 28, 28 → 29](../docs/map.png)
+# ![A box for each chapter, with these arrows: 1 → 2, 2 → 3, 2 → 5, 3 → 4, 4 → 6, 5 → 6, 6 → 7, 6 → 8, 6 → 9, 8 → 10, 9 → 11, 10 → 11, 11 → 12, 12 → 16, 13 → 14, 14 → 15, 15 → 16, 16 → 17, 16 → 18, 16 → 20, 16 → 22, 17 → 19, 17 → 21, 17 → 23, 18 → 19, 18 → 24, 21 → 25, 22 → 23, 23 → 25, 23 → 26, 25 → 27, 26 → 27, 27 → 28, 28 → 29](../docs/map.png)
 #
 # Take an evening for a chapter. The minutes are for reading and running, and after the plus for the
 # exercises. In a hurry, read chapters 1, 3, 5, 10 and 12, and skim the rest.

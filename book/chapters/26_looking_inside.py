@@ -387,8 +387,8 @@ print(f"places in the plays whose last four letters came before, within a window
 #
 # ## Grow one
 #
-# So we give it a reason: random texts over a vocabulary of 32 tokens, which repeat after 8 to 28 places, a new period for each
-# text. (A fixed period would allow a shortcut, as we shall see.) And we leave out everything
+# So we give it a reason: random texts over a vocabulary of 32 tokens, which repeat after 8 to 28 places, each
+# with its own. (A fixed period would allow a shortcut, as we shall see.) And we leave out everything
 # that is not needed: a Llama ([chapter 23](23_modern_gpt.ipynb)) without feed-forward parts.
 
 # %%
@@ -666,7 +666,7 @@ print("512 rows at a time are faster than all at once:", times["int8, 512 rows a
 # %% [markdown]
 # A quarter of the memory, for sure. Time is another matter: NumPy has no product of int8 with floats, so the
 # numbers must be widened first. All at once that takes several times as long as the float32 product. Block by block,
-# each used while it is in the processor's cache, is faster than float32 in the order of the file, but not by columns.
+# while each is in the processor's cache, it is faster than float32 in the order of the file, but not by columns.
 #
 # ## Exercises
 #

@@ -3,7 +3,7 @@
 #
 # In [chapter 27](27_finetuning.ipynb) somebody wrote down the right answers. It is easier to say which of two answers
 # is better. So we take the forgetful adder and tell it, for 500 sums with a carry, that the right answer is better than
-# the forgetful one. Before, its probability is on these two answers, most of it on the forgetful one. After
+# the forgetful one. Before, its probability is on these two answers, mostly on the forgetful one. After
 # 100 steps, two seconds, we ask it about sums that it has not seen:
 
 # %%

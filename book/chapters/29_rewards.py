@@ -552,7 +552,7 @@ for task in ("adder", "rare"):
 # All runs arrive, even from 1 right answer in 50, and none diverged. At equal steps rejection sampling and the
 # mean of the group are tied. Where success is rare, the squared weights said so; elsewhere the smaller noise did not
 # show. Where success is rare, rejection is ahead on the clock, at first: it learns from right answers alone, and ten steps take
-# 0.4 seconds, not 0.6. Later it is the slower one: the group mean leaves out groups in which all are right.
+# 0.4 seconds, not 0.6. Later it is slower: the group mean leaves out groups in which all are right.
 # *Paid 0 or -1* learns from mistakes alone. On the left that is as good, and soon the cheapest. On the right 49 weights
 # out of 50 are -1, and it catches up only later. The full GRPO does more than twice the work a step. On the right ten steps
 # bring it to 90 percent, the group mean to 63; on the clock it is behind. It would pay if sampling were expensive.
