@@ -50,7 +50,7 @@ TOKENS, LOGITS = 1024, 1 << 22  # of one pass, at most: fast products, and littl
 
 
 def rows_of(model, T):
-    """Return how many rows of T tokens one pass shall take."""
+    """Return how many rows of T tokens one pass should take."""
     return max(1, min(TOKENS, LOGITS // model.config.vocab_size) // T)
 
 

@@ -388,7 +388,7 @@ print(f"places in the plays whose last four letters came before, within a window
 # ## Grow one
 #
 # So we give it a reason: random texts over a vocabulary of 32 tokens, which repeat after 8 to 28 places, each
-# with its own. (A fixed period would allow a shortcut, as we shall see.) And we leave out everything
+# with a period of its own. (A fixed one would allow a shortcut, as we shall see.) And we leave out everything
 # that is not needed: a Llama ([chapter 23](23_modern_gpt.ipynb)) without feed-forward parts.
 
 # %%
