@@ -320,8 +320,9 @@ for make in (padded, packed):
     print(f"{make.__name__}: x\n{x}\ny\n{y}")
 
 # %% [markdown]
-# This is the test of the data: every answer stands in `y` once and whole, its first id at the place of the prompt's last.
-# How much packing saves depends on the lengths. We take the short questions and answers of `data/dialogues`. Each is made into turns of a chat ([chapter 25](25_chat_model.ipynb)), and what `Chat` would read is the prompt.
+# This is the test of the data: every answer stands in `y` once and whole, its first id at the place of the prompt's
+# last. How much packing saves depends on the lengths. We take the short questions and answers of `data/dialogues`. Each
+# is made into turns of a chat ([chapter 25](25_chat_model.ipynb)), and what `Chat` would read is the prompt.
 
 # %% tags=["export"]
 def turns(tokenizer, messages, template):
@@ -588,7 +589,7 @@ show(figure, "Two panels with a curve with the mask and one without. Left, after
 
 # %% [markdown]
 # With 20 sums the mean with the mask is ahead at every rate: by 24 points at 0.001, and by 5 at the slowest, the best for both. At
-# both ends the bands overlap. With 500 it gains nothing. What is learned by heart must be read often, and few examples, read
+# both ends the bands overlap. With 500 the mask gains nothing. What is learned by heart must be read often, and few examples, read
 # often, are what fine-tuning mostly has. So we mask; but it is no law.
 #
 # ## LoRA: a change of low rank
@@ -825,9 +826,10 @@ for kind in kinds:
     print(f"{kind:8} rate {runs[0]['lr']:<6g} {runs[0]['trained']:8,} numbers  {y.mean():.1%} (from {y.min():.1%} to {y.max():.1%})  {ms:.1f} ms a step")
 
 # %% [markdown]
-# Rank 1, two percent of the numbers, ends where all weights end: this habit needs one direction in each matrix. The time of a step hardly changes: the products with `W` are all still there,
-# only that for `dW` is gone. What LoRA saves is the size of the file, and memory: $m$ and $v$ for 2,048 numbers, not for
-# 101,440. (Ours keeps the arrays of all gradients; it need not.)
+# Rank 1, two percent of the numbers, ends where all weights end: this habit needs one direction in each matrix. The
+# time of a step hardly changes: the products with `W` are all still there, only that for `dW` is gone. What LoRA saves
+# is the size of the file, and memory: $m$ and $v$ for 2,048 numbers, not for 101,440. (Ours keeps the arrays of all
+# gradients; it need not.)
 #
 # ## What is forgotten
 #
@@ -847,10 +849,10 @@ for kind in ("full", "full, slower", "LoRA 8", "LoRA 8, slower", "LoRA 1", "LoRA
     print(row, f"  taken off {runs[0]['taken off']:.2f}" if "taken off" in runs[0] else "")
 
 # %% [markdown]
-# All of them forget, and the faster rate forgets more. While it is on, an adapter is no protection: all weights, at the slower
-# rate, learn more capitals than any adapter here, and forget as little as the mildest of them. (In large models LoRA was seen to learn less and to forget less:
-# Biderman and others, 2024.) What an adapter gives is a way back. Taken off, the old loss is there again; whoever has changed all
-# weights needs the old file.
+# All of them forget, and the faster rate forgets more. While it is on, an adapter is no protection: all weights, at the
+# slower rate, learn more capitals than any adapter here, and forget as little as the mildest of them. (In large models
+# LoRA was seen to learn less and to forget less: Biderman and others, 2024.) What an adapter gives is a way back. Taken
+# off, the old loss is there again; whoever has changed all weights needs the old file.
 #
 # ## A dialogue
 #
@@ -938,8 +940,9 @@ print(f"loss on plain Shakespeare with the adapter {with_it:.2f}, taken off {sha
 #
 # <details><summary>Answer</summary>
 #
-# Taken off, it begins with *I will* or *I would* again, whatever the question. With it, to *Who are you?* it says *Two.*, to *Who is Hamlet?* *With e.*,
-# to *Where do I meet Hamlet?* *Measure for Measure.* It has learned to answer. None of its examples showed that one may not know.
+# Taken off, it begins with *I will* or *I would* again, whatever the question. With it, to *Who are you?* it says
+# *Two.*, to *Who is Hamlet?* *With e.*, to *Where do I meet Hamlet?* *Measure for Measure.* It has learned to answer.
+# None of its examples says *I do not know*.
 #
 # </details>
 #

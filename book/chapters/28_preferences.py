@@ -33,7 +33,8 @@ for step in (0, 100):
           f"of the forgetful one {of('DPO', 'p rejected', step).mean():.2f}")
 
 # %% [markdown]
-# It knows which is better, every time. And it hardly ever gives either of them. (Five seeds, by `python benchmarks/preferences.py`.) **How does a choice become a gradient? And how can a model learn that A is better than B
+# It knows which is better, every time. And it hardly ever gives either of them. (Five seeds, by
+# `python benchmarks/preferences.py`.) **How does a choice become a gradient? And how can a model learn that A is better than B
 # by forgetting both?**
 #
 # ## Shapes
@@ -515,8 +516,9 @@ show(figure, "Three panels: probabilities of the chosen and the rejected answer 
 #
 # ## What must not be said
 #
-# We take the Shakespeare model of chapter 17 and pairs of lines by the same character. The chosen line says neither *thou* nor
-# *you*, the rejected one says *you* (or *your*). After 20 steps of 8 pairs, at β = 1, it writes lines for Romeo. **Before you look:** can SFT on the chosen lines learn what they do not say?
+# We take the Shakespeare model of chapter 17 and pairs of lines by the same character. The chosen line says neither
+# *thou* nor *you*, the rejected one says *you* (or *your*). After 20 steps of 8 pairs, at β = 1, it writes lines for
+# Romeo. **Before you look:** can SFT on the chosen lines learn what they do not say?
 
 # %%
 def lines(name, step, *whats):

@@ -642,7 +642,8 @@ for method in runs_of:
 #
 # <details><summary>Answer</summary>
 #
-# It falls from 2.4 to 0.1 a line, and the lines are lines still: `Thou, sich killwing our his thi` is one. But 1.8 of 100 letters are now an E, up from 0.6: a leash narrows that way out and does not close it.
+# It falls from 2.4 to 0.1 a line, and the lines are lines still: `Thou, sich killwing our his thi` is one. But 1.8 of
+# 100 letters are now an E, up from 0.6: a leash narrows that way out and does not close it.
 #
 # </details>
 #
