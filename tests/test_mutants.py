@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from answers import TASKS
-from mutants import reviewed
+from mutants import package, reviewed
 
 from coursekit.checking import ending
 from coursekit.checking.slips.making import mutants
@@ -25,6 +25,13 @@ def python(*arguments, **options):
     return subprocess.run(
         [sys.executable, *map(str, arguments)], capture_output=True, text=True, **options
     )
+
+
+def test_every_module_of_the_package_has_tests_that_guard_it():
+    alone = [m for m in package.modules() if package.guards(m) == ["tests/test_package.py"]]
+    assert alone == ["__init__", "__main__", "lazy"]
+    named = {name for names in package.GUARDS.values() for name in names.split()}
+    assert [name for name in named if not (HERE / f"test_{name}.py").is_file()] == []
 
 
 def test_none_of_a_sample_of_the_mutants_of_our_answers_survives_unexplained():
