@@ -13,7 +13,7 @@ from choose import ROOM, Figure, slides_of
 TEXTS = [
     "# Chapter 3: Lines",
     "Something fails. **The question of this chapter:** what is a line?",
-    "## Shapes\n\nThe names.\n\n| name | shape |\n|---|---|\n| `x` | `(2,)` |\n\nSaid, and not shown.",
+    "## Shapes\n\nThe names.\n\n| name | shape |\n|---|---|\n| `x` | `(2,)` |\n\nNot shown.",
     "## Derive\n\nA sum:\n\n$$y = a + b$$\n\n$$z = c$$\n\n"
     "<details><summary>Answer</summary>\n\n$$folded = 1$$\n\n</details>",
     "Not shown either. **Before you look:** does it rise?",

@@ -1,4 +1,4 @@
-"""The teacher's guide: its syllabi add up, its pages are whole, and each of its numbers is computed."""
+"""The teacher's guide: its syllabi add up, its pages are whole, its numbers are computed."""
 
 import doctest
 import re
@@ -9,7 +9,7 @@ from answers import REPOSITORY
 
 GUIDE = (REPOSITORY / "docs" / "TEACHING.md").read_text("utf-8")
 README = (REPOSITORY / "README.md").read_text("utf-8")
-# {chapter: (its name, minutes to read and run, minutes of its set or "")}; test_chapters proves them.
+# {chapter: (its name, minutes to read and run, minutes of its set or "")}; see test_chapters.
 CHAPTERS = {
     int(name[:2]): (name, int(reading), exercises)
     for name, reading, exercises in re.findall(

@@ -93,7 +93,8 @@ def contents(titles):
     keys = "Arrow keys or the space bar turn the slides. To have a PDF, print a deck."
     return PAGE.format(
         title="Slides",
-        body=f'<section class="list">\n<h1>Slides</h1>\n<p>{keys}</p>\n<ul>\n{links}\n</ul>\n</section>',
+        body=f'<section class="list">\n<h1>Slides</h1>\n<p>{keys}</p>\n'
+        f"<ul>\n{links}\n</ul>\n</section>",
     )
 
 

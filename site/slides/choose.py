@@ -1,7 +1,7 @@
 """What of a chapter goes on slides, by rule, and how much goes on one.
 
-A slide has the heading of its section. Of the text there are the displayed equations, each with what
-is said before it, the tables, the chapter's question and its recap; of the cells, the figures.
+A slide has the heading of its section. Of the text there are the displayed equations, each with
+what is said before it, the tables, the chapter's question and its recap; of the cells, the figures.
 A question that is to be answered before one looks comes on a slide of its own, before its figure.
 """
 
@@ -73,7 +73,8 @@ def slides_of(notebook):
             before = block
     slides[0].items += question(opening)
     slides = [slides[0], *(slide for slide in slides[1:] if slide.items)]
-    return [slide for slide, after in zip(slides, [*slides[1:], None]) if not idle(slide, after)]
+    following = zip(slides, [*slides[1:], None], strict=True)
+    return [slide for slide, after in following if not idle(slide, after)]
 
 
 def idle(slide, after):
