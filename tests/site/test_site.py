@@ -36,7 +36,9 @@ def built():
 
 def test_every_notebook_and_guide_has_its_page():
     guides = [
-        f"docs/{path.stem}.html" for path in (ROOT / "docs").glob("*.md") if path.stem != "PACKAGE"
+        path.relative_to(ROOT).with_suffix(".html").as_posix()
+        for path in (ROOT / "docs").rglob("*.md")
+        if path.stem != "PACKAGE"
     ]
     wanted = {*NOTEBOOKS, *guides, "index.html", "search.html", "README.html", "CONTRIBUTING.html"}
     assert wanted <= set(PAGES)
