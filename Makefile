@@ -97,7 +97,7 @@ site: .venv/.installed-site
 
 slides: .venv/.installed-site
 	@$(PY) site/assets.py
-	$(PY) site/slides/build.py $(ARGS)
+	$(PY) site/slides/build.py
 
 test-site: .venv/.installed-browser site slides
 	@$(PY) site/assets.py --tests

@@ -41,7 +41,6 @@ PAGE = """\
 </head>
 <body>
 {body}
-<script src="deck.js"></script>
 </body>
 </html>
 """
@@ -58,7 +57,8 @@ def deck(slides):
             f"<section{kind}>\n<h{level}>{heading}</h{level}>\n"
             f'<div class="below">\n{items}\n</div>\n<div class="number">{number}</div>\n</section>'
         )
-    return PAGE.format(title=escape(slides[0].heading), body="\n".join(sections))
+    body = "\n".join([*sections, '<script src="deck.js"></script>'])
+    return PAGE.format(title=escape(slides[0].heading), body=body)
 
 
 def html_of(item):
@@ -98,23 +98,21 @@ def contents(titles):
     )
 
 
-def build(names):
-    """Write the decks of these chapters, or of all; return their number and that of the slides."""
-    paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    unknown = set(names) - {path.stem for path in paths} - {path.stem[:2] for path in paths}
-    if unknown:
-        raise BookError(f"there is no chapter {sorted(unknown)[0]}: name one as 09 or 09_layernorm")
-    paths = [p for p in paths if not names or p.stem in names or p.stem[:2] in names]
-    chosen = {f"{path.stem}.html": slides_of(json.loads(path.read_text("utf-8"))) for path in paths}
+def build():
+    """Write all decks; return their number and that of the slides."""
+    chosen = {
+        f"{path.stem}.html": slides_of(json.loads(path.read_text("utf-8")))
+        for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+    }
     pages, css = with_equations({name: deck(slides) for name, slides in chosen.items()})
     pages["index.html"] = contents({name: slides[0].heading for name, slides in chosen.items()})
-    for path in sorted((package("mathjax") / "es5" / LETTERS).glob("*.woff")):
-        (OUT / "mathjax").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(OUT, ignore_errors=True)
+    (OUT / "mathjax").mkdir(parents=True)
+    for path in (package("mathjax") / "es5" / LETTERS).glob("*.woff"):
         shutil.copy(path, OUT / "mathjax")
     for name in ("deck.css", "deck.js"):
-        write(OUT / name, (HERE / name).read_bytes())
-    write(OUT / "equations.css", css)
-    for name, text in pages.items():
+        shutil.copy(HERE / name, OUT)
+    for name, text in {"equations.css": css, **pages}.items():
         write(OUT / name, text)
     return len(chosen), sum(map(len, chosen.values()))
 
@@ -122,7 +120,7 @@ def build(names):
 def main():
     start = time.monotonic()
     try:
-        decks, slides = build(sys.argv[1:])
+        decks, slides = build()
     except (BookError, OSError, ValueError) as error:
         sys.exit(f"slides: {error}")
     seconds = time.monotonic() - start
