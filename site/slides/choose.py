@@ -60,8 +60,7 @@ def slides_of(notebook):
     slides, opening, before = [Slide(title)], [], ""
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
-            figures = [Slide(slides[-1].heading, [figure]) for figure in figures_of(cell)]
-            slides += [*figures, Slide(slides[-1].heading)] if figures else []
+            slides += [Slide(slides[-1].heading, [figure]) for figure in figures_of(cell)]
             continue
         for block in blocks_of(source_of(cell)):
             if heading := HEADING.match(block):
