@@ -99,6 +99,14 @@ def test_a_page_has_all_its_parts(path):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_what_a_page_wants_to_be_shown_is_in_its_chapter(path):
+    [line] = re.findall(r"^\*\*To show in class:\*\* (.*)$", path.read_text("utf-8"), re.M)
+    chapter = (REPOSITORY / "book" / "chapters" / f"{path.stem}.py").read_text("utf-8")
+    sections = set(re.findall(r"^# ###? (.*)$", chapter, re.M))
+    assert set(re.findall(r"\*(.+?)\*", line)) <= sections and "*" in line
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_page_names_mistakes_that_the_checks_of_its_chapter_know(path):
     named = re.findall(r"`([\w-]+)`: ((?:`[^`]+`(?:,\s+)?)+)", path.read_text("utf-8"))
     named = {(task, mistake) for task, them in named for mistake in re.findall("`(.+?)`", them)}
