@@ -40,7 +40,9 @@ PAGE = """\
 <link rel="stylesheet" href="equations.css">
 </head>
 <body>
+<main>
 {body}
+</main>
 </body>
 </html>
 """
@@ -64,7 +66,8 @@ def deck(slides):
 def html_of(item):
     if isinstance(item, Figure):
         return f'<img src="data:image/png;base64,{item.data}" alt="{escape(item.alt)}">'
-    return LINK.sub(r"\1", markdown2html(item))
+    html = LINK.sub(r"\1", markdown2html(item))
+    return html.replace("<th></th>", "<td></td>")  # a heading without words heads nothing
 
 
 def with_equations(pages):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from test_site import axe
 
 SLIDES = Path(__file__).parents[2] / "out" / "slides"
 DECKS = sorted(path.stem for path in SLIDES.glob("[0-9]*.html"))
@@ -37,6 +38,14 @@ def test_each_slide_of_a_deck_fits_and_asks_nothing_of_the_network(browser, name
     for number, slide in enumerate(found, 1):
         assert slide.pop("small") >= 80, f"slide {number} has letters too small to read"
         assert slide == fine, f"slide {number}"
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["index", "06_optimizers", "22_rotary"])
+def test_axe_finds_nothing_on_a_deck(browser, name):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto((SLIDES / f"{name}.html").as_uri())
+    assert axe(page) == []
     page.close()
 
 
