@@ -21,12 +21,13 @@ TEXTS = [
     "**Before you look:** will it print 3?",
     "## Recap\n\n- A line.\n- Next: more.",
 ]
-PICTURE = {"data": {"image/png": "QUJD\n"}, "metadata": {"image/png": {"alt": "It rises."}}}
 
 
 def chapter():
+    about = {"alt": "It rises.", "width": 90, "height": 60}
+    picture = {"data": {"image/png": "QUJD\n"}, "metadata": {"image/png": about}}
     cells = [{"cell_type": "markdown", "source": text} for text in TEXTS]
-    cells[5] = {"cell_type": "code", "source": "draw()", "outputs": [{}, PICTURE]}
+    cells[5] = {"cell_type": "code", "source": "draw()", "outputs": [{}, picture]}
     return {"cells": cells}
 
 
@@ -37,9 +38,16 @@ def test_a_slide_holds_what_the_rule_chooses_in_the_order_of_the_chapter():
         ("Shapes", ["| name | shape |\n|---|---|\n| `x` | `(2,)` |"]),
         ("Derive", ["A sum:", "$$y = a + b$$", "$$z = c$$"]),
         ("Derive", ["**Before you look:** does it rise?"]),
-        ("Derive", [Figure("QUJD", "It rises.")]),
+        ("Derive", [Figure("QUJD", "It rises.", tall=False)]),
         ("Recap", ["- A line.\n- Next: more."]),
     ]
+
+
+def test_a_figure_that_is_nearly_as_high_as_wide_is_tall():
+    notebook = chapter()
+    notebook["cells"][5]["outputs"][1]["metadata"]["image/png"]["height"] = 80
+    [figure] = [s.items[0] for s in slides_of(notebook) if isinstance(s.items[0], Figure)]
+    assert figure.tall
 
 
 def test_what_does_not_fit_on_a_slide_goes_on_the_next_one():

@@ -53,6 +53,8 @@ def deck(slides):
     sections = []
     for number, slide in enumerate(slides, 1):
         level, kind = (1, ' class="title"') if number == 1 else (2, "")
+        if any(isinstance(item, Figure) and item.tall for item in slide.items):
+            kind = ' class="tall"'
         heading = markdown2html(slide.heading).strip().removeprefix("<p>").removesuffix("</p>")
         items = "\n".join(map(html_of, slide.items))
         sections.append(

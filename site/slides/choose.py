@@ -27,6 +27,7 @@ class Figure:
 
     data: str  # base64
     alt: str
+    tall: bool  # so that its slide needs all of the height
 
 
 @dataclass
@@ -93,8 +94,9 @@ def blocks_of(text):
 def figures_of(cell):
     for output in cell["outputs"]:
         if "image/png" in output.get("data", {}):
-            alt = output["metadata"].get("image/png", {}).get("alt", "")
-            yield Figure("".join(output["data"]["image/png"]).replace("\n", ""), alt)
+            about = output["metadata"]["image/png"]
+            data = "".join(output["data"]["image/png"]).replace("\n", "")
+            yield Figure(data, about["alt"], about["height"] > 0.8 * about["width"])
 
 
 def add(slides, block, before):
