@@ -22,7 +22,7 @@ from coursekit.source import read_page  # noqa: E402
 TEXT = ["tests/test_text.py", "tests/test_texts.py"]
 PAGE = re.compile(r"book/(chapters|exercises|checks)/((\d\d)_\w+)\.py")
 BUILT = re.compile(r"(notebooks|exercises|solutions)/.*\.ipynb")
-DOCS = re.compile(r"(docs/.*|README|CONTRIBUTING|CHANGELOG)\.?(md|png)?")
+DOCS = re.compile(r"(docs/.*|book/keys/.*|README|CONTRIBUTING|CHANGELOG)\.?(md|png)?")
 
 
 def changed(since):
@@ -48,7 +48,9 @@ def guards(path):
     if re.fullmatch(r"tests/(widgets/)?test_\w+\.py", path):
         return [path]
     if DOCS.fullmatch(path):
-        return [*TEXT, "tests/test_guides.py"]
+        return [*TEXT, "tests/test_guides.py", "tests/test_teaching.py"]
+    if path.startswith("site/slides/"):
+        return ["tests/test_slides.py"]
     return [] if BUILT.fullmatch(path) else None  # what is built has a source, which changed, too
 
 

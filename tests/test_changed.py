@@ -31,6 +31,9 @@ def test_every_module_and_test_is_known_and_leads_to_files_that_are_there():
             assert found and all((REPOSITORY / test).is_file() for test in found), path
     assert changed.guards("coursekit/grading/jail.py") is None
     assert changed.guards("notebooks/03_linear.ipynb") == []
+    for path in ("docs/teaching/03_linear.md", "book/keys/03_linear.md"):
+        assert "tests/test_teaching.py" in changed.guards(path)
+    assert changed.guards("site/slides/choose.py") == ["tests/test_slides.py"]
 
 
 def test_a_set_is_proven_by_the_tests_of_its_tasks():
