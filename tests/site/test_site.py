@@ -138,7 +138,7 @@ def test_axe_finds_nothing(opened, kind, theme):
 
 
 def test_the_site_is_small():
-    assert sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file()) <= 62e6
+    assert sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file()) <= 60e6
 
 
 def test_links_lead_to_what_is_there():
