@@ -3,8 +3,9 @@
 # constraints.txt changes. PYTHON=/path/to/python3 chooses the Python.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup test-release
-.PHONY: site test-site test-live seconds book test-book
+.PHONY: help setup train lab test test-changed build check-build test-peers test-browser
+.PHONY: test-cgroup test-release
+.PHONY: site slides test-site test-live seconds book test-book
 .PHONY: mutants bench speedrun links package colab push-colab clean FORCE
 
 ARGS =
@@ -18,8 +19,8 @@ RUN_TESTS = $(PY) -m pytest
 unexport PYTHONPATH PYTHONHOME
 # Compiled modules are kept: some hundred processes load them.
 unexport PYTHONDONTWRITEBYTECODE
-OURS = build check-build test test-peers test-browser test-release site test-site test-live seconds \
-	book test-book
+OURS = build check-build test test-changed test-peers test-browser test-release site slides \
+	test-site test-live seconds book test-book
 $(OURS): export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
 $(OURS): export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
 $(OURS): export JUPYTER_DATA_DIR := $(CURDIR)/.venv/settings/jupyter-data
@@ -33,12 +34,14 @@ help:
 	@echo 'make train        train a GPT on data/shakespeare.txt and print a sample'
 	@echo 'make lab          open the book, chapter 0, in JupyterLab'
 	@echo 'make test         run the tests: code style, fresh builds, units, notebooks; ten minutes'
+	@echo 'make test-changed the tests of what differs from the last commit: a minute, for one layer'
 	@echo 'make build        build notebooks, exercises, solutions and the package from book/'
 	@echo 'make check-build  prove that the built files are those of book/'
 	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
 	@echo 'make test-browser open the book in JupyterLab and a Chromium that is installed here'
 	@echo 'make site         build the book for the web into out/site (its set-up needs npm, once)'
 	@echo 'make test-site    look at every page of it in a Chromium that is installed here'
+	@echo 'make slides       slides of each chapter, in out/slides (with the set-up of make site)'
 	@echo 'make test-live    run every chapter and exercise in its page, in that Chromium; an hour'
 	@echo 'make seconds      measure how long the slow cells take there'
 	@echo 'make book         the book as PDF and EPUB, and its exercises to print, in out/book'
@@ -76,6 +79,9 @@ test: .venv/.installed
 	$(RUN_TESTS) --nbval --nbval-current-env -n 6 --dist loadfile --no-loadscope-reorder \
 		tests $(wildcard solutions) $(ARGS)
 
+test-changed: .venv/.installed
+	$(PY) tests/changed.py $(ARGS)
+
 test-peers: .venv/.installed-peers
 	$(RUN_TESTS) tests/peers $(ARGS)
 
@@ -94,7 +100,11 @@ site: .venv/.installed-site
 	@$(PY) site/assets.py
 	$(PY) site/build.py
 
-test-site: .venv/.installed-browser site
+slides: .venv/.installed-site
+	@$(PY) site/assets.py
+	$(PY) site/slides/build.py
+
+test-site: .venv/.installed-browser site slides
 	@$(PY) site/assets.py --tests
 	$(RUN_TESTS) tests/site $(ARGS)
 

@@ -1,7 +1,6 @@
 """The address of the book's repository. It stands in pyproject.toml, and nowhere else."""
 
 import tomllib
-from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -13,5 +12,7 @@ def repository(root=ROOT):
     if path.is_file():
         project = tomllib.loads(path.read_text("utf-8"))["project"]
         return project["urls"]["Repository"]
+    from importlib import metadata  # here: each student's sandbox imports this module
+
     urls = metadata.metadata("numpygpt").get_all("Project-URL")
     return next(url.partition(", ")[2] for url in urls if url.startswith("Repository, "))

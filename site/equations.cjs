@@ -6,7 +6,8 @@ const [folder, fonts] = process.argv.slice(2);
 async function main() {
   const parts = ["input/tex", "output/chtml", "adaptors/liteDOM", "a11y/assistive-mml"];
   const MathJax = await require(`${folder}/es5/node-main.js`).init({
-    loader: { load: parts },
+    loader: { load: [...parts, "[tex]/textmacros"] },
+    tex: { packages: { "[+]": ["textmacros"] } }, // \_ in \text
     chtml: { fontURL: fonts },
     startup: { typeset: false },
   });

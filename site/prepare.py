@@ -122,6 +122,7 @@ def prepare(root, pages):
     guides.remove("PACKAGE.md")  # the package registry's page
     for name in guides:
         book.write(f"docs/{name}", guide(book, f"docs/{name}"))
+    write_teaching(book)
     for picture in sorted((book.root / "docs").glob("*.png")):
         book.copy(
             picture, book.pages / "docs" / picture.name, book.files / "figures" / picture.name
@@ -270,9 +271,20 @@ def has_page(book, page, target):
         return False
     name = path.relative_to(book.root.resolve()).as_posix()
     return path.is_file() and (
-        re.fullmatch(r"(notebooks|exercises)/\w+\.ipynb|docs/\w+\.(md|png)", name) is not None
+        re.fullmatch(r"(notebooks|exercises)/\w+\.ipynb|docs/(teaching/)?\w+\.(md|png)", name)
+        is not None
         or name in ("README.md", "CONTRIBUTING.md")
     )
+
+
+def write_teaching(book):
+    """The teacher's page of each chapter, below the guide; the keys stay where they are."""
+    names = sorted(path.stem for path in (book.root / "docs" / "teaching").glob("*.md"))
+    for name in names:
+        book.write(f"docs/teaching/{name}.md", guide(book, f"docs/teaching/{name}.md"))
+    lines = "\n".join(f"teaching/{name}" for name in names)
+    toctree = f"\n```{{toctree}}\n:hidden:\n\n{lines}\n```\n"
+    book.write("docs/TEACHING.md", guide(book, "docs/TEACHING.md") + toctree)
 
 
 def guide(book, name):

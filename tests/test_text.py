@@ -19,7 +19,8 @@ BUILT = {"chapters": ["notebooks"], "exercises": ["exercises", "solutions"]}
 PAGES = sorted(p for folder in BUILT for p in (REPOSITORY / "book" / folder).glob("*.py"))
 FILES = [
     *sorted(REPOSITORY.glob("*.md")),
-    *sorted(REPOSITORY.glob("docs/*.md")),
+    *sorted(REPOSITORY.glob("docs/**/*.md")),
+    *sorted(REPOSITORY.glob("book/keys/*.md")),
     REPOSITORY / "data" / "README.md",
     *sorted(REPOSITORY.glob("site/*.md")),
     *sorted(REPOSITORY.glob("paper/*.md")),

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin
@@ -36,10 +37,22 @@ def built():
 
 def test_every_notebook_and_guide_has_its_page():
     guides = [
-        f"docs/{path.stem}.html" for path in (ROOT / "docs").glob("*.md") if path.stem != "PACKAGE"
+        path.relative_to(ROOT).with_suffix(".html").as_posix()
+        for path in (ROOT / "docs").rglob("*.md")
+        if path.stem != "PACKAGE"
     ]
     wanted = {*NOTEBOOKS, *guides, "index.html", "search.html", "README.html", "CONTRIBUTING.html"}
     assert wanted <= set(PAGES)
+
+
+def test_the_keys_of_exam_questions_are_in_no_page_and_not_in_the_archive():
+    with zipfile.ZipFile(SITE / "numpygpt.zip") as archive:
+        names = archive.namelist()
+    assert [name for name in names if "/docs/teaching/" in name]
+    assert not [name for name in names if "/book/keys/" in name]
+    key = (ROOT / "book" / "keys" / "09_layernorm.md").read_text("utf-8")
+    heading = re.match("# (.*)", key)[1]
+    assert not [path for path in PAGES if heading in (SITE / path).read_text("utf-8")]
 
 
 @pytest.mark.parametrize("path", PAGES)
