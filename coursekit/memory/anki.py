@@ -13,35 +13,44 @@ from html import escape
 from itertools import count
 
 from coursekit.address import ROOT
-from coursekit.files import say, write
+from coursekit.files import BookError, say, write
 from coursekit.memory.cards import all_cards
 from coursekit.memory.reached import chapter
 
 DECK, NOTE_TYPE = 1806402519, 1806402520  # drawn once
-FIELDS = [{"name": "Question"}, {"name": "Answer"}]
-SIDES = {"qfmt": "{{Question}}", "afmt": "{{FrontSide}}<hr id=answer>{{Answer}}"}
+FIELDS = ["Question", "Answer", "Chapter"]
+SIDES = {
+    "qfmt": "{{Question}}",
+    "afmt": "{{FrontSide}}<hr id=answer>{{Answer}}<small>Chapter {{Chapter}}</small>",
+}
+STYLE = ".card { font: 20px sans-serif; max-width: 35em; margin: auto; }"
 BRACKETS = {False: r"\({}\)", True: r"\[{}\]"}
 
 
 def export(path, upto=None, root=ROOT):
     """Write the cards of all chapters, or those up to one, to an .apkg file."""
-    last = 99 if upto is None else chapter(upto, root)
-    cards = [card for card in all_cards(root).values() if card.chapter <= last]
+    cards = list(all_cards(root).values())
+    if upto is not None:
+        last = chapter(upto, root)
+        cards = [card for card in cards if card.chapter <= last]
     write(path, package(cards))
     say(f"{path}: {len(cards)} cards; in Anki: File, Import. A later file updates them.")
 
 
 def package(cards):
     """The bytes of an .apkg file."""
-    import genanki
-
-    note_type = genanki.Model(NOTE_TYPE, "numpygpt", FIELDS, [{"name": "Card"} | SIDES])
+    try:
+        import genanki
+    except ImportError:
+        raise BookError("genanki is missing: python -m pip install genanki") from None
+    fields, sides = [{"name": field} for field in FIELDS], {"name": "Card"} | SIDES
+    note_type = genanki.Model(NOTE_TYPE, "numpygpt", fields, [sides], css=STYLE)
     deck = genanki.Deck(DECK, "numpygpt")
     for place, card in enumerate(cards):
         deck.add_note(
             genanki.Note(
                 note_type,
-                [html(card.prompt), html(card.answer)],
+                [html(card.prompt), html(card.answer), str(card.chapter)],
                 tags=[f"chapter-{card.chapter:02}"],
                 guid=genanki.guid_for("numpygpt", card.id),
                 due=place,  # Anki asks new ones in this order

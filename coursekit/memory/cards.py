@@ -59,7 +59,7 @@ def read_cards(root, number):
         raise BookError(f'{path}:1: the first line must be "# Cards of chapter NN", as the file')
     starts = headings(lines)
     if before := [at for at in range(1, min(starts, default=len(lines))) if lines[at].strip()]:
-        raise BookError(f"{path}:{before[0] + 1}: text that belongs to no card: begin it with ## id")
+        raise BookError(f"{path}:{before[0] + 1}: belongs to no card: a card begins with ## id")
     cards = {}
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         card = read_card(path, int(number), lines, start, end)

@@ -3,9 +3,9 @@
 HEAD = """\
 ## From memory
 
-Answer each question aloud before you unfold the answer. `python -m coursekit review` in a terminal, or
-`from coursekit import review; review()` in a new cell, asks them again later, a few a day: each about when you
-would forget it."""
+Answer each question aloud before you unfold the answer. `python -m coursekit review` in a terminal,
+or `from coursekit import review; review()` in a new cell, asks them again later, a few a day: each
+about when you would forget it."""
 CARD = """\
 **{}.** {}
 

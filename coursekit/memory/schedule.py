@@ -7,31 +7,35 @@ comes once a day, and the same reviews give the same day.
 from datetime import UTC, date, datetime, time
 from functools import cache
 
+from coursekit.files import BookError
+
 NEW = 5  # cards a day at most that were never asked before
-
-
-@cache
-def scheduler():
-    from fsrs import Scheduler
-
-    return Scheduler(learning_steps=(), relearning_steps=(), enable_fuzzing=False)
 
 
 def due(reviews):
     """The day on which a card comes back, from its [(day, grade)]; None if it was never asked."""
-    from fsrs import Card, Rating
-
     if not reviews:
         return None
-    card = Card(card_id=0)
+    fsrs, scheduler = loaded()
+    card = fsrs.Card(card_id=0)
     for day, grade in reviews:
         noon = datetime.combine(day, time(12), UTC)  # as no time of day counts
-        card, _ = scheduler().review_card(card, Rating[grade.capitalize()], noon)
+        card, _ = scheduler.review_card(card, fsrs.Rating[grade.capitalize()], noon)
     return card.due.date()
 
 
+@cache
+def loaded():
+    """py-fsrs and its scheduler."""
+    try:
+        import fsrs
+    except ImportError:
+        raise BookError("py-fsrs is missing: python -m pip install fsrs") from None
+    return fsrs, fsrs.Scheduler(learning_steps=(), relearning_steps=(), enable_fuzzing=False)
+
+
 def plan(cards, known, today, number):
-    """The ids of the cards to ask today: those that are due, the longest waiting first, then new ones.
+    """The ids of today's cards: those that are due, the longest waiting first, then new ones.
 
     Args:
         cards: ids, in the order of the book.

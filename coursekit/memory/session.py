@@ -5,7 +5,7 @@ from datetime import timedelta
 from coursekit.address import ROOT
 from coursekit.memory import history
 from coursekit.memory.cards import all_cards
-from coursekit.memory.reached import chapter, reached, remember
+from coursekit.memory.reached import reached
 from coursekit.memory.schedule import due, plan, spoken, today
 
 AT_MOST = 10  # cards a day, unless the reader wants more
@@ -23,9 +23,7 @@ class Session:
     def __init__(self, upto=None, number=AT_MOST, root=ROOT):
         cards = all_cards(root)
         self.today = today()
-        last = reached(root) if upto is None else chapter(upto, root)
-        if upto is not None:
-            remember(last)
+        last = reached(upto, root)
         known = {name: history.reviews(name) for name in cards}
         # What was asked once is asked again, unless the reader names a chapter before it.
         self.known = {
@@ -33,7 +31,6 @@ class Session:
             for name, reviews in known.items()
             if cards[name].chapter <= last or (reviews and upto is None)
         }
-        self.last = last
         self.left = [cards[name] for name in plan([*self.known], self.known, self.today, number)]
         self.total, self.done = len(self.left), 0
 
@@ -60,10 +57,9 @@ class Session:
 
     def end(self):
         """What a reader is told who has nothing left for today."""
-        days = [due(reviews) for reviews in self.known.values() if reviews]
-        if not all(self.known.values()):  # there are new ones, and there were enough of them today
-            days.append(self.today + timedelta(1))
+        tomorrow = self.today + timedelta(1)  # also for those that were too many for today
+        days = [due(reviews) if reviews else tomorrow for reviews in self.known.values()]
         first = "That was all for today." if self.done else "There is nothing to recall today."
         if not days:
-            return first
-        return f"{first} The next question comes {spoken(max(min(days), self.today), self.today)}."
+            return f"{first} No chapter that you have read has questions."
+        return f"{first} The next question comes {spoken(max(min(days), tomorrow), self.today)}."
