@@ -20,6 +20,7 @@ from coursekit.address import repository
 from coursekit.exporter import formatted, modules_of, undefined_name
 from coursekit.files import BookError, keep_old, read, write
 from coursekit.memory.cards import read_cards
+from coursekit.memory.folded import ID as FOLDED
 from coursekit.memory.folded import folded
 from coursekit.source import chapter_cells, code_of, exercise_cells, read_page
 
@@ -214,7 +215,8 @@ def why_stale(root, target):
     if notebook is None:
         return f"{target.path}: the code of {target.page.path}, or what it imports, has changed"
     if render(notebook) != text:
-        return f"{target.path}: {target.page.path} has changed"
+        cards = " or its cards" * any(c["id"] == FOLDED for c in notebook["cells"])
+        return f"{target.path}: {target.page.path}{cards} has changed"
     return None
 
 

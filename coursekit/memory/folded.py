@@ -1,5 +1,6 @@
 """The last cell of a chapter's notebook: its cards, each with the answer folded."""
 
+ID = "from-memory"
 HEAD = """\
 ## From memory
 
@@ -22,4 +23,4 @@ def folded(cards):
         return []
     parts = [CARD.format(n, card.prompt, card.answer) for n, card in enumerate(cards, 1)]
     source = "\n\n".join([HEAD, *parts])
-    return [{"cell_type": "markdown", "id": "from-memory", "metadata": {}, "source": source}]
+    return [{"cell_type": "markdown", "id": ID, "metadata": {}, "source": source}]
