@@ -118,7 +118,8 @@ def test_other_mistakes_of_a_file_are_said(book):
     path.write_bytes(b"# Cards of chapter 03\n\xff")
     with pytest.raises(BookError, match=r"book/cards/03\.md: is not UTF-8"):
         all_cards(book)
-    path.rename(path.with_name("3.md"))
+    path.unlink()
+    path.with_name("3.md").write_text("# Cards of chapter 3\n" + CARD.format(*"abc"))
     with pytest.raises(BookError, match=r"book/cards/3\.md"):
         all_cards(book)
     with pytest.raises(BookError, match="come with the book"):
@@ -177,9 +178,10 @@ def test_first_comes_what_waits_longest_then_what_is_new():
     known = {name: [] for name in "abcdefgh"}
     known["c"] = [(days(-9)[0], "good")]  # due two days later
     known["f"] = [(days(-20)[0], "good")]
+    known["h"] = [(days(-2)[0], "good")]  # due today
     known["a"] = [(days(-1)[0], "easy")]  # not due yet
-    assert schedule.plan([*known], known, MONDAY, 99) == ["f", "c", "b", "d", "e", "g", "h"]
-    assert schedule.plan([*known], known, MONDAY, 3) == ["f", "c", "b"]
+    assert schedule.plan([*known], known, MONDAY, 99) == ["f", "c", "h", "b", "d", "e", "g"]
+    assert schedule.plan([*known], known, MONDAY, 4) == ["f", "c", "h", "b"]
 
 
 def test_what_was_asked_today_counts_and_few_are_new_on_a_day():
@@ -191,6 +193,8 @@ def test_what_was_asked_today_counts_and_few_are_new_on_a_day():
     assert schedule.plan([*known], known, MONDAY, 4) == ["3"]
     assert schedule.plan([*known], known, MONDAY, 3) == []
     assert schedule.plan([*known], known, days(1)[0], 99) == ["3", "4", "5", "6", "7"]
+    known["0"] = [(days(-3)[0], "good"), (MONDAY, "good")]  # asked today, and not new
+    assert schedule.plan([*known], known, MONDAY, 99) == ["3", "4", "5"]
 
 
 @pytest.mark.parametrize(
@@ -221,6 +225,12 @@ def test_reviews_are_kept_by_card_and_what_a_later_version_added_stays(kept):
     assert json.loads(path.read_text()) == known
     assert history.reviews("a") == [(MONDAY, "hard"), (days(2)[0], "good")]
     assert [path.name for path in kept.rglob("*")] == ["cards", "a.json"]
+
+
+def test_reviews_come_in_the_order_of_the_days_and_those_of_a_day_as_they_came():
+    for day, grade in ((3, "good"), (0, "hard"), (3, "again"), (3, "easy")):
+        history.note("a", days(day)[0], grade)
+    assert [grade for _, grade in history.reviews("a")] == ["hard", "good", "again", "easy"]
 
 
 def test_a_file_of_an_earlier_version_is_read(kept):
@@ -364,6 +374,16 @@ def test_a_session_ends_when_the_reader_says_so_and_keeps_what_was_graded(type_i
     code, said = type_in("", "2", *["", ""][: before - 1], end)
     assert code == 0 and said.endswith("Stopped: what you graded is kept.\n")
     assert history.reviews("zero-a") and not history.reviews("zero-b")
+    assert ("It is zero-b." in said) == (before == 2)
+
+
+def test_what_was_too_much_for_today_comes_tomorrow(type_in):
+    for name in ("zero-a", "zero-b", "zero-c"):
+        history.note(name, days(-9)[0], "good")
+    _, said = type_in("", "4", options=["--upto", "0"])
+    assert said.startswith("3 questions today.")
+    _, said = type_in(options=["--number", "1"])
+    assert said == "\nThere is nothing to recall today. The next question comes tomorrow.\n"
 
 
 def test_ctrl_c_ends_a_session_and_keeps_what_was_graded(type_in, capsys):
