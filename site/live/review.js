@@ -1,0 +1,171 @@
+// The questions of today, on the front page. Their words are taken from the chapters' own pages, and
+// what was answered is kept as coursekit keeps it: a small file for each question.
+import { GRADES, due, later, plan, spoken } from "./schedule.js";
+import * as store from "./store.js";
+
+const FOLDER = ".progress/cards/";
+const NAMED = ".progress/review.json"; // the last chapter that the reader named
+
+export class Review {
+  // `cards` are [{ id, chapter, path }] in the order of the book; `sets` those of the exercises;
+  // `root` is the address of the site.
+  constructor(place, { cards, sets }, root) {
+    Object.assign(this, { place, cards, sets, root, pages: {} });
+  }
+
+  async begin() {
+    const files = await store.all("files");
+    this.today = today();
+    this.known = {};
+    for (const { id } of this.cards) this.known[id] = await reviewsIn(files, `${FOLDER}${id}.json`);
+    this.named = (await objectIn(files, NAMED, ({ upto = 0 }) => Number.isInteger(upto))).upto ?? 0;
+    this.last = Math.max(this.named, ...this.sets.filter(({ points }) => begun(points, files)).map(({ path }) => chapterOf(path)));
+    this.frame();
+    this.choose();
+    await this.ask();
+    this.box.querySelector("button")?.focus(); // the button that had it is gone
+  }
+
+  // Today's questions, for what the reader has read.
+  choose() {
+    const ids = this.cards.filter(({ id, chapter }) => chapter <= this.last || this.known[id].length).map(({ id }) => id);
+    this.left = plan(ids, this.known, this.today);
+    Object.assign(this, { ids, total: this.left.length, done: 0 });
+  }
+
+  async ask() {
+    if (!this.left.length) return this.end();
+    const card = this.cards.find(({ id }) => id === this.left[0]);
+    const { question, answer } = await this.words(card);
+    this.box.replaceChildren();
+    const title = this.part("p", `${this.done + 1} of ${this.total}, `);
+    const link = title.appendChild(document.createElement("a"));
+    Object.assign(link, { href: this.root + card.path, textContent: `chapter ${card.chapter}` });
+    this.part("div").append(...question);
+    const show = this.button("Show the answer", () => {
+      show.remove();
+      const shown = this.part("div");
+      shown.className = "live-answer-said";
+      shown.append(...answer);
+      const [first] = GRADES.map((grade) => this.button(grade, () => this.grade(card, grade)));
+      first.focus();
+    });
+  }
+
+  async grade({ id }, grade) {
+    const path = `${FOLDER}${id}.json`;
+    try {
+      const before = await objectIn({ [path]: await store.get("files", path) }, path, isHistory);
+      const reviews = [...(before.reviews ?? []), { day: this.today, grade }];
+      await store.set("files", path, text({ version: 1, ...before, reviews }));
+    } catch (error) {
+      this.status.textContent = `This browser does not keep it (${error?.message ?? error}): the question stays.`;
+      return undefined;
+    }
+    this.known[id] = [...this.known[id], { day: this.today, grade }];
+    this.left.shift();
+    if (grade === "again") this.left.push(id);
+    else this.done += 1;
+    const when = grade === "again" ? "once more today" : `back ${spoken(due(this.known[id]), this.today)}`;
+    this.status.textContent = `${grade}: it comes ${when}`;
+    await this.ask();
+    return this.box.querySelector("button")?.focus();
+  }
+
+  end() {
+    this.box.replaceChildren();
+    const tomorrow = later(this.today, 1); // also for those that were too many for today
+    const days = this.ids.map((id) => due(this.known[id]) ?? tomorrow).sort();
+    const first = this.done ? "That was all for today." : "There is nothing to recall today.";
+    this.part("p", days.length ? `${first} The next question comes ${spoken(days[0] < tomorrow ? tomorrow : days[0], this.today)}.` : first);
+  }
+
+  // The parts of a page that hold a question and its answer.
+  async words({ id, path }) {
+    this.pages[path] ??= fetch(this.root + path).then(async (answer) => {
+      if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+      return new DOMParser().parseFromString(await answer.text(), "text/html");
+    });
+    const page = await this.pages[path];
+    const folded = page.getElementById(`card-${id}`);
+    const question = [];
+    for (let part = folded.previousElementSibling; part?.matches("p, ul, ol, div, pre"); part = part.previousElementSibling) {
+      question.unshift(part.cloneNode(true));
+      if (/^\d+\.$/.test(part.firstElementChild?.textContent) && part.firstChild === part.firstElementChild) break;
+    }
+    question[0]?.firstElementChild?.remove(); // its number
+    const answer = [...folded.childNodes].filter((part) => part.nodeName !== "SUMMARY").map((part) => part.cloneNode(true));
+    return { question, answer };
+  }
+
+  // What is seen.
+
+  // What stays: the chapter that the reader has reached, and what was said of the last answer.
+  frame() {
+    const label = document.createElement("label");
+    label.append("You have read up to chapter ");
+    const select = label.appendChild(document.createElement("select"));
+    for (const chapter of new Set(this.cards.map((card) => card.chapter))) select.append(new Option(chapter, chapter));
+    select.value = this.last;
+    select.addEventListener("change", () => this.name(Number(select.value)));
+    this.box = document.createElement("div");
+    this.status = document.createElement("p");
+    this.status.setAttribute("role", "status");
+    this.place.replaceChildren(label, this.box, this.status);
+  }
+
+  async name(chapter) {
+    const files = { [NAMED]: await store.get("files", NAMED) };
+    await store.set("files", NAMED, text({ version: 1, ...(await objectIn(files, NAMED)), upto: chapter }));
+    this.last = chapter;
+    this.choose();
+    return this.ask();
+  }
+
+  part(name, words = "") {
+    const part = this.box.appendChild(document.createElement(name));
+    part.textContent = words;
+    return part;
+  }
+
+  button(words, act) {
+    const button = this.part("button", words);
+    button.type = "button";
+    button.addEventListener("click", act);
+    return button;
+  }
+}
+
+function today() {
+  const now = new Date();
+  return [now.getFullYear(), now.getMonth() + 1, now.getDate()].map((part) => `${part}`.padStart(2, "0")).join("-");
+}
+
+const text = (value) => `${JSON.stringify(value, null, 1)}\n`;
+
+const chapterOf = (path) => Number(path.match(/\/(\d\d)_/)[1]);
+
+const begun = (points, files) => Object.keys(points).some((task) => `.progress/${task}.json` in files);
+
+const isHistory = ({ reviews = [] }) =>
+  Array.isArray(reviews) && reviews.every((one) => GRADES.includes(one?.grade) && !Number.isNaN(Date.parse(one?.day)));
+
+// The reviews of a question, in the order of the days; those of one day as they came.
+async function reviewsIn(files, path) {
+  const { reviews = [] } = await objectIn(files, path, isHistory);
+  return [...reviews].sort((a, b) => (a.day < b.day ? -1 : a.day > b.day ? 1 : 0));
+}
+
+// The object in a file; {} if there is none. One that is damaged is kept beside it, and begun anew.
+async function objectIn(files, path, isGood = () => true) {
+  if (files[path] === undefined) return {};
+  try {
+    const known = JSON.parse(files[path]);
+    if (known !== null && typeof known === "object" && !Array.isArray(known) && isGood(known)) return known;
+  } catch {
+    // Not JSON.
+  }
+  await store.set("files", path.replace(/\.json$/, "-old.json"), files[path]);
+  await store.set("files", path, null);
+  return {};
+}
