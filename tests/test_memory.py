@@ -430,6 +430,8 @@ def test_the_panel_of_a_notebook_asks_shows_and_grades(book):
     panel.grades[0].click()
     assert history.reviews("zero-a") == [(MONDAY, "again")]
     assert shown() == "*1 of 3, chapter 0*\n\nWhat is zero-b?" and "once more" in panel.said.value
+    panel.grades[2].click()  # the second click of two
+    assert history.reviews("zero-b") == []
     for _ in range(3):
         panel.show.click()
         panel.grades[2].click()

@@ -63,6 +63,8 @@ class Panel:
         self.buttons.children = tuple(self.grades)
 
     def grade(self, grade):
+        if self.buttons.children != tuple(self.grades):
+            return  # the second click of two
         try:
             self.said.value = self.session.grade(grade)
         except OSError as error:  # not kept: the card stays

@@ -22,8 +22,7 @@ export class Review {
     this.last = Math.max(this.named, ...this.sets.filter(({ points }) => begun(points, files)).map(({ path }) => chapterOf(path)));
     this.frame();
     this.choose();
-    await this.ask();
-    this.box.querySelector("button")?.focus(); // the button that had it is gone
+    return this.ask();
   }
 
   // Today's questions, for what the reader has read.
@@ -34,7 +33,17 @@ export class Review {
   }
 
   async ask() {
-    if (!this.left.length) return this.end();
+    try {
+      await (this.left.length ? this.show() : this.end());
+    } catch (error) {
+      this.box.replaceChildren();
+      this.part("p", `The question is not to be had at the moment: ${error?.message ?? error}.`);
+      this.button("Try again", () => this.ask());
+    }
+    this.box.querySelector("button, [tabindex]").focus(); // what had it is gone
+  }
+
+  async show() {
     const card = this.cards.find(({ id }) => id === this.left[0]);
     const { question, answer } = await this.words(card);
     this.box.replaceChildren();
@@ -54,11 +63,14 @@ export class Review {
 
   async grade({ id }, grade) {
     const path = `${FOLDER}${id}.json`;
+    const buttons = [...this.box.querySelectorAll("button")];
+    buttons.forEach((button) => (button.disabled = true)); // the second click of two does not count
     try {
       const before = await objectIn({ [path]: await store.get("files", path) }, path, isHistory);
       const reviews = [...(before.reviews ?? []), { day: this.today, grade }];
       await store.set("files", path, text({ version: 1, ...before, reviews }));
     } catch (error) {
+      buttons.forEach((button) => (button.disabled = false));
       this.status.textContent = `This browser does not keep it (${error?.message ?? error}): the question stays.`;
       return undefined;
     }
@@ -68,8 +80,7 @@ export class Review {
     else this.done += 1;
     const when = grade === "again" ? "once more today" : `back ${spoken(due(this.known[id]), this.today)}`;
     this.status.textContent = `${grade}: it comes ${when}`;
-    await this.ask();
-    return this.box.querySelector("button")?.focus();
+    return this.ask();
   }
 
   end() {
@@ -77,16 +88,18 @@ export class Review {
     const tomorrow = later(this.today, 1); // also for those that were too many for today
     const days = this.ids.map((id) => due(this.known[id]) ?? tomorrow).sort();
     const first = this.done ? "That was all for today." : "There is nothing to recall today.";
-    this.part("p", days.length ? `${first} The next question comes ${spoken(days[0] < tomorrow ? tomorrow : days[0], this.today)}.` : first);
+    const said = this.part("p", days.length ? `${first} The next question comes ${spoken(days[0] < tomorrow ? tomorrow : days[0], this.today)}.` : first);
+    said.tabIndex = -1;
   }
 
   // The parts of a page that hold a question and its answer.
   async words({ id, path }) {
-    this.pages[path] ??= fetch(this.root + path).then(async (answer) => {
+    if (!this.pages[path]) {
+      const answer = await fetch(this.root + path);
       if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-      return new DOMParser().parseFromString(await answer.text(), "text/html");
-    });
-    const page = await this.pages[path];
+      this.pages[path] = new DOMParser().parseFromString(await answer.text(), "text/html");
+    }
+    const page = this.pages[path];
     const folded = page.getElementById(`card-${id}`);
     const question = [];
     for (let part = folded.previousElementSibling; part?.matches("p, ul, ol, div, pre"); part = part.previousElementSibling) {

@@ -117,7 +117,7 @@ def test_today_s_questions_are_asked_and_what_was_answered_stays(front):
     first, second = CARDS[:2]
     box(front).get_by_text("1 of 5, chapter 0").wait_for()
     question = box(front).locator("div > div").first
-    assert question.inner_text().strip("1. ") and "Answer" not in question.inner_text()
+    assert question.inner_text().strip() == " ".join(first.prompt.replace("`", "").split())
     assert not box(front).locator(".live-answer-said").count()
     answer(front, "again")
     box(front).get_by_text("again: it comes once more today").wait_for()
@@ -150,6 +150,28 @@ def test_a_reader_names_the_chapter_that_they_have_read(front):
     assert box(front).locator("select").input_value() == "3"
     box(front).get_by_text("1 of 5").wait_for()
     assert not front.trouble
+
+
+def test_two_clicks_grade_one_question(front):
+    begin(front)
+    box(front).get_by_role("button", name="Show the answer").click()
+    box(front).get_by_role("button", name="good", exact=True).dblclick()
+    box(front).get_by_text("2 of 5").wait_for()
+    assert box(front).get_by_role("button", name="Show the answer").is_visible()
+    assert [path for path in kept(front) if "/cards/" in path] == [
+        f".progress/cards/{CARDS[0].id}.json"
+    ]
+
+
+def test_a_page_that_cannot_be_had_is_asked_for_again(front):
+    front.page.route("**/00_welcome.html", lambda route: route.fulfill(status=503))
+    begin(front)
+    box(front).get_by_text("The question is not to be had at the moment").wait_for()
+    front.page.unroute("**/00_welcome.html")
+    box(front).get_by_role("button", name="Try again").click()
+    box(front).get_by_text("1 of 5").wait_for()
+    assert front.page.evaluate("document.activeElement.textContent") == "Show the answer"
+    front.trouble.clear()  # the browser has noted that page
 
 
 def put(live, path, text):
