@@ -22,6 +22,7 @@ from coursekit.files import BookError
 from coursekit.memory import anki, history, schedule, session
 from coursekit.memory.cards import all_cards, read_cards
 from coursekit.memory.panel import Panel
+from coursekit.memory.plain import plain
 from coursekit.memory.reached import reached
 from coursekit.memory.session import Session
 
@@ -366,6 +367,20 @@ def test_a_session_in_a_terminal(type_in):
     assert (code, said) == (
         0, "\nThere is nothing to recall today. The next question comes tomorrow.\n"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"Why is $dx = dy\,W^\top$?", "Why is dx = dy W^⊤?"),
+        (r"$p\,\log p_a \le 0$ and `$HOME`, `$x`.", "p log p_a ≤ 0 and `$HOME`, `$x`."),
+        (r"$d\hat x$ is $$\sqrt{n_{in}}$$", "dx̂ is √(n_in)"),
+    ],
+)
+def test_a_terminal_shows_signs_in_place_of_tex(text, shown, monkeypatch):
+    assert plain(text) == shown
+    monkeypatch.setitem(sys.modules, "pylatexenc.latex2text", None)
+    assert plain(text) == text
 
 
 @pytest.mark.parametrize("end", ["q", "QUIT", EOFError()])

@@ -2,6 +2,7 @@
 
 from coursekit.files import say
 from coursekit.memory.history import GRADES
+from coursekit.memory.plain import plain
 from coursekit.memory.session import Session
 
 HOW = "How well did you know it?  1 again   2 hard   3 good   4 easy   (q ends) "
@@ -15,10 +16,10 @@ def ask(upto=None, number=None):
         count = f"{session.total} question{'s' * (session.total != 1)}"
         say(f"{count} today. Answer aloud, then press Enter to compare; q ends.")
     while session.card:
-        say("", f"--- {session.title()} ---", "", session.card.prompt, "")
+        say("", f"--- {session.title()} ---", "", plain(session.card.prompt), "")
         if typed("[Enter shows the answer] ") in ENDS:
             break
-        say("", session.card.answer, "")
+        say("", plain(session.card.answer), "")
         grade = graded()
         if grade is None:
             break
