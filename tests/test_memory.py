@@ -430,7 +430,8 @@ def test_a_grade_that_cannot_be_kept_is_said_in_a_line(type_in, monkeypatch):
 
 
 def test_the_panel_of_a_notebook_asks_shows_and_grades(book):
-    ipywidgets = pytest.importorskip("ipywidgets")
+    import ipywidgets
+
     panel = Panel(ipywidgets, Session(root=book))
 
     def shown():
@@ -493,7 +494,7 @@ def test_a_second_file_for_anki_updates_the_notes_of_the_first(book, tmp_path, m
 
 
 def test_a_year_of_a_forgetful_reader(tmp_path, monkeypatch):
-    """Ten chapters of six cards; the reader stays away on every fourth day, and forgets.
+    """Eight chapters of five cards; the reader stays away on every fourth day, and forgets.
 
     What they know is no part of the scheduler: each card has a half-life of a day, which doubles
     when it is recalled and falls to a quarter when not. On the way a text changes, a card goes and
@@ -503,7 +504,7 @@ def test_a_year_of_a_forgetful_reader(tmp_path, monkeypatch):
     for module in (schedule, session):
         monkeypatch.setattr(module, "due", lambda reviews: cached(tuple(reviews)))
     rng, book = random.Random(5), tmp_path / "book"
-    names = {c: [f"c{c}-{n}" for n in range(6)] for c in range(10)}
+    names = {c: [f"c{c}-{n}" for n in range(5)] for c in range(8)}
     for chapter, ids in names.items():
         write_cards(book, chapter, ids)
     half_life, last = Counter(), {}
@@ -523,7 +524,7 @@ def test_a_year_of_a_forgetful_reader(tmp_path, monkeypatch):
         if rng.random() < 0.25:
             continue
         monkeypatch.setattr(session, "today", lambda now=now: now)
-        today = Session(upto=f"{min(number // 7, 9)}", root=book)
+        today = Session(upto=f"{min(number // 7, 7)}", root=book)
         assert today.total <= 10
         assert not (150 <= number < 250 and any(card.id == "c2-3" for card in today.left))
         while today.card:
