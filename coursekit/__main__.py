@@ -87,7 +87,7 @@ def parsed(arguments):
         help="the last chapter that you have read; kept (default: that of your exercises)",
     )
     review.add_argument(
-        "--number", type=whole, default=10, help="questions a day, at most (default: 10)"
+        "--number", type=whole, default=10, help="questions a day, half of them new (default: 10)"
     )
     review.add_argument(
         "--anki", type=file, metavar="FILE", help="write all questions to an .apkg file for Anki"

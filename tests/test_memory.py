@@ -181,21 +181,23 @@ def test_first_comes_what_waits_longest_then_what_is_new():
     known["f"] = [(days(-20)[0], "good")]
     known["h"] = [(days(-2)[0], "good")]  # due today
     known["a"] = [(days(-1)[0], "easy")]  # not due yet
-    assert schedule.plan([*known], known, MONDAY, 99) == ["f", "c", "h", "b", "d", "e", "g"]
+    assert schedule.plan([*known], known, MONDAY, 10) == ["f", "c", "h", "b", "d", "e", "g"]
     assert schedule.plan([*known], known, MONDAY, 4) == ["f", "c", "h", "b"]
 
 
 def test_what_was_asked_today_counts_and_few_are_new_on_a_day():
     known = {f"{n}": [] for n in range(30)}
-    assert schedule.plan([*known], known, MONDAY, 99) == ["0", "1", "2", "3", "4"]
+    assert schedule.plan([*known], known, MONDAY, 10) == ["0", "1", "2", "3", "4"]
+    assert schedule.plan([*known], known, MONDAY, 11) == ["0", "1", "2", "3", "4", "5"]
+    known["9"] = [(days(-9)[0], "good")]
     for n in range(3):
         known[f"{n}"] = [(MONDAY, "good")]
-    assert schedule.plan([*known], known, MONDAY, 99) == ["3", "4"]
-    assert schedule.plan([*known], known, MONDAY, 4) == ["3"]
+    assert schedule.plan([*known], known, MONDAY, 10) == ["9", "3", "4"]
+    assert schedule.plan([*known], known, MONDAY, 4) == ["9"]
     assert schedule.plan([*known], known, MONDAY, 3) == []
-    assert schedule.plan([*known], known, days(1)[0], 99) == ["3", "4", "5", "6", "7"]
+    assert schedule.plan([*known], known, days(1)[0], 10) == ["9", "3", "4", "5", "6", "7"]
     known["0"] = [(days(-3)[0], "good"), (MONDAY, "good")]  # asked today, and not new
-    assert schedule.plan([*known], known, MONDAY, 99) == ["3", "4", "5"]
+    assert schedule.plan([*known], known, MONDAY, 10) == ["9", "3", "4", "5"]
 
 
 @pytest.mark.parametrize(
@@ -251,6 +253,7 @@ def test_a_file_of_an_earlier_version_is_read(kept):
         "[]",
         '{"reviews": "none"}',
         '{"reviews": [{"day": "yesterday", "grade": "good"}]}',
+        '{"reviews": [{"day": "9999-12-31", "grade": "good"}]}',
         '{"reviews": [{"day": "2026-11-30", "grade": "fine"}]}',
         '{"reviews": [["2026-11-30", "good"]]}',
     ],
@@ -302,9 +305,9 @@ def test_new_cards_are_of_what_was_read(book, kept, monkeypatch):
     assert ids() == ["eight", *zero]  # it was asked once
     assert ids(upto="0") == zero
     monkeypatch.setenv("JPY_SESSION_NAME", "/notebooks/03_x.ipynb")
-    assert ids(number=5) == ["eight", *zero, "three-a"]
+    assert ids(number=7) == ["eight", *zero, "three-a"]
     monkeypatch.setenv("JPY_SESSION_NAME", "/notebooks/my own.ipynb")
-    assert ids(number=5) == ["eight", *zero, "three-a"]
+    assert ids(number=7) == ["eight", *zero, "three-a"]
     with pytest.raises(BookError, match="there is no chapter 4: there are 00 to 08"):
         ids(upto="4")
 

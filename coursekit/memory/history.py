@@ -39,7 +39,7 @@ def is_history(known):
 
 def is_review(entry):
     try:
-        return entry["grade"] in GRADES and bool(date.fromisoformat(entry["day"]))
+        return entry["grade"] in GRADES and date.fromisoformat(entry["day"]).year < 9000
     except (TypeError, KeyError, ValueError):
         return False
 

@@ -9,8 +9,6 @@ from functools import cache
 
 from coursekit.files import BookError
 
-NEW = 5  # cards a day at most that were never asked before
-
 
 def due(reviews):
     """The day on which a card comes back, from its [(day, grade)]; None if it was never asked."""
@@ -40,13 +38,13 @@ def plan(cards, known, today, number):
     Args:
         cards: ids, in the order of the book.
         known: {id: its reviews}.
-        number: of cards a day; those that were asked today count.
+        number: of cards a day, of which half may be new; those that were asked today count.
     """
     asked = [card for card in cards if any(day == today for day, _ in known[card])]
     new_today = [card for card in asked if known[card][0][0] == today]
     waits = {card: due(known[card]) for card in cards if known[card]}
     waiting = sorted((c for c in waits if waits[c] <= today), key=lambda card: waits[card])
-    new = [card for card in cards if not known[card]][: max(0, NEW - len(new_today))]
+    new = [card for card in cards if not known[card]][: max(0, (number + 1) // 2 - len(new_today))]
     return [*waiting, *new][: max(0, number - len(asked))]
 
 
