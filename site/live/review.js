@@ -1,10 +1,8 @@
 // The questions of today, on the front page. Their words are taken from the chapters' own pages, and
 // what was answered is kept as coursekit keeps it: a small file for each question.
+import * as history from "./history.js";
 import { GRADES, due, later, plan, spoken } from "./schedule.js";
 import * as store from "./store.js";
-
-const FOLDER = ".progress/cards/";
-const NAMED = ".progress/review.json"; // the last chapter that the reader named
 
 export class Review {
   // `cards` are [{ id, chapter, path }] in the order of the book; `sets` those of the exercises;
@@ -17,9 +15,8 @@ export class Review {
     const files = await store.all("files");
     this.today = today();
     this.known = {};
-    for (const { id } of this.cards) this.known[id] = await reviewsIn(files, `${FOLDER}${id}.json`);
-    this.named = (await objectIn(files, NAMED, ({ upto = 0 }) => Number.isInteger(upto))).upto ?? 0;
-    this.last = Math.max(this.named, ...this.sets.filter(({ points }) => begun(points, files)).map(({ path }) => chapterOf(path)));
+    for (const { id } of this.cards) this.known[id] = await history.reviewsOf(id, files);
+    this.last = Math.max(await history.named(files), ...this.sets.filter(({ points }) => begun(points, files)).map(({ path }) => chapterOf(path)));
     this.frame();
     this.choose();
     return this.ask();
@@ -62,19 +59,17 @@ export class Review {
   }
 
   async grade({ id }, grade) {
-    const path = `${FOLDER}${id}.json`;
+    const review = { day: this.today, grade };
     const buttons = [...this.box.querySelectorAll("button")];
     buttons.forEach((button) => (button.disabled = true)); // the second click of two does not count
     try {
-      const before = await objectIn({ [path]: await store.get("files", path) }, path, isHistory);
-      const reviews = [...(before.reviews ?? []), { day: this.today, grade }];
-      await store.set("files", path, text({ version: 1, ...before, reviews }));
+      await history.note(id, review);
     } catch (error) {
       buttons.forEach((button) => (button.disabled = false));
       this.status.textContent = `This browser does not keep it (${error?.message ?? error}): the question stays.`;
       return undefined;
     }
-    this.known[id] = [...this.known[id], { day: this.today, grade }];
+    this.known[id] = [...this.known[id], review];
     this.left.shift();
     if (grade === "again") this.left.push(id);
     else this.done += 1;
@@ -128,8 +123,7 @@ export class Review {
   }
 
   async name(chapter) {
-    const files = { [NAMED]: await store.get("files", NAMED) };
-    await store.set("files", NAMED, text({ version: 1, ...(await objectIn(files, NAMED)), upto: chapter }));
+    await history.name(chapter).catch(() => {}); // it holds for now, if not for tomorrow
     this.last = chapter;
     this.choose();
     return this.ask();
@@ -154,31 +148,6 @@ function today() {
   return [now.getFullYear(), now.getMonth() + 1, now.getDate()].map((part) => `${part}`.padStart(2, "0")).join("-");
 }
 
-const text = (value) => `${JSON.stringify(value, null, 1)}\n`;
-
 const chapterOf = (path) => Number(path.match(/\/(\d\d)_/)[1]);
 
 const begun = (points, files) => Object.keys(points).some((task) => `.progress/${task}.json` in files);
-
-const isHistory = ({ reviews = [] }) =>
-  Array.isArray(reviews) && reviews.every((one) => GRADES.includes(one?.grade) && !Number.isNaN(Date.parse(one?.day)));
-
-// The reviews of a question, in the order of the days; those of one day as they came.
-async function reviewsIn(files, path) {
-  const { reviews = [] } = await objectIn(files, path, isHistory);
-  return [...reviews].sort((a, b) => (a.day < b.day ? -1 : a.day > b.day ? 1 : 0));
-}
-
-// The object in a file; {} if there is none. One that is damaged is kept beside it, and begun anew.
-async function objectIn(files, path, isGood = () => true) {
-  if (files[path] === undefined) return {};
-  try {
-    const known = JSON.parse(files[path]);
-    if (known !== null && typeof known === "object" && !Array.isArray(known) && isGood(known)) return known;
-  } catch {
-    // Not JSON.
-  }
-  await store.set("files", path.replace(/\.json$/, "-old.json"), files[path]);
-  await store.set("files", path, null);
-  return {};
-}

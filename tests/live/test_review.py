@@ -198,7 +198,7 @@ def test_a_damaged_file_is_kept_and_what_a_later_version_added_stays(front):
     answer(front, "good")
     box(front).get_by_text("3 of 5").wait_for()
     files = kept(front)
-    assert files[damaged.replace(".json", "-old.json")] == '{"reviews": [{"day"'
+    assert files[damaged.replace(".json", "-old1.json")] == '{"reviews": [{"day"'
     assert len(json.loads(files[damaged])["reviews"]) == 1
     known = json.loads(files[newer])
     assert (known["version"], known["color"], len(known["reviews"])) == (2, "red", 1)
