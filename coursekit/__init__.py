@@ -11,6 +11,7 @@ HOMES = {
     "status": "checking.check",
     "adopt": "checking.adopt",
     "names_used": "checking.whose",
+    "review": "memory.panel",
 }
 __all__ = list(HOMES)
 

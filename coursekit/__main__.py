@@ -1,4 +1,4 @@
-"""python -m coursekit COMMAND: build, check, status, reset, adopt, grade."""
+"""python -m coursekit COMMAND: build, check, status, reset, review, adopt, grade."""
 
 import signal
 import sys
@@ -80,6 +80,19 @@ def parsed(arguments):
     reset = command("reset", run_reset, "make a set blank again; the old one is kept beside it")
     reset.add_argument("set", help="such as 09")
 
+    review = command("review", run_review, "recall what you have read: a few questions a day")
+    review.add_argument(
+        "--upto",
+        metavar="NN",
+        help="the last chapter that you have read; kept (default: that of your exercises)",
+    )
+    review.add_argument(
+        "--number", type=whole, default=10, help="questions a day, half of them new (default: 10)"
+    )
+    review.add_argument(
+        "--anki", type=file, metavar="FILE", help="write all questions to an .apkg file for Anki"
+    )
+
     adopt = command("adopt", run_adopt, "build the GPT with your own checked answers in it")
     adopt.add_argument(
         "numpygpt",
@@ -131,6 +144,12 @@ def folder(text):
     return Path(text)
 
 
+def file(text):
+    if Path(text).suffix != ".apkg":
+        raise argparse.ArgumentTypeError("Anki opens files that end in .apkg: name such a one")
+    return Path(text)
+
+
 def seed(text):
     number = int(text)
     if not 0 <= number < 1 << 63:
@@ -178,6 +197,18 @@ def run_reset(options):
     from coursekit.checking.check_notebook import reset
 
     return reset(options.set)
+
+
+def run_review(options):
+    if options.anki:
+        from coursekit.memory.anki import export
+
+        export(options.anki, options.upto)
+    else:
+        from coursekit.memory.ask import ask
+
+        ask(options.upto, options.number)
+    return 0
 
 
 def run_adopt(options):

@@ -19,6 +19,9 @@ from coursekit import map as map_of_the_book
 from coursekit.address import repository
 from coursekit.exporter import formatted, modules_of, undefined_name
 from coursekit.files import BookError, keep_old, read, write
+from coursekit.memory.cards import read_cards
+from coursekit.memory.folded import ID as FOLDED
+from coursekit.memory.folded import folded
 from coursekit.source import chapter_cells, code_of, exercise_cells, read_page
 
 FOLDERS = ("notebooks", "exercises", "solutions")
@@ -117,7 +120,8 @@ class Book:
                 Target(f"exercises/{page.name}.ipynb", page, blanked),
                 Target(f"solutions/{page.name}.ipynb", page, solved),
             ]
-        notebook = notebook_of(page, chapter_cells(page))
+        cards = read_cards(self.root, page.name[:2])
+        notebook = notebook_of(page, [*chapter_cells(page), *folded(cards)])
         notebook["metadata"]["numpygpt"]["inputs"] = self.inputs(page, notebook)
         return [Target(f"notebooks/{page.name}.ipynb", page, notebook)]
 
@@ -211,7 +215,8 @@ def why_stale(root, target):
     if notebook is None:
         return f"{target.path}: the code of {target.page.path}, or what it imports, has changed"
     if render(notebook) != text:
-        return f"{target.path}: {target.page.path} has changed"
+        cards = " or its cards" * any(c["id"] == FOLDED for c in notebook["cells"])
+        return f"{target.path}: {target.page.path}{cards} has changed"
     return None
 
 

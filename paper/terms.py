@@ -135,7 +135,7 @@ class Index:
 
 
 def slug(word):
-    return re.sub(r"\W+", "-", word.lower())
+    return re.sub(r"[^a-z0-9]+", "-", word.lower())  # typst takes no ² in a name
 
 
 class Mark(dict):

@@ -21,6 +21,9 @@ from marks import without_marks
 from PIL import Image
 
 from coursekit.files import write
+from coursekit.memory.cards import read_cards
+from coursekit.memory.folded import ID as FROM_MEMORY
+from coursekit.memory.folded import folded
 from coursekit.source import source_of
 
 PARTS = [
@@ -48,6 +51,10 @@ ROW = re.compile(
 )
 NAMED = re.compile(r"(?<![`\[])`(docs/[A-Z]+\.md)`(?![`\]])")
 DRAWS = re.compile(r"^def (draw|plot)|coursekit\.figures|coursekit\.widgets", re.MULTILINE)
+ASKED_AGAIN = (
+    "The [front page](../index.md#your-questions) asks them again later, a few a day: each about "
+    "when you would forget it."
+)
 SLIDERS = "Sliders stand here while the notebook runs; the figure above is one position of them."
 
 
@@ -141,7 +148,8 @@ def prepare_notebook(book, page):
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            cell["source"] = page_text(book, text, page)
+            is_memory = cell.get("id") == FROM_MEMORY
+            cell["source"] = questions(book, page) if is_memory else page_text(book, text, page)
             continue
         for number, output in enumerate(cell["outputs"]):
             if "image/png" in output.get("data", {}):
@@ -163,6 +171,14 @@ def prepare_notebook(book, page):
         if "id" in notebook["cells"][0]:
             notebook["cells"][-1]["id"] = "exercises-of-it"
     book.write(f"{page}.ipynb", json.dumps(notebook, ensure_ascii=False))
+
+
+def questions(book, page):
+    """A chapter's questions, each with the name by which live/review.js finds it."""
+    cards = read_cards(book.root, Path(page).name[:2])
+    [cell] = folded(cards, ASKED_AGAIN)
+    names = iter(cards)
+    return re.sub("<details>", lambda _: f'<details id="card-{next(names).id}">', cell["source"])
 
 
 ANSWER = """\

@@ -698,6 +698,41 @@ def test_only_what_is_stale_is_executed_again(book, say):
     assert check(book) == (0, [])
 
 
+CARDS = """\
+# Cards of chapter 02
+
+## a-layer
+What is a $y$?
+---
+It is `f(x)`.
+
+said: We begin.
+"""
+
+
+def test_cards_stand_at_the_end_of_their_chapter_and_a_new_text_of_one_runs_nothing(book, say):
+    shown = outputs(book, "notebooks/02_module.ipynb")
+    path = put(book, "book/cards/02.md", CARDS)
+    assert build(book, say=say.append) == 0
+    assert say == ["built: 1 file written, the rest was up to date"]
+    *_, before, last = notebook(book, "notebooks/02_module.ipynb")["cells"]
+    assert before["source"] == ['export("02_module")'] and last["cell_type"] == "markdown"
+    assert "".join(last["source"]).endswith(
+        "**1.** What is a $y$?\n\n<details><summary>Answer</summary>\n\nIt is `f(x)`.\n\n</details>"
+    )
+    change(path, "It is `f(x)`.", "It is f of x.")
+    module = "book/chapters/02_module.py"
+    wrong = f"notebooks/02_module.ipynb: {module} or its cards has changed"
+    assert check(book) == (1, [wrong])
+    assert build(book, say=say.append) == 0 and say[-1] == say[0]
+    assert outputs(book, "notebooks/02_module.ipynb") == shown
+    change(path, "---", "")
+    assert check(book) == (
+        2,
+        ["book/cards/02.md:3: a-layer needs one line --- between question and answer"],
+    )
+
+
 def test_changed_prose_is_written_without_executing(book, say):
     shown = outputs(book, "notebooks/02_module.ipynb")
     change(book / "book/chapters/02_module.py", "We begin.", "We start.")

@@ -6,7 +6,7 @@ from paper import ROOT, formulas, pages, typ
 from paper.links import Links, numbered
 from paper.pages import Page
 from paper.tables import fitted
-from paper.terms import Index, Term, glossary, marks_as
+from paper.terms import Index, Term, glossary, marks_as, slug
 from paper.tree import changed, element, header, para, raw, raw_inline, text_of, words
 
 
@@ -118,6 +118,10 @@ def test_sections_get_names_and_numbers_and_what_is_below_them_names_alone():
 def chapter(number, *texts):
     blocks = [header(3, "", [element("Str", texts[0])]), *(para(*text) for text in texts[1:])]
     return Page("", f"ch-{number}", "", blocks, number)
+
+
+def test_the_name_of_a_place_in_the_index_is_one_that_typst_takes():
+    assert [slug(word) for word in ("KV cache", "ReLU²")] == ["kv-cache", "relu-"]
 
 
 def test_the_index_leads_to_what_explains_a_term_and_to_sections_about_it():

@@ -11,6 +11,7 @@ import pytest
 from answers import REPOSITORY
 from spellchecker import SpellChecker
 
+from coursekit.memory.cards import read_cards
 from coursekit.source import read_page
 
 WORDS = Path(__file__).with_name("words.txt")
@@ -25,6 +26,7 @@ FILES = [
     *sorted(REPOSITORY.glob("site/*.md")),
     *sorted(REPOSITORY.glob("paper/*.md")),
 ]
+CARDS = sorted((REPOSITORY / "book" / "cards").glob("*.md"))
 MODULES = sorted((REPOSITORY / "numpygpt").rglob("*.py"))
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 EQUATION = re.compile(r"\$\$.*?\$\$|\$[^$]*\$", re.DOTALL)
@@ -38,12 +40,21 @@ def cells_of(path):
 
 def markdown_of(path):
     """The text of a page or a file, code taken out."""
-    if path.suffix == ".md":
+    if path in CARDS:
+        text = "\n\n".join(texts_of(path))
+    elif path.suffix == ".md":
         text = path.read_text("utf-8")
     else:
-        cells = [cell for cell in cells_of(path) if cell["cell_type"] == "markdown"]
-        text = "\n\n".join(cell["source"] for cell in cells)
+        text = "\n\n".join(texts_of(path))
     return CODE.sub(" ", text)
+
+
+def texts_of(path):
+    """The texts of a page, or the questions and answers of a file of cards."""
+    if path in CARDS:
+        cards = read_cards(REPOSITORY, path.stem)
+        return [text for card in cards for text in (card.prompt, card.answer)]
+    return [cell["source"] for cell in cells_of(path) if cell["cell_type"] == "markdown"]
 
 
 def tokens_of(source):
@@ -91,7 +102,7 @@ def own_words():
 
 
 @pytest.mark.parametrize(
-    "path", [*PAGES, *FILES, *MODULES], ids=lambda p: f"{p.parent.name}-{p.stem}"
+    "path", [*PAGES, *CARDS, *FILES, *MODULES], ids=lambda p: f"{p.parent.name}-{p.stem}"
 )
 def test_every_word_is_spelled_as_in_the_dictionary(path):
     unknown = dictionary().unknown(words_in(prose_of(path)) - names()) - set(own_words())
@@ -102,7 +113,8 @@ def test_the_word_list_holds_only_what_it_must():
     words = own_words()
     assert words == sorted(set(words))
     assert not dictionary().known(words)
-    used = {word for path in [*PAGES, *FILES, *MODULES] for word in words_in(prose_of(path))}
+    paths = [*PAGES, *CARDS, *FILES, *MODULES]
+    used = {word for path in paths for word in words_in(prose_of(path))}
     assert set(words) <= used - names()
 
 
@@ -148,12 +160,10 @@ def broken(equation):
     return None
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+@pytest.mark.parametrize("path", [*PAGES, *CARDS], ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_every_equation_is_whole(path):
-    for cell in cells_of(path):
-        if cell["cell_type"] != "markdown":
-            continue
-        text = CODE.sub(" ", cell["source"]).replace(r"\$", " ")
+    for text in texts_of(path):
+        text = CODE.sub(" ", text).replace(r"\$", " ")
         for equation in EQUATION.findall(text):
             assert not broken(equation), f"{broken(equation)}: {equation}"
         assert "$" not in EQUATION.sub(" ", text), f"a $ alone in: {text[:80]}"
@@ -182,7 +192,7 @@ CHECKS = sorted((REPOSITORY / "book" / "checks").glob("*.py"))
 
 
 @pytest.mark.parametrize(
-    "path", [*PAGES, *CHECKS, *FILES], ids=lambda p: f"{p.parent.name}-{p.stem}"
+    "path", [*PAGES, *CARDS, *CHECKS, *FILES], ids=lambda p: f"{p.parent.name}-{p.stem}"
 )
 def test_the_spelling_is_american(path):
     assert not {word for word in words_in(prose_of(path)) if BRITISH.fullmatch(word)}

@@ -26,6 +26,7 @@ import assets  # noqa: E402
 from marks import without_marks  # noqa: E402
 
 from coursekit.files import BookError, read, write  # noqa: E402
+from coursekit.memory.cards import all_cards  # noqa: E402
 from coursekit.source import as_json, page_names, read_page, source_of  # noqa: E402
 
 CORE = ("pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip")
@@ -153,7 +154,17 @@ def write_pages(out):
             write(out / folder / f"{path.stem}.json", json.dumps(page, ensure_ascii=False))
             if folder == "exercises":
                 sets.append({"path": f"exercises/{path.stem}.html", **of_set(path, page)})
-    write(out / "index.json", json.dumps({"sets": sets}, ensure_ascii=False))
+    index = {"sets": sets, "cards": questions()}
+    write(out / "index.json", json.dumps(index, ensure_ascii=False))
+
+
+def questions():
+    """What the front page knows of the questions; their words stand in the chapters' pages."""
+    names = {int(name[:2]): name for name in page_names(ROOT, "chapters")}
+    return [
+        {"id": card.id, "chapter": card.chapter, "path": f"notebooks/{names[card.chapter]}.html"}
+        for card in all_cards(ROOT).values()
+    ]
 
 
 def page_of(folder, name):

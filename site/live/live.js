@@ -362,9 +362,25 @@ async function json(path) {
   return answer.json();
 }
 
+// The front page asks questions when the reader wants it, and loads what it needs for it then.
+function offerReview(place) {
+  const button = place.appendChild(document.createElement("button"));
+  Object.assign(button, { type: "button", textContent: "Ask me today's questions" });
+  button.addEventListener("click", async () => {
+    try {
+      const [{ Review }, index] = await Promise.all([import("./review.js"), json("pages/index.json")]);
+      await new Review(place, index, new URL("..", BASE).href).begin();
+    } catch (error) {
+      place.textContent = `No question can be asked here: ${error?.message ?? error}.`;
+    }
+  });
+}
+
 async function main() {
   const bars = document.getElementById("live-progress");
   if (bars) showBars(bars, await json("pages/index.json"), await store.all("files").catch(() => ({})));
+  const questions = document.getElementById("live-review");
+  if (questions) offerReview(questions);
   const key = location.pathname.match(/(notebooks|exercises)\/(\w+)(\.html|\/)?$/)?.slice(1, 3).join("/");
   const boxes = [...document.querySelectorAll("div.cell")].filter((box) => box.querySelector(".cell_input pre"));
   if (!key || !boxes.length) return;

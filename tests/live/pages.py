@@ -2,9 +2,19 @@
 
 import html
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+from markdown_it import MarkdownIt
+
+from coursekit.memory.folded import ID as FROM_MEMORY
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "site"))  # at the end: its names are short ones
+
+from prepare import questions  # noqa: E402
+
 FOLDERS = ("notebooks", "exercises")
 PAGE = """<!doctype html>
 <html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{title}</title>
@@ -14,6 +24,7 @@ PAGE = """<!doctype html>
 {body}
 </article></main></body></html>
 """
+FRONT = '<div id="live-progress"></div><div id="live-review"></div>'
 CELL = """<div class="cell docutils container">
 <div class="cell_input docutils container"><div class="highlight-ipython3 notranslate">
 <div class="highlight"><pre><span></span>{source}
@@ -51,6 +62,9 @@ def page(path):
     cells = cells_of(path)
     for cell in cells[1:]:
         source = html.escape(text_of(cell["source"]))
+        if cell["id"] == FROM_MEMORY:
+            body.append(MarkdownIt().render(questions(SimpleNamespace(root=ROOT), path)))
+            continue
         if cell["cell_type"] == "markdown":
             body.append(f"<p>{source}</p>")
             continue
@@ -68,5 +82,5 @@ def write_pages(out):
         for path in sorted((ROOT / folder).glob("*.ipynb")):
             text = page(path.relative_to(ROOT))
             (out / folder / f"{path.stem}.html").write_text(text, encoding="utf-8")
-    front = PAGE.format(title="numpygpt", body='<div id="live-progress"></div>')
+    front = PAGE.format(title="numpygpt", body=FRONT)
     (out / "index.html").write_text(front.replace("../live", "live"), encoding="utf-8")

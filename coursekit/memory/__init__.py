@@ -1,0 +1,1 @@
+"""Questions that bring a chapter back to mind: read, spaced over days, asked, exported."""
