@@ -3,7 +3,8 @@
 # constraints.txt changes. PYTHON=/path/to/python3 chooses the Python.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup test-release
+.PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup
+.PHONY: test-container test-release
 .PHONY: site test-site test-live seconds book test-book
 .PHONY: mutants bench speedrun links package colab push-colab clean FORCE
 
@@ -44,6 +45,7 @@ help:
 	@echo 'make book         the book as PDF and EPUB, and its exercises to print, in out/book'
 	@echo 'make test-book    look at every page of them'
 	@echo 'make test-cgroup  try the grader with control groups, in a Linux of its own'
+	@echo 'make test-container try the grader in a container, with podman or docker'
 	@echo 'make test-release try what a release needs: the workflows, the package on its own'
 	@echo 'make mutants      change answers by rule, and see that each is noticed'
 	@echo 'make bench        measure our speed beside theirs, on an idle machine'
@@ -84,6 +86,10 @@ test-browser: .venv/.installed-browser
 
 test-cgroup: .venv/.installed
 	tests/cgroup/run
+
+# ENGINE=docker where both are here; BUILD_OPTIONS: what a build needs on this machine besides.
+test-container: .venv/.installed
+	$(RUN_TESTS) tests/container $(ARGS)
 
 # TAG=v1.0.0: it must be the version that the files name, and nothing may be missing for a release.
 test-release: export RELEASE_TAG := $(TAG)
