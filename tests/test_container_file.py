@@ -1,4 +1,4 @@
-"""The container file names what is there and lets in nothing else; make test-container builds it."""
+"""The container file: it names what is there, and lets in nothing else."""
 
 import re
 
