@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train lab test test-changed build check-build test-peers test-browser
-.PHONY: test-cgroup test-release
+.PHONY: test-cgroup test-container test-release
 .PHONY: site slides test-site test-live seconds book test-book
 .PHONY: mutants bench speedrun links package colab push-colab clean FORCE
 
@@ -47,6 +47,7 @@ help:
 	@echo 'make book         the book as PDF and EPUB, and its exercises to print, in out/book'
 	@echo 'make test-book    look at every page of them'
 	@echo 'make test-cgroup  try the grader with control groups, in a Linux of its own'
+	@echo 'make test-container try the grader in a container, with podman or docker'
 	@echo 'make test-release try what a release needs: the workflows, the package on its own'
 	@echo 'make mutants      change answers by rule, and see that each is noticed'
 	@echo 'make bench        measure our speed beside theirs, on an idle machine'
@@ -90,6 +91,10 @@ test-browser: .venv/.installed-browser
 
 test-cgroup: .venv/.installed
 	tests/cgroup/run
+
+# ENGINE=docker where both are here; BUILD_OPTIONS: what a build needs on this machine besides.
+test-container: .venv/.installed
+	$(RUN_TESTS) tests/container $(ARGS)
 
 # TAG=v1.0.0: it must be the version that the files name, and nothing may be missing for a release.
 test-release: export RELEASE_TAG := $(TAG)

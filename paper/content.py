@@ -13,8 +13,8 @@ from paper.links import Links, numbered
 from paper.terms import Index, glossary
 from paper.tree import link, para, words
 
-GUIDES = ["BACKPROP", "OPTIMIZERS", "TOKENIZERS", "NOTATION", "GLOSSARY"]
-LETTERS = "ABCDE"
+GUIDES = ["BACKPROP", "OPTIMIZERS", "TOKENIZERS", "NOTATION", "GLOSSARY", "TUTOR"]
+LETTERS = "ABCDEF"
 
 
 @dataclass

@@ -8,10 +8,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-from answers import REPOSITORY
+from answers import REPOSITORY, TASKS
 from test_chapters import printed_by
 
-from coursekit.source import read_page
+from coursekit.source import BEGIN, END, read_page
 from numpygpt import nn
 from numpygpt.gpt import GPT
 from numpygpt.gradcheck import numeric_gradient
@@ -346,3 +346,38 @@ def messages():
 @pytest.mark.parametrize("message", sorted(messages()))
 def test_a_message_on_the_page_about_trouble_is_one_that_is_given(message):
     assert message in sources_with_messages()
+
+
+# The text for an AI assistant
+
+TUTOR = (REPOSITORY / "docs" / "TUTOR.md").read_text("utf-8")
+[RULES_OF_TUTOR] = re.findall(r"```text\n(.*?)```", TUTOR, re.DOTALL)
+
+
+def test_each_message_of_the_trial_is_decided_by_a_rule_of_the_text():
+    numbers = re.findall(r"^(\d+)\. ", RULES_OF_TUTOR, re.M)
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
+    trial = rows(TUTOR, "How it was tried")
+    assert len(trial) == 26 and "Twenty-six messages" in TUTOR
+    for message, _, decides in trial:
+        assert set(decides.split(", ")) <= {*numbers, "end"}, message
+
+
+def test_what_the_text_for_an_assistant_says_of_the_book_is_so():
+    assert all((REPOSITORY / name).is_dir() for name in re.findall(r"(\w+)/", RULES_OF_TUTOR))
+    assert "has three\n   hints" in RULES_OF_TUTOR
+    hints = {}
+    for page in REPOSITORY.glob("book/checks/*.py"):
+        for task, number in re.findall(r'task="(.+?)" hint=(\d)', page.read_text("utf-8")):
+            hints.setdefault(task, []).append(number)
+    assert hints.keys() == {task for _, task in TASKS}
+    assert all(numbers == ["1", "2", "3"] for numbers in hints.values())
+
+
+def test_the_text_for_an_assistant_shows_no_line_of_an_answer():
+    lines = set()
+    for page in REPOSITORY.glob("book/exercises/*.py"):
+        for answer in page.read_text("utf-8").split(BEGIN)[1:]:
+            lines |= {line.strip() for line in answer.split(END)[0].splitlines() if " = " in line}
+    assert len(lines) > 300
+    assert not [line for line in lines if line in TUTOR]

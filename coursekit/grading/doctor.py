@@ -13,6 +13,7 @@ from pathlib import Path
 from coursekit.checking import wire
 from coursekit.checking.tasks import ROOT
 from coursekit.files import BookError
+from coursekit.grading import obstacles
 from coursekit.grading.cgroup import Group
 from coursekit.grading.clock import waits
 from coursekit.grading.sandbox import Sandbox
@@ -73,6 +74,8 @@ def doctor():
 
     found, problem = probe()
     say(found is not None, "bubblewrap starts a sandbox", problem)
+    if found is None and obstacles.advice():
+        lines.append(f"         {obstacles.advice()}")
     if found is not None:
         say(found["network"], "no network in it")
         say(not found["the repository"], "this repository cannot be seen in it")
@@ -123,7 +126,7 @@ def probe():
                 return None, f"its own test fails: {wire.loads(data)}"
         said = outcome.errors.strip().split("\n")[-1] or "it said nothing"
         hint = " (does this machine forbid user namespaces?)" if "ermission" in said else ""
-        return None, f"{said}{hint}"
+        return None, said if obstacles.advice() else f"{said}{hint}"
 
 
 def advice_on_groups():
@@ -131,6 +134,8 @@ def advice_on_groups():
         return "this machine has no cgroup v2, or gives none to this container"
     if os.getuid() == 0:
         return "start the container with a writable cgroup v2 (a cgroup namespace of its own)"
+    if obstacles.engine():
+        return "a container is seldom lent control groups, and what is promised holds without"
     if shutil.which("systemd-run"):
         return f"{LEND} {sys.executable} -m coursekit grade …"
     return "have a folder of /sys/fs/cgroup delegated to you"
