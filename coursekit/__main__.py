@@ -1,4 +1,4 @@
-"""python -m coursekit COMMAND: build, check, status, reset, adopt, grade."""
+"""python -m coursekit COMMAND: build, check, status, reset, adopt, grade, and so on."""
 
 import signal
 import sys
@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from coursekit.files import BookError, failed
+
+FORMS = ("canvas", "moodle", "gradescope", "brightspace", "github", "folders")
 
 
 def main(arguments=None):
@@ -115,6 +117,14 @@ def parsed(arguments):
         action="store_true",
         help="run students' code with your own rights: it can read and delete what you can",
     )
+
+    collect = command("collect", run_collect, "sort what an LMS hands out into students' folders")
+    collect.add_argument("download", type=Path, help="the zip, or the folder that it was")
+    collect.add_argument("--out", type=folder, required=True, help="where the folders go")
+    collect.add_argument("--lms", choices=FORMS, help="whose it is (default: told by the names)")
+    collect.add_argument(
+        "--prefix", help='of the names of repositories, such as "ch09-" (default: what all share)'
+    )
     return parser.parse_args(arguments)
 
 
@@ -201,6 +211,12 @@ def run_grade(options):
     from coursekit.grading.grade import grade
 
     return grade(options)
+
+
+def run_collect(options):
+    from coursekit.classroom.collect import collect
+
+    return collect(options)
 
 
 if __name__ == "__main__":
