@@ -125,6 +125,22 @@ def parsed(arguments):
     collect.add_argument(
         "--prefix", help='of the names of repositories, such as "ch09-" (default: what all share)'
     )
+
+    marks = command("marks", run_marks, "fill a gradebook with what grade found")
+    marks.add_argument("results", type=Path, help="the folder that grade wrote")
+    kinds = marks.add_mutually_exclusive_group(required=True)
+    kinds.add_argument("--canvas", type=Path, metavar="FILE", help="the exported gradebook")
+    kinds.add_argument("--moodle", type=Path, metavar="FILE", help="the grading worksheet")
+    kinds.add_argument("--csv", type=Path, metavar="FILE", help="any table with a row a student")
+    marks.add_argument(
+        "--submissions",
+        type=Path,
+        default=Path("submissions"),
+        help="the folder that collect wrote (default: submissions)",
+    )
+    marks.add_argument("--column", help="of the gradebook, if it cannot be told by the set's name")
+    marks.add_argument("--scale", action="store_true", help="to the points of the gradebook")
+    marks.add_argument("--out", type=folder, help="the file to import (default: in the results)")
     return parser.parse_args(arguments)
 
 
@@ -217,6 +233,12 @@ def run_collect(options):
     from coursekit.classroom.collect import collect
 
     return collect(options)
+
+
+def run_marks(options):
+    from coursekit.classroom.marks import marks
+
+    return marks(options)
 
 
 if __name__ == "__main__":

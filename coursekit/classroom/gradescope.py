@@ -1,4 +1,4 @@
-"""What Gradescope hands out: submission_12345/… and submission_metadata.yml, which says whose it is.
+"""Gradescope: submission_12345/… and submission_metadata.yml, which says whose each folder is.
 
 No page of Gradescope's describes that file; public programs that read it agree on it. Its keys are
 Ruby's symbols, such as ":submitters".
