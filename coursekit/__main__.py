@@ -141,6 +141,18 @@ def parsed(arguments):
     marks.add_argument("--column", help="of the gradebook, if it cannot be told by the set's name")
     marks.add_argument("--scale", action="store_true", help="to the points of the gradebook")
     marks.add_argument("--out", type=folder, help="the file to import (default: in the results)")
+
+    handout = command("handout", run_handout, "write what students get: no answer is in it")
+    handout.add_argument("sets", nargs="+", metavar="SET", help="such as 09")
+    handout.add_argument("--out", type=folder, required=True, help="the folder to write")
+    handout.add_argument("--zip", action="store_true", help="as OUT.zip")
+    handout.add_argument("--github", action="store_true", help="with a workflow that checks")
+    handout.add_argument(
+        "--variant",
+        action="append",
+        metavar="KEY",
+        help="draw other cases for this student or group; with several, OUT has a folder for each",
+    )
     return parser.parse_args(arguments)
 
 
@@ -239,6 +251,12 @@ def run_marks(options):
     from coursekit.classroom.marks import marks
 
     return marks(options)
+
+
+def run_handout(options):
+    from coursekit.classroom.handout import handout
+
+    return handout(options)
 
 
 if __name__ == "__main__":
