@@ -238,6 +238,18 @@ def test_a_folder_that_was_a_zip_gives_the_same(place):
     assert collected(place, CANVAS)[0] == from_folder
 
 
+def test_notebooks_of_one_students_handout_are_named(place, capsys):
+    def handed_out(key):
+        return json.dumps(BLANK | {"metadata": {"numpygpt": {"variant": key}}}).encode()
+
+    one_each = {f"s{n}_{n}_{n}_{SET}": handed_out(f"key {n}") for n in range(1, 4)}
+    collected(place, one_each | {f"s9_9_9_{SET}": handed_out("key 2")})
+    assert 's2, s9: 03_linear.ipynb from the same handout, "key 2"' in capsys.readouterr().out
+    shutil.rmtree(place / "submissions")
+    collected(place, {f"s{n}_{n}_{n}_{SET}": handed_out(f"group {n % 2}") for n in range(1, 9)})
+    assert "the same handout" not in capsys.readouterr().out
+
+
 # --- again ---
 
 

@@ -57,6 +57,7 @@ def collect(options):
     for found in download.files:
         if id(found) not in of_students and found.name not in OF_THE_LMS:
             report.left.append(f"{found.path}: of which student?")
+    report.remarks += same_variants(collected)
     report.troubles += [f"{shown('/'.join(parts))} {why}" for parts, why in download.problems]
     report.show(out, len(students), download.junk)
     return 1 if report.troubles else 0
@@ -128,7 +129,7 @@ def put(path, item, data, known, report):
     """Write a notebook; return the remarks. What another run put there is kept beside it."""
     digest = hashlib.sha256(data).hexdigest()
     about = {"sha256": digest, "from": item.found.path, "order": list(item.order)}
-    about |= {"when": item.when, "late": item.late}
+    about |= {"when": item.when, "late": item.late, "variant": variant_of(data)}
     before = known.notebooks.get(path.name, {})
     there = path.read_bytes() if path.is_file() else None
     if there == data:
@@ -145,6 +146,28 @@ def put(path, item, data, known, report):
     report.new += 1
     known.notebooks[path.name] = about
     return remarks
+
+
+def variant_of(data):
+    """The key of the handout that a notebook comes from, or ""."""
+    try:
+        return str(json.loads(data)["metadata"]["numpygpt"]["variant"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def same_variants(collected):
+    """Lines on students whose notebooks come from one handout, where each student has one."""
+    students = defaultdict(lambda: defaultdict(list))
+    for name, folder in sorted(collected.folders.items()):
+        for notebook, about in folder.notebooks.items():
+            if about.get("variant"):
+                students[notebook][about["variant"]].append(name)
+    for notebook, keys in students.items():
+        if 2 * len(keys) > sum(map(len, keys.values())):  # else there is one for each group
+            for key, names in keys.items():
+                if len(names) > 1:
+                    yield f'{", ".join(names)}: {notebook} from the same handout, "{shown(key)}"'
 
 
 def target(name, data):

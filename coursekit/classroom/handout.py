@@ -7,6 +7,7 @@ away less, and could do neither: a right answer differs in its last digits from 
 looks the numbers up is right there; `grade` draws other cases.
 """
 
+import functools
 import hashlib
 import os
 import re
@@ -29,13 +30,14 @@ from coursekit.classroom.workflow import workflow
 from coursekit.files import BookError, read, write
 from coursekit.grading.library import package_texts
 from coursekit.grading.names import file_key
-from coursekit.source import BEGIN, END, Page, exercise_cells, parts_of
+from coursekit.source import BEGIN, BLANK, END, Page, exercise_cells, parts_of
 
 LIGHT = "coursekit.classroom.light"
 STARTS = [f"{LIGHT}.check", f"{LIGHT}.__main__", "coursekit.notebook", "coursekit.checking.whose"]
 NEEDED = ("numpy", "jupyterlab", "ipykernel", "nbclient", "nbformat")  # of pyproject.toml
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)\s]*\)")  # to a file of the book
-IGNORED = "__pycache__/\n.ipynb_checkpoints/\n.venv/\n.progress/\n"  # who shares progress does so by intent
+# Progress is not shared by chance: a student who wants to, zips it.
+IGNORED = "__pycache__/\n.ipynb_checkpoints/\n.venv/\n.progress/\n"
 
 
 def handout(options):
@@ -97,10 +99,9 @@ def texts_of(sets, github=False):
     }
     if github:
         texts[".github/workflows/autograding.yml"] = workflow(names)
-    modules = dependencies.module_texts(ROOT)
-    graph = dependencies.graph_of(modules)
+    modules, graph = our_modules()
     chapter = min(exercises.page.number for exercises in sets)
-    needed = {f"{name.replace('.', '/')}.py" for name in needed_by(sets, modules, graph)}
+    needed = {f"{name.replace('.', '/')}.py" for name in needed_by(sets)}
     texts |= package_texts(chapter, needed)
     for module in dependencies.closure(STARTS, graph):
         if module.startswith("coursekit."):
@@ -125,8 +126,16 @@ def without_the_book(text):
     return text
 
 
-def needed_by(sets, modules, graph):
+@functools.cache
+def our_modules():
+    """{module: text} of numpygpt and coursekit, and which imports which."""
+    modules = dependencies.module_texts(ROOT)
+    return modules, dependencies.graph_of(modules)
+
+
+def needed_by(sets):
     """The modules of numpygpt that the sets import, directly or not."""
+    modules, graph = our_modules()
     direct = set()
     for exercises in sets:
         for cell in exercises.page.cells:
@@ -136,8 +145,7 @@ def needed_by(sets, modules, graph):
 
 def leaks(sets):
     """Pairs of module and chapter: what one set needs, and another one asks for."""
-    modules = dependencies.module_texts(ROOT)
-    needed = needed_by(sets, modules, dependencies.graph_of(modules))
+    needed = needed_by(sets)
     asked = {exercises.page.number for exercises in sets}
     order = dependencies.package_order(ROOT)
     first = min(asked)
@@ -165,7 +173,9 @@ def blank_page(page):
         for line in cell["source"].split("\n"):
             inside = inside and line.strip() != END
             lines += [] if inside else [line]
-            inside = inside or line.strip() == BEGIN
+            if line.strip() == BEGIN:
+                inside = True
+                lines.append(line.replace(BEGIN, BLANK[-1]))
         source = "\n".join(lines)
         is_text = cell["cell_type"] == "markdown"
         cells.append(cell | {"source": LINK.sub(r"\1", source) if is_text else source})

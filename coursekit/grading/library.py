@@ -3,6 +3,7 @@
 import ast
 import compileall
 import os
+from functools import cache
 
 from coursekit import dependencies
 from coursekit.checking.tasks import ROOT
@@ -42,6 +43,7 @@ def package_texts(chapter, needed=()):
     return texts
 
 
+@cache
 def names_only(text):
     """A module with the names of another, whose functions and classes refuse to be called."""
     lines = ["from coursekit.checking.covered import refuse", ""]
