@@ -24,6 +24,7 @@ from coursekit.classroom.light import __main__ as light
 from coursekit.classroom.light import check as light_check
 from coursekit.classroom.light import stored
 from coursekit.exporter import source_of
+from coursekit.source import parts_of
 
 SET = "03_linear"
 EXERCISES = load_set(SET)
@@ -72,11 +73,12 @@ def code_in(path, text):
 def test_no_function_of_an_answer_is_in_a_handout(name):
     exercises = load_set(name)
     texts = handout.texts_of([exercises]) | handout.notebooks_of([exercises], "")
-    given = set()
+    page = json.dumps({"page": parts_of(handout.blank_page(exercises.page))})
+    given = functions_in(code_in("page.json", page))
     for path, text in texts.items():
         given |= functions_in(code_in(path, text))
-    page = handout.blank_page(exercises.page)
-    around = functions_in("\n".join(c["source"] for c in exercise_code(page)))
+    blank = (REPOSITORY / "exercises" / f"{name}.ipynb").read_text("utf-8")
+    around = functions_in(code_in("blank.ipynb", blank))
     for task in exercises.tasks.values():
         known = [exercises.own_answer(task.id), *(v.source for v in task.variants)]
         for source in known:
@@ -88,15 +90,24 @@ def test_no_function_of_an_answer_is_in_a_handout(name):
             assert not {body for body in answer & given if "\n" in body}, task.id
 
 
-def exercise_code(page):
-    return [cell for cell in page.cells if cell["cell_type"] == "code"]
+def words_of(path):
+    """The text of a file; of JSON, what its strings say."""
+    text = path.read_bytes().decode("utf-8", "replace")
+    if path.suffix not in (".json", ".ipynb"):
+        return text
+    said, todo = [], [json.loads(text)]
+    while todo:
+        value = todo.pop()
+        todo += value.values() if isinstance(value, dict) else value if type(value) is list else []
+        said += [value] if isinstance(value, str) else []
+    return "\n".join(said)
 
 
 def test_a_handout_has_nothing_of_the_book_but_the_blank_set(folder):
     found = files_of(folder)
     assert not [path for path in found if re.search(r"^book/|solutions|docs/|tests/|\.git/", path)]
     own = solutions(SET)
-    everything = "\n".join(path.read_bytes().decode("utf-8", "replace") for path in found.values())
+    everything = "\n".join(words_of(path) for path in found.values())
     for source in own.values():
         body = source.split("### BEGIN SOLUTION\n")[-1].split("### END")[0]
         assert body.strip() and body.strip() not in everything

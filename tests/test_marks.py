@@ -196,6 +196,23 @@ def test_without_the_memory_of_collect_names_are_enough(place, capsys):
     assert "is not there" in said and "told apart there: 1\n  Ann Lee" in said
 
 
+def test_of_two_students_of_one_name_the_address_tells_which(place, capsys):
+    graded(place, {"Ann Lee": (2, 3, 2), "Ann Lee b": (2, 0, 0)})
+    students = {"Ann Lee": ("Ann Lee", "", "a@school.edu"), "Ann Lee b": ("Ann Lee", "", "b@x.edu")}
+    remembered(place, "gradescope", students)
+    (place / "class.csv").write_text("email,name,points\na@school.edu,Ann Lee,\n", "utf-8")
+    rows, _ = filled(place, "csv", place / "class.csv", "--column", "points")
+    assert [row["points"] for row in rows] == ["7"]
+    assert "told apart there: 1\n  Ann Lee b" in capsys.readouterr().out
+
+
+def test_two_folders_that_may_be_one_student_get_nothing(place, capsys):
+    graded(place, {"Ana Ruiz": (2, 3, 2), "aruiz": (2, 0, 0), "bokafor": (2, 0, 0)})
+    rows, code = filled(place, "canvas", SAMPLES / "canvas.csv")
+    assert [row["ID"] for row in rows] == ["", "502"] and code == 1
+    assert "told apart there: 2\n  Ana Ruiz\n  aruiz" in capsys.readouterr().out
+
+
 def test_all_in_order_is_exit_code_0(place):
     graded(place, {"ana": (2, 3, 2), "ben": (2, 3, 0)})
     (place / "class.csv").write_text("\ufeffname;points\nAna;\nBen;9\n", "utf-8")

@@ -11,6 +11,7 @@ import time
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from coursekit.checking.answers import LARGEST
@@ -97,7 +98,7 @@ class Download:
                 self.add_folder(entry.path, here)
             elif entry.is_file():
                 path = Path(entry.path)
-                self.add(Found(here, entry.stat().st_mtime, lambda path=path: path.open("rb")))
+                self.add(Found(here, entry.stat().st_mtime, partial(path.open, "rb")))
             else:
                 self.problems.append((here, "is not an ordinary file"))
 
@@ -114,19 +115,24 @@ class Download:
 
     def add_inner_zip(self, found, depth):
         try:
-            data = found.read(LARGEST_ZIP)
-            self.bytes += len(data)
+            self.bytes += len(found.read(LARGEST_ZIP))
             if self.bytes > MOST_BYTES:
                 raise BookError(f"the zips hold more than {MOST_BYTES >> 30} GB together")
-            self.add_zip(io.BytesIO(data), found.parts, depth + 1)
+            self.add_zip(lambda: io.BytesIO(found.read(LARGEST_ZIP)), found.parts, depth + 1)
         except BookError as error:
             self.problems.append((found.parts, str(error).removeprefix(f"{found.path}: ")))
         except DAMAGED as error:
             self.problems.append((found.parts, reason(error)))
 
-    def add_zip(self, file, parts=(), depth=0):
-        """Add what a zip holds."""
-        archive = zipfile.ZipFile(file)
+    def add_zip(self, source, parts=(), depth=0):
+        """Add what a zip holds.
+
+        Args:
+            source: its path; or a function that gives a file in memory: a class's zips would not
+                all fit there, so each is read again for each of its files that is asked for.
+        """
+        is_path = isinstance(source, Path)
+        archive = zipfile.ZipFile(source if is_path else source())
         entries = archive.infolist()
         if depth and len(entries) > MOST_IN_ONE:
             raise BookError(f"holds more than {MOST_IN_ONE:,} files: it is not opened")
@@ -142,8 +148,8 @@ class Download:
             elif entry.flag_bits & 1:
                 self.problems.append((here, "is encrypted: it needs a password"))
             else:
-                opened = lambda entry=entry: archive.open(entry)  # noqa: E731
-                self.add(Found(here, time_of(entry), opened), depth)
+                opened = archive.open if is_path else again(source)
+                self.add(Found(here, time_of(entry), partial(opened, entry)), depth)
 
     def is_junk(self, parts):
         """Whether this was made by a system; a repository is remembered."""
@@ -172,6 +178,11 @@ def read_download(path):
     else:
         raise BookError(f"{path}: there is no such folder or zip")
     return download
+
+
+def again(source):
+    """A function that opens an entry of a zip which is not kept in memory."""
+    return lambda entry: zipfile.ZipFile(source()).open(entry)
 
 
 def name_of(entry):

@@ -29,7 +29,7 @@ class Folder:
         """Whether this is the folder of a student whom a download of this form names."""
         if self.id or student.id:  # a number means something in its own system only
             return (self.form, self.id) == (form, student.id)
-        return (self.name, self.email) == (student.name, student.email)
+        return same_name(self.name) == same_name(student.name) and self.email == student.email
 
 
 class Collected:

@@ -47,7 +47,7 @@ def handout(options):
         said = f"numpygpt/{module} is in it, which set {chapter} asks for: another set needs it"
         print(f"{said}. Hand these sets out one after the other", file=sys.stderr)
     texts = texts_of(sets, options.github)
-    keys = options.variant or [""]
+    keys = list(dict.fromkeys(options.variant or [""]))
     for key in keys:
         out = options.out / file_key(key) if len(keys) > 1 else options.out
         place = write_one(sets, texts, key, out, options.zip)
