@@ -13,7 +13,7 @@ from answers import REPOSITORY
 
 from coursekit.__main__ import main
 from coursekit.classroom import archive, downloads
-from coursekit.grading.submission import student_folders
+from coursekit.grading.submission import find_notebook, student_folders
 
 SAMPLES = Path(__file__).parent / "classroom_samples"
 SET = "03_linear.ipynb"
@@ -300,6 +300,36 @@ def test_what_was_collected_before_an_interruption_is_gone_through_again(place, 
 
 
 # --- hostile, damaged, odd ---
+
+
+def test_a_notebook_of_no_set_keeps_a_name_that_grade_finds(place):
+    files = {
+        "a_1_2_.hidden?work.ipynb": b"{",
+        "b_2_3___x.ipynb.txt": b"[]",
+        f"c_3_4_{'long ' * 40}.ipynb": b"{}",
+    }
+    path = place / "odd.zip"
+    path.write_bytes(zipped(files))
+    main(["collect", str(path), "--out", str(place / "submissions")])
+    for student in "abc":
+        notebook = find_notebook(place / "submissions" / student, "03_linear", [])
+        assert notebook.read_bytes() in files.values()
+
+
+def test_the_many_files_of_a_repository_are_one_line(place, capsys):
+    many = {"ana_1_2_all.zip": {SET: notebook("ana")} | {f"{n}.py": b"" for n in range(40)}}
+    collected(place, many)
+    said = capsys.readouterr().out
+    assert (
+        "left out, no notebook: 1\n  ana: all.zip/0.py, all.zip/1.py, all.zip/10.py, and 37" in said
+    )
+
+
+def test_what_only_looks_like_progress_is_left_out(place):
+    odd = {"not-a-task.json": b"{}", "linear-forward.json": b"[1]", "linear-shared.json": b"{"}
+    files = {f".progress/{name}": data for name, data in odd.items()}
+    found, _ = collected(place, {"ana_1_2_all.zip": files | {SET: notebook("ana")}})
+    assert list(found) == [f"ana/{SET}"]
 
 
 def test_a_zip_writes_nowhere_but_into_the_students_folder(place):

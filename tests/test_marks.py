@@ -75,6 +75,7 @@ CANVAS = {
     "leeann 504": ("leeann", "504", ""),
     "leeann 505": ("leeann", "505", ""),
     "guest": ("guest", "777", ""),
+    "adeyemitolu": ("adeyemitolu", "507", ""),
 }
 
 
@@ -95,7 +96,8 @@ def test_canvas_gets_the_rows_that_have_a_mark_and_one_column(place, capsys):
     assert "NOT IN THE GRADEBOOK, or not to be told apart there: 1\n  guest" in said
     assert "NO MARK: what failed is the grader's, run grade again: 1\n  Okafor, Ben" in said
     assert "IN THE GRADEBOOK, and not graded: what they have there stays: 1\n  Nowak" in said
-    assert "left as they are: 1\n  Martin, Chloé is excused" in said
+    assert "left as they are: 2\n  Martin, Chloé is excused" in said
+    assert "Adeyemi, Tolu is not assigned this" in said
 
 
 def test_canvas_a_student_of_the_same_name_gets_nothing(place):
@@ -130,19 +132,28 @@ MOODLE = {
 
 
 def test_moodle_gets_the_worksheet_without_its_comments(place, capsys):
-    graded(place, {name: (2, 3, 0) for name in MOODLE} | {"Ben Okafor": (0, 0, 0)})
+    graded(place, {name: (2, 3, 0) for name in MOODLE} | {"Ben Okafor": (2, 0, 0)})
     remembered(place, "moodle", MOODLE)
     rows, code = filled(place, "moodle", SAMPLES / "moodle.csv")
     assert code == 1
     assert {row["Identifier"]: row["Grade"] for row in rows} == {
-        **{"Participant 9001": "5", "Participant 9002": "0"}
+        **{"Participant 9001": "5", "Participant 9002": "2"}
     }
     assert rows[1]["Last modified (grade)"] == "Wednesday, 4 November 2026, 8:00 AM"
     assert "Feedback comments" not in rows[1]
     said = capsys.readouterr().out
-    assert "look at these yourself: 1\n  Ben Okafor: there is no notebook" in said
     assert "Chloé Martin has a grade that Moodle lets nobody change" in said
     assert "and not graded: what they have there stays: 1\n  Zofia Nowak" in said
+
+
+def test_0_for_nothing_at_all_never_replaces_a_mark(place, capsys):
+    graded(place, {name: (0, 0, 0) for name in MOODLE})
+    remembered(place, "moodle", MOODLE)
+    rows, _ = filled(place, "moodle", SAMPLES / "moodle.csv")
+    assert {row["Identifier"]: row["Grade"] for row in rows} == {"Participant 9001": "0"}
+    said = capsys.readouterr().out
+    assert "look at these yourself: 1\n  Ana Ruiz: there is no notebook" in said
+    assert "Ben Okafor has a mark, and handed in nothing" in said
 
 
 def test_brightspace_keeps_every_row_and_column(place):

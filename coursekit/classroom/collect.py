@@ -14,15 +14,16 @@ from pathlib import Path
 from coursekit.checking.answers import cells_of, grade_id
 from coursekit.checking.tasks import set_names, task_ids
 from coursekit.classroom.archive import read_download
-from coursekit.classroom.collected import Collected
+from coursekit.classroom.collected import Collected, folder_name
 from coursekit.classroom.downloads import items_of
 from coursekit.classroom.gradescope import METADATA
 from coursekit.files import BookError, keep_old, read, write
-from coursekit.grading.names import file_key, shown
+from coursekit.grading.names import shown
 from coursekit.grading.submission import ENDING
 
 NOTEBOOK = re.compile(f".*{ENDING}", re.IGNORECASE)
 OF_THE_LMS = {"index.html", METADATA}
+FEW = 3  # files of a student that are printed
 SHOWN = 20  # lines of one kind that are printed
 
 
@@ -90,14 +91,12 @@ class Report:
 
 def take(items, folder, known, report):
     """Put the newest notebook of each set into a student's folder."""
-    choices = defaultdict(list)
+    choices, left = defaultdict(list), []
     for item in items:
-        if item.found is None:
+        if item.found is None or is_progress(item) and take_progress(item, folder):
             continue
-        if is_progress(item):
-            take_progress(item, folder, report)
-        elif not NOTEBOOK.fullmatch(item.found.name):
-            report.left.append(f"{folder.name}: {shown('/'.join(item.parts))}")
+        if not NOTEBOOK.fullmatch(item.found.name):
+            left.append(shown("/".join(item.parts)))
         else:
             try:
                 data = item.found.read()
@@ -105,6 +104,9 @@ def take(items, folder, known, report):
                 report.troubles.append(f"{folder.name}: {error}")
                 continue
             choices[target(item.found.name, data)].append((item, data))
+    if left:
+        more = f", and {len(left) - FEW} more" if len(left) > FEW else ""
+        report.left.append(f"{folder.name}: {', '.join(left[:FEW])}{more}")
     if not choices:
         report.nothing.append(folder.name)
     for name, found in sorted(choices.items()):
@@ -181,7 +183,8 @@ def target(name, data):
         sets = [homes[task] for task in tasks if task in homes]
     except BookError:  # `grade` says so, of one student
         sets = []
-    return f"{max(sets, key=sets.count)}.ipynb" if sets else file_key(name)
+    stem = re.sub(f"{ENDING}$", "", name, flags=re.IGNORECASE)
+    return f"{max(sets, key=sets.count) if sets else folder_name(stem)}.ipynb"
 
 
 def is_progress(item):
@@ -189,16 +192,16 @@ def is_progress(item):
     return item.parts[-2:-1] == (".progress",) and item.found.name.endswith(".json")
 
 
-def take_progress(item, folder, report):
-    """Keep a file of progress, if it is one."""
+def take_progress(item, folder):
+    """Keep a file of progress; return whether it is one."""
     try:
         data = item.found.read(1 << 16)
         task = item.found.name.removesuffix(".json")
-        if task in task_ids() and isinstance(json.loads(data), dict):
-            path = folder / ".progress" / f"{task}.json"
-            if read(path) != data.decode("utf-8", "replace"):
-                write(path, data)
-            return
+        if task not in task_ids() or not isinstance(json.loads(data), dict):
+            return False
     except (BookError, ValueError, RecursionError):
-        pass
-    report.left.append(f"{folder.name}: {shown('/'.join(item.parts))}")
+        return False
+    path = folder / ".progress" / f"{task}.json"
+    if read(path) != data.decode("utf-8", "replace"):
+        write(path, data)
+    return True

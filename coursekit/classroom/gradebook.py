@@ -2,7 +2,7 @@
 
 canvas  Student, ID, …, Section, a column for each assignment with its number, and under the
         headings a row "Points Possible". Which columns and rows it reads on the way back:
-        github.com/instructure/canvas-lms, lib/gradebook_importer.rb
+        github.com/instructure/canvas-lms, lib/gradebook_exporter.rb and lib/gradebook_importer.rb
         community.instructure.com, "How do I import grades in the Gradebook?"
 moodle  The grading worksheet of one assignment: Identifier ("Participant 12345"), Full name, …,
         Grade, Maximum Grade, Grade can be changed. It is read by
@@ -28,6 +28,7 @@ NUMBERS = ("id", "studentid", "sid", "sisuserid", "idnumber", "orgdefinedid", "i
 LOGINS = ("email", "emailaddress", "login", "loginid", "sisloginid", "username", "githubusername")
 NAMES = ("student", "name", "fullname", "studentname")
 FOR_PEOPLE = {*NUMBERS, *LOGINS, *NAMES, "lastname", "firstname", "section", "githubid"}
+CANVAS_WORDS = {"ex": "is excused", "n/a": "is not assigned this"}
 LAST = "endoflineindicator"  # Brightspace wants it to be the last
 
 
@@ -147,8 +148,9 @@ class Gradebook:
 
     def may_change(self, row):
         """ "" if a mark may be written into a row; else why not."""
-        if self.kind == "canvas" and row.cells[self.column].strip().casefold() == "ex":
-            return "is excused"
+        there = row.cells[self.column].strip().casefold()
+        if self.kind == "canvas" and there in CANVAS_WORDS:
+            return CANVAS_WORDS[there]
         if self.kind == "moodle":
             at = self.plain.index("gradecanbechanged") if "gradecanbechanged" in self.plain else -1
             if at >= 0 and row.cells[at].strip().casefold() == "no":

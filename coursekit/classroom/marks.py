@@ -52,6 +52,8 @@ def marks(options):
             no_mark.append(row.name)
         elif why := book.may_change(row):
             kept.append(f"{row.name} {why}")
+        elif result.problem and row.cells[book.column].strip():
+            kept.append(f"{row.name} has a mark, and handed in nothing that could be graded now")
         else:
             row.cells[book.column] = f"{result.points * factor:.2f}".rstrip("0").rstrip(".")
             filled.append(row)
