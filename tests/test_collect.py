@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from answers import REPOSITORY
 
-from coursekit.__main__ import main
+from coursekit.__main__ import FORMS, main
 from coursekit.classroom import archive, downloads
 from coursekit.grading.submission import find_notebook, student_folders
 
@@ -248,6 +248,10 @@ def test_notebooks_of_one_students_handout_are_named(place, capsys):
     shutil.rmtree(place / "submissions")
     collected(place, {f"s{n}_{n}_{n}_{SET}": handed_out(f"group {n % 2}") for n in range(1, 9)})
     assert "the same handout" not in capsys.readouterr().out
+
+
+def test_the_command_knows_every_form():
+    assert list(FORMS) == list(downloads.FORMS)
 
 
 # --- again ---

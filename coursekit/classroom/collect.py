@@ -46,13 +46,18 @@ def collect(options):
         students[item.student].append(item)
     names = Counter(student.name for student in students)
     in_order = sorted(students, key=lambda student: (student.name, student.id, student.email))
-    for student in tqdm(in_order, unit="student", disable=None):  # a bar, on a terminal
-        folder = collected.name_for(student, form, names[student.name] > 1)
+    folders = {}
+    for student in in_order:
+        folders[student] = collected.name_for(student, form, names[student.name] > 1)
         if names[student.name] > 1:
-            report.remarks.append(f"{folder}: another student has the same name")
-        (out / folder).mkdir(parents=True, exist_ok=True)
-        collected.save()
-        take(students[student], out / folder, collected.folders[folder], report)
+            report.remarks.append(f"{folders[student]}: another student has the same name")
+        (out / folders[student]).mkdir(parents=True, exist_ok=True)
+    collected.save()  # whatever happens now, the next run gives everybody the same folder
+    try:
+        for student in tqdm(in_order, unit="student", disable=None):  # a bar, on a terminal
+            name = folders[student]
+            take(students[student], out / name, collected.folders[name], report)
+    finally:
         collected.save()
     of_students = {id(item.found) for item in items}
     for found in download.files:

@@ -11,7 +11,7 @@ gradescope   submission_12345/… and submission_metadata.yml: gradescope.py
 brightspace  12345-67890 - First Last - Nov 3, 2026 912 AM/…, and index.html. D2L documents the
              import of grades, not this; public programs that read it agree on it.
 github       assignment-username/…, as `gh classroom clone student-repos` makes them.
-             docs.github.com/en/education/manage-coursework-with-github-classroom
+             github.com/github/gh-classroom, cmd/gh-classroom/clone/student-repos
 folders      a folder for each student
 """
 

@@ -26,6 +26,7 @@ Leave the notebook in this folder: it finds `coursekit` and `numpygpt` beside it
 | check one answer | the cell below it |
 | get a hint | `hint("{task}")` in a cell of your own |
 | check all answers as they are saved | `.venv/bin/python -m coursekit check` |
+| see what is right, your hints and minutes | `.venv/bin/python -m coursekit status` |
 
 `check` holds your answer to cases that are stored here, and says what is wrong. The mark is given
 on other cases, so write code that is right for all inputs, and not for these.
