@@ -222,6 +222,7 @@ def test_folders_of_students_and_notebooks_of_several_sets(place):
         "all/ana/second.ipynb": json.dumps(other).encode(),
         "all/ben.zip": {"ben/exercises/03_linear.ipynb": notebook("ben")},
         "all/empty/": b"",
+        "all/ana/data_1_2_table.csv": b"named as in Canvas",
     }
     found, _ = collected(place, files)
     assert list(found) == [f"ana/{SET}", "ana/09_layernorm.ipynb", f"ben/{SET}"]
@@ -317,7 +318,7 @@ def test_a_notebook_of_no_set_keeps_a_name_that_grade_finds(place):
     main(["collect", str(path), "--out", str(place / "submissions")])
     for student in "abc":
         notebook = find_notebook(place / "submissions" / student, "03_linear", [])
-        assert notebook.read_bytes() in files.values()
+        assert notebook.read_bytes() in files.values() and "_1_2_" not in notebook.name
 
 
 def test_the_many_files_of_a_repository_are_one_line(place, capsys):
@@ -382,6 +383,10 @@ def test_a_bomb_is_named_and_the_others_are_collected(place, capsys, monkeypatch
     said = capsys.readouterr().out
     assert "03_linear.ipynb is larger than 1 MB" in said
     assert "holds more than 50 files" in said and "lies in 4 other zips" in said
+    monkeypatch.setattr(archive, "MOST_BYTES", 1000)
+    much = {"more_4_5_hand.zip": {SET: notebook("")}, f"small_6_7_{SET}": notebook("")}
+    assert collected(place, much, name="much.zip")[1] == 1
+    assert "the zips hold more than 0 GB together" in capsys.readouterr().out
     collected(place, bomb(), name="bomb.zip")
     assert "NOT READ" in capsys.readouterr().out
 
@@ -428,6 +433,18 @@ def test_a_link_is_not_followed(place, capsys):
     os.symlink(place / "secret.ipynb", place / "d" / "ana" / SET)
     assert main(["collect", str(place / "d"), "--out", str(place / "submissions")]) == 1
     assert found_in(place) == {} and "ana/03_linear.ipynb is a link" in capsys.readouterr().out
+
+
+def test_a_link_in_a_zip_is_not_taken_for_a_notebook(place, capsys):
+    link = zipfile.ZipInfo("a_1_2_03_linear.ipynb")
+    link.external_attr = 0o120777 << 16
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as into:
+        into.writestr(link, "../../solutions/03_linear.ipynb")
+        into.writestr("b_2_3_03_linear.ipynb", notebook("b"))
+    found, code = collected(place, buffer.getvalue())
+    assert list(found) == ["b/03_linear.ipynb"] and code == 1
+    assert "a_1_2_03_linear.ipynb is a link" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from coursekit.classroom.light import check as light_check
 from coursekit.classroom.light import stored
 from coursekit.exporter import source_of
 from coursekit.source import parts_of
+from numpygpt.nn import Linear
 
 SET = "03_linear"
 EXERCISES = load_set(SET)
@@ -160,6 +161,12 @@ def test_a_reader_is_told_which_output_is_wrong_and_not_the_mistake(at_home, cap
     assert "dW WRONG" in said and "db, dx: right" in said
     [mistake] = [v for v in EXERCISES.tasks["linear-backward"].variants if v.name == "dw-mean"]
     assert mistake.message not in said
+
+
+def test_the_packages_own_answer_is_refused(at_home, capsys):
+    with pytest.raises(light_check.CheckError), mock.patch.object(light_check.progress, "note"):
+        light_check.check("linear-backward", Linear)
+    assert "calls numpygpt's own version" in capsys.readouterr().out
 
 
 def test_a_warning_of_another_numpy_is_no_mistake(at_home):

@@ -100,7 +100,7 @@ def take(items, folder, known, report):
     for item in items:
         if item.found is None or is_progress(item) and take_progress(item, folder):
             continue
-        if not NOTEBOOK.fullmatch(item.found.name):
+        if not NOTEBOOK.fullmatch(item.parts[-1]):
             left.append(shown("/".join(item.parts)))
         else:
             try:
@@ -108,7 +108,7 @@ def take(items, folder, known, report):
             except BookError as error:
                 report.troubles.append(f"{folder.name}: {error}")
                 continue
-            choices[target(item.found.name, data)].append((item, data))
+            choices[target(item.parts[-1], data)].append((item, data))
     if left:
         more = f", and {len(left) - FEW} more" if len(left) > FEW else ""
         report.left.append(f"{folder.name}: {', '.join(left[:FEW])}{more}")

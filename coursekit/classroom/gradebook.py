@@ -218,11 +218,9 @@ def number_in(text):
 
 
 def ways_to_write(name):
-    """A name as it is compared: "Ruiz, Ana" is "Ana Ruiz", and the "ruizana" of Canvas's files."""
+    """A name as it is compared: "Ana Ruiz" is "Ruiz, Ana", and the "ruizana" of Canvas's files."""
     name = unicodedata.normalize("NFC", name)
-    last, comma, first = name.partition(",")
-    parts = name.split()
-    orders = [name, f"{first} {last}" if comma else f"{' '.join(parts[1:])} {parts[0]}"]
-    if not comma and len(parts) > 1:
-        orders.append(f"{parts[-1]} {' '.join(parts[:-1])}")
+    parts, orders = name.split(), [name]
+    if "," not in name and len(parts) > 1:  # which of its parts come first elsewhere, nobody knows
+        orders += [" ".join(parts[1:] + parts[:1]), " ".join(parts[-1:] + parts[:-1])]
     return {letters(order) for order in orders} - {""}
