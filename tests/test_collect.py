@@ -13,6 +13,7 @@ from answers import REPOSITORY
 
 from coursekit.__main__ import FORMS, main
 from coursekit.classroom import archive, downloads
+from coursekit.classroom import found as found_module
 from coursekit.grading.submission import find_notebook, student_folders
 
 SAMPLES = Path(__file__).parent / "classroom_samples"
@@ -104,6 +105,15 @@ def test_canvas_the_name_of_a_file_says_whose_it_is(place, capsys):
     # What `grade` takes for students is just these.
     students, beside = student_folders(place / "submissions")
     assert [path.name for path in students] == sorted(memory(place)) and beside == []
+
+
+def test_a_long_report_is_in_a_file(place, capsys):
+    late = {f"s{n}_LATE_{n}_{n}_{SET}": notebook(f"{n}") for n in range(10, 40)}
+    collected(place, late)
+    said = capsys.readouterr().out
+    written = (place / "submissions" / ".collected.txt").read_text("utf-8")
+    assert said.count("was handed in late") == 20 and "and 10 more" in said
+    assert written.count("was handed in late") == 30
 
 
 def test_canvas_without_names_keeps_the_numbers_that_stand_for_them(place):
@@ -351,7 +361,7 @@ def test_a_zip_writes_nowhere_but_into_the_students_folder(place):
     new = {path for path in place.parent.rglob("*")} - before - {place / "download.zip"}
     assert all(path.is_relative_to(place / "submissions") for path in new)
     names = [path.name for path in (place / "submissions").iterdir()]
-    assert all(n == ".collected.json" or not n.startswith((".", "__")) for n in names)
+    assert all(n.startswith(".collected.") or not n.startswith((".", "__")) for n in names)
     assert sorted(found_in(place).values()) == [
         *["drive", "inner", "left out by grade", "root", "up"],
     ]
@@ -368,7 +378,7 @@ def bomb():
 
 def test_a_bomb_is_named_and_the_others_are_collected(place, capsys, monkeypatch):
     monkeypatch.setattr(archive, "MOST_IN_ONE", 50)
-    monkeypatch.setattr(archive, "LARGEST", 1 << 20)
+    monkeypatch.setattr(found_module, "LARGEST", 1 << 20)
     deep = notebook("too deep")
     for _ in range(7):
         deep = zipped({"03_linear.zip" if deep[:2] == b"PK" else SET: deep})

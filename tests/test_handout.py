@@ -19,7 +19,7 @@ from coursekit.__main__ import main
 from coursekit.checking.answers import grade_id
 from coursekit.checking.judge import judge
 from coursekit.checking.tasks import load_set, outcomes, set_names
-from coursekit.classroom import handout
+from coursekit.classroom import contents, handout
 from coursekit.classroom.light import __main__ as light
 from coursekit.classroom.light import check as light_check
 from coursekit.classroom.light import stored
@@ -73,7 +73,7 @@ def code_in(path, text):
 @pytest.mark.parametrize("name", set_names()[:: 1 if os.environ.get("HANDOUT") == "all" else 5])
 def test_no_function_of_an_answer_is_in_a_handout(name):
     exercises = load_set(name)
-    texts = handout.texts_of([exercises]) | handout.notebooks_of([exercises], "")
+    texts = contents.texts_of([exercises]) | handout.notebooks_of([exercises], "")
     page = json.dumps({"page": parts_of(handout.blank_page(exercises.page))})
     given = functions_in(code_in("page.json", page))
     for path, text in texts.items():
@@ -309,8 +309,8 @@ def test_a_zip_holds_one_folder_and_is_the_same_each_time(tmp_path):
 
 def test_two_sets_of_which_one_needs_what_the_other_asks_for_are_said(tmp_path, capsys):
     sets = [load_set("03_linear"), load_set("11_transformer")]
-    assert ("nn/linear.py", 3) in handout.leaks(sets)
-    assert handout.leaks([load_set("11_transformer")]) == []
+    assert ("nn/linear.py", 3) in contents.leaks(sets)
+    assert contents.leaks([load_set("11_transformer")]) == []
 
 
 def test_nothing_is_overwritten_and_nothing_half_written(tmp_path, capsys):
@@ -321,4 +321,6 @@ def test_nothing_is_overwritten_and_nothing_half_written(tmp_path, capsys):
     with mock.patch.object(handout, "save_cases", side_effect=KeyboardInterrupt):
         assert main(["handout", "03", "--out", str(tmp_path / "new")]) == 130
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert main(["handout", "03", "--out", ".", "--zip"]) == 2
+    assert "name a new folder" in capsys.readouterr().err
     assert main(["handout", "77", "--out", str(tmp_path / "new")]) == 2

@@ -12,14 +12,12 @@ csv     Any table with headings and a column that names the students, such as Br
         classroom on GitHub.
 """
 
-import csv
-import io
 import re
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from coursekit.files import BookError, write
+from coursekit.classroom.table import letters, number_in, read_table, ways_to_write, write_table
+from coursekit.files import BookError
 
 SCORES = re.compile(r"(Unposted )?(Current|Final|Override) (Score|Points|Grade|Status)")
 MAX_POINTS = re.compile(r"MaxPoints:([\d.]+)")  # in a heading of Brightspace's
@@ -171,56 +169,5 @@ class Gradebook:
             wanted = {"identifier", "fullname", "emailaddress", "grade", "maximumgrade"}
             columns = [n for n in columns if self.plain[n] in wanted | {"lastmodifiedgrade"}]
         rows = [row.cells for row in (self.rows if self.kind == "csv" else filled)]
-        table = io.StringIO()
-        into = csv.writer(table, delimiter=self.delimiter, lineterminator="\r\n")
-        for cells in [self.head, *self.above, *rows]:
-            into.writerow([cells[n] for n in columns])
-        mark = "\ufeff" if self.text.startswith("\ufeff") else ""
-        write(out, mark + table.getvalue())
-
-
-def read_table(path):
-    """The text of a CSV file, its delimiter and its rows.
-
-    Raises:
-        BookError: there is none, or it is not a table.
-    """
-    try:
-        data = path.read_bytes()
-        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        text = data.decode("utf-16" if utf16 else "utf-8")
-        first = text.lstrip("\ufeff").partition("\n")[0]
-        delimiter = max(",;\t", key=first.count)
-        lines = io.StringIO(text.lstrip("\ufeff"), newline="")
-        rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
-    except OSError as error:
-        raise BookError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BookError(f"{path} is not UTF-8: export it again, or save it as CSV UTF-8") from None
-    except csv.Error as error:
-        raise BookError(f"{path} is not a CSV file: {error}") from None
-    if not rows or len(rows[0]) < 2:
-        raise BookError(f"{path} is not a table with headings")
-    return text, delimiter, rows
-
-
-def letters(text):
-    """A heading as it is compared."""
-    return "".join(c for c in text.casefold() if c.isalnum())
-
-
-def number_in(text):
-    """The number that a text says, or None."""
-    try:
-        return float(text.strip().replace(",", "."))
-    except ValueError:
-        return None
-
-
-def ways_to_write(name):
-    """A name as it is compared: "Ana Ruiz" is "Ruiz, Ana", and the "ruizana" of Canvas's files."""
-    name = unicodedata.normalize("NFC", name)
-    parts, orders = name.split(), [name]
-    if "," not in name and len(parts) > 1:  # which of its parts come first elsewhere, nobody knows
-        orders += [" ".join(parts[1:] + parts[:1]), " ".join(parts[-1:] + parts[:-1])]
-    return {letters(order) for order in orders} - {""}
+        table = [[cells[n] for n in columns] for cells in [self.head, *self.above, *rows]]
+        write_table(out, table, self.delimiter, self.text.startswith("\ufeff"))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from coursekit.classroom.archive import Found
+from coursekit.classroom.found import Found
 
 
 @dataclass(frozen=True)

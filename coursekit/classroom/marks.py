@@ -8,7 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from coursekit.classroom.collected import FILE, Collected, Folder
-from coursekit.classroom.gradebook import LOGINS, NUMBERS, Gradebook, ways_to_write
+from coursekit.classroom.gradebook import LOGINS, NUMBERS, Gradebook
+from coursekit.classroom.table import ways_to_write
 from coursekit.files import BookError, read
 from coursekit.grading.names import shown
 
