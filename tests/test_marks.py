@@ -160,7 +160,7 @@ def test_brightspace_keeps_every_row_and_column(place):
     students = {"Ana Ruiz": ("Ana Ruiz", "31", ""), "Ben Okafor": ("Ben Okafor", "1001", "")}
     graded(place, {"Ana Ruiz": (2, 3, 2), "Ben Okafor": None})
     remembered(place, "brightspace", students)
-    rows, code = filled(place, "csv", SAMPLES / "brightspace.csv", "--column", COLUMN)
+    rows, code = filled(place, "csv", SAMPLES / "brightspace.csv")
     assert code == 1 and len(rows) == 3
     # Ben's number in the download, 1001, is not Ana's OrgDefinedId.
     assert [row[COLUMN] for row in rows] == ["7", "5", ""]
@@ -230,6 +230,17 @@ def test_all_in_order_is_exit_code_0(place):
     rows, code = filled(place, "csv", place / "class.csv", "--column", "points")
     written = (place / "results" / "csv.csv").read_text("utf-8")
     assert code == 0 and written == "\ufeffname;points\nAna;7\nBen;5\n"
+
+
+@pytest.mark.parametrize("heading", ["Linear algebra, midterm", "Quiz 3", "Set 13", "Set 3"])
+def test_a_column_is_told_by_the_sets_name_and_by_no_part_of_it(place, capsys, heading):
+    graded(place, {"ruizana": (2, 3, 2)})
+    sample = (SAMPLES / "canvas.csv").read_text("utf-8")
+    (place / "export.csv").write_text(
+        sample.replace("Set 3: Linear (88001)", f'"{heading} (1)"'), "utf-8"
+    )
+    code = filled(place, "canvas", place / "export.csv")[1]
+    assert code == (1 if heading == "Set 3" else 2)
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,8 @@ class Gradebook:
             if n >= first and not SCORES.search(heading) and self.plain[n] not in FOR_PEOPLE
         }
         if column is None:
-            words, number = letters(set_name[3:]), f"set{int(set_name[:2])}"
-            meant = [n for n in known if words in self.plain[n] or number == self.plain[n]]
+            means_the_set = heading_of(set_name)
+            meant = [n for n in known if means_the_set.fullmatch(letters(known[n]))]
         else:
             meant = [n for n in known if column in (known[n], self.head[n])]
         if not meant and self.kind == "csv" and column not in self.head:
@@ -171,3 +171,9 @@ class Gradebook:
         rows = [row.cells for row in (self.rows if self.kind == "csv" else filled)]
         table = [[cells[n] for n in columns] for cells in [self.head, *self.above, *rows]]
         write_table(out, table, self.delimiter, self.text.startswith("\ufeff"))
+
+
+def heading_of(set_name):
+    """The pattern of a heading that can mean nothing but this set: "Set 3: Linear", "03_linear"."""
+    number, words = int(set_name[:2]), letters(set_name[3:])
+    return re.compile(rf"(([a-z]*0*{number})?{words}|(exercise)?set0*{number})(pointsgrade.*)?")
