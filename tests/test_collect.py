@@ -457,6 +457,20 @@ def test_a_link_in_a_zip_is_not_taken_for_a_notebook(place, capsys):
     assert "a_1_2_03_linear.ipynb is a link" in capsys.readouterr().out
 
 
+def test_what_a_name_holds_reaches_no_terminal(place, capsys):
+    bad = "\x1b[2J\n"
+    files = {
+        f"31-77 - Ana{bad} - Nov 3, 2026 912 AM{bad}/{SET}": notebook("first"),
+        f"31-77 - Ana{bad} - Nov 4, 2026 912 AM{bad}/{SET}": notebook("second"),
+        f"31-77 - Ana{bad} - Nov 4, 2026 912 AM{bad}/no{bad}.pdf": b"",
+        f"32-77 - Ben - Nov 4, 2026 912 AM/{bad}.zip": b"PK",
+        f"index{bad}.html": b"",
+    }
+    assert collected(place, files)[1] == 1
+    said = capsys.readouterr().out
+    assert "\x1b" not in said and said.count("\\x1b") >= 3
+
+
 @pytest.mark.parametrize(
     "make, said",
     [

@@ -260,6 +260,17 @@ def test_what_is_no_gradebook_is_one_line(place, capsys, text, said):
     assert said in error and error.count("\n") == 1
 
 
+def test_what_a_heading_or_a_name_holds_reaches_no_terminal(place, capsys):
+    graded(place, {"Ana": (2, 3, 2)})
+    text = 'name,"points\x1b[2J\n"\nAna,\n"Ben\x1b[2J\n",\n'
+    (place / "bad.csv").write_text(text, "utf-8")
+    filled(place, "csv", place / "bad.csv", "--column", "points\x1b[2J\n")
+    filled(place, "csv", place / "bad.csv", "--column", "name")
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err and said.out.count("\\x1b") == 2
+    assert said.err.count("\n") == 1
+
+
 def test_a_column_that_names_students_is_never_filled(place, capsys):
     graded(place, {"ana@school.edu": (2, 3, 2)})
     _, code = filled(place, "csv", SAMPLES / "github.csv", "--column", "identifier")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from coursekit.classroom.table import letters, number_in, read_table, ways_to_write, write_table
 from coursekit.files import BookError
+from coursekit.grading.names import shown
 
 SCORES = re.compile(r"(Unposted )?(Current|Final|Override) (Score|Points|Grade|Status)")
 MAX_POINTS = re.compile(r"MaxPoints:([\d.]+)")  # in a heading of Brightspace's
@@ -111,7 +112,7 @@ class Gradebook:
             self.plain.insert(at, letters(column or set_name))
             return at
         if len(meant) != 1:
-            names = ", ".join(f'"{known[n]}"' for n in known if self.plain[n] != LAST)
+            names = ", ".join(f'"{shown(known[n])}"' for n in known if self.plain[n] != LAST)
             raise BookError(f"{self.path}: --column must name one of {names or 'no columns'}")
         if found := MAX_POINTS.search(self.head[meant[0]]):
             self.best = number_in(found[1])

@@ -36,12 +36,13 @@ def marks(options):
     graded, best, set_name = read_results(options.results)
     folders = known_students(options.submissions)
     book = Gradebook(path, kind, options.column, set_name)
+    heading = shown(book.head[book.column])
     out = options.out or options.results / f"{kind}.csv"
     if out.resolve() == path.resolve():
         raise BookError(f"--out {out} is the export itself: choose another name")
     if book.best not in (None, best) and not options.scale:
         raise BookError(
-            f'{path}: "{book.head[book.column]}" is out of {book.best:g}, and {set_name} out of '
+            f'{path}: "{heading}" is out of {book.best:g}, and {set_name} out of '
             f"{best}: set it to {best} points, or take --scale"
         )
     factor = (book.best or best) / best if options.scale else 1
@@ -63,7 +64,7 @@ def marks(options):
     no_result = [row.name for number, row in enumerate(book.rows) if number not in rows]
     if filled:
         book.write(out, filled)
-        print(f'{out}: {len(filled)} marks for "{book.head[book.column]}"')
+        print(f'{out}: {len(filled)} marks for "{heading}"')
     else:
         print(f"none of the students of {path} has a mark: nothing is written")
     tell("NOT IN THE GRADEBOOK, or not to be told apart there", no_row)
