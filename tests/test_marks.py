@@ -37,10 +37,11 @@ def graded(place, points):
     return results
 
 
-def remembered(place, form, students):
+def remembered(place, form, students, late=()):
     """What `collect` remembers: {folder: (name, id, email)}."""
     about = {
-        folder: {"name": n, "id": i, "email": e, "form": form, "notebooks": {}}
+        folder: {"name": n, "id": i, "email": e, "form": form}
+        | {"notebooks": {"03_linear.ipynb": {"sha256": "", "late": folder in late}}}
         for folder, (n, i, e) in students.items()
     }
     folder = place / "submissions"
@@ -82,7 +83,7 @@ CANVAS = {
 def test_canvas_gets_the_rows_that_have_a_mark_and_one_column(place, capsys):
     got = {name: (2, 3, 2) for name in CANVAS} | {"leeann 505": (2, 0, 0), "okaforben": None}
     graded(place, got)
-    remembered(place, "canvas", CANVAS)
+    remembered(place, "canvas", CANVAS, late=["leeann 505"])
     rows, code = filled(place, "canvas", SAMPLES / "canvas.csv")
     assert code == 1
     column = "Set 3: Linear (88001)"
@@ -98,6 +99,7 @@ def test_canvas_gets_the_rows_that_have_a_mark_and_one_column(place, capsys):
     assert "IN THE GRADEBOOK, and not graded: what they have there stays: 1\n  Nowak" in said
     assert "left as they are: 2\n  Martin, Chloé is excused" in said
     assert "Adeyemi, Tolu is not assigned this" in said
+    assert "handed in late: the points are those of their work: 1\n  leeann 505" in said
 
 
 def test_canvas_a_student_of_the_same_name_gets_nothing(place):

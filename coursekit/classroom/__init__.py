@@ -1,1 +1,1 @@
-"""A class: what students are given, what they hand in, and how their marks get to a gradebook."""
+"""What an instructor does with a class: hand out, collect, see what went wrong, return marks."""

@@ -71,8 +71,18 @@ def marks(options):
     tell("NO MARK: what failed is the grader's, run grade again", no_mark)
     tell("IN THE GRADEBOOK, and not graded: what they have there stays", no_result)
     tell("left as they are", kept)
+    tell("handed in late: the points are those of their work", late_in(set_name, graded, folders))
     tell("0 points, as nothing could be graded: look at these yourself", nothing)
     return 1 if no_row or no_mark or no_result or not filled else 0
+
+
+def late_in(set_name, graded, folders):
+    """The students who handed in a set late, as far as the LMS says so."""
+    known = {
+        student: folder.notebooks.get(f"{set_name}.ipynb") for student, folder in folders.items()
+    }
+    students = [result.student for result in graded]
+    return [student for student in students if (known.get(student) or {}).get("late")]
 
 
 def tell(title, names):
