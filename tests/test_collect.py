@@ -295,6 +295,13 @@ def test_later_hand_ins_replace_and_the_old_ones_stay_beside(place, capsys):
     assert "is newer than the one of this download" in capsys.readouterr().out
 
 
+def test_the_same_number_in_another_system_is_another_student(place):
+    collected(place, {f"ruizana_501_7001_{SET}": notebook("ana")})
+    name = "Ben Okafor_501_assignsubmission_file"
+    found, _ = collected(place, {f"{name}/{SET}": notebook("ben")}, name="moodle.zip")
+    assert found == {f"ruizana/{SET}": "ana", f"Ben Okafor/{SET}": "ben"}
+
+
 def test_what_was_collected_before_an_interruption_is_gone_through_again(place, monkeypatch):
     from coursekit.classroom import collect
 
