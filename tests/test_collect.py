@@ -444,6 +444,16 @@ def test_names_that_a_zip_does_not_mark_as_utf8(place):
     assert list(found) == ["martinchloé/03_linear.ipynb"]
 
 
+def test_a_notebook_that_would_fill_the_memory_is_not_parsed(place):
+    about = b'{"metadata": {"numpygpt": {"variant": "x"}}, "cells": ['
+    for brackets, variant in [(10, "x"), (1_100_000, "")]:
+        data = about + b"[]," * brackets + b"[]]}"
+        (place / "odd.zip").write_bytes(zipped({f"ana_{brackets}_2_{SET}": data}))
+        main(["collect", str(place / "odd.zip"), "--out", str(place / "submissions")])
+        known = [f for f in memory(place).values() if f["id"] == str(brackets)]
+        assert known[0]["notebooks"][SET]["variant"] == variant
+
+
 def test_a_link_is_not_followed(place, capsys):
     (place / "d" / "ana").mkdir(parents=True)
     (place / "secret.ipynb").write_bytes(notebook("the solutions"))
