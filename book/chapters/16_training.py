@@ -801,8 +801,8 @@ share = 1 - math.exp(-read / len(train_tokens))    # chapter 15
 print(f"{read:,} characters to read: {share:.0%} of the training text at least once")
 
 # %% [markdown]
-# You see the warm-up happen, 100 steps. The other 1,900 would take longer than you want to wait:
-# `python benchmarks/training.py` has done them with the same code, and we read its file.
+# The warm-up, 100 steps, runs here. The other 1,900 would take longer than you want to wait:
+# `python benchmarks/training.py` has done all 2,000 with the same code, and we read its file.
 
 # %%
 samples = {0: write(trainer.model)}
