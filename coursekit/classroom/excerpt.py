@@ -1,0 +1,154 @@
+"""What is different about a wrong answer, as a few lines that do not say who wrote it.
+
+Comments, docstrings and layout are gone, texts are "…", and a name that only a few students use is
+name1. Of our answers nothing is shown: the lines are the student's, where they differ from ours.
+"""
+
+import ast
+import builtins
+import difflib
+import io
+import keyword
+import re
+import tokenize
+from collections import Counter
+from functools import cache
+
+import numpy as np
+
+from coursekit.classroom.trees import chosen_names, tree_of
+
+FEW = 3  # students who use a name before it is shown
+LINES = 5  # of an excerpt
+WIDTH = 110  # characters of a line
+LONG_NUMBER = 10_000  # a whole number from here on might be somebody's
+MISSING = "# a line is missing here"
+CUT = "…"
+
+
+class Excerpts:
+    """Makes excerpts of the wrong answers to one task.
+
+    Args:
+        task: of the book: its right answers are what others are held beside.
+        own_answer: the book's.
+        answers: those of the whole class, as text.
+    """
+
+    def __init__(self, task, own_answer, answers):
+        variants = [variant.source for variant in task.variants]
+        page = [cell["source"] for cell in task.page.cells if cell["cell_type"] == "code"]
+        used = Counter(name for source in answers for name in names_in(source))
+        self.names = python_names() | names_in("\n".join([own_answer, *variants, *page]))
+        self.names |= {name for name, students in used.items() if students >= FEW}
+        sources = [own_answer, *(variant.source for variant in task.of_kind("right"))]
+        right = [lines_of(source, self.names) for source in sources]
+        self.right = [(lines, blind(lines, source)) for lines, source in zip(right, sources)]
+
+    def of(self, source):
+        """The lines of an answer that differ from the right answer nearest to it; [] if none."""
+        lines = lines_of(source, self.names)
+        blinded = blind(lines, source)
+        # Other names for the same things are no difference, unless nothing else is one.
+        found = [differing(lines, blinded, other) for _, other in self.right]
+        found = [excerpt for excerpt in found if excerpt] or [
+            excerpt for other, _ in self.right if (excerpt := differing(lines, lines, other))
+        ]
+        return shortened(min(found, key=len)) if found else []
+
+
+@cache
+def python_names():
+    """Names that everybody may use: Python's and NumPy's."""
+    of_types = {name for kind in (list, dict, str, set, tuple, float) for name in dir(kind)}
+    return {
+        *keyword.kwlist,
+        *keyword.softkwlist,
+        *dir(builtins),
+        *of_types,
+        *dir(np),
+        *dir(np.ndarray),
+        *dir(np.linalg),
+        *dir(np.random.Generator),
+        *("np", "numpy", "self", "math", "cls", "axis", "keepdims", "dtype", "out", "where"),
+    }
+
+
+def names_in(source):
+    return set(re.findall(r"[^\W\d]\w*", re.sub(r"#.*", "", source)))
+
+
+class Neutral(ast.NodeTransformer):
+    """Takes out what might say who wrote an answer, save for names."""
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, (str, bytes)):
+            return ast.Constant(CUT)
+        if type(node.value) is int and node.value >= LONG_NUMBER:
+            return ast.Name("number", ast.Load())
+        return node
+
+    def visit_JoinedStr(self, node):
+        return ast.Constant(CUT)
+
+
+def lines_of(source, names):
+    """An answer's lines, one statement each, with nothing in them that is a student's own."""
+    if (tree := tree_of(source)) is None:
+        return []
+    try:
+        text = ast.unparse(ast.fix_missing_locations(Neutral().visit(tree)))
+        return [line for line in renamed(text, names).split("\n") if line.strip()]
+    except (RecursionError, ValueError, tokenize.TokenError):
+        return []
+
+
+def renamed(text, names):
+    """A program with name1, name2, ... in the place of the names that are not among `names`."""
+    lines, own = text.split("\n"), {}
+    tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    strange = [t for t in tokens if t.type == tokenize.NAME and t.string not in names]
+    for token in strange:
+        own.setdefault(token.string, f"name{len(own) + 1}")
+    for token in reversed(strange):
+        (row, start), (_, end) = token.start, token.end
+        line = lines[row - 1]
+        lines[row - 1] = line[:start] + own[token.string] + line[end:]
+    return "\n".join(lines)
+
+
+def blind(lines, source):
+    """Lines in which a name of the answer's own is _, to be compared."""
+    tree = tree_of(source)
+    chosen = chosen_names(tree) if tree else set()
+    return [
+        re.sub(r"[^\W\d]\w*", lambda name: "_" if name[0] in chosen else name[0], line)
+        for line in lines
+    ]
+
+
+def differing(lines, keys, right):
+    """Those of `lines` whose keys a right answer has not, with a mark where it has more."""
+    found, end = [], 0
+    matcher = difflib.SequenceMatcher(a=keys, b=right, autojunk=False)
+    for kind, first, last, _, _ in matcher.get_opcodes():
+        if kind == "equal":
+            continue
+        if kind == "insert":
+            here = [*lines[max(first - 1, end) : first], MISSING]
+        else:
+            here = lines[first:last]
+        if found and first > end:
+            found.append(CUT)
+        found += here
+        end = last
+    return found
+
+
+def shortened(lines):
+    """A few lines, without the space that all of them begin with."""
+    cut = [*lines[:LINES], CUT] if len(lines) > LINES + 1 else lines
+    code = [line for line in cut if line not in (CUT, MISSING)]
+    space = min((len(line) - len(line.lstrip(" ")) for line in code), default=0)
+    cut = [line if line in (CUT, MISSING) else line[space:] for line in cut]
+    return [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}{CUT}" for line in cut]
