@@ -1,12 +1,12 @@
 """Which hand-ins are more alike than chance explains: a reason to look at them, and no more.
 
-Short right answers are alike by chance. So a pair is not judged by how alike it is, but by how rare
-that is: in each task by the share of all pairs of the class that are as alike, together by the
-product of these shares. What would come out without any copying is found by dealing the class's own
-answers out anew, task by task, among those who did equally well in it, and counting.
+Short right answers are alike by chance. So what two answers share counts by how few others have it:
+a part of the syntax tree that n of N students have counts log2(N / n). In each task a pair gets the
+share of all pairs of the class that have as much in common, and in all tasks together the product of
+these shares. What would come out without any copying is found by dealing the class's own answers
+out anew, task by task, among those who did equally well in it, and counting.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,8 +47,10 @@ class Alike:
         order = {key: number for number, key in enumerate(shapes)}
         which = np.array([order[each[0]] if each else 0 for each in parts], int)
         both = self.there[:, None] & self.there[None, :]
-        dice = np.eye(1) if not shapes else dice_of(list(shapes.values()))
+        students = np.bincount(which[self.there], minlength=max(len(shapes), 1))
+        shared, dice = in_common(list(shapes.values()), students)
         self.alike = np.where(both, dice[np.ix_(which, which)], 0.0)
+        self.shared = np.where(both, shared[np.ix_(which, which)], 0.0)
         self.rarity = self.rarities()
         self.groups = [
             np.flatnonzero([s == state and t for s, t in zip(states, self.there, strict=True)])
@@ -56,20 +58,20 @@ class Alike:
         ]
 
     def rarities(self):
-        """-log of the share of pairs that are at least as alike, for each pair; 0 without answers."""
+        """-log of the share of pairs that have as much in common; 0 where an answer is not there."""
         upper = np.triu_indices(len(self.alike), 1)
         there = (self.there[:, None] & self.there[None, :])[upper]
-        values = np.sort(self.alike[upper][there])
-        found = np.zeros_like(self.alike)
+        values = np.sort(self.shared[upper][there])
+        found = np.zeros_like(self.shared)
         if len(values):
-            above = len(values) - np.searchsorted(values, self.alike[upper] - 1e-9)
+            above = len(values) - np.searchsorted(values, self.shared[upper] - 1e-9)
             found[upper] = np.where(there, -np.log(np.maximum(above, 1) / len(values)), 0)
         return found + found.T
 
     def as_alike(self, i, j):
-        """How many other pairs are at least as alike as students i and j."""
+        """How many other pairs have at least as much in common as students i and j."""
         upper = np.triu_indices(len(self.alike), 1)
-        return int((self.alike[upper] >= self.alike[i, j] - 1e-9).sum()) - 1
+        return int((self.shared[upper] >= self.shared[i, j] - 1e-9).sum()) - 1
 
     def dealt(self, rng):
         """Who has whose answer when they are dealt out anew among those who did equally well."""
@@ -79,16 +81,24 @@ class Alike:
         return order
 
 
-def dice_of(counts):
-    """How much each two of some Counters have in common, from 0 to 1: Dice's coefficient."""
-    keys = {key: column for column, key in enumerate(sorted(set().union(*counts)))}
-    table = np.zeros((len(counts), max(len(keys), 1)), np.int32)
-    for row, counter in enumerate(counts):
-        for key, number in counter.items():
+def in_common(shapes, students):
+    """(bits that each two trees share, how alike they are from 0 to 1: Dice's coefficient).
+
+    Args:
+        shapes: the parts of each tree, a Counter.
+        students: how many have each tree.
+    """
+    keys = {key: column for column, key in enumerate(sorted(set().union(*shapes)))}
+    table = np.zeros((max(len(shapes), 1), max(len(keys), 1)))
+    for row, counts in enumerate(shapes):
+        for key, number in counts.items():
             table[row, keys[key]] = number
+    have = students @ (table > 0)
+    bits = np.log2(max(students.sum(), 1) / np.maximum(have, 1))
     sizes = table.sum(axis=1)
-    shared = np.array([np.minimum(table, row).sum(axis=1) for row in table])
-    return 2 * shared / np.maximum(sizes[:, None] + sizes[None, :], 1)
+    both = np.stack([bits, np.ones_like(bits)], axis=1)
+    shared = np.array([np.minimum(table, row) @ both for row in table])  # (tree, tree, 2)
+    return shared[..., 0], 2 * shared[..., 1] / np.maximum(sizes[:, None] + sizes[None, :], 1)
 
 
 def similar_pairs(students, tasks, rng):
