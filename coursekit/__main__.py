@@ -1,4 +1,4 @@
-"""python -m coursekit COMMAND: build, check, status, reset, adopt, grade."""
+"""python -m coursekit COMMAND: build, check, status, reset, adopt, grade, classroom."""
 
 import signal
 import sys
@@ -115,6 +115,15 @@ def parsed(arguments):
         action="store_true",
         help="run students' code with your own rights: it can read and delete what you can",
     )
+
+    classroom = command("classroom", run_classroom, "show what a graded class got wrong, as a page")
+    classroom.add_argument("results", type=folder, help="what grade wrote; the pages go there, too")
+    classroom.add_argument(
+        "submissions",
+        type=folder,
+        nargs="?",
+        help="what grade read: for the examples, similar answers, hints and minutes",
+    )
     return parser.parse_args(arguments)
 
 
@@ -201,6 +210,12 @@ def run_grade(options):
     from coursekit.grading.grade import grade
 
     return grade(options)
+
+
+def run_classroom(options):
+    from coursekit.classroom.class_page import classroom
+
+    return classroom(options)
 
 
 if __name__ == "__main__":

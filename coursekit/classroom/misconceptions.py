@@ -1,0 +1,93 @@
+"""What a class got wrong in a task: how many, by which misconception, with one example of each."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from coursekit.classroom.excerpt import Excerpts
+
+MOST = 12  # findings of a task that are listed; named ones come first
+SAME = 5  # students whose answers are tried, to find the shortest example
+
+
+@dataclass
+class Finding:
+    """One thing that is wrong with some answers to a task."""
+
+    name: str  # of the misconception in book/checks; "" if it is none of them
+    text: str  # what these students were told
+    outputs: Counter = field(default_factory=Counter)  # what it was found in, such as dW
+    students: list = field(default_factory=list)  # the Students
+    example: list = field(default_factory=list)  # lines of one of their answers
+
+    @property
+    def output(self):
+        return self.outputs.most_common(1)[0][0] if self.outputs else ""
+
+
+@dataclass
+class Outcome:
+    """How a class did in one task."""
+
+    task: object
+    handed_in: int
+    right: int
+    blank: int
+    wrong: int
+    findings: list  # of Finding, the most frequent first
+    left_out: int  # further findings, of few students each
+    not_kept: int  # wrong answers of which an earlier grader kept no names
+
+
+def outcome(task, own_answer, students):
+    """The Outcome of a task.
+
+    Args:
+        own_answer: the book's.
+        students: of the class, all that were graded.
+    """
+    states = Counter(student.state(task.id) for student in students)
+    findings, not_kept = {}, 0
+    messages = {mistake.name: mistake.message for mistake in task.of_kind("mistake")}
+    for student in students:
+        if student.state(task.id) != "wrong":
+            continue
+        found = student.result.marks[task.id].found
+        not_kept += found is None
+        for output, name, text in found or ():
+            where = output_of(output)
+            key = name or (where, text)
+            finding = findings.setdefault(key, Finding(name, messages.get(name, text)))
+            finding.outputs[where] += bool(where)
+            if student not in finding.students:
+                finding.students.append(student)
+    order = sorted(findings.values(), key=lambda f: (-len(f.students), not f.name, f.name, f.text))
+    kept = sorted(order, key=lambda f: not f.name)[:MOST]
+    kept = [finding for finding in order if finding in kept]
+    answers = [s.answers[task.id] for s in students if task.id in s.answers]
+    excerpts = Excerpts(task, own_answer, answers)
+    for finding in kept:
+        finding.example = example(task.id, finding, excerpts)
+    return Outcome(
+        task,
+        len(students),
+        states["right"],
+        states["blank"],
+        states["wrong"],
+        kept,
+        len(order) - len(kept),
+        not_kept,
+    )
+
+
+def output_of(name):
+    """The output that something is wrong with; "" where the answer as a whole is."""
+    name = name.rpartition(": ")[2]
+    return "" if name in ("error", "warning") else name
+
+
+def example(task, finding, excerpts):
+    """The excerpt that is shortest, of a student with the fewest other things wrong."""
+    written = [student for student in finding.students if task in student.answers]
+    written.sort(key=lambda student: (len(student.result.marks[task].found), len(student.answers[task])))
+    found = [excerpts.of(student.answers[task]) for student in written[:SAME]]
+    return min(filter(None, found), key=lambda lines: sum(map(len, lines)), default=[])
