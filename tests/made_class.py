@@ -1,88 +1,142 @@
 """A class made from the answers that the book knows, so that what each student got wrong is known.
 
-`python tests/made_class.py FOLDER [--set 03] [--students 120]` writes one.
+`python tests/made_class.py FOLDER [--set 09] [--students 120]` writes its hand-ins.
 """
 
 import argparse
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from answers import type_in
 
 from coursekit.checking.answers import blank_answer
-from coursekit.checking.tasks import find_set
+from coursekit.checking.judge import Reference, judge
+from coursekit.checking.tasks import find_set, outcomes
+from coursekit.grading.judging import found_by
+from coursekit.grading.results import Mark, Result
 
-SHARES = 40  # students of a hundred who share their progress
+SHARES = 40  # of a hundred students share their progress
+PAIRS = 3  # of students who hand in the same answers, with other names and comments
 
 
 @dataclass
-class Made:
-    """What a class was made with."""
+class Answer:
+    """One answer to a task, and what is known of it."""
 
-    right: Counter = field(default_factory=Counter)  # task -> students
-    blank: Counter = field(default_factory=Counter)
-    mistakes: dict = field(default_factory=dict)  # task -> Counter of the names of mistakes
-    points: dict = field(default_factory=dict)  # student -> task -> points
-    hints: dict = field(default_factory=dict)  # task -> list of hints of those who share
-    minutes: dict = field(default_factory=dict)
+    kind: str  # "right", "blank" or "mistake"
+    mistake: str  # its name
+    source: str
 
 
-def make_class(folder, exercises, students, rng):
-    """Write the hand-ins of a class into `folder`; return Made."""
-    made, tasks = Made(), list(exercises.tasks.values())
-    skill = rng.normal(size=students)
+@dataclass
+class Member:
+    """One student of a class that was made."""
+
+    name: str
+    answers: dict = field(default_factory=dict)  # task -> Answer
+    progress: dict = field(default_factory=dict)  # task -> (hints, minutes), if it is shared
+
+
+def make_class(exercises, students, rng, pairs=PAIRS):
+    """A list of Members: some 55 of 100 answers are right, 5 are blank; some mistakes are common."""
+    tasks, members = list(exercises.tasks.values()), []
     for number in range(students):
-        name, sources = f"student {number:03}", {}
-        made.points[name] = {}
-        for task in tasks:
-            kind, variant, source = one_answer(exercises, task, skill[number], rng)
-            sources[task.id] = source
-            made.points[name][task.id] = task.points * (kind == "right")
-            if kind == "mistake":
-                made.mistakes.setdefault(task.id, Counter())[variant] += 1
-            else:
-                getattr(made, kind)[task.id] += 1
-        type_in(exercises.name, Path(folder) / name / f"{exercises.name}.ipynb", sources)
+        member = Member(f"student {number:03}")
+        skill = rng.normal()
+        member.answers = {task.id: one_answer(exercises, task, skill, rng) for task in tasks}
         if number % 100 < SHARES:
-            share_progress(Path(folder) / name / ".progress", tasks, made, rng)
-    return made
+            member.progress = {
+                task.id: (int(rng.integers(len(task.hints) + 1)), int(rng.integers(1, 60)))
+                for task in tasks
+            }
+        members.append(member)
+    for pair in range(pairs):
+        one, other = members[2 * pair], members[2 * pair + 1]
+        for task in tasks:
+            rare = task.of_kind("mistake")[-1 - pair]
+            one.answers[task.id] = Answer("mistake", rare.name, rare.source)
+            other.answers[task.id] = Answer("mistake", rare.name, disguised(rare.source))
+    return members
 
 
 def one_answer(exercises, task, skill, rng):
-    """(kind, name of the mistake, source) of a student's answer to a task."""
     drawn = skill + rng.normal()
-    if drawn > -0.18:  # 55 of 100
+    if drawn > -0.18:
         styles = [exercises.own_answer(task.id), *(v.source for v in task.of_kind("right"))]
-        return "right", "", styles[rng.integers(len(styles))]
-    if drawn < -2.3:  # 5 of 100
-        return "blank", "", blank_answer(task)
+        return Answer("right", "", styles[rng.integers(len(styles))])
+    if drawn < -2.3:
+        return Answer("blank", "", blank_answer(task))
     mistakes = task.of_kind("mistake")
-    often = 1 / np.arange(1, len(mistakes) + 1)  # some are frequent, most are not
-    variant = mistakes[rng.choice(len(mistakes), p=often / often.sum())]
-    return "mistake", variant.name, variant.source
+    often = 1 / np.arange(1, len(mistakes) + 1)
+    mistake = mistakes[rng.choice(len(mistakes), p=often / often.sum())]
+    return Answer("mistake", mistake.name, mistake.source)
 
 
-def share_progress(folder, tasks, made, rng):
-    folder.mkdir(parents=True)
-    for task in tasks:
-        hints, minutes = int(rng.integers(len(task.hints) + 1)), int(rng.integers(3, 60))
-        about = {"state": "right", "hints": hints, "seconds": 60 * minutes, "version": 1}
-        (folder / f"{task.id}.json").write_text(json.dumps(about), "utf-8")
-        made.hints.setdefault(task.id, []).append(hints)
-        made.minutes.setdefault(task.id, []).append(minutes)
+def disguised(source):
+    """The same answer with other variables and a comment on each line."""
+    for name in set(re.findall(r"^ +(\w+) = ", source, re.MULTILINE)):
+        source = re.sub(rf"(?<![.\w]){name}\b", f"my_{name}", source)
+    return re.sub(r"$", "  # by Zoë", source, flags=re.MULTILINE)
+
+
+def hand_in(members, exercises, folder):
+    """Write the notebooks and the progress of a class into `folder`."""
+    for member in members:
+        place = Path(folder) / member.name
+        sources = {task: answer.source for task, answer in member.answers.items()}
+        type_in(exercises.name, place / f"{exercises.name}.ipynb", sources)
+        for task, (hints, minutes) in member.progress.items():
+            about = {"state": "right", "hints": hints, "seconds": 60 * minutes, "version": 1}
+            path = place / ".progress" / f"{task}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(about), "utf-8")
+
+
+def results_of(members, exercises):
+    """What grade would find for each member, without a sandbox: these answers are the book's."""
+
+    @cache
+    def reference(task):
+        number = list(exercises.tasks).index(task)
+        return Reference(
+            exercises, task, list(exercises.tasks[task].cases(np.random.default_rng([1, number])))
+        )
+
+    @cache
+    def found(task, source):
+        got = outcomes(exercises.answer(task, {task: source}), reference(task).cases)
+        verdict = judge(reference(task), got)
+        return verdict.is_right, verdict.lines(detail=False), found_by(verdict, exercises.tasks[task])
+
+    results = []
+    for member in members:
+        result = Result(member.name, member.name, "", {})
+        for task in exercises.tasks.values():
+            right, lines, what = found(task.id, member.answers[task.id].source)
+            result.marks[task.id] = Mark(task.points * right, task.points, lines, what)
+        results.append(result)
+    return results
+
+
+def mistakes_of(members, task):
+    """{name of a mistake: how many members made it}."""
+    found = [member.answers[task] for member in members]
+    return Counter(answer.mistake for answer in found if answer.kind == "mistake")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--set", default="03")
+    parser.add_argument("--set", default="09")
     parser.add_argument("--students", type=int, default=120)
     options = parser.parse_args()
-    rng = np.random.default_rng(20)
-    print(make_class(options.folder, find_set(options.set), options.students, rng))
+    exercises = find_set(options.set)
+    hand_in(make_class(exercises, options.students, np.random.default_rng(20)), exercises, options.folder)
 
 
 if __name__ == "__main__":

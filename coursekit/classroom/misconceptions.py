@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from coursekit.classroom.excerpt import Excerpts
 
 MOST = 12  # findings of a task that are listed; named ones come first
-SAME = 5  # students whose answers are tried, to find the shortest example
+TRIED = 8  # answers that are tried, to find the shortest example
+FEW = 3  # students; of fewer, chance may be why all of them got an earlier task wrong
 
 
 @dataclass
@@ -18,6 +19,7 @@ class Finding:
     outputs: Counter = field(default_factory=Counter)  # what it was found in, such as dW
     students: list = field(default_factory=list)  # the Students
     example: list = field(default_factory=list)  # lines of one of their answers
+    follows: str = ""  # an earlier task of the set that none of them got right
 
     @property
     def output(self):
@@ -65,8 +67,10 @@ def outcome(task, own_answer, students):
     kept = [finding for finding in order if finding in kept]
     answers = [s.answers[task.id] for s in students if task.id in s.answers]
     excerpts = Excerpts(task, own_answer, answers)
+    earlier = list(students[0].result.marks) if students else []
     for finding in kept:
         finding.example = example(task.id, finding, excerpts)
+        finding.follows = follows(finding, earlier[: earlier.index(task.id)])
     return Outcome(
         task,
         len(students),
@@ -85,9 +89,22 @@ def output_of(name):
     return "" if name in ("error", "warning") else name
 
 
+def follows(finding, earlier):
+    """An earlier task whose answer may be what is wrong: a set's cells run in one notebook."""
+    if finding.name or len(finding.students) < FEW:
+        return ""
+    failed = (t for t in earlier if all(s.state(t) != "right" for s in finding.students))
+    return next(failed, "")
+
+
 def example(task, finding, excerpts):
-    """The excerpt that is shortest, of a student with the fewest other things wrong."""
+    """The shortest excerpt of those students who have the fewest other things wrong."""
+
+    def others(student):
+        return len(student.result.marks[task].found)
+
     written = [student for student in finding.students if task in student.answers]
-    written.sort(key=lambda student: (len(student.result.marks[task].found), len(student.answers[task])))
-    found = [excerpts.of(student.answers[task]) for student in written[:SAME]]
-    return min(filter(None, found), key=lambda lines: sum(map(len, lines)), default=[])
+    fewest = min(map(others, written), default=0)
+    sources = {s.answers[task] for s in written if others(s) == fewest}
+    found = [excerpts.of(source) for source in sorted(sources, key=lambda s: (len(s), s))[:TRIED]]
+    return min(found, key=lambda lines: (len(lines), sum(map(len, lines)), lines), default=[])

@@ -1,10 +1,11 @@
 """Which hand-ins are more alike than chance explains: a reason to look at them, and no more.
 
-Short right answers are alike by chance. So what two answers share counts by how few others have it:
-a part of the syntax tree that n of N students have counts log2(N / n). In each task a pair gets the
-share of all pairs of the class that have as much in common, and in all tasks together the product of
-these shares. What would come out without any copying is found by dealing the class's own answers
-out anew, task by task, among those who did equally well in it, and counting.
+Short right answers are alike by chance. So what counts is the rarest thing that two answers share:
+a part of the syntax tree, or all of it, that no more than n students have; of equally rare ones, how
+alike the answers are as a whole. In each task a pair gets the share of all pairs of the class that
+have something as rare in common, and in all tasks together the product of these shares. What would
+come out without any copying is found by dealing the class's own answers out anew, task by task,
+among those who did equally well in it, and counting.
 """
 
 from dataclasses import dataclass
@@ -82,7 +83,10 @@ class Alike:
 
 
 def in_common(shapes, students):
-    """(bits that each two trees share, how alike they are from 0 to 1: Dice's coefficient).
+    """(how rare the rarest part is that two trees share, how alike they are), of each two.
+
+    The one is log2(N / n) of a part that n of N students have, and a little more the more they
+    are alike; the other is Dice's coefficient, from 0 to 1.
 
     Args:
         shapes: the parts of each tree, a Counter.
@@ -96,9 +100,10 @@ def in_common(shapes, students):
     have = students @ (table > 0)
     bits = np.log2(max(students.sum(), 1) / np.maximum(have, 1))
     sizes = table.sum(axis=1)
-    both = np.stack([bits, np.ones_like(bits)], axis=1)
-    shared = np.array([np.minimum(table, row) @ both for row in table])  # (tree, tree, 2)
-    return shared[..., 0], 2 * shared[..., 1] / np.maximum(sizes[:, None] + sizes[None, :], 1)
+    shared = np.array([np.minimum(table, row).sum(axis=1) for row in table])
+    alike = 2 * shared / np.maximum(sizes[:, None] + sizes[None, :], 1)
+    rarest = np.array([np.where((table > 0) & (row > 0), bits, 0).max(axis=1) for row in table])
+    return rarest + 1e-3 * alike, alike
 
 
 def similar_pairs(students, tasks, rng):
