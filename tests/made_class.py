@@ -43,7 +43,7 @@ class Member:
 
 
 def make_class(exercises, students, rng, pairs=PAIRS):
-    """A list of Members: some 55 of 100 answers are right, 5 are blank; some mistakes are common."""
+    """A list of Members: some 55 of 100 answers are right, 5 blank; some mistakes are common."""
     tasks, members = list(exercises.tasks.values()), []
     for number in range(students):
         member = Member(f"student {number:03}")
@@ -111,7 +111,11 @@ def results_of(members, exercises):
     def found(task, source):
         got = outcomes(exercises.answer(task, {task: source}), reference(task).cases)
         verdict = judge(reference(task), got)
-        return verdict.is_right, verdict.lines(detail=False), found_by(verdict, exercises.tasks[task])
+        return (
+            verdict.is_right,
+            verdict.lines(detail=False),
+            found_by(verdict, exercises.tasks[task]),
+        )
 
     results = []
     for member in members:
@@ -136,7 +140,11 @@ def main():
     parser.add_argument("--students", type=int, default=120)
     options = parser.parse_args()
     exercises = find_set(options.set)
-    hand_in(make_class(exercises, options.students, np.random.default_rng(20)), exercises, options.folder)
+    hand_in(
+        make_class(exercises, options.students, np.random.default_rng(20)),
+        exercises,
+        options.folder,
+    )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def classroom(options):
     write_pages(options.results, counted)
     print(f"{len(counted.students)} students: {paths(options.results)}")
     if counted.changed:
-        print(f"{counted.changed} have handed in again since: coursekit grade grades them")
+        print(f"{counted.changed} handed in again since: coursekit grade grades them")
     return 0
 
 

@@ -42,19 +42,18 @@ class Excerpts:
         self.names = python_names() | names_in("\n".join([own_answer, *variants, *page]))
         self.names |= {name for name, students in used.items() if students >= FEW}
         sources = [own_answer, *(variant.source for variant in task.of_kind("right"))]
-        right = [lines_of(source, self.names) for source in sources]
-        self.right = [(lines, blind(lines, source)) for lines, source in zip(right, sources)]
+        self.right = [keys_of(lines_of(source, self.names), source) for source in sources]
 
     def of(self, source):
         """The lines of an answer that differ from the right answer nearest to it; [] if none."""
-        lines = lines_of(source, self.names)
-        blinded = blind(lines, source)
-        # Other names for the same things are no difference, unless nothing else is one.
-        found = [differing(lines, blinded, other) for _, other in self.right]
-        found = [excerpt for excerpt in found if excerpt] or [
-            excerpt for other, _ in self.right if (excerpt := differing(lines, lines, other))
-        ]
-        return shortened(min(found, key=len)) if found else []
+        if not (lines := lines_of(source, self.names)):
+            return []
+        blind, numbered = keys_of(lines, source)
+        found = [differing(lines, blind, other) for other, _ in self.right]
+        if [] in found:  # the same but for its names: they may be exchanged
+            same = [other for (_, other), lines in zip(self.right, found, strict=True) if not lines]
+            found = [differing(lines, numbered, other) for other in same]
+        return shortened(min(found, key=len))
 
 
 @cache
@@ -117,14 +116,17 @@ def renamed(text, names):
     return "\n".join(lines)
 
 
-def blind(lines, source):
-    """Lines in which a name of the answer's own is _, to be compared."""
+def keys_of(lines, source):
+    """Two forms of an answer's lines, to be compared: its own names are _, or numbered in order."""
     tree = tree_of(source)
-    chosen = chosen_names(tree) if tree else set()
-    return [
-        re.sub(r"[^\W\d]\w*", lambda name: "_" if name[0] in chosen else name[0], line)
-        for line in lines
-    ]
+    chosen, order = chosen_names(tree) if tree else set(), {}
+
+    def number(name):
+        return f"_{order.setdefault(name[0], len(order))}" if name[0] in chosen else name[0]
+
+    name = re.compile(r"[^\W\d]\w*")
+    blind = [name.sub(lambda n: "_" if n[0] in chosen else n[0], line) for line in lines]
+    return blind, [name.sub(number, line) for line in lines]
 
 
 def differing(lines, keys, right):

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from coursekit.classroom.excerpt import Excerpts
 
-MOST = 12  # findings of a task that are listed; named ones come first
+MOST = 6  # findings without a name that are listed for a task
 TRIED = 8  # answers that are tried, to find the shortest example
 FEW = 3  # students; of fewer, chance may be why all of them got an earlier task wrong
 
 
-@dataclass
+@dataclass(eq=False)
 class Finding:
     """One thing that is wrong with some answers to a task."""
 
@@ -36,7 +36,7 @@ class Outcome:
     blank: int
     wrong: int
     findings: list  # of Finding, the most frequent first
-    left_out: int  # further findings, of few students each
+    left_out: int  # further findings without a name
     not_kept: int  # wrong answers of which an earlier grader kept no names
 
 
@@ -63,8 +63,8 @@ def outcome(task, own_answer, students):
             if student not in finding.students:
                 finding.students.append(student)
     order = sorted(findings.values(), key=lambda f: (-len(f.students), not f.name, f.name, f.text))
-    kept = sorted(order, key=lambda f: not f.name)[:MOST]
-    kept = [finding for finding in order if finding in kept]
+    without_name = [finding for finding in order if not finding.name]
+    kept = [finding for finding in order if finding.name or finding in without_name[:MOST]]
     answers = [s.answers[task.id] for s in students if task.id in s.answers]
     excerpts = Excerpts(task, own_answer, answers)
     earlier = list(students[0].result.marks) if students else []

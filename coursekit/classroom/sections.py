@@ -15,7 +15,8 @@ from coursekit.source import page_names, read_page
 
 # Nothing is derived where something is listed, tried out or looked back at.
 NOT_TAUGHT = re.compile(
-    r"(Exercises|Recap|Shapes|Export)$|Experiment|Names and sizes|The sizes|.*right\?|.*[Cc]heck|Break"
+    r"(Exercises|Recap|Shapes|Export|Names and sizes|The sizes)$"
+    r"|Experiment|Break|.*right\?|.*[Cc]heck"
 )
 TITLE = 5  # times that a word of a title counts
 WORD = re.compile(r"[^\W\d_]{2,}(?:_\w+)*|[^\W\d_]+")

@@ -1,11 +1,11 @@
 """Which hand-ins are more alike than chance explains: a reason to look at them, and no more.
 
 Short right answers are alike by chance. So what counts is the rarest thing that two answers share:
-a part of the syntax tree, or all of it, that no more than n students have; of equally rare ones, how
-alike the answers are as a whole. In each task a pair gets the share of all pairs of the class that
-have something as rare in common, and in all tasks together the product of these shares. What would
-come out without any copying is found by dealing the class's own answers out anew, task by task,
-among those who did equally well in it, and counting.
+a part of the syntax tree, or all of it, that few students have; of equally rare ones, how alike the
+answers are as a whole. In each task a pair gets the share of all pairs of the class that have
+something as rare in common, and in all tasks together the product of these shares. What would come
+out without any copying is found by dealing the class's own answers out anew, task by task, among
+those who did equally well in it, and counting.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Alike:
         ]
 
     def rarities(self):
-        """-log of the share of pairs that have as much in common; 0 where an answer is not there."""
+        """-log of the share of pairs that have as much in common; 0 where an answer is missing."""
         upper = np.triu_indices(len(self.alike), 1)
         there = (self.there[:, None] & self.there[None, :])[upper]
         values = np.sort(self.shared[upper][there])

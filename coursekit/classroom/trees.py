@@ -1,4 +1,4 @@
-"""A student's answer as a syntax tree. It is read and never run, and whatever it holds is bounded."""
+"""A student's answer as a syntax tree: read and never run, and of bounded size."""
 
 import ast
 import re
