@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,48 @@ def mistakes_of(members, task):
     """{name of a mistake: how many members made it}."""
     found = [member.answers[task] for member in members]
     return Counter(answer.mistake for answer in found if answer.kind == "mistake")
+
+
+class Page(HTMLParser):
+    """What a reader finds on a page: `tables`, by caption, rows of texts; `code`, its lines."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tables, self.tags, self.attributes, self.text = {}, set(), set(), ""
+        self.open, self.caption, self.rows, self.code = [], "", [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in ("meta", "rect"):
+            self.open.append(tag)
+        if tag == "table":
+            self.caption, self.rows = "", []
+        elif tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        if tag != "rect":
+            assert self.open.pop() == tag
+        if tag == "table":
+            self.tables[" ".join(self.caption.split())] = self.rows[1:]
+
+    def handle_data(self, data):
+        if "style" in self.open:
+            return
+        self.text += data
+        self.code += data.split("\n") if "pre" in self.open else []
+        if "caption" in self.open:
+            self.caption += data
+        elif "td" in self.open or "th" in self.open:
+            self.rows[-1][-1] += data
+
+    def table(self, words):
+        [found] = [rows for caption, rows in self.tables.items() if words in caption]
+        return found
 
 
 def main():

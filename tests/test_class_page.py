@@ -2,14 +2,13 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from statistics import median
 
 import hostile_submissions as hostile
 import numpy as np
 import pytest
 from answers import type_in
-from made_class import hand_in, make_class, mistakes_of, results_of
+from made_class import Page, hand_in, make_class, mistakes_of, results_of
 
 from coursekit.__main__ import main
 from coursekit.checking.tasks import find_set, load_set
@@ -27,48 +26,6 @@ from coursekit.grading.submission import read_submission
 SET = "09_layernorm"
 TASKS = ["variance-backward", "layernorm-backward", "rmsnorm"]
 PAIRS = [{f"student 00{2 * n}", f"student 00{2 * n + 1}"} for n in range(3)]
-
-
-class Page(HTMLParser):
-    """What a reader finds on a page: `tables`, by caption, rows of texts; `code`, its lines."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tables, self.tags, self.attributes, self.text = {}, set(), set(), ""
-        self.open, self.caption, self.rows, self.code = [], "", [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-        if tag not in ("meta", "rect"):
-            self.open.append(tag)
-        if tag == "table":
-            self.caption, self.rows = "", []
-        elif tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag):
-        if tag != "rect":
-            assert self.open.pop() == tag
-        if tag == "table":
-            self.tables[" ".join(self.caption.split())] = self.rows[1:]
-
-    def handle_data(self, data):
-        if "style" in self.open:
-            return
-        self.text += data
-        self.code += data.split("\n") if "pre" in self.open else []
-        if "caption" in self.open:
-            self.caption += data
-        elif "td" in self.open or "th" in self.open:
-            self.rows[-1][-1] += data
-
-    def table(self, words):
-        [found] = [rows for caption, rows in self.tables.items() if words in caption]
-        return found
 
 
 def counted(members, exercises, **more):

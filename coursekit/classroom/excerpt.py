@@ -42,13 +42,13 @@ class Excerpts:
         self.names = python_names() | names_in("\n".join([own_answer, *variants, *page]))
         self.names |= {name for name, students in used.items() if students >= FEW}
         sources = [own_answer, *(variant.source for variant in task.of_kind("right"))]
-        self.right = [keys_of(lines_of(source, self.names), source) for source in sources]
+        self.right = [keys_of(lines_of(source, self.names)) for source in sources]
 
     def of(self, source):
         """The lines of an answer that differ from the right answer nearest to it; [] if none."""
         if not (lines := lines_of(source, self.names)):
             return []
-        blind, numbered = keys_of(lines, source)
+        blind, numbered = keys_of(lines)
         found = [differing(lines, blind, other) for other, _ in self.right]
         if [] in found:  # the same but for its names: they may be exchanged
             same = [other for (_, other), lines in zip(self.right, found, strict=True) if not lines]
@@ -116,10 +116,10 @@ def renamed(text, names):
     return "\n".join(lines)
 
 
-def keys_of(lines, source):
+def keys_of(lines):
     """Two forms of an answer's lines, to be compared: its own names are _, or numbered in order."""
-    tree = tree_of(source)
-    chosen, order = chosen_names(tree) if tree else set(), {}
+    tree, order = tree_of("\n".join(lines)), {}
+    chosen = chosen_names(tree) if tree else set()
 
     def number(name):
         return f"_{order.setdefault(name[0], len(order))}" if name[0] in chosen else name[0]
