@@ -18,6 +18,8 @@ from answers import type_in
 from coursekit.checking.answers import blank_answer
 from coursekit.checking.judge import Reference, judge
 from coursekit.checking.tasks import find_set, outcomes
+from coursekit.classroom.graded import Class, Student
+from coursekit.classroom.sharing import Progress
 from coursekit.grading.judging import found_by
 from coursekit.grading.results import Mark, Result
 
@@ -132,6 +134,16 @@ def mistakes_of(members, task):
     """{name of a mistake: how many members made it}."""
     found = [member.answers[task] for member in members]
     return Counter(answer.mistake for answer in found if answer.kind == "mistake")
+
+
+def counted(members, exercises, **more):
+    """The Class of these members, as it would be read after it was graded."""
+    students = []
+    for member, result in zip(members, results_of(members, exercises), strict=True):
+        sources = {task: answer.source for task, answer in member.answers.items()}
+        progress = {task: Progress(*about) for task, about in member.progress.items()}
+        students.append(Student(result, sources, progress))
+    return Class(exercises, students, **more)
 
 
 class Page(HTMLParser):

@@ -8,13 +8,12 @@ import hostile_submissions as hostile
 import numpy as np
 import pytest
 from answers import type_in
-from made_class import Page, hand_in, make_class, mistakes_of, results_of
+from made_class import Page, counted, hand_in, make_class, mistakes_of, results_of
 
 from coursekit.__main__ import main
 from coursekit.checking.tasks import find_set, load_set
 from coursekit.classroom.class_page import class_page, similar_page
 from coursekit.classroom.excerpt import Excerpts
-from coursekit.classroom.graded import Class, Student
 from coursekit.classroom.sections import sections_for
 from coursekit.classroom.separating import separating
 from coursekit.classroom.sharing import Progress, shared_progress
@@ -26,16 +25,6 @@ from coursekit.grading.submission import read_submission
 SET = "09_layernorm"
 TASKS = ["variance-backward", "layernorm-backward", "rmsnorm"]
 PAIRS = [{f"student 00{2 * n}", f"student 00{2 * n + 1}"} for n in range(3)]
-
-
-def counted(members, exercises, **more):
-    """The Class of these members, as it would be read after it was graded."""
-    students = []
-    for member, result in zip(members, results_of(members, exercises), strict=True):
-        sources = {task: answer.source for task, answer in member.answers.items()}
-        progress = {task: Progress(*about) for task, about in member.progress.items()}
-        students.append(Student(result, sources, progress))
-    return Class(exercises, students, **more)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """What is different about a wrong answer, as a few lines that do not say who wrote it.
 
-Comments, docstrings and layout are gone, texts are "…", and a name that only a few students use is
-name1. Of our answers nothing is shown: the lines are the student's, where they differ from ours.
+Comments, docstrings and layout are gone, texts that the book does not have are "…", and a name
+that only a few students use is name1. Of our answers nothing is shown: the lines are the student's,
+where they differ from ours.
 """
 
 import ast
@@ -41,12 +42,13 @@ class Excerpts:
         used = Counter(name for source in answers for name in names_in(source))
         self.names = python_names() | names_in("\n".join([own_answer, *variants, *page]))
         self.names |= {name for name, students in used.items() if students >= FEW}
+        self.texts = {text for source in [own_answer, *variants] for text in texts_in(source)}
         sources = [own_answer, *(variant.source for variant in task.of_kind("right"))]
-        self.right = [keys_of(lines_of(source, self.names)) for source in sources]
+        self.right = [keys_of(self.lines_of(source)) for source in sources]
 
     def of(self, source):
         """The lines of an answer that differ from the right answer nearest to it; [] if none."""
-        if not (lines := lines_of(source, self.names)):
+        if not (lines := self.lines_of(source)):
             return []
         blind, numbered = keys_of(lines)
         found = [differing(lines, blind, other) for other, _ in self.right]
@@ -54,6 +56,17 @@ class Excerpts:
             same = [other for (_, other), lines in zip(self.right, found, strict=True) if not lines]
             found = [differing(lines, numbered, other) for other in same]
         return shortened(min(found, key=len))
+
+    def lines_of(self, source):
+        """An answer's lines, one statement each, with nothing in them that is a student's own."""
+        if (tree := tree_of(source)) is None:
+            return []
+        try:
+            neutral = ast.fix_missing_locations(Neutral(self.texts).visit(tree))
+            lines = renamed(ast.unparse(neutral), self.names).split("\n")
+        except (RecursionError, ValueError, tokenize.TokenError):
+            return []
+        return [line for line in lines if line.strip()]
 
 
 @cache
@@ -78,10 +91,17 @@ def names_in(source):
 
 
 class Neutral(ast.NodeTransformer):
-    """Takes out what might say who wrote an answer, save for names."""
+    """Takes out what might say who wrote an answer, save for names.
+
+    Args:
+        texts: that may stay.
+    """
+
+    def __init__(self, texts):
+        self.texts = texts
 
     def visit_Constant(self, node):
-        if isinstance(node.value, (str, bytes)):
+        if isinstance(node.value, (str, bytes)) and node.value not in self.texts:
             return ast.Constant(CUT)
         if type(node.value) is int and node.value >= LONG_NUMBER:
             return ast.Name("number", ast.Load())
@@ -91,15 +111,10 @@ class Neutral(ast.NodeTransformer):
         return ast.Constant(CUT)
 
 
-def lines_of(source, names):
-    """An answer's lines, one statement each, with nothing in them that is a student's own."""
-    if (tree := tree_of(source)) is None:
-        return []
-    try:
-        text = ast.unparse(ast.fix_missing_locations(Neutral().visit(tree)))
-        return [line for line in renamed(text, names).split("\n") if line.strip()]
-    except (RecursionError, ValueError, tokenize.TokenError):
-        return []
+def texts_in(source):
+    nodes = ast.walk(tree_of(source) or ast.Module([], []))
+    constants = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    return {value for value in constants if isinstance(value, (str, bytes))}
 
 
 def renamed(text, names):

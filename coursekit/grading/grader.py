@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from coursekit.checking import wire
-from coursekit.checking.answers import task_checked, with_answers
+from coursekit.checking.answers import blank_answer, task_checked, with_answers
 from coursekit.checking.judge import MISSING_ANSWER
 from coursekit.checking.tasks import ROOT
 from coursekit.files import BookError
 from coursekit.grading import nbval_report
-from coursekit.grading.judging import Judge
+from coursekit.grading.judging import BLANK, Judge
 from coursekit.grading.library import make_library
 from coursekit.grading.names import inert
 from coursekit.grading.results import Mark, Result
@@ -96,6 +96,8 @@ class Grader:
         self.seconds = options.timeout
         # Each cell has its share, so that no task that runs for ever takes the time of another.
         self.share = self.seconds / (len(exercises.tasks) + 1)
+        tasks = exercises.tasks.values()
+        self.blank = {task.id: blank_answer(task).strip() for task in tasks}
         library = folder / "library"
         make_library(library, exercises.page.number)
         private = [ROOT, options.submissions, options.out, folder]
@@ -279,6 +281,8 @@ class Grader:
         failed = failure(found.get(f"#failed {task}"))
         if failed and not verdict[0]:  # what follows from that is not what the student must mend
             return self.not_judged(task, STOPS, failed)
+        if submission.answers.sources[task].strip() == self.blank[task]:
+            return *verdict[:2], [["", "", BLANK]]  # whatever else of the set it calls
         return verdict
 
     @staticmethod
