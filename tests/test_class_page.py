@@ -14,6 +14,7 @@ from coursekit.__main__ import main
 from coursekit.checking.tasks import find_set, load_set
 from coursekit.classroom.class_page import class_page, similar_page
 from coursekit.classroom.excerpt import Excerpts
+from coursekit.classroom.graded import Class, Student
 from coursekit.classroom.sections import sections_for
 from coursekit.classroom.separating import separating
 from coursekit.classroom.sharing import Progress, shared_progress
@@ -226,6 +227,39 @@ def test_hostile_texts_and_names_are_text(exercises):
     assert attack not in Page(pages[0]).text.split("Hints and minutes")[1]
 
 
+def of_marks(exercises, *students):
+    """A Class of students, each with what was found wrong in the three tasks; None is right."""
+    found = []
+    for number, wrong in enumerate(students):
+        result = results.Result(f"student {number}", f"s{number}", "", {})
+        for task, what in zip(exercises.tasks.values(), wrong, strict=True):
+            points = task.points * (what is None)
+            result.marks[task.id] = results.Mark(points, task.points, [], what or [])
+        found.append(Student(result))
+    return Class(exercises, found)
+
+
+def test_a_student_counts_once_for_a_mistake_in_two_outputs(exercises):
+    twice = [["dgamma", "overwritten", "told"], ["dx", "overwritten", "told"]]
+    page = Page(class_page(of_marks(exercises, *[(None, None, twice)] * 2)))
+    [[name, count, _]] = page.table("wrong answer to rmsnorm")
+    assert (name, count) == ("overwritten", "2")
+
+
+def test_what_follows_from_an_earlier_task_is_said_and_what_nobody_wrote_is_for_the_next_lesson(
+    exercises,
+):
+    blank, wrong = [["", "", "not written yet"]], [["dx", "", "has wrong entries"]]
+    students = [(wrong, None, wrong)] * 3 + [(None, blank, [["y", "", "is None"]])] * 3
+    page = Page(class_page(of_marks(exercises, *students)))
+    [first, second] = page.table("wrong answer to rmsnorm")
+    assert "None of them got “the gradient of a variance” right" in first[2] + second[2]
+    assert "“LayerNorm backward” right" in first[2] + second[2]
+    assert "not written, 3 of 6 students: the task “LayerNorm backward”" in page.text
+    page = Page(class_page(of_marks(exercises, *students[:2], *students[-2:])))
+    assert "None of them got" not in page.text and "not written, 2" not in page.text
+
+
 @pytest.mark.parametrize(
     ("task", "section"),
     [
@@ -325,6 +359,14 @@ def test_results_of_an_earlier_grader_still_give_a_page_and_it_says_what_is_miss
     assert "were graded by an earlier version" in text and "--again all" in text
 
 
+def keep_found(out, found):
+    """Put something in the place of what was found wrong in one task of one student."""
+    path = out / "students" / "student 001.json"
+    known = json.loads(path.read_text("utf-8"))
+    known["marks"]["rmsnorm"]["found"] = found
+    path.write_text(json.dumps(known), "utf-8")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -333,14 +375,9 @@ def test_results_of_an_earlier_grader_still_give_a_page_and_it_says_what_is_miss
         (lambda out: (out / "grading.json").write_text('{"assignment": "99_x"}'), "does not have"),
         (lambda out: (out / "grading.json").write_text('{"assignment": ["x"]}'), "does not have"),
         (lambda out: (out / "students" / "student 001.json").write_text("[]"), "is damaged"),
-        (
-            lambda out: (out / "students" / "student 001.json").write_text(
-                (out / "students" / "student 001.json")
-                .read_text()
-                .replace('"found": [', '"found": [1,')
-            ),
-            "is damaged",
-        ),
+        (lambda out: keep_found(out, "rmsnorm"), "is damaged"),
+        (lambda out: keep_found(out, [["dx", "mean-term"]]), "is damaged"),
+        (lambda out: keep_found(out, [["dx", "mean-term", 1]]), "is damaged"),
     ],
 )
 def test_what_is_no_result_gets_one_line_and_no_page(folders, capsys, spoil, message):

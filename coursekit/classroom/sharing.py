@@ -5,7 +5,6 @@ else's: a number counts if a reader could have come to it, and nothing else of a
 """
 
 import json
-import math
 from dataclasses import dataclass
 from statistics import median
 
@@ -41,7 +40,7 @@ def shared_progress(folders, task):
             continue
         if type(hints) is not int or type(seconds) not in (int, float):
             continue
-        if 0 <= hints <= len(task.hints) and 0 <= seconds <= LONGEST and math.isfinite(seconds):
+        if 0 <= hints <= len(task.hints) and 0 <= seconds <= LONGEST:
             return Progress(hints, seconds / 60)
     return None
 
