@@ -3,7 +3,8 @@
 # constraints.txt changes. PYTHON=/path/to/python3 chooses the Python.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train lab test build check-build test-peers test-browser test-cgroup test-release
+.PHONY: help setup train lab test test-changed build check-build test-peers test-browser
+.PHONY: test-cgroup test-release
 .PHONY: site test-site test-live seconds book test-book
 .PHONY: mutants bench speedrun links package colab push-colab clean FORCE
 
@@ -18,7 +19,7 @@ RUN_TESTS = $(PY) -m pytest
 unexport PYTHONPATH PYTHONHOME
 # Compiled modules are kept: some hundred processes load them.
 unexport PYTHONDONTWRITEBYTECODE
-OURS = build check-build test test-peers test-browser test-release site test-site test-live seconds \
+OURS = build check-build test test-changed test-peers test-browser test-release site test-site test-live seconds \
 	book test-book
 $(OURS): export IPYTHONDIR := $(CURDIR)/.venv/settings/ipython
 $(OURS): export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/settings/jupyter
@@ -33,6 +34,7 @@ help:
 	@echo 'make train        train a GPT on data/shakespeare.txt and print a sample'
 	@echo 'make lab          open the book, chapter 0, in JupyterLab'
 	@echo 'make test         run the tests: code style, fresh builds, units, notebooks; ten minutes'
+	@echo 'make test-changed the tests of what differs from the last commit: a minute, for one layer'
 	@echo 'make build        build notebooks, exercises, solutions and the package from book/'
 	@echo 'make check-build  prove that the built files are those of book/'
 	@echo 'make test-peers   compare with PyTorch and others (installs them: a large download)'
@@ -75,6 +77,9 @@ test: .venv/.installed
 	$(PY) -m coursekit build --check
 	$(RUN_TESTS) --nbval --nbval-current-env -n 6 --dist loadfile --no-loadscope-reorder \
 		tests $(wildcard solutions) $(ARGS)
+
+test-changed: .venv/.installed
+	$(PY) tests/changed.py $(ARGS)
 
 test-peers: .venv/.installed-peers
 	$(RUN_TESTS) tests/peers $(ARGS)

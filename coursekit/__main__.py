@@ -1,4 +1,4 @@
-"""python -m coursekit COMMAND: build, check, status, reset, adopt, grade, classroom."""
+"""python -m coursekit COMMAND: build, check, status, reset, adopt, grade, and so on."""
 
 import signal
 import sys
@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from coursekit.files import BookError, failed
+
+FORMS = ("canvas", "moodle", "gradescope", "brightspace", "github", "folders")
 
 
 def main(arguments=None):
@@ -119,10 +121,45 @@ def parsed(arguments):
     classroom = command("classroom", run_classroom, "show what a graded class got wrong, as a page")
     classroom.add_argument("results", type=folder, help="what grade wrote; the pages go there, too")
     classroom.add_argument(
-        "submissions",
+        "--submissions",
         type=folder,
-        nargs="?",
         help="what grade read: for the examples, similar answers, hints and minutes",
+    )
+
+    collect = command("collect", run_collect, "sort what an LMS hands out into students' folders")
+    collect.add_argument("download", type=Path, help="the zip, or the folder that it was")
+    collect.add_argument("--out", type=folder, required=True, help="where the folders go")
+    collect.add_argument("--lms", choices=FORMS, help="whose it is (default: told by the names)")
+    collect.add_argument(
+        "--prefix", help='of the names of repositories, such as "ch09-" (default: what all share)'
+    )
+
+    marks = command("marks", run_marks, "fill a gradebook with what grade found")
+    marks.add_argument("results", type=Path, help="the folder that grade wrote")
+    kinds = marks.add_mutually_exclusive_group(required=True)
+    kinds.add_argument("--canvas", type=Path, metavar="FILE", help="the exported gradebook")
+    kinds.add_argument("--moodle", type=Path, metavar="FILE", help="the grading worksheet")
+    kinds.add_argument("--csv", type=Path, metavar="FILE", help="any table with a row a student")
+    marks.add_argument(
+        "--submissions",
+        type=Path,
+        default=Path("submissions"),
+        help="the folder that collect wrote (default: submissions)",
+    )
+    marks.add_argument("--column", help="of the gradebook, if it cannot be told by the set's name")
+    marks.add_argument("--scale", action="store_true", help="to the points of the gradebook")
+    marks.add_argument("--out", type=folder, help="the file to import (default: in the results)")
+
+    handout = command("handout", run_handout, "write what students get: no answer is in it")
+    handout.add_argument("sets", nargs="+", metavar="SET", help="such as 09")
+    handout.add_argument("--out", type=folder, required=True, help="the folder to write")
+    handout.add_argument("--zip", action="store_true", help="as OUT.zip")
+    handout.add_argument("--github", action="store_true", help="with a workflow that checks")
+    handout.add_argument(
+        "--variant",
+        action="append",
+        metavar="KEY",
+        help="draw other cases for this student or group; with several, OUT has a folder for each",
     )
     return parser.parse_args(arguments)
 
@@ -216,6 +253,24 @@ def run_classroom(options):
     from coursekit.classroom.class_page import classroom
 
     return classroom(options)
+
+
+def run_collect(options):
+    from coursekit.classroom.collect import collect
+
+    return collect(options)
+
+
+def run_marks(options):
+    from coursekit.classroom.marks import marks
+
+    return marks(options)
+
+
+def run_handout(options):
+    from coursekit.classroom.handout import handout
+
+    return handout(options)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+from warm import warm
+
 from coursekit.checking.answers import grade_id
 from coursekit.checking.tasks import load_set, task_ids
 from coursekit.source import exercise_cells
@@ -37,12 +39,18 @@ def type_in(name, path, sources=None, answers_only=False):
     return notebook
 
 
-def nbval(*paths, cwd):
-    """Run nbval as a reader does; return {(file, number of the code cell): failure or None}."""
+def nbval(*paths, cwd, start=warm):
+    """Run nbval as a reader does; return {(file, number of the code cell): failure or None}.
+
+    Args:
+        cwd: the folder that it is started in.
+        start: what makes the command that is started of the one that a reader types.
+    """
     report = Path(cwd, "report.xml")
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "--nbval", "--nbval-current-env", "-q"]
     done = subprocess.run(
         [
-            *[sys.executable, "-m", "pytest", *PLUGINS, "--nbval", "--nbval-current-env", "-q"],
+            *start(command),
             *["--nbval-cell-timeout=300", "-p", "no:cacheprovider", "--color=no"],
             *[f"--junit-xml={report}", *map(str, paths)],
         ],

@@ -4,12 +4,18 @@ import os
 import signal
 
 import pytest
+from hypothesis import settings
+from warm import pytest_configure  # noqa: F401
 
 from coursekit.environment import ONE_THREAD
 
 # A worker has a core at most, and the threads of a product wait for each other at work: the cells
 # of a chapter take twice the processor's time with two, and no less of the clock's.
 os.environ.update(ONE_THREAD)
+
+# Nor is a test wrong because the machine is busy.
+settings.register_profile("ours", deadline=None)
+settings.load_profile("ours")
 
 # A shell starts a job in the background with Ctrl-C ignored, and what it starts inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

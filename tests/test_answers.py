@@ -13,10 +13,14 @@ import pytest
 from answers import REPOSITORY, TASKS, WRONG, solutions
 from each_case import cases_of
 
+from coursekit.checking import wire
 from coursekit.checking.answers import grade_id
+from coursekit.checking.cases import result_names
 from coursekit.checking.check import verdict_on
 from coursekit.checking.judge import Reference, judge
 from coursekit.checking.tasks import load_set, outcomes, set_names
+from coursekit.grading.judging import judged as judged_by_the_grader
+from coursekit.grading.judging import room_for
 from coursekit.source import exercise_cells
 from numpygpt import nn
 
@@ -37,9 +41,17 @@ def judged(name, task, variant, seed, diagnose=False):
     if not diagnose:
         reference.suspects = lambda table, wrong: []
         answer = load_set(name).variant_answer(task, variant)
-        return judge(reference, outcomes(answer, reference.cases))
+        return judge(reference, listed(reference.cases, outcomes(answer, reference.cases)))
     # What it gives is needed again, as a mistake that may explain what others give.
-    return judge(reference, reference.of_mistake(variant, range(len(reference.cases))))
+    found = reference.of_mistake(variant, range(len(reference.cases)))
+    return judge(reference, listed(reference.cases, found))
+
+
+def listed(cases, results):
+    """The results of some cases: the grader reads those whose names it asked for."""
+    for case, some in zip(cases, results, strict=True):
+        assert {result.name for result in some} <= set(result_names(case))
+    return results
 
 
 def is_rejected(name, task, variant, seed):
@@ -47,7 +59,7 @@ def is_rejected(name, task, variant, seed):
     answer = load_set(name).variant_answer(task, variant)
     for one in cases_of(reference_for(name, task, seed)):
         one.suspects = lambda table, wrong: []
-        if not judge(one, outcomes(answer, one.cases)).is_right:
+        if not judge(one, listed(one.cases, outcomes(answer, one.cases))).is_right:
             return True
     return False
 
@@ -83,6 +95,13 @@ def test_mistakes_are_named_and_other_wrong_answers_get_a_useful_message(name, t
             # Either the mistake itself, or numbers to start from.
             assert problem.known or problem.detail, (variant.name, verdict.lines())
     assert sum(own) >= 0.75 * len(own), f"{sum(own)} of {len(own)} mistakes got their own message"
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_the_grader_reads_all_that_a_right_answer_gives(name, task):
+    reference = reference_for(name, task, seed=0)
+    sent = wire.dumps(listed(reference.cases, reference.expected))
+    assert judged_by_the_grader(reference, room_for(reference), sent)[0]
 
 
 @pytest.mark.parametrize(("name", "task"), TASKS)

@@ -322,7 +322,7 @@ def folders(tmp_path, exercises, six):
 def test_the_command_makes_the_pages_without_grading(folders, capsys):
     out, submissions = folders
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    assert main(["classroom", str(out), str(submissions)]) == 0
+    assert main(["classroom", str(out), "--submissions", str(submissions)]) == 0
     said = capsys.readouterr().out
     assert said.startswith("6 students: ") and "class.html" in said and "similar.html" in said
     page = Page((out / "class.html").read_text("utf-8"))
@@ -338,10 +338,10 @@ def test_the_command_makes_the_pages_without_grading(folders, capsys):
 def test_who_handed_in_again_is_left_out_until_graded(folders, capsys):
     out, submissions = folders
     type_in(SET, submissions / "student 000" / f"{SET}.ipynb")
-    assert main(["classroom", str(out), str(submissions)]) == 0
+    assert main(["classroom", str(out), "--submissions", str(submissions)]) == 0
     assert "1 handed in again since: coursekit grade" in capsys.readouterr().out
     type_in(SET, submissions / "new" / f"{SET}.ipynb")
-    assert main(["classroom", str(out), str(submissions)]) == 0
+    assert main(["classroom", str(out), "--submissions", str(submissions)]) == 0
     assert "1 student more is not graded yet" in Page((out / "class.html").read_text("utf-8")).text
 
 
@@ -383,7 +383,7 @@ def keep_found(out, found):
 def test_what_is_no_result_gets_one_line_and_no_page(folders, capsys, spoil, message):
     out, submissions = folders
     spoil(out)
-    assert main(["classroom", str(out), str(submissions)]) == 2
+    assert main(["classroom", str(out), "--submissions", str(submissions)]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (out / "class.html").exists()

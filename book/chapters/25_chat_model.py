@@ -939,6 +939,9 @@ show(figure, "The share of right logits at each of 100 positions, for two mistak
 # where nothing is turned: a test of one token would have passed them. (Our tests compare with `transformers`:
 # tiny models with random weights, and one of SmolLM2's full shape.)
 #
+# *This chapter is two evenings long, and here the first may end: the weights and the tokenizer are in
+# place. The second is about talking: turns, characters that arrive in halves, and how fast an answer comes.*
+#
 # ## Turns
 #
 # A chat model was trained on texts in which each *turn* stands between two special tokens, with the role

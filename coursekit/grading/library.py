@@ -3,6 +3,7 @@
 import ast
 import compileall
 import os
+from functools import cache
 
 from coursekit import dependencies
 from coursekit.checking.tasks import ROOT
@@ -15,19 +16,34 @@ def make_library(library, chapter):
     Of what the set asks for, and of what comes later, only the names are there: an import harms
     nobody, a call is refused.
     """
-    order = {f"numpygpt/{m}": number for m, number in dependencies.package_order(ROOT).items()}
-    for package in ("numpygpt", "coursekit"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            name = path.relative_to(ROOT).as_posix()
-            if name.startswith("numpygpt/cli/"):
-                continue
-            text = path.read_text("utf-8")
-            write(library / name, text if order.get(name, 0) < chapter else names_only(text))
+    texts = package_texts(chapter)
+    for path in sorted((ROOT / "coursekit").rglob("*.py")):
+        texts[path.relative_to(ROOT).as_posix()] = path.read_text("utf-8")
+    for name, text in texts.items():
+        write(library / name, text)
     compileall.compile_dir(library, quiet=2)  # once, and not in every sandbox
     for path in [library, *library.rglob("*")]:
         os.chmod(path, 0o755 if path.is_dir() else 0o644)
 
 
+def package_texts(chapter, needed=()):
+    """{path: text} of numpygpt up to the chapter before; of what comes later, the names.
+
+    Args:
+        needed: paths of later modules to be given whole.
+    """
+    order = {f"numpygpt/{m}": number for m, number in dependencies.package_order(ROOT).items()}
+    texts = {}
+    for path in sorted((ROOT / "numpygpt").rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        if not name.startswith("numpygpt/cli/"):
+            text = path.read_text("utf-8")
+            is_given = order.get(name, 0) < chapter or name in needed
+            texts[name] = text if is_given else names_only(text)
+    return texts
+
+
+@cache
 def names_only(text):
     """A module with the names of another, whose functions and classes refuse to be called."""
     lines = ["from coursekit.checking.covered import refuse", ""]

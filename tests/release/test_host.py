@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from coursekit.classroom.workflow import workflow
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -25,6 +27,12 @@ def run(program, *arguments):
 def test_actionlint_finds_nothing_in_the_workflows():
     assert len(WORKFLOWS) >= 4
     assert run("actionlint", "-no-color", *WORKFLOWS) == (0, "")
+
+
+def test_actionlint_finds_nothing_in_the_workflow_of_a_handout(tmp_path):
+    path = tmp_path / "autograding.yml"
+    path.write_text(workflow(["03_linear", "09_layernorm"]), "utf-8")
+    assert run("actionlint", "-no-color", path) == (0, "")
 
 
 @pytest.mark.parametrize(
