@@ -11,6 +11,7 @@ from answers import type_in
 from made_class import Page, counted, hand_in, make_class, mistakes_of, results_of
 
 from coursekit.__main__ import main
+from coursekit.checking.contract import CLAUSES
 from coursekit.checking.tasks import find_set, load_set
 from coursekit.classroom.class_page import class_page, similar_page
 from coursekit.classroom.excerpt import Excerpts
@@ -258,6 +259,44 @@ def test_what_follows_from_an_earlier_task_is_said_and_what_nobody_wrote_is_for_
     assert "not written, 3 of 6 students: the task “LayerNorm backward”" in page.text
     page = Page(class_page(of_marks(exercises, *students[:2], *students[-2:])))
     assert "None of them got" not in page.text and "not written, 2" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("output", "text", "said"),
+    [
+        ("error", "raises ValueError", "raises ValueError"),
+        ("error", "raises NameError; is the name defined in the answer cell?", "raises NameError"),
+        ("error", "raises AnnaIsDumb", "stops with an error"),
+        ("error", "raises print", "stops with an error"),
+        ("error", "Anna is dumb", "stops with an error"),
+        (
+            "error",
+            "does not come to an end, at your line 'anna = 1'",
+            "does not come to an end",
+        ),
+        (
+            "error",
+            "calls numpygpt's own version of what you are to write: Anna is dumb",
+            "calls numpygpt's own version of what you are to write",
+        ),
+        (
+            "error",
+            f"{CLAUSES['long inputs']} (raises AnnaIsDumb)",
+            CLAUSES["long inputs"],
+        ),
+        ("warning", "warns of Anna is dumb", "warns"),
+        (
+            "parameters",
+            "are more than there should be: Module takes anna for one",
+            "are more than there should be",
+        ),
+        ("dx", "has wrong entries: the first row", "has wrong entries: the first row"),
+    ],
+)
+def test_the_class_reads_our_words_alone(exercises, output, text, said):
+    page = Page(class_page(of_marks(exercises, (None, [[output, "", text]], None))))
+    [[_, _, told]] = page.table("wrong answer to layernorm-backward")
+    assert told.removeprefix("dx: ").removeprefix("parameters: ") == said
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from coursekit.classroom.excerpt import Excerpts
+from coursekit.classroom.told import in_our_words
 
 MOST = 6  # findings without a name that are listed for a task
 TRIED = 8  # answers that are tried, to find the shortest example
@@ -56,9 +57,8 @@ def outcome(task, own_answer, students):
         found = student.result.marks[task.id].found
         not_kept += found is None
         for output, name, text in found or ():
-            where = output_of(output)
-            key = name or (where, text)
-            finding = findings.setdefault(key, Finding(name, messages.get(name, text)))
+            where, said = output_of(output), messages.get(name) or in_our_words(output, text)
+            finding = findings.setdefault(name or (where, said), Finding(name, said))
             finding.outputs[where] += bool(where)
             if student not in finding.students:
                 finding.students.append(student)
