@@ -1,7 +1,7 @@
 """What is said of a wrong answer on a page that a whole class sees: in words of ours alone.
 
-The student's own page quotes the error, the warning or the line that they wrote. On this one, whoever
-chooses the name of an error, or its message, would choose what the class reads.
+The student's own page quotes the error, the warning or the line that they wrote. On this one,
+whoever named an error, or worded its message, would choose what the class reads.
 """
 
 import builtins
