@@ -295,6 +295,13 @@ def test_later_hand_ins_replace_and_the_old_ones_stay_beside(place, capsys):
     assert "is newer than the one of this download" in capsys.readouterr().out
 
 
+def test_the_same_number_in_another_system_is_another_student(place):
+    collected(place, {f"ruizana_501_7001_{SET}": notebook("ana")})
+    name = "Ben Okafor_501_assignsubmission_file"
+    found, _ = collected(place, {f"{name}/{SET}": notebook("ben")}, name="moodle.zip")
+    assert found == {f"ruizana/{SET}": "ana", f"Ben Okafor/{SET}": "ben"}
+
+
 def test_what_was_collected_before_an_interruption_is_gone_through_again(place, monkeypatch):
     from coursekit.classroom import collect
 
@@ -435,6 +442,16 @@ def test_names_that_a_zip_does_not_mark_as_utf8(place):
     data = zipped({"martinchloXX_503_7005_03_linear.ipynb": notebook("chloé")})
     found, _ = collected(place, data.replace(name[:-1] + b"X_", right))
     assert list(found) == ["martinchloé/03_linear.ipynb"]
+
+
+def test_a_notebook_that_would_fill_the_memory_is_not_parsed(place):
+    about = b'{"metadata": {"numpygpt": {"variant": "x"}}, "cells": ['
+    for brackets, variant in [(10, "x"), (1_100_000, "")]:
+        data = about + b"[]," * brackets + b"[]]}"
+        (place / "odd.zip").write_bytes(zipped({f"ana_{brackets}_2_{SET}": data}))
+        main(["collect", str(place / "odd.zip"), "--out", str(place / "submissions")])
+        known = [f for f in memory(place).values() if f["id"] == str(brackets)]
+        assert known[0]["notebooks"][SET]["variant"] == variant
 
 
 def test_a_link_is_not_followed(place, capsys):

@@ -70,7 +70,7 @@ def code_in(path, text):
     return text if path.endswith(".py") else ""
 
 
-@pytest.mark.parametrize("name", set_names()[:: 1 if os.environ.get("HANDOUT") == "all" else 5])
+@pytest.mark.parametrize("name", set_names()[:: 1 if os.environ.get("HANDOUT") == "all" else 7])
 def test_no_function_of_an_answer_is_in_a_handout(name):
     exercises = load_set(name)
     texts = contents.texts_of([exercises]) | handout.notebooks_of([exercises], "")
@@ -300,17 +300,26 @@ def test_a_zip_holds_one_folder_and_is_the_same_each_time(tmp_path):
     for name in ("one", "two"):
         place = tmp_path / name
         place.mkdir()
-        assert main(["handout", "03", "--out", str(place / "set 3"), "--zip"]) == 0
-        assert [path.name for path in place.iterdir()] == ["set 3.zip"]
-    assert (tmp_path / "one/set 3.zip").read_bytes() == (tmp_path / "two/set 3.zip").read_bytes()
-    names = zipfile.ZipFile(tmp_path / "one/set 3.zip").namelist()
-    assert f"set 3/{SET}.ipynb" in names and {name.split("/")[0] for name in names} == {"set 3"}
+        assert main(["handout", "14", "--out", str(place / "set 14"), "--zip"]) == 0
+        assert [path.name for path in place.iterdir()] == ["set 14.zip"]
+    zips = [tmp_path / name / "set 14.zip" for name in ("one", "two")]
+    assert zips[0].read_bytes() == zips[1].read_bytes()
+    names = zipfile.ZipFile(zips[0]).namelist()
+    assert "set 14/14_bpe.ipynb" in names
+    assert {name.split("/")[0] for name in names} == {"set 14"}
 
 
-def test_two_sets_of_which_one_needs_what_the_other_asks_for_are_said(tmp_path, capsys):
-    sets = [load_set("03_linear"), load_set("11_transformer")]
-    assert ("nn/linear.py", 3) in contents.leaks(sets)
-    assert contents.leaks([load_set("11_transformer")]) == []
+def test_a_set_is_not_handed_out_with_one_that_needs_its_answer(tmp_path, capsys):
+    assert main(["handout", "11", "3", "--out", str(tmp_path / "both")]) == 2
+    error = capsys.readouterr().err
+    assert "set 3 asks for numpygpt/nn/linear.py" in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+    alone = [load_set("11_transformer")]
+    assert contents.leaks(alone) == []
+    linear = (REPOSITORY / "numpygpt/nn/linear.py").read_text("utf-8")
+    assert contents.texts_of(alone)["numpygpt/nn/linear.py"] == linear
+    together = contents.texts_of([EXERCISES, load_set("04_activations")])
+    assert "refuse" in together["numpygpt/nn/linear.py"]
 
 
 def test_nothing_is_overwritten_and_nothing_half_written(tmp_path, capsys):

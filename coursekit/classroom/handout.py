@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import zipfile
 from contextlib import suppress
 from inspect import isclass
@@ -32,9 +31,12 @@ LINK = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)\s]*\)")  # to a file of the boo
 def handout(options):
     """Write handouts; return the exit code."""
     sets = [find_set(name) for name in dict.fromkeys(options.sets)]
-    for module, chapter in leaks(sets):
-        said = f"numpygpt/{module} is in it, which set {chapter} asks for: another set needs it"
-        print(f"{said}. Hand these sets out one after the other", file=sys.stderr)
+    if found := leaks(sets):
+        module, chapter = found[0]
+        raise BookError(
+            f"set {chapter} asks for numpygpt/{module}, and another of these sets needs it: "
+            "hand them out one after the other"
+        )
     texts = texts_of(sets, options.github)
     keys = list(dict.fromkeys(options.variant or [""]))
     if not options.out.name.strip("."):
