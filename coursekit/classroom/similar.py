@@ -8,6 +8,7 @@ out without any copying is found by dealing the class's own answers out anew, ta
 those who did equally well in it, and counting.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,14 +93,19 @@ def in_common(shapes, students):
         shapes: the parts of each tree, a Counter.
         students: how many have each tree.
     """
-    keys = {key: column for column, key in enumerate(sorted(set().union(*shapes)))}
+    often = Counter()
+    for counts, number in zip(shapes, students, strict=bool(shapes)):
+        often.update(dict.fromkeys(counts, int(number)))
+    # What one student alone has is shared with nobody, and would fill the memory.
+    shared_keys = sorted(key for key, number in often.items() if number > 1)
+    keys = {key: column for column, key in enumerate(shared_keys)}
     table = np.zeros((max(len(shapes), 1), max(len(keys), 1)))
     for row, counts in enumerate(shapes):
-        for key, number in counts.items():
-            table[row, keys[key]] = number
+        for key in keys.keys() & counts.keys():
+            table[row, keys[key]] = counts[key]
     have = students @ (table > 0)
     bits = np.log2(max(students.sum(), 1) / np.maximum(have, 1))
-    sizes = table.sum(axis=1)
+    sizes = np.array([counts.total() for counts in shapes] or [0])
     shared = np.array([np.minimum(table, row).sum(axis=1) for row in table])
     alike = 2 * shared / np.maximum(sizes[:, None] + sizes[None, :], 1)
     rarest = np.array([np.where((table > 0) & (row > 0), bits, 0).max(axis=1) for row in table])
