@@ -100,32 +100,30 @@ def hand_in(members, exercises, folder):
             path.write_text(json.dumps(about), "utf-8")
 
 
+@cache
+def reference(name, task):
+    exercises = find_set(name)
+    rng = np.random.default_rng([1, list(exercises.tasks).index(task)])
+    return Reference(exercises, task, list(exercises.tasks[task].cases(rng)))
+
+
+@cache
+def judged(name, task, source):
+    """What grade would find, without a sandbox: these answers are the book's."""
+    exercises, right = find_set(name), reference(name, task)
+    verdict = judge(right, outcomes(exercises.answer(task, {task: source}), right.cases))
+    found = found_by(verdict, exercises.tasks[task])
+    return verdict.is_right, verdict.lines(detail=False), found
+
+
 def results_of(members, exercises):
-    """What grade would find for each member, without a sandbox: these answers are the book's."""
-
-    @cache
-    def reference(task):
-        number = list(exercises.tasks).index(task)
-        return Reference(
-            exercises, task, list(exercises.tasks[task].cases(np.random.default_rng([1, number])))
-        )
-
-    @cache
-    def found(task, source):
-        got = outcomes(exercises.answer(task, {task: source}), reference(task).cases)
-        verdict = judge(reference(task), got)
-        return (
-            verdict.is_right,
-            verdict.lines(detail=False),
-            found_by(verdict, exercises.tasks[task]),
-        )
-
+    """The Result of each member."""
     results = []
     for member in members:
         result = Result(member.name, member.name, "", {})
         for task in exercises.tasks.values():
-            right, lines, what = found(task.id, member.answers[task.id].source)
-            result.marks[task.id] = Mark(task.points * right, task.points, lines, what)
+            right, *found = judged(exercises.name, task.id, member.answers[task.id].source)
+            result.marks[task.id] = Mark(task.points * right, task.points, *found)
         results.append(result)
     return results
 
