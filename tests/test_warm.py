@@ -70,6 +70,14 @@ def test_who_sets_what_is_read_at_the_start_gets_a_process_of_their_own(command,
     assert int(few) < 500 and optimize == "1"
 
 
+def test_a_module_of_the_same_name_where_it_runs_is_the_one_that_is_imported(command, tmp_path):
+    os.chdir(tmp_path)
+    for name in ("html", "show"):  # one that the server has, one that it has not
+        with open(f"{name}.py", "w") as file:
+            file.write("import html\nprint(html.__file__)")
+    assert run(warm.warm(command("show")))[1] == [str(tmp_path / "html.py")] * 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_reaches_the_fork_and_ends_who_asked(command, number):
     with subprocess.Popen(

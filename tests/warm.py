@@ -3,8 +3,8 @@
 A kernel takes half a second of a processor before its first cell, and nbval as much before its
 first notebook; the tests of the exercises start some three hundred. Here a server imports it all
 once, and a small program asks it for a fork that does what `python -m MODULE` would, and passes
-signals on. Whoever sets a variable that Python or NumPy reads when it begins gets a process of
-their own, as a reader does.
+signals on. Whoever sets a variable that Python or NumPy reads when it begins, or runs where a file
+has the name of a module that is imported already, gets a process of their own, as a reader does.
 
 Imported by conftest, this module starts the server where there are workers, and has their kernels
 come from it. `python warm.py serve SOCKET` is the server, which ends with its standard input;
@@ -79,7 +79,7 @@ def fork(client, others, mine):
     while not said.endswith(b"\n"):
         said += client.recv(1 << 20)
     about, process = json.loads(said), None
-    if at_start(about["env"]) != mine:
+    if at_start(about["env"]) != mine or hides(about):
         client.sendall(b"no\n")
         client.close()
     elif process := os.fork():
@@ -91,6 +91,19 @@ def fork(client, others, mine):
     for file in files:
         os.close(file)
     return process
+
+
+def hides(about):
+    """Whether a file where it is to run would be imported in place of what the server imported."""
+    for folder in [about["cwd"], *about["env"].get("PYTHONPATH", "").split(os.pathsep)]:
+        with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
+            for entry in entries:
+                name = entry.name.removesuffix(".py")
+                if name not in sys.modules:
+                    continue
+                if entry.name != name or os.path.exists(os.path.join(entry.path, "__init__.py")):
+                    return True
+    return False
 
 
 def become(about, files):
@@ -139,7 +152,8 @@ def ask(path, command):
     said, files = json.dumps(about).encode() + b"\n", array.array("i", [0, 1, 2])
     with connected(path) as server:
         sent = server.sendmsg([said], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
-        server.sendall(said[sent:])
+        if rest := said[sent:]:  # to send nothing fails, too, where the server has closed
+            server.sendall(rest)
         heard = server.makefile()
         process = heard.readline().strip()
         if process == "no":

@@ -142,7 +142,12 @@ def read_download(path):
 
 def again(source):
     """A function that opens an entry of a zip which is not kept in memory."""
-    return lambda entry: zipfile.ZipFile(source()).open(entry)
+
+    def opened(entry):
+        archive = zipfile.ZipFile(source())
+        return archive.open(entry)
+
+    return opened
 
 
 def name_of(entry):
