@@ -122,6 +122,16 @@ def test_a_handout_has_nothing_of_the_book_but_the_blank_set(folder):
     assert "adopt" not in found["coursekit/__init__.py"].read_text("utf-8")
 
 
+def test_no_line_of_the_teachers_guide_or_of_a_key_is_in_a_handout(folder):
+    places = ("docs/TEACHING.md", "docs/teaching/*.md", "book/keys/*.md")
+    pages = [path for place in places for path in sorted(REPOSITORY.glob(place))]
+    assert len(pages) == 1 + 30 + 30
+    given = {line.strip() for p in files_of(folder).values() for line in words_of(p).split("\n")}
+    for page in pages:
+        lines = {line.strip() for line in page.read_text("utf-8").split("\n")}
+        assert not {line for line in lines & given if len(line) > 50}, page
+
+
 def test_the_notebook_is_the_blank_set_without_links_to_the_book(folder):
     ours = json.loads((REPOSITORY / "exercises" / f"{SET}.ipynb").read_text("utf-8"))
     theirs = json.loads((folder / f"{SET}.ipynb").read_text("utf-8"))
@@ -296,7 +306,7 @@ def test_the_workflow_is_one_that_github_reads(folder):
 # --- the command ---
 
 
-def test_a_zip_holds_one_folder_and_is_the_same_each_time(tmp_path):
+def test_a_zip_holds_one_folder_and_is_the_same_each_time(tmp_path, capsys):
     for name in ("one", "two"):
         place = tmp_path / name
         place.mkdir()
@@ -307,6 +317,9 @@ def test_a_zip_holds_one_folder_and_is_the_same_each_time(tmp_path):
     names = zipfile.ZipFile(zips[0]).namelist()
     assert "set 14/14_bpe.ipynb" in names
     assert {name.split("/")[0] for name in names} == {"set 14"}
+    told = capsys.readouterr().out.split("\n")
+    assert told[0].endswith("set 14.zip: 14_bpe") and "Python 3.11" in told[1]
+    assert "set 14/README.md" in names and "README.md" in told[1]
 
 
 def test_a_set_is_not_handed_out_with_one_that_needs_its_answer(tmp_path, capsys):

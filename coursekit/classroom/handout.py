@@ -45,6 +45,7 @@ def handout(options):
         out = options.out / file_key(key) if len(keys) > 1 else options.out
         place = write_one(sets, texts, key, out, options.zip)
         print(f"{place}: {', '.join(each.name for each in sets)}", flush=True)
+    print("your students need Python 3.11 or later; README.md in it says how they set it up")
     return 0
 
 
