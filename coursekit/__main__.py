@@ -131,6 +131,14 @@ def parsed(arguments):
         help="run students' code with your own rights: it can read and delete what you can",
     )
 
+    classroom = command("classroom", run_classroom, "show what a graded class got wrong, as a page")
+    classroom.add_argument("results", type=folder, help="what grade wrote; the pages go there, too")
+    classroom.add_argument(
+        "--submissions",
+        type=folder,
+        help="what grade read: for the examples, similar answers, hints and minutes",
+    )
+
     collect = command("collect", run_collect, "sort what an LMS hands out into students' folders")
     collect.add_argument("download", type=Path, help="the zip, or the folder that it was")
     collect.add_argument("--out", type=folder, required=True, help="where the folders go")
@@ -270,6 +278,12 @@ def run_grade(options):
     from coursekit.grading.grade import grade
 
     return grade(options)
+
+
+def run_classroom(options):
+    from coursekit.classroom.class_page import classroom
+
+    return classroom(options)
 
 
 def run_collect(options):

@@ -19,6 +19,7 @@ import hostile_submissions as hostile
 import psutil
 import pytest
 from answers import REPOSITORY, solutions, type_in
+from made_class import Page
 
 from coursekit.__main__ import main
 from coursekit.checking.judge import Verdict
@@ -241,6 +242,32 @@ def test_a_page_says_each_thing_once_and_of_a_blank_how_to_begin():
 
 
 # One at a time
+
+
+def test_a_mark_keeps_the_names_of_the_mistakes_that_were_found(graded):
+    out, neighbours = graded
+    found = {}
+    for row in json.loads((out / "marks.json").read_text("utf-8")):
+        found[row["student"]] = row["marks"][TASK]["found"]
+    wrong = {name: found[name] for name in neighbours if name.startswith("wrong ")}
+    assert len(wrong) == 4
+    for name, what in wrong.items():
+        assert [mistake for _, mistake, _ in what] == [name.removeprefix("wrong ")]
+    assert found["anna"] == [] and found["blank"] == [["", "", "not written yet"]]
+    assert ["", "", "it ran for too long, and was stopped"] in found["endless loop in the cell"]
+
+
+def test_the_page_of_a_hostile_class_counts_all_and_holds_text_alone(graded):
+    out, neighbours = graded
+    pages = [Page((out / name).read_text("utf-8")) for name in ("class.html", "similar.html")]
+    rows = csv.DictReader(io.StringIO((out / "marks.csv").read_text("utf-8")))
+    earned = [row[TASK] for row in rows]
+    [numbers] = [row for row in pages[0].table("The same in numbers") if TASK in row[0]]
+    assert numbers[3] == str(earned.count("3")) and int(numbers[2]) > len(neighbours)
+    for page in pages:
+        assert not page.tags & {"script", "img", "a", "link", "iframe", "form"}
+        assert not page.attributes & {"src", "href", "style", "onerror", "onload"}
+    assert "anna" not in pages[0].text and "wrong dw-mean" not in pages[0].text
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import sys
 from contextlib import closing
 
 from coursekit.checking.tasks import find_set
+from coursekit.classroom.class_page import paths, write_pages
+from coursekit.classroom.graded import class_of
 from coursekit.files import BookError
 from coursekit.grading import report, results
 from coursekit.grading.grader import Grader
@@ -51,7 +53,10 @@ def grade(options):
                 done[result.key] = result
     found = [done[submission.key] for submission in submissions]
     report.write_all(out, exercises, found)
+    handed_in = zip(folders, submissions, strict=True)
+    write_pages(out, class_of(exercises, list(zip(handed_in, found, strict=True))))
     print(report.summary(out, exercises, found))
+    print(paths(out))
     return 1 if any(result.trouble for result in found) else 0
 
 

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from coursekit.checking import wire
-from coursekit.checking.answers import task_checked, with_answers
+from coursekit.checking.answers import blank_answer, task_checked, with_answers
 from coursekit.checking.judge import MISSING_ANSWER
 from coursekit.checking.tasks import ROOT
 from coursekit.files import BookError
 from coursekit.grading import nbval_report
-from coursekit.grading.judging import Judge
+from coursekit.grading.judging import BLANK, Judge
 from coursekit.grading.library import make_library
 from coursekit.grading.names import inert
 from coursekit.grading.results import Mark, Result
@@ -29,6 +29,7 @@ ENDINGS = {
     "output": "it wrote too much, and was stopped",
     None: "the process ended in the middle of it",
 }
+STOPS = "its answer cell stops before its end"
 
 
 class Attempt:
@@ -58,8 +59,9 @@ class Attempt:
                     return
                 self.result.remarks += [f"{task}: {text}" for task, text in answers.remarks.items()]
             for task in tasks.values():
-                right, lines = self.grader.verdict(task.id, self.submission, found, self.endings)
-                self.result.marks[task.id] = Mark(task.points if right else 0, task.points, lines)
+                verdict = self.grader.verdict(task.id, self.submission, found, self.endings)
+                points = task.points if verdict[0] else 0
+                self.result.marks[task.id] = Mark(points, task.points, *verdict[1:])
 
     def ask_nbval(self, slot):
         """Add what nbval says, for the student's page."""
@@ -94,6 +96,8 @@ class Grader:
         self.seconds = options.timeout
         # Each cell has its share, so that no task that runs for ever takes the time of another.
         self.share = self.seconds / (len(exercises.tasks) + 1)
+        tasks = exercises.tasks.values()
+        self.blank = {task.id: blank_answer(task).strip() for task in tasks}
         library = folder / "library"
         make_library(library, exercises.page.number)
         private = [ROOT, options.submissions, options.out, folder]
@@ -263,20 +267,28 @@ class Grader:
             shutil.rmtree(path, ignore_errors=True)
 
     def verdict(self, task, submission, found, endings):
-        """(right, lines for the student) of one task."""
+        """(right, lines for the student, what is found) of one task."""
         if submission.answers is None:
-            return False, [f"{task}: not graded: {submission.problem}"]
+            return self.not_judged(task, f"not graded: {submission.problem}")
         if problem := submission.answers.problems.get(task):
-            return False, [f"{task}: {problem}"]
+            return self.not_judged(task, problem)
         if ending := endings.get(task):
-            return False, [f"{task}: {ending}"]
-        failed = failure(found.get(f"#failed {task}"))
-        right, lines = False, [f"{task}: {MISSING_ANSWER}"]
+            return self.not_judged(task, ending)
         if task in found:
-            right, lines = self.judge.verdict(task, found[task])
-        if failed and not right:  # what follows from that is not what the student must mend
-            lines = [f"{task}: its answer cell stops before its end", f"  {failed}"]
-        return right, lines
+            verdict = self.judge.verdict(task, found[task])
+        else:
+            verdict = self.not_judged(task, MISSING_ANSWER)
+        failed = failure(found.get(f"#failed {task}"))
+        if failed and not verdict[0]:  # what follows from that is not what the student must mend
+            return self.not_judged(task, STOPS, failed)
+        if submission.answers.sources[task].strip() == self.blank[task]:
+            return *verdict[:2], [["", "", BLANK]]  # whatever else of the set it calls
+        return verdict
+
+    @staticmethod
+    def not_judged(task, why, *more):
+        """The same of a task whose results nobody looks at."""
+        return False, [f"{task}: {why}", *(f"  {line}" for line in more)], [["", "", why]]
 
 
 def kept(submission, endings):

@@ -20,11 +20,13 @@ from pathlib import Path
 
 from coursekit.environment import ONE_THREAD
 from coursekit.files import BookError
+from coursekit.grading.names import inert
 
 SECONDS = 4  # of processor time for one task; ours take a hundredth of one
 MEMORY = 384 << 20  # bytes above what the references need
 ROOM = 1 << 20  # bytes of results that are always read; more where the right ones are larger
 
+BLANK = "not written yet"
 UNREADABLE = "its results cannot be read"
 TOO_LONG = "its results take too long to judge"
 
@@ -71,7 +73,7 @@ class Judge:
         self.inputs = {task: self.process.stdout.read(size) for task, size in json.loads(about)}
 
     def verdict(self, task, data):
-        """(right, lines for the student) of what a student's code sent for a task.
+        """(right, lines for the student, what is found) of what a student's code sent for a task.
 
         Raises:
             RuntimeError: the judge died, for no reason that lies in the data.
@@ -89,7 +91,7 @@ class Judge:
                 return tuple(json.loads(said))
             code = self.process.wait()
         if code == -signal.SIGXCPU:
-            return False, [f"{task}: {TOO_LONG}"]
+            return False, [f"{task}: {TOO_LONG}"], [["", "", TOO_LONG]]
         raise RuntimeError(f"the judge ended with code {code}")
 
     def close(self):
@@ -125,8 +127,7 @@ def main(name):
     while head := answers.readline():
         task, size = json.loads(head)
         limit_time()
-        right, lines = judged(*references[task], answers.read(size))
-        pipe.write(json.dumps([right, lines]).encode() + b"\n")
+        pipe.write(json.dumps(judged(*references[task], answers.read(size))).encode() + b"\n")
         pipe.flush()
 
 
@@ -138,7 +139,7 @@ def room_for(reference):
 
 
 def judged(reference, room, data):
-    """(right, lines): the numbers beside the right ones, in a process that ran nothing else."""
+    """(right, lines, found): numbers beside the right ones, in a process that ran nothing else."""
     from coursekit.checking import wire
     from coursekit.checking.judge import judge
     from coursekit.grading.report import inert_line
@@ -151,9 +152,19 @@ def judged(reference, room, data):
         if not asked_for(results, reference.cases):
             raise ValueError("not results")
         verdict = judge(reference, results)
-        return verdict.is_right, [inert_line(line) for line in verdict.lines(detail=False)]
+        lines = [inert_line(line) for line in verdict.lines(detail=False)]
+        return verdict.is_right, lines, found_by(verdict, reference.exercises.tasks[task])
     except Exception:  # the numbers may be made up to break us
-        return False, [f"{task}: {UNREADABLE}"]
+        return False, [f"{task}: {UNREADABLE}"], [["", "", UNREADABLE]]
+
+
+def found_by(verdict, task):
+    """What a verdict finds wrong: [output, name of the known mistake or "", text] of each."""
+    if not verdict.written:
+        return [["", "", f"not checked yet: {verdict.needs}" if verdict.needs else BLANK]]
+    # No two mistakes of a task have the same text: tests/test_answers.py.
+    names = {mistake.message: mistake.name for mistake in task.of_kind("mistake")}
+    return [[inert(p.name), names.get(p.text, ""), inert(p.text, 300)] for p in verdict.problems]
 
 
 def asked_for(results, cases):

@@ -19,6 +19,9 @@ class Mark:
     points: int
     out_of: int
     lines: list  # what the student is told: never a number of a hidden case
+    # What is wrong, for who looks at the whole class: [output, known mistake or "", text] of each.
+    # None: graded before this was kept.
+    found: list | None = None
 
 
 @dataclass
@@ -114,4 +117,11 @@ def is_whole(result, key, exercises):
         and all(mark.points in (0, mark.out_of) for mark in result.marks.values())
         and all(type(line) is str for mark in result.marks.values() for line in mark.lines)
         and all(mark.points or mark.lines for mark in result.marks.values())
+        and all(is_found(mark.found) for mark in result.marks.values())
+    )
+
+
+def is_found(found):
+    return found is None or all(
+        type(each) is list and [type(part) for part in each] == [str] * 3 for each in found
     )
