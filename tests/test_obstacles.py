@@ -87,7 +87,7 @@ def test_what_the_doctor_only_offers_is_called_optional(monkeypatch, capsys):
     monkeypatch.setattr(doctor.Group, "lent", lambda: None)
     assert doctor.doctor() == 0
     said = capsys.readouterr().out
-    assert "for the other kind (optional): " in said and "MISSING" not in said
+    assert "limits by control groups (optional): " in said and "MISSING" not in said
 
 
 def test_the_doctor_gives_the_advice_below_what_bubblewrap_says(monkeypatch, capsys, machine):
