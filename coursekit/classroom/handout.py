@@ -121,7 +121,7 @@ def save_cases(exercises, key, folder):
         "tasks": {},
         "page": parts_of(blank_page(exercises.page)),
     }
-    blanks = {name: task for task in exercises.tasks for name in exercises.defined(task)}
+    blanks = {n: task for task in exercises.tasks for n in sorted(exercises.defined(task))}
     references = {}
     for task in exercises.tasks.values():
         digest = hashlib.sha256(f"{task.id}\n{key}".encode()).digest()
