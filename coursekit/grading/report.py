@@ -103,8 +103,9 @@ def summary(out, exercises, results):
     mean = sum(result.points for result in graded) / max(len(graded), 1)
     all_right = sum(result.points == best for result in graded)
     none = sum(bool(result.problem) for result in graded)
+    s = "s" * (len(graded) != 1)
     lines = [
-        f"{len(graded)} students: {mean:.1f} of {best} points on average, {all_right} with all, "
+        f"{len(graded)} student{s}: {mean:.1f} of {best} points on average, {all_right} with all, "
         f"{none} with nothing that could be graded"
     ]
     if missing := [result for result in results if result.trouble]:
