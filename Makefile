@@ -31,6 +31,7 @@ $(OURS): export OMP_NUM_THREADS := 1
 $(OURS): export MKL_NUM_THREADS := 1
 
 help:
+	@echo 'make setup        only set up .venv, as every other target does first: two minutes'
 	@echo 'make train        train a GPT on data/shakespeare.txt and print a sample'
 	@echo 'make lab          open the book, chapter 0, in JupyterLab'
 	@echo 'make test         run the tests: code style, fresh builds, units, notebooks; ten minutes'

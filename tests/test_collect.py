@@ -107,6 +107,15 @@ def test_canvas_the_name_of_a_file_says_whose_it_is(place, capsys):
     assert [path.name for path in students] == sorted(memory(place)) and beside == []
 
 
+def test_canvas_of_two_hand_ins_the_newer_counts_and_the_other_is_named_as_it_came(place, capsys):
+    both = {"leeann_LATE_503_7003_03_linear.ipynb": notebook("first")}
+    both |= {"leeann_LATE_503_7009_03_linear-1.ipynb": notebook("second")}
+    found, _ = collected(place, both)
+    assert found == {"leeann/03_linear.ipynb": "second"}
+    said = capsys.readouterr().out
+    assert "the newest was taken, and not leeann_LATE_503_7003_03_linear.ipynb\n" in said
+
+
 def test_a_long_report_is_in_a_file(place, capsys):
     late = {f"s{n}_LATE_{n}_{n}_{SET}": notebook(f"{n}") for n in range(10, 40)}
     collected(place, late)
@@ -141,7 +150,8 @@ def test_moodle_the_name_of_a_folder_says_whose_it_is(place, capsys, ending):
     assert found == {"Ana Ruiz/03_linear.ipynb": "ana", "Chloé Martin/03_linear.ipynb": "chloé"}
     assert memory(place)["Ana Ruiz"]["id"] == "9001"
     said = capsys.readouterr().out
-    assert "Ana Ruiz: 2 of 03_linear.ipynb: the newest was taken, and not old/" in said
+    assert "Ana Ruiz: 2 of 03_linear.ipynb: the newest was taken, and not Ana Ruiz_9001_" in said
+    assert f"file{ending}/old/03_linear.ipynb\n" in said
     assert "Zofia Nowak" in memory(place)
 
 

@@ -22,9 +22,11 @@ from answers import REPOSITORY, solutions, type_in
 from made_class import Page
 
 from coursekit.__main__ import main
+from coursekit.checking.judge import Verdict
 from coursekit.checking.tasks import load_set
-from coursekit.grading import sandbox
+from coursekit.grading import report, sandbox
 from coursekit.grading.names import cell, shown
+from coursekit.grading.results import Mark, Result
 
 SET, TASK = "03_linear", "linear-backward"
 POINTS = {"linear-forward": 2, "linear-backward": 3, "linear-shared": 2}
@@ -216,6 +218,27 @@ def test_pages_name_the_mistake_and_hold_no_solution_and_no_hidden_number(graded
     for row in marks(out).values():
         for value in row.values():
             assert not value.strip().startswith(("=", "+", "@")), value
+
+
+def test_a_page_says_each_thing_once_and_of_a_blank_how_to_begin():
+    exercises = load_set(SET)
+    wrong = ["linear-backward: not right yet", "  dW WRONG: a sum over the wrong axis"]
+    lines = {
+        "linear-forward": Verdict("linear-forward", False, [], [], 3).lines(),
+        "linear-backward": wrong,
+        "linear-shared": ["linear-shared: right"],
+    }
+    points = {"linear-forward": 0, "linear-backward": 0, "linear-shared": 2}
+    found = {task: Mark(points[task], POINTS[task], said) for task, said in lines.items()}
+    page = report.page(exercises, Result("ann", "ann", "", {}, found))
+    assert "| linear-forward | 0 of 2 | not written yet |" in page
+    assert "| linear-backward | 0 of 3 | not right yet |" in page
+    assert "| linear-shared | 2 of 2 | right |" in page
+    assert page.count("dW WRONG") == 1
+    assert page.count("in place of `raise NotImplementedError()` in its cell") == 1
+    assert "this one" not in page, "there is no cell to run on a page"
+    assert "hint('linear-forward')" in page and "check('linear-forward'" not in page
+    assert "check('linear-backward', …)" in page
 
 
 # One at a time

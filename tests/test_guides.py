@@ -4,6 +4,7 @@ import ast
 import inspect
 import math
 import re
+import shlex
 from functools import cache
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from answers import REPOSITORY, TASKS
 from test_chapters import printed_by
 
+from coursekit.__main__ import parsed
+from coursekit.checking.tasks import load_set, set_names
 from coursekit.source import BEGIN, END, read_page
 from numpygpt import nn
 from numpygpt.gpt import GPT
@@ -381,3 +384,53 @@ def test_the_text_for_an_assistant_shows_no_line_of_an_answer():
             lines |= {line.strip() for line in answer.split(END)[0].splitlines() if " = " in line}
     assert len(lines) > 300
     assert not [line for line in lines if line in TUTOR]
+
+
+# --- INSTRUCTORS.md ---
+
+INSTRUCTORS = (REPOSITORY / "docs" / "INSTRUCTORS.md").read_text("utf-8")
+
+
+def test_each_command_of_the_guide_for_instructors_is_one_that_we_have():
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", INSTRUCTORS, re.DOTALL))
+    commands = [shlex.split(line) for line in re.findall(r"python -m coursekit (.+)", blocks)]
+    steps = [parsed(words) for words in commands if "--doctor" not in words]
+    names = [words[0] for words in commands]
+    assert names == ["grade", "handout", "collect", "grade", "marks"]
+    # The steps fit together: what one writes, the next one reads; marks looks where collect wrote.
+    handout, collect, grade, marks = steps
+    assert handout.sets == [grade.assignment] == ["09"]
+    assert collect.out == grade.submissions == marks.submissions and grade.out == marks.results
+    assert "make setup\n" in blocks
+    assert "\nsetup: " in (REPOSITORY / "Makefile").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("heading", "command"),
+    [
+        ("Hand out: what students get", "handout"),
+        ("Grade: options", "grade"),
+        ("Fill the gradebook", "marks"),
+    ],
+)
+def test_each_option_that_the_guide_explains_is_one_of_the_commands(heading, command, capsys):
+    with pytest.raises(SystemExit):
+        parsed([command, "--help"])
+    known = set(re.findall(r"(?<!\w)--?[a-z]\w*(?:-\w+)*", capsys.readouterr().out))
+    explained = {
+        o for row in rows(INSTRUCTORS, heading) for o in re.findall(r"`(--?\S+?)[ `]", row[0])
+    }
+    assert len(explained) >= 3 and explained <= known, explained - known
+
+
+def test_the_guide_lists_each_set_with_its_points_and_minutes():
+    listed = rows(INSTRUCTORS, "The sets")
+    assert [row[0].strip("`") for row in listed] == set_names()
+    for name, tasks, points, minutes in listed:
+        known = load_set(name.strip("`")).tasks.values()
+        assert tasks == ", ".join(f"`{task.id}` {task.points}" for task in known)
+        assert int(points) == sum(task.points for task in known)
+        assert int(minutes) == sum(task.minutes for task in known)
+    assert f"There are {len(listed)} sets" in INSTRUCTORS
+    [_, _, points, _] = next(row for row in listed if row[0] == "`09_layernorm`")
+    assert f"out of the set's points: here {points}." in INSTRUCTORS

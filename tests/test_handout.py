@@ -122,6 +122,16 @@ def test_a_handout_has_nothing_of_the_book_but_the_blank_set(folder):
     assert "adopt" not in found["coursekit/__init__.py"].read_text("utf-8")
 
 
+def test_no_line_of_the_teachers_guide_or_of_a_key_is_in_a_handout(folder):
+    places = ("docs/TEACHING.md", "docs/teaching/*.md", "book/keys/*.md")
+    pages = [path for place in places for path in sorted(REPOSITORY.glob(place))]
+    assert len(pages) == 1 + 30 + 30
+    given = {line.strip() for p in files_of(folder).values() for line in words_of(p).split("\n")}
+    for page in pages:
+        lines = {line.strip() for line in page.read_text("utf-8").split("\n")}
+        assert not {line for line in lines & given if len(line) > 50}, page
+
+
 def test_the_notebook_is_the_blank_set_without_links_to_the_book(folder):
     ours = json.loads((REPOSITORY / "exercises" / f"{SET}.ipynb").read_text("utf-8"))
     theirs = json.loads((folder / f"{SET}.ipynb").read_text("utf-8"))
@@ -296,17 +306,24 @@ def test_the_workflow_is_one_that_github_reads(folder):
 # --- the command ---
 
 
-def test_a_zip_holds_one_folder_and_is_the_same_each_time(tmp_path):
-    for name in ("one", "two"):
-        place = tmp_path / name
-        place.mkdir()
-        assert main(["handout", "14", "--out", str(place / "set 14"), "--zip"]) == 0
-        assert [path.name for path in place.iterdir()] == ["set 14.zip"]
-    zips = [tmp_path / name / "set 14.zip" for name in ("one", "two")]
+def test_a_zip_holds_one_folder_and_is_the_same_each_time(tmp_path, capsys):
+    (tmp_path / "one").mkdir()
+    assert main(["handout", "09", "--out", str(tmp_path / "one" / "set 9"), "--zip"]) == 0
+    (tmp_path / "two").mkdir()
+    again = [sys.executable, "-m", "coursekit", "handout", "09", "--zip"]
+    again += ["--out", str(tmp_path / "two" / "set 9")]
+    # Another process has its sets in another order.
+    environment = os.environ | {"PYTHONHASHSEED": "1", "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run(again, env=environment, check=True, capture_output=True)
+    assert [path.name for path in (tmp_path / "two").iterdir()] == ["set 9.zip"]
+    zips = [tmp_path / name / "set 9.zip" for name in ("one", "two")]
     assert zips[0].read_bytes() == zips[1].read_bytes()
     names = zipfile.ZipFile(zips[0]).namelist()
-    assert "set 14/14_bpe.ipynb" in names
-    assert {name.split("/")[0] for name in names} == {"set 14"}
+    assert "set 9/09_layernorm.ipynb" in names
+    assert {name.split("/")[0] for name in names} == {"set 9"}
+    told = capsys.readouterr().out.split("\n")
+    assert told[0].endswith("set 9.zip: 09_layernorm") and "Python 3.11" in told[1]
+    assert "set 9/README.md" in names and "README.md" in told[1]
 
 
 def test_a_set_is_not_handed_out_with_one_that_needs_its_answer(tmp_path, capsys):

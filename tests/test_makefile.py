@@ -72,6 +72,7 @@ INSTALL = "-m pip install -qq --disable-pip-version-check -c constraints.txt -e 
 def test_make_alone_explains_and_does_nothing(folder):
     run = make(folder)
     assert run.returncode == 0
+    assert "make setup" in run.stdout
     assert "make train" in run.stdout and "make lab" in run.stdout and "make test" in run.stdout
     assert calls(folder) == []
 

@@ -80,6 +80,16 @@ def test_what_stands_in_the_way_is_named_by_the_option_that_removes_it(machine, 
     assert obstacles.advice(machine(**found)) == said
 
 
+def test_what_the_doctor_only_offers_is_called_optional(monkeypatch, capsys):
+    found = {"network": True, "the repository": False, "processes": True, "namespaces": True}
+    found |= {"memory outside": True, "capabilities": "0", "files": 4096}
+    monkeypatch.setattr(doctor, "probe", lambda: (found, ""))
+    monkeypatch.setattr(doctor.Group, "lent", lambda: None)
+    assert doctor.doctor() == 0
+    said = capsys.readouterr().out
+    assert "limits by control groups (optional): " in said and "MISSING" not in said
+
+
 def test_the_doctor_gives_the_advice_below_what_bubblewrap_says(monkeypatch, capsys, machine):
     root, advice = machine(mark=DOCKER, seccomp=2, mounts=COVERED), obstacles.advice
     monkeypatch.setattr(doctor, "probe", lambda: (None, "bwrap: No permissions"))

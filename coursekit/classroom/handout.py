@@ -45,6 +45,7 @@ def handout(options):
         out = options.out / file_key(key) if len(keys) > 1 else options.out
         place = write_one(sets, texts, key, out, options.zip)
         print(f"{place}: {', '.join(each.name for each in sets)}", flush=True)
+    print("your students need Python 3.11 or later; README.md in it says how they set it up")
     return 0
 
 
@@ -120,7 +121,7 @@ def save_cases(exercises, key, folder):
         "tasks": {},
         "page": parts_of(blank_page(exercises.page)),
     }
-    blanks = {name: task for task in exercises.tasks for name in exercises.defined(task)}
+    blanks = {n: task for task in exercises.tasks for n in sorted(exercises.defined(task))}
     references = {}
     for task in exercises.tasks.values():
         digest = hashlib.sha256(f"{task.id}\n{key}".encode()).digest()

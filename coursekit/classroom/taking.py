@@ -42,7 +42,7 @@ def take(items, folder, known, report):
         remarks = [f"{name} was handed in late"] if item.late else []
         for other, its_data in found[:-1]:
             if its_data != data:
-                which = shown(other.when) or shown("/".join(other.parts))
+                which = shown(other.when) or shown(other.found.path)  # as in the download
                 remarks.append(f"{len(found)} of {name}: the newest was taken, and not {which}")
         remarks += put(folder / name, item, data, known, report)
         known.notebooks.setdefault(name, {})["remarks"] = remarks

@@ -92,7 +92,7 @@ def doctor():
         )
         lines.append(f"         limits: {BY_GROUP if Group.lent() else BY_PROCESS}")
         if Group.lent() is None:
-            lines.append(f"         for the other kind: {advice_on_groups()}")
+            lines.append(f"         limits by control groups (optional): {advice_on_groups()}")
     say(
         any(s for _, s in waits(os.getpid())) or Path("/proc/self/schedstat").exists(),
         "the kernel counts the time that a student waits for a processor",

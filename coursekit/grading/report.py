@@ -58,17 +58,34 @@ def page(exercises, result):
         lines += ["Please note:", "", *block(result.remarks), ""]
     lines += ["| task | points | |", "|---|---|---|"]
     for task, mark in result.marks.items():
-        word = "right" if mark.points else inert(mark.lines[0].partition(": ")[2], 120)
-        word = "not graded" if result.problem else word
+        word = "not graded" if result.problem else in_a_word(task, mark)
         lines.append(f"| {task} | {mark.points} of {mark.out_of} | {word} |")
     for task, mark in result.marks.items():
         if not mark.points and not result.problem:
-            lines += ["", f"## {task}", "", *block(mark.lines)]
-            lines += ["", f"`check({task!r}, …)` and `hint({task!r})` in your notebook say more."]
+            lines += ["", f"## {task}", "", *what_to_do(task, mark)]
     if result.nbval:
         lines += ["", "## Cells that failed when the notebook was run as a whole", ""]
         lines += block(result.nbval)
     return "\n".join(lines) + "\n"
+
+
+def in_a_word(task, mark):
+    if mark.points:
+        return "right"
+    return "not written yet" if is_blank(task, mark) else "not right yet"
+
+
+def what_to_do(task, mark):
+    """The diagnosis, or how to begin: what `check` says of a blank is meant for a notebook."""
+    if is_blank(task, mark):
+        told = "Put your code in place of `raise NotImplementedError()` in its cell."
+        return [f"{told} `hint({task!r})` in your notebook helps to begin."]
+    more = f"`check({task!r}, …)` and `hint({task!r})` in your notebook say more."
+    return [*block(mark.lines), "", more]
+
+
+def is_blank(task, mark):
+    return mark.lines[0].startswith(f"{task}: not written yet")
 
 
 def block(lines):
@@ -86,8 +103,9 @@ def summary(out, exercises, results):
     mean = sum(result.points for result in graded) / max(len(graded), 1)
     all_right = sum(result.points == best for result in graded)
     none = sum(bool(result.problem) for result in graded)
+    s = "s" * (len(graded) != 1)
     lines = [
-        f"{len(graded)} students: {mean:.1f} of {best} points on average, {all_right} with all, "
+        f"{len(graded)} student{s}: {mean:.1f} of {best} points on average, {all_right} with all, "
         f"{none} with nothing that could be graded"
     ]
     if missing := [result for result in results if result.trouble]:
