@@ -99,7 +99,8 @@ def shown(cell):
     yield from cell["source"]
     for output in cell.get("outputs", []):
         yield from output.get("text", [])
-        yield output["metadata"]["image/png"]["alt"] if "image/png" in output.get("data", {}) else ""
+        if "image/png" in output.get("data", {}):
+            yield output["metadata"]["image/png"]["alt"]
 
 
 def test_every_sign_of_the_book_is_in_its_fonts():
