@@ -94,6 +94,8 @@ def test_mistakes_are_named_and_other_wrong_answers_get_a_useful_message(name, t
         for problem in verdict.problems:
             # Either the mistake itself, or numbers to start from.
             assert problem.known or problem.detail, (variant.name, verdict.lines())
+            # What explains an error does not hide it.
+            assert problem.name != "error" or problem.detail, (variant.name, verdict.lines())
     assert sum(own) >= 0.75 * len(own), f"{sum(own)} of {len(own)} mistakes got their own message"
 
 

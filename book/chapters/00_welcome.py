@@ -66,9 +66,9 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [4 Activations](04_activations.ipynb) | ReLU, GELU | 60 + 55 |
 # | [5 Softmax and cross-entropy](05_softmax_cross_entropy.ipynb) | the loss, and its gradient p - y | 50 + 65 |
 # | [6 Optimizers](06_optimizers.ipynb) | SGD, momentum, AdamW | 95 + 80 |
-# | [7 A first language model](07_first_language_model.ipynb) | two small models of Shakespeare | 60 |
+# | [7 A first language model](07_first_language_model.ipynb) | two small models of Shakespeare | 65 |
 # | [8 Embedding](08_embedding.ipynb) | vectors for tokens and positions | 50 + 65 |
-# | [9 LayerNorm](09_layernorm.ipynb) | a long derivation, a short result | 70 + 75 |
+# | [9 LayerNorm](09_layernorm.ipynb) | a long derivation, a short result | 75 + 75 |
 # | [10 Attention](10_attention.ipynb) | queries, keys, masks and heads | 90 + 110 |
 # | [11 Transformer](11_transformer.ipynb) | the residual stream and its blocks | 70 + 65 |
 # | [12 GPT](12_gpt.ipynb) | the whole model | 75 + 70 |
@@ -83,7 +83,7 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [21 GPT-2](21_gpt2.ipynb) | the published weights in your GPT | 115 + 115 |
 # | [22 Positions as rotations](22_rotary.ipynb) | RoPE and RMSNorm | 70 + 85 |
 # | [23 A modern GPT](23_modern_gpt.ipynb) | the decoder of today | 100 + 85 |
-# | [24 Muon](24_muon.ipynb) | an optimizer for matrices, and a speedrun | 75 + 95 |
+# | [24 Muon](24_muon.ipynb) | an optimizer for matrices, and a speedrun | 80 + 95 |
 # | [25 A chat model](25_chat_model.ipynb) | a published chat model in your code | 165 + 85 |
 # | [26 Looking inside](26_looking_inside.ipynb) | the logit lens, heads, and copying | 85 + 85 |
 # | [27 Fine-tuning](27_finetuning.ipynb) | a loss on answers alone; adapters of low rank | 120 + 95 |

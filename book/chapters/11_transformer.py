@@ -6,7 +6,9 @@
 # positions still differ from each other.
 
 # %%
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -555,8 +557,7 @@ for wrong in (ForgetsStream, WrongInput, InPlace):
 #
 # Back to the task of chapter 10: at each position, name the first token. We stack twelve blocks of
 # each of the four kinds, with weights times 1 and times 3. Everything else is the same: a last
-# LayerNorm in front of the head, the batches, the optimizer. **Before you run the cells:** which of
-# the two matters, the residual connection or the LayerNorm?
+# LayerNorm in front of the head, the batches, the optimizer.
 
 # %%
 V, T, width = 5, 7, 12  # vocabulary, time, channels of this small model
@@ -580,8 +581,8 @@ class FirstToken(Module):
 
 
 # %%
-def losses(kind, gain, depth=12, steps=150):
-    rng = np.random.default_rng(0)
+def losses(kind, gain, seed=0, depth=12, steps=150):
+    rng = np.random.default_rng(seed)
     model, loss, values = FirstToken(kind, gain, rng, depth), CrossEntropyLoss(), []
     optimizer = Adam(model, lr=3e-3)
     for _ in range(steps):
@@ -593,35 +594,58 @@ def losses(kind, gain, depth=12, steps=150):
     return np.array(values)
 
 
+# %% [markdown]
+# One of the eight, from one seed:
+
 # %%
-curves = {(kind, gain): losses(kind, gain) for gain in (1, 3) for kind in styles}
+values = losses(PreNorm, gain=1)
+print(f"PreNorm, weights × 1: loss {values[0]:.2f} in the first step, "
+      f"below 0.1 in the last 20: {values[-20:].mean() < 0.1}")
+
+# %% [markdown]
+# `python benchmarks/depth.py` has trained all eight from three seeds each, with the code of these cells.
+# We read its file. **Before you run the cells:** which of the two matters, the residual connection or the
+# LayerNorm?
+
+# %%
+runs = json.loads(Path("../data/depth.json").read_text(encoding="utf-8"))["runs"]
+
+def from_file(kind, gain):
+    """The mean loss of each 10 steps, (seeds, 15)."""
+    return np.array([r["losses"] for r in runs if (r["kind"], r["gain"]) == (kind.__name__, gain)])
+
+curves = {(kind, gain): from_file(kind, gain) for gain in (1, 3) for kind in styles}
 for (kind, gain), values in curves.items():
-    print(f"weights × {gain}, {kind.__name__:8} last 20 steps below 0.1: {values[-20:].mean() < 0.1}")
+    low = (values[:, -2:].mean(axis=1) < 0.1).sum()
+    print(f"weights × {gain}, {kind.__name__:8} last 20 steps below 0.1: {low} of {len(values)} seeds")
 
 # %%
 figure, axes = figures.subplots(1, 2, sharey=True)
 for axis, gain in zip(axes, (1, 3), strict=True):
     for kind, style in styles.items():
-        means = curves[kind, gain].reshape(-1, 10).mean(axis=1)
-        axis.plot(np.arange(5, 150, 10), means, style, ms=5, label=kind.__name__)
+        steps, values = np.arange(5, 150, 10), curves[kind, gain]
+        line, = axis.plot(steps, values.mean(axis=0), style, ms=5, label=kind.__name__)
+        low, high, color = values.min(axis=0), values.max(axis=0), line.get_color()
+        axis.fill_between(steps, low, high, color=color, alpha=0.2, lw=0)
     axis.axhline(math.log(V), color=figures.GRAY, lw=0.8, zorder=0)
     axis.set(title=f"weights × {gain}", xlabel="step", ylim=(0, 2.2))
-axes[0].set_ylabel("loss, mean of 10 steps (nats)")
+axes[0].set_ylabel("loss, mean of 10 steps\nand 3 seeds (nats)")
 axes[0].text(150, math.log(V) + 0.06, "ln V", color="#555555", ha="right")
 axes[0].legend(loc="center right")
 figures.show(
     figure,
-    "Loss over 150 steps for 12 blocks of four kinds. With weights times 1, the two kinds with a "
-    "residual connection fall close to 0 and the other two stay at ln V. With weights times 3 only "
-    "PreNorm falls close to 0; Residual stays at ln V, Plain and NormOnly get part of the way.",
+    "Loss over 150 steps for 12 blocks of four kinds, means of three seeds inside their bands. With "
+    "weights times 1, the two kinds with a residual connection fall close to 0 and the other two stay "
+    "at ln V. With weights times 3 only PreNorm falls close to 0, and its band is narrow. Plain gets "
+    "most of the way; Residual and NormOnly end at or a little below ln V, with wide bands.",
 )
 
 # %% [markdown]
 # With the weights as drawn, the residual connection does it all: with it twelve blocks learn, with
 # a LayerNorm or without. LayerNorm by itself does not help, though its gradient had a good size.
 # With weights times 3, residual connections alone are not enough either: the branches drown the
-# stream that they add to. Only pre-norm learns both times. (Two more seeds give the same eight
-# verdicts.) Compare the differences at the top that we printed for fresh blocks: the kinds that
+# stream that they add to. Only pre-norm learns both times, and the three seeds agree on all eight
+# verdicts. Compare the differences at the top that we printed for fresh blocks: the kinds that
 # learn are those whose positions still differed. **The stream keeps what the positions know;
 # LayerNorm keeps the scale of the weights from mattering.**
 #

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import islice
 
 from coursekit.checking.comparing import Table
-from coursekit.checking.explaining import Problem, explained, not_called
+from coursekit.checking.explaining import Problem, explained, not_called, stopped
 from coursekit.checking.likeness import Suspect, agree
 from coursekit.checking.meter import TOUCHED
 from coursekit.checking.slips.making import mutants
@@ -132,7 +132,8 @@ class Reference:
             (f"is what comes out if {m.words}", partial(self.of_source, m.source))
             for m in islice(changed, MUTANTS)
         ]
-        return self.like(table, wrong, tried)
+        # Where the answer stops, its own error says more than a change that stops the same way.
+        return [s for s in self.like(table, wrong, tried) if "error" not in s.explains]
 
     def like(self, table, wrong, tried):
         """Those of `tried` that are Suspects: pairs of a message and what gives the results.
@@ -188,9 +189,8 @@ def judge(reference, got, text=""):
         suspects += reference.slips(table, unnamed, text)
         problems = problems_of(table, wrong, suspects)
     # Where the answer stopped, the outputs after it have no verdict of their own.
-    stopped = any(problem.name == "error" for problem in problems)
-    problems.sort(key=lambda problem: rank(problem.name))
-    return Verdict(task, True, [] if stopped else table.right(), problems, len(cases))
+    is_whole = all(problem.name != "error" for problem in problems)
+    return Verdict(task, True, table.right() if is_whole else [], problems, len(cases))
 
 
 def rank(name):
@@ -206,12 +206,18 @@ def problems_of(table, wrong, suspects):
         for suspect in suspects:
             rows = [row for row in left if row in suspect.explains.get(name, ())]
             if rows and 2 * len(rows) >= len(left):  # fewer may agree by chance
-                found.append(Problem(name, suspect.message, known=True))
+                found.append(Problem(name, suspect.message, error_of(name, rows[0]), known=True))
                 left = [row for row in left if row not in rows]
         if left and (problem := explained(table, name, left)):
             if len(left) < len(table.wrong_rows(name)) and not problem.known:
                 problem.text = f"in other cases, {problem.text}"
             found.append(problem)
+    found.sort(key=lambda problem: rank(problem.name))
     # A mistake is told once, be it about several outputs. Whatever happened: wrong is never right.
     once = {(p.text, "" if p.known else p.name): p for p in reversed(found)}
     return list(once.values())[::-1] or [Problem(wrong[0], "is not what it should be")]
+
+
+def error_of(name, row):
+    """The error that stopped the answer, in a line: a mistake that explains it does not hide it."""
+    return stopped(row.case, row.got).detail if name == "error" else ""
