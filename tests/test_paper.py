@@ -121,6 +121,13 @@ def test_every_sign_of_the_book_is_in_its_fonts():
         )
 
 
+def test_a_question_stays_on_the_page_of_what_leads_to_its_answer():
+    question, answer = para(*words("Why?")), pages.asked(9, 1)
+    first, inside, last = typ.placed(question, [answer])
+    assert inside == question and "leads-on" in first["c"][1] and last["c"][1] == "]"
+    assert typ.placed(question, [question]) == typ.placed(question, []) == [question]
+
+
 class Facts:
     def at(self, path):
         return f"https://host/{path}"
