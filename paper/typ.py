@@ -41,7 +41,8 @@ def placed(block, following):
     if block["t"] == "CodeBlock":
         output = [after for after in following if is_code(after, "output")]
         return [raw("typst", code(block, bool(output)))]
-    if block["t"] == "Para" and following and text_of(block).endswith(":"):
+    asks = any(after["t"] == "Div" and "asked" in after["c"][0][1] for after in following)
+    if block["t"] == "Para" and (asks or following and text_of(block).endswith(":")):
         return [raw("typst", "#leads-on["), block, raw("typst", "]")]
     return [block]
 

@@ -1,8 +1,14 @@
 """The parts of the book on paper that need neither pandoc nor typst; see `make test-book`, too."""
 
-import pytest
+import json
+from pathlib import Path
 
-from paper import ROOT, formulas, pages, typ
+import matplotlib
+import pytest
+from fontTools.ttLib import TTFont
+
+from paper import HERE, ROOT, formulas, pages, typ
+from paper.content import GUIDES
 from paper.links import Links, numbered
 from paper.pages import Page
 from paper.tables import fitted
@@ -83,6 +89,43 @@ def test_answers_leave_their_page_and_a_link_stays():
     for broken in (folded, [raw("html", "<b>")], [raw("html", "</details>")]):
         with pytest.raises(ValueError, match="notebooks/09_x.ipynb"):
             pages.without_answers(Page("notebooks/09_x.ipynb", "ch-09", "", broken, 9))
+
+
+LIBERTINUS = "Ⅷ"  # a font that typst brings, and nothing that is installed here, has it
+
+
+def shown(cell):
+    """What paper shows of a cell: its text, what it printed, what stands below its figures."""
+    yield from cell["source"]
+    for output in cell.get("outputs", []):
+        yield from output.get("text", [])
+        if "image/png" in output.get("data", {}):
+            yield output["metadata"]["image/png"]["alt"]
+
+
+def test_every_sign_of_the_book_is_in_its_fonts():
+    signs = {}
+    for path in [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("exercises/*.ipynb")]:
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            signs |= dict.fromkeys("".join(shown(cell)), path.name)
+    for path in [*(ROOT / f"docs/{name}.md" for name in GUIDES), *HERE.glob("*.*")]:
+        signs |= dict.fromkeys(path.read_text("utf-8"), path.name)
+    mono = Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSansMono.ttf")  # typst has the same
+    fonts = [set(TTFont(font).getBestCmap()) for font in (mono, *HERE.glob("fonts/*.ttf"))]
+    known = set().union(*fonts, map(ord, LIBERTINUS))
+    assert len(signs) > 150
+    for sign in sorted(set(signs) - {"\n"}):
+        assert ord(sign) in known, (
+            f"{signs[sign]}: no font of the book on paper has {sign!r} (U+{ord(sign):04X}); "
+            "paper/README.md says how to make a font anew"
+        )
+
+
+def test_a_question_stays_on_the_page_of_what_leads_to_its_answer():
+    question, answer = para(*words("Why?")), pages.asked(9, 1)
+    first, inside, last = typ.placed(question, [answer])
+    assert inside == question and "leads-on" in first["c"][1] and last["c"][1] == "]"
+    assert typ.placed(question, [question]) == typ.placed(question, []) == [question]
 
 
 class Facts:
