@@ -294,13 +294,12 @@ def has_page(book, page, target):
 
 
 def write_teaching(book):
-    """The teacher's page of each chapter, below the guide; the keys stay where they are."""
-    names = sorted(path.stem for path in (book.root / "docs" / "teaching").glob("*.md"))
-    for name in names:
-        book.write(f"docs/teaching/{name}.md", guide(book, f"docs/teaching/{name}.md"))
-    lines = "\n".join(f"teaching/{name}" for name in names)
-    toctree = f"\n```{{toctree}}\n:hidden:\n\n{lines}\n```\n"
-    book.write("docs/TEACHING.md", guide(book, "docs/TEACHING.md") + toctree)
+    """The teacher's guide, and its page of each chapter; the keys stay where they are."""
+    book.write("docs/TEACHING.md", guide(book, "docs/TEACHING.md"))
+    for path in sorted((book.root / "docs" / "teaching").glob("*.md")):
+        # The guide lists them. In the list beside each page of the book they would be in the way.
+        name = f"docs/teaching/{path.name}"
+        book.write(name, "---\norphan: true\n---\n" + guide(book, name))
 
 
 def guide(book, name):

@@ -1,7 +1,7 @@
 """The last pass over the pages of Sphinx: equations are drawn, styles become one small file.
 
 A reader's browser then waits for neither: MathJax runs here and not there, and of the theme's
-styles, of which a page uses a tenth, no rule comes that no page needs.
+styles, of which a page uses a tenth, no rule comes that no page needs, nor spaces that nobody sees.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from html import unescape
 from pathlib import Path
 
 from assets import HOME, package
+from minify_html import minify
 
 from coursekit.files import BookError, write
 
@@ -34,7 +35,8 @@ def slim(out):
     write(out / "_static" / "equations.css", css)
     pages = with_one_style(pages, out)
     for path, text in pages.items():
-        write(path, text if path.name == "search.html" else with_deferred_scripts(text))
+        text = text if path.name == "search.html" else with_deferred_scripts(text)
+        write(path, minify(text, keep_closing_tags=True, keep_html_and_head_opening_tags=True))
     calm_theme(out / "_static" / "scripts" / "pydata-sphinx-theme.js")
 
 
