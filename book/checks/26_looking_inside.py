@@ -709,7 +709,7 @@ def head(rng, ids, places, weight):
     for t in range(T):
         p[t] /= p[t].sum()
         if t in places:
-            row = np.tril(rng.uniform(0.2, 1, (T, T)))[t]
+            row = rng.uniform(0.2, 1, T) * (np.arange(T) <= t)
             row[places[t]] = 0
             total, w = row.sum(), weight[t] if isinstance(weight, dict) else weight
             p[t] = (1 - w) * row / total if total else 0
