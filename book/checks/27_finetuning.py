@@ -152,6 +152,12 @@ def cases(rng):
 # +         log_p = np.take_along_axis(log_softmax(logits)
 # ```
 
+# %% [markdown] task="finetune-loss" reject="ignore-is-an-id-of-many"
+# ```diff
+# - self.mask = targets != IGNORE
+# + self.mask = targets >= -logits.shape[-1]
+# ```
+
 # %% [markdown] task="finetune-loss" reject="a-byte-of-ids"
 # ```diff
 # - self.at = np.where(self.mask, targets, 0)[..., None]
