@@ -1080,18 +1080,14 @@ def kind_of_head(p, ids):
 
 # %% task="looking-kind" right="weights-first"
 def kind_of_head(p, ids):
-    T = len(ids)
-    s = np.full(T, -1)
-    for t in range(T):
-        before = np.flatnonzero(ids[:t] == ids[t])
-        if before.size:
-            s[t] = before[-1]
-    t = np.arange(T)
-    counts = (s >= 0) & (s < t - 2)
-    at = np.stack([np.maximum(t - 1, 0), np.maximum(s, 0), np.minimum(np.maximum(s, 0) + 1, T - 1)], axis=1)
-    rows = np.take_along_axis(p, at, axis=1)[counts]
-    for name, mean in zip(("previous", "same", "induction"), rows.sum(axis=0)):
-        if mean > 0.5 * len(rows):
+    previous = np.diag(p, -1)    # of t at t - 1
+    found = []
+    for t in range(len(ids)):
+        s = np.flatnonzero(ids[:t] == ids[t])
+        if len(s) and s[-1] < t - 2:
+            found.append((previous[t - 1], p[t, s[-1]], p[t, s[-1] + 1]))
+    for name, weights in zip(("previous", "same", "induction"), zip(*found)):
+        if np.mean(weights) > 0.5:
             return name
     return "none"
 
