@@ -17,7 +17,7 @@ from coursekit import check, hint
 # `streams`, (L, T, C), is the residual stream of one text after each of L layers, as it is: nothing has
 # normalized it. Read every layer with the logit lens: the final LayerNorm over the last axis, with `gamma` and `beta`,
 # (C,), and `eps` added to the variance under the root; then the tied head `W`, (V, C). Return the mean loss of the
-# `targets`, (T,), in nats, for each layer: (L,), floats. Logits may be in the thousands, without a warning and without a
+# `targets`, (T,), in nats, for each layer: an array of floats, (L,). Logits may be in the thousands, without a warning and without a
 # loss that is infinite.
 
 # %% answer="looking-lens"
@@ -58,8 +58,8 @@ check("looking-head", added_by_head)
 #
 # Write `W`, (n_in, n_out), as whole numbers times one scale for each column: `W` is about `q * scale`. The largest
 # absolute value of a column becomes 127 or -127, and every other one the nearest whole number. Return `q`, int8 and of
-# the shape of `W`, and `scale`, (n_out,) and of the dtype of `W`. A column of zeros gets the scale 1. `W` stays
-# as it is, and there is no warning.
+# the shape of `W`, and `scale`, (n_out,) and of the dtype of `W`. A column of zeros gets the scale 1; the
+# largest absolute value of any other one is between 1e-30 and 1e30. `W` stays as it is, and there is no warning.
 
 # %% answer="looking-int8"
 def quantize(W):
