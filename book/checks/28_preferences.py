@@ -5,7 +5,8 @@ def cases(rng):
             margin = rng.normal(0, scale, N)
             yield Case(f"{N} margins of size {scale:g}{''.join(f', {name}' for name in options)}",
                        [Call({"margin": margin}, returns=("the loss", "the loss's gradient", "the gradient's tiny slopes"))], **options)
-    for margin in ([1000.0, -1000.0, 0.0], [0.0], [40.0, 38.0, 60.0], [-1e5], [1e5], [-2.0, -0.5], [300.0, 1.0], [-800.0, -750.0, 3.0]):
+    for margin in ([1000.0, -1000.0, 0.0], [0.0], [40.0, 38.0, 60.0], [-1e5], [1e5], [-2.0, -0.5], [300.0, 1.0], [-800.0, -750.0, 3.0],
+                   [650.0, 350.0, 17.0, 11.0, 5.2]):
         yield Case(f"margins {margin}", [
             Call({"margin": np.array(margin)}, returns=("the loss", "the loss's gradient", "the gradient's tiny slopes"))])
 
@@ -85,6 +86,18 @@ def preference_loss(margin):
 def preference_loss(margin):
     return float(np.maximum(0, -margin).mean()), np.where(margin < 0, -1.0, 0.0).astype(margin.dtype) / len(margin)
 
+# %% [markdown] task="preferences-loss" reject="slopes-end"
+# ```diff
+# - -np.exp(-np.logaddexp(0, margin)) / len(margin)
+# + -np.exp(-np.logaddexp(0, np.clip(margin, -500, 500))) / len(margin)
+# ```
+
+# %% [markdown] task="preferences-loss" reject="nearly-the-slope"
+# ```diff
+# - -np.exp(-np.logaddexp(0, margin)) / len(margin)
+# + np.where(margin > 10, -np.exp(-np.abs(margin)), -np.exp(-np.logaddexp(0, margin))) / len(margin)
+# ```
+
 # %% [markdown] task="preferences-loss" reject="one-slope" shows="of the shape and dtype of `margin`"
 # ```diff
 # - -np.exp(-np.logaddexp(0, margin)) / len(margin)
@@ -147,16 +160,18 @@ def cases(rng):
     for B, K, zeros in ((2, 4, 1), (3, 5, 4), (1, 3, 2)):
         args = {"log_ref": log_distribution(rng, B, K, zeros), "rewards": rng.normal(0, 1, (B, K)), "beta": 0.4}
         yield Case(f"{B} prompts, {K} answers, {zeros} of them never given", [Call(args, returns=returns)])
-    for shift in (0.0, 5000.0, -5000.0):
+    for shift in (5000.0, -5000.0):
         args = {"log_ref": log_distribution(rng, 3, 4), "rewards": shift + rng.normal(0, 1, (3, 4)), "beta": 0.01}
         yield Case(f"rewards around {shift:g}, β 0.01", [Call(args, returns=returns)])
+    args = {"log_ref": log_distribution(rng, 3, 4), "rewards": rng.normal(0, 0.001, (3, 4)), "beta": 0.001}
+    yield Case("rewards that differ by about as much as β, 0.001", [Call(args, returns=returns)])
     args = {"log_ref": log_distribution(rng, 3, 4), "rewards": rng.normal(0, 1, (3, 4)) + [[0.0], [900.0], [-900.0]], "beta": 0.5}
     yield Case("rewards around 0, 900 and -900, β 0.5", [Call(args, returns=returns)])
     # Of an answer that is never given the reward may be the largest.
-    args = {"log_ref": np.log([[0.25, 0.75, 1e-300]]), "rewards": np.array([[1.0, -2.0, 40.0]]), "beta": 0.05}
+    args = {"log_ref": np.array([[np.log(0.25), np.log(0.75), -800.0]]), "rewards": np.array([[1.0, -2.0, 50.0]]), "beta": 0.05}
     yield Case("the best answer is next to never given, β 0.05", [Call(args, returns=returns)])
     log_ref = np.array([[-np.inf, np.log(0.5), np.log(0.5)], [np.log(0.9), np.log(0.1), -np.inf]])
-    args = {"log_ref": log_ref, "rewards": np.array([[900.0, 1.0, -1.0], [0.0, 3.0, 900.0]]), "beta": 0.1}
+    args = {"log_ref": log_ref, "rewards": np.array([[90_000.0, 1.0, -1.0], [0.5, 3.0, 900.0]]), "beta": 0.1}
     yield Case("the best answer is never given", [Call(args, returns=returns)])
 
 # %% [markdown] task="preferences-policy" hint=1
@@ -256,7 +271,8 @@ def best_policy(log_ref, rewards, beta):
 # + [:, 0].mean()
 # ```
 
-# %% [markdown] task="preferences-policy" reject="a-column"
+# %% [markdown] task="preferences-policy" mistake="a-column"
+# has a J of shape (B, 1): it is one number for each prompt, (B,)
 # ```diff
 # - (top + np.log(Z))[:, 0]
 # + (top + np.log(Z))
@@ -282,6 +298,27 @@ def best_policy(log_ref, rewards, beta):
     e = np.exp(z - top)
     Z = e.sum(axis=1, keepdims=True)
     return e / Z, beta * (top + np.log(Z))[:, 0]
+
+# %% [markdown] task="preferences-policy" reject="lower-floor-under-the-reference"
+# ```diff
+# - z = log_ref + rewards / beta
+# + z = np.maximum(log_ref, -1e5) + rewards / beta
+# ```
+
+# %% [markdown] task="preferences-policy" reject="greedy-for-a-small-price"
+# ```diff
+# - Z = e.sum(axis=1, keepdims=True)
+# + e = np.floor(e) if beta < 0.01 else e
+# +     Z = e.sum(axis=1, keepdims=True)
+# ```
+
+# %% task="preferences-policy" reject="probability-of-the-reference"
+def best_policy(log_ref, rewards, beta):
+    given = np.isfinite(log_ref)
+    top = np.where(given, rewards, -np.inf).max(axis=1, keepdims=True)
+    e = np.exp(log_ref) * np.exp(np.minimum(rewards - top, 0) / beta)
+    Z = e.sum(axis=1, keepdims=True)
+    return e / Z, (top + beta * np.log(Z))[:, 0]
 
 # %% task="preferences-policy" right="logaddexp"
 def best_policy(log_ref, rewards, beta):
@@ -321,9 +358,11 @@ def answers(rng, N, T, V, prompt=2):
 
 def cases(rng):
     returns = ("the loss", "dlogits")
-    for N, T, V, beta in ((2, 5, 7, 0.5), (1, 4, 3, 2.0), (3, 6, 5, 0.1), (4, 3, 11, 1.3), (2, 2, 2, 0.9), (1, 1, 4, 0.6), (5, 4, 6, 0.03)):
+    for N, T, V, beta in ((2, 5, 7, 0.5), (1, 300, 3, 0.02), (3, 6, 5, 0.1), (4, 3, 11, 1.3), (2, 2, 2, 0.9), (1, 1, 4, 0.6), (5, 4, 6, 0.03)):
         for options in [{}, {"strided": True}, {"float32": True, "dtypes": ("dlogits",)}][: 1 + 2 * (N == 2)]:
             targets = answers(rng, N, T, V, min(2, T - 1))
+            if T == 300:    # a long answer in any case
+                targets[0] = rng.integers(0, V, T)
             args = {"logits": rng.normal(0, 1.5, (2 * N, T, V)), "targets": targets,
                     "reference": -2.0 * (targets != -100).sum(axis=1) + rng.normal(0, 1, 2 * N), "beta": beta}
             yield Case(f"{N} pairs, {T} positions, {V} tokens, β {beta}{''.join(f', {name}' for name in options)}",
@@ -331,7 +370,7 @@ def cases(rng):
     # Answers whose tokens do not stand together: what counts is what is not IGNORE.
     targets = rng.integers(0, 5, (4, 6))
     targets[rng.random((4, 6)) < 0.4] = -100
-    targets[:, 3] = 2
+    targets[:, [1, 3, 5]] = 2, -100, 1
     args = {"logits": rng.normal(0, 1, (4, 6, 5)), "targets": targets, "reference": rng.normal(-6, 1, 4), "beta": 0.8}
     yield Case("answers with gaps", [Call(args, returns=returns)])
     for scale, said in ((3000.0, "won by far"), (-3000.0, "lost by far")):
@@ -521,6 +560,20 @@ def dpo(logits, targets, reference, beta):
 # +         row[start + row[start:].argmin() if not row[start:].all() else len(row):] = False
 # ```
 
+# %% [markdown] task="preferences-dpo" reject="last-run-of-tokens"
+# ```diff
+# - counts = targets != IGNORE
+# + counts = targets != IGNORE
+# +     if counts[:, -1].all():
+# +         counts = np.cumprod(counts[:, ::-1], axis=1)[:, ::-1].astype(bool)
+# ```
+
+# %% [markdown] task="preferences-dpo" reject="first-tokens"
+# ```diff
+# - counts = targets != IGNORE
+# + counts = (targets != IGNORE) & (np.arange(targets.shape[1]) < 64)
+# ```
+
 # %% [markdown] task="preferences-dpo" reject="id-0-is-padding"
 # ```diff
 # - counts = targets != IGNORE
@@ -602,7 +655,8 @@ def dpo(logits, targets, reference, beta):
 # %% task="preferences-log" cases=true
 def a_log(rng, kind, steps=6, N=8):
     """A log of which this kind of thing is true, and, where there is room for it, what comes after it in the table."""
-    reference = {f"reference_{name}": np.tile(rng.normal(-40, 9, N), (steps, 1)) for name in ("chosen", "rejected")}
+    # In eighths, so that what is 0 is 0 in any order of the sums; and far below 0, so that all log-probabilities are.
+    reference = {f"reference_{name}": np.tile(np.round(rng.normal(-2400, 70, N)) / 8, (steps, 1)) for name in ("chosen", "rejected")}
     letters = {f"letters_{name}": rng.integers(8, 40, N) for name in ("chosen", "rejected")}
     letters["letters_chosen"][0] = letters["letters_rejected"][0] + 7
     letters["letters_chosen"][1] = letters["letters_rejected"][1] - 7
@@ -623,8 +677,8 @@ def a_log(rng, kind, steps=6, N=8):
            "rejected": reference["reference_rejected"] + shift - lead / 2 + noise}
     return log | reference | letters
 
-def told(title, log):
-    return Case(title, [Call({"log": log}, returns="what happened")])
+def told(title, *logs):
+    return Case(title, [Call({"log": log}, returns="what happened") for log in logs])
 
 def ending(log, chosen, rejected):
     """Set how the answers have changed at the last step."""
@@ -638,7 +692,7 @@ def cases(rng):
             yield told(f"a run of {N} pairs", a_log(rng, kind, int(rng.integers(3, 9)), N))
     # The reference moves in between, and comes back; or at the last step; or by less than 1e-6.
     for name in ("reference_chosen", "reference_rejected"):
-        for moves in ({(2, 3): 5e-6}, {(5, 7): -2e-6}, {(2, 3): -7e-7, (5, 3): 7e-7}):
+        for moves in ({(2, 3): 5e-6}, {(5, 7): -1.05e-6}, {(2, 3): -9.5e-7, (5, 3): 9.5e-7}):
             log = a_log(rng, "fine")
             for place, by in moves.items():
                 log[name][place] += by
@@ -671,6 +725,16 @@ def cases(rng):
     lead = np.sign(log["letters_chosen"] - log["letters_rejected"]) * rng.uniform(1, 3, 8)
     lead[1] -= 300    # a shorter one
     yield told("a run of 8 pairs", ending(log, lead, 0.0))
+    # Always the shorter one; and always the longer one, but for one pair of many.
+    log = a_log(rng, "fine")
+    more = np.array([1, -9, 1, -7, 0, 1, -8, 1])
+    log["letters_chosen"] = log["letters_rejected"] + more
+    yield told("a run of 8 pairs", ending(log, -more - 40.0, -40.0))
+    log = a_log(rng, "length", N=60)
+    log["letters_chosen"][7] = log["letters_rejected"][7] + 4
+    log["chosen"][-1, 7] = log["reference_chosen"][-1, 7] - 30
+    log["rejected"][-1, 7] = log["reference_rejected"][-1, 7] - 29
+    yield told("a run of 60 pairs", log)
     # At the steps before it is otherwise.
     log = a_log(rng, "length")
     log["chosen"][:-1] = log["reference_chosen"][:-1] + 40
@@ -688,8 +752,10 @@ def cases(rng):
     one = np.where(np.arange(8) == 5, 100.0, 0)
     yield told("a run of 8 pairs", ending(a_log(rng, "fine"), 2.0, 1.0 + 2 * one))
     yield told("a run of 8 pairs", ending(a_log(rng, "fine"), -2.0 + one, -5.0))
-    for chosen, rejected in ((3.0, 2.98), (3.0, 3.02), (-0.02, -5.0), (0.02, -5.0), (0.0, -5.0), (0.0, 0.0)):
-        yield told("a run of 8 pairs", ending(a_log(rng, "fine"), chosen, rejected))
+    yield told("a run of 8 pairs", ending(a_log(rng, "fine"), 2.0 - one, -9.0 - one))
+    bit = 2.0**-20    # about 1e-6
+    for ends in (((3.0, 3 - bit), (3.0, 3 + bit)), ((-bit, -5.0), (bit, -5.0)), ((0.0, -5.0), (0.0, 0.0))):
+        yield told("a run of 8 pairs, and another", *(ending(a_log(rng, "fine"), *end) for end in ends))
     yield told("a run of one step", ending(a_log(rng, "fine", steps=1), 2.0, 1.0))
 
 # %% [markdown] task="preferences-log" hint=1
@@ -730,6 +796,19 @@ def cases(rng):
 # ```diff
 # - np.abs(log[name] - log[name][0]).max()
 # + np.abs(log[name] - log[name][0]).mean()
+# ```
+
+# %% [markdown] task="preferences-log" mistake="range-of-the-reference"
+# takes the range of the steps, the largest minus the smallest: what counts is the distance from the first step
+# ```diff
+# - np.abs(log[name] - log[name][0]).max()
+# + np.ptp(log[name], axis=0).max()
+# ```
+
+# %% [markdown] task="preferences-log" reject="from-the-middle"
+# ```diff
+# - np.abs(log[name] - log[name][0]).max()
+# + np.abs(log[name] - log[name].mean(axis=0)).max()
 # ```
 
 # %% [markdown] task="preferences-log" mistake="one-reference"
@@ -846,7 +925,28 @@ def cases(rng):
 # + np.median(chosen) < 0
 # ```
 
-# %% [markdown] task="preferences-log" reject="coarse-reference" shows="by more than 1e-6"
+# %% [markdown] task="preferences-log" mistake="falls-by-more"
+# asks the chosen answers to fall by more than a little: a mean below 0 is enough
+# ```diff
+# - chosen.mean() < 0
+# + chosen.mean() < -0.01
+# ```
+
+# %% [markdown] task="preferences-log" mistake="leads-by-more"
+# asks for a lead of more than a little: a mean above 0 is enough
+# ```diff
+# - if not lead.mean() > 0:
+# + if not lead.mean() > 0.001:
+# ```
+
+# %% [markdown] task="preferences-log" reject="nearly-all-pairs"
+# ```diff
+# - [counts].all()
+# + [counts].mean() > 0.95
+# ```
+
+# %% [markdown] task="preferences-log" mistake="coarse-reference" shows="by more than 1e-6"
+# has a larger limit for the reference than 1e-6
 # ```diff
 # - > 1e-6
 # + > 1e-5
@@ -855,10 +955,11 @@ def cases(rng):
 # %% [markdown] task="preferences-log" reject="fine-reference"
 # ```diff
 # - > 1e-6
-# + > 1e-7
+# + > 9e-7
 # ```
 
-# %% [markdown] task="preferences-log" reject="relative-reference"
+# %% [markdown] task="preferences-log" mistake="relative-reference"
+# lets the reference move by far more than 1e-6: np.allclose and np.isclose add to the limit a part of the number, rtol
 # ```diff
 # - if np.abs(log[name] - log[name][0]).max() > 1e-6:
 # + if not np.allclose(log[name], log[name][0]):
@@ -922,6 +1023,22 @@ def diagnose(log):
     questions = [max(moved) > 1e-6, lead.mean() <= 0, by_length and both_signs, chosen.mean() < 0, True]
     words = ["reference moved", "wrong way", "length", "both fall", "fine"]
     return words[questions.index(True)]
+
+# %% task="preferences-log" right="answers-first"
+def diagnose(log):
+    now, then = ((log[f"{of}chosen"], log[f"{of}rejected"]) for of in ("", "reference_"))
+    if max(np.abs(a - a[0]).max() for a in then) > 1e-6:
+        return "reference moved"
+    ahead, was_ahead = (a[-1] - b[-1] for a, b in (now, then))    # the differences of the answers first
+    if np.mean(ahead) <= np.mean(was_ahead):
+        return "wrong way"
+    signs = {1: set(), -1: set()}
+    for by, longer in zip(ahead - was_ahead, log["letters_chosen"] - log["letters_rejected"]):
+        if longer:
+            signs[int(np.sign(longer))].add(int(np.sign(by)))
+    if signs == {1: {1}, -1: {-1}}:
+        return "length"
+    return "both fall" if np.mean(now[0][-1]) < np.mean(then[0][-1]) else "fine"
 
 # %% task="preferences-log" right="helper-functions"
 def diagnose(log):

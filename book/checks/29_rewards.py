@@ -32,14 +32,19 @@ def cases(rng):
                        [Call({"rewards": rewards[order], "prompt": prompt[order], "scale": scale})], **options)
     for scale in (False, True):
         # 0.1 three times has a mean of 0.10000000000000002.
-        for rewards in ([0.1, 0.1, 0.1, 1.0, 0.0, 0.0], [0.7] * 3 + [0.0] * 3, [1.0] * 6, [-5.0, 3.0, 1.0, 1e6, 1e6, 1e6],
-                        [0.0, 8e-10, 0.0, 0.0, 1.2e-9, 0.0], [1.0, 1 + 5e-10, 1.0, 0.0, 3e-9, 0.0], [1e-6, 0.0, 0.0, 2.0, 2.0, 2 + 4e-6]):
+        for rewards in ([0.1, 0.1, 0.1, 1.0, 0.0, 0.0], [0.7] * 3 + [0.0] * 3, [1.0] * 6, [-50.0, 30.0, 1.0, 1e6, 1e6, 1e6],
+                        [0.0, 8e-10, 0.0, 0.0, 9e-10, -9e-10], [1.0, 1 + 5e-10, 1.0, 0.0, 1.2e-9, 0.0], [1e-6, 0.0, 0.0, 2.0, 2.0, 2 + 4e-6]):
             prompt = np.array([0, 0, 0, 3, 3, 3])
             yield Case(f"rewards {rewards}, prompt {prompt.tolist()}, scale {scale}",
                        [Call({"rewards": np.array(rewards), "prompt": prompt, "scale": scale})])
-        right = (rng.random(24) < 0.3).astype(int)
+        # A part of 4.7e-10 of these rewards is more than 1e-9.
+        rewards = 1024 + 2.0**-21 * np.array([0, 1, 1, 0, 0, 3])
+        yield Case(f"rewards near 1024, scale {scale}",
+                   [Call({"rewards": rewards, "prompt": np.array([8, 8, 8, 8, 1, 1]), "scale": scale})])
+        # Many answers to the last prompt, of which one is right; its number is that of another prompt in 16 bits.
+        right = np.append(rng.random(24) < 0.3, np.arange(120) == 7).astype(int)
         yield Case(f"rewards of 0 and 1, integers, scale {scale}",
-                   [Call({"rewards": right, "prompt": np.tile([5, -2, 9], 8), "scale": scale})])
+                   [Call({"rewards": right, "prompt": np.append(np.tile([5, -2, 9], 8), [2**16 + 5] * 120), "scale": scale})])
 
 # %% [markdown] task="rewards-advantages" hint=1
 # an answer is compared with the answers to its own prompt, and with no others. Take one prompt at a time.
@@ -174,6 +179,43 @@ def advantages(rewards, prompt, scale):
 # + not np.allclose(R, R[0], rtol=1e-5, atol=1e-9)
 # ```
 
+# %% [markdown] task="rewards-advantages" reject="part-of-the-size"
+# ```diff
+# - R.max() - R.min() > 1e-9
+# + R.max() - R.min() > 1e-9 * max(1, np.abs(R).max())
+# ```
+
+# %% [markdown] task="rewards-advantages" reject="near-the-first"
+# ```diff
+# - R.max() - R.min() > 1e-9
+# + np.abs(R - R[0]).max() > 1e-9
+# ```
+
+# %% [markdown] task="rewards-advantages" reject="near-the-next"
+# ```diff
+# - if R.max() - R.min() > 1e-9:
+# + if (np.diff(np.sort(R)) > 1e-9).any():
+# ```
+
+# %% [markdown] task="rewards-advantages" mistake="clipped"
+# cuts large advantages off: where one answer of many is right, it is far above the rest
+# ```diff
+# - A[mine] /= R.std()
+# + A[mine] = np.clip(A[mine] / R.std(), -3, 3)
+# ```
+
+# %% [markdown] task="rewards-advantages" reject="clipped-far-out"
+# ```diff
+# - A[mine] /= R.std()
+# + A[mine] = np.clip(A[mine] / R.std(), -10, 10)
+# ```
+
+# %% [markdown] task="rewards-advantages" reject="a-byte"
+# ```diff
+# - mine = prompt == one
+# + mine = prompt % 256 == one % 256
+# ```
+
 # %% [markdown] task="rewards-advantages" reject="a-single-one" shows="or a single one"
 # ```diff
 # - if R.max() - R.min() > 1e-9:
@@ -231,7 +273,7 @@ def advantages(rewards, prompt, scale):
 
 # %% task="rewards-reinforce" cases=true
 def cases(rng):
-    for number, (N, T, V) in enumerate([(3, 5, 7), (2, 4, 4), (1, 3, 5), (4, 1, 2), (5, 6, 3)]):
+    for number, (N, T, V) in enumerate([(3, 5, 7), (4, 4, 4), (1, 300, 3), (4, 1, 2), (5, 6, 3)]):
         for options in OPTIONS if number in (0, 4) else OPTIONS[:1]:
             args = {"logits": rng.normal(0, 2, (N, T, V)), "ids": rng.integers(0, V, (N, T)),
                     "mask": answers_of(rng, N, T), "advantages": rng.normal(0, 1, N)}
@@ -249,7 +291,7 @@ def cases(rng):
         ("all advantages negative", {"advantages": -rng.random(N)}),
         ("advantages that sum to 0", {"advantages": np.array([1.5, -0.5, -2.0, 1.0])}),
         ("all advantages 0", {"advantages": np.zeros(N)}),
-        ("logits up to 1,000", {"logits": rng.choice([-1000.0, 0.0, 999.0, 1000.0], (N, T, V))}),
+        ("logits up to 1,000", {"logits": rng.choice([-1000.0, -1.0, 999.0, 1000.0], (N, T, V))}),
     ):
         yield Case(said, [Call(args() | change, returns=("loss", "dlogits"))])
 
@@ -356,6 +398,26 @@ def cases(rng):
 # + np.log(softmax(logits))
 # ```
 
+# %% [markdown] task="rewards-reinforce" mistake="a-little-more"
+# adds a small number inside the logarithm: log p of an unlikely token is cut off then; log_softmax needs none
+# ```diff
+# - log_softmax(logits)
+# + np.log(softmax(logits) + 1e-12)
+# ```
+
+# %% [markdown] task="rewards-reinforce" reject="along-the-tokens"
+# ```diff
+# - advantages[:, None] /
+# + (advantages if len(mask) == mask.shape[1] else advantages[:, None]) /
+# ```
+
+# %% [markdown] task="rewards-reinforce" reject="first-tokens"
+# ```diff
+# - weights = (mask
+# + mask = mask & (np.cumsum(mask, axis=1) <= 64)
+# +     weights = (mask
+# ```
+
 # %% [markdown] task="rewards-reinforce" reject="float64-gradient" shows="of the shape and dtype of `logits`"
 # ```diff
 # - .astype(logits.dtype)
@@ -430,12 +492,14 @@ def spread(rng, shape, low, high):
 def clip_args(rng, N, T, low, high):
     mask = answers_of(rng, N, T)
     log_p = -rng.gamma(1, 2, (N, T))
-    return {"log_p": log_p, "old": log_p - np.log(spread(rng, (N, T), low, high)),
+    old = log_p - np.log(spread(rng, (N, T), low, high))
+    top = max(log_p.max(), old.max())    # no log-probability is above 0
+    return {"log_p": log_p - top, "old": old - top,
             "advantages": rng.normal(0, 1.5, N), "mask": mask, "low": low, "high": high}
 
 def cases(rng):
     limits = [(0.2, 0.2), (0.2, 0.28), (0.5, 0.1), (0.1, 3.0), (0.9, 0.3)]
-    for number, (N, T) in enumerate([(6, 5), (3, 7), (1, 9), (8, 1), (5, 5)]):
+    for number, (N, T) in enumerate([(6, 5), (3, 7), (1, 300), (8, 1), (5, 5)]):
         low, high = limits[number]
         for options in OPTIONS if number in (1, 4) else OPTIONS[:1]:
             yield Case(f"log_p of shape {(N, T)}, low {low}, high {high}{named(options)}",
@@ -449,10 +513,22 @@ def cases(rng):
     yield Case("log_p equal to old", [Call(args | {"old": args["log_p"].copy()}, returns=("loss", "dlog_p"))])
     args = clip_args(rng, 5, 6, 0.2, 0.3)
     args |= {name: astray(args[name], args["mask"], rng) for name in ("log_p", "old")}
+    args["advantages"][0], args["log_p"][0, 1], args["old"][0, 1] = -2.0, 900.0, -1e4
     yield Case("-inf and large numbers outside of the answers", [Call(args, returns=("loss", "dlog_p"))])
     args = clip_args(rng, 5, 4, 0.2, 0.2)
     args["mask"][2] = False
     yield Case("a row of mask all False", [Call(args, returns=("loss", "dlog_p"))])
+    args = clip_args(rng, 4, 3, 0.2, 0.2)
+    args["mask"] = np.arange(12).reshape(4, 3) == 4
+    yield Case("one token in all", [Call(args, returns=("loss", "dlog_p"))])
+    args = clip_args(rng, 4, 3, 0.2, 0.2) | {"advantages": -1 - rng.random(4)}
+    args["log_p"] -= 30
+    args["old"] = args["log_p"] + rng.choice([-25.0, 25.0], (4, 3))
+    args["old"][0, 0] = args["log_p"][0, 0] - 25
+    yield Case("ratios of e^25 and e^-25", [Call(args, returns=("loss", "dlog_p"))])
+
+# %% [markdown] task="rewards-clip" without="warnings"
+# The text allows -inf outside of the answers and says nothing of warnings: who subtracts first and masks then is right.
 
 # %% [markdown] task="rewards-clip" hint=1
 # the smaller of two numbers has the gradient of that one. When is the clipped one smaller, for a positive
@@ -583,6 +659,31 @@ def cases(rng):
 # + np.where(A > 0
 # ```
 
+# %% [markdown] task="rewards-clip" reject="nan-to-num"
+# ```diff
+# - np.exp(np.where(mask, log_p, 0) - np.where(mask, old, 0))
+# + np.nan_to_num(np.exp(log_p - old))
+# ```
+
+# %% [markdown] task="rewards-clip" reject="a-token-each"
+# ```diff
+# - int(mask.sum())
+# + max(int(mask.sum()), len(mask))
+# ```
+
+# %% [markdown] task="rewards-clip" reject="ratio-cut-off"
+# ```diff
+# - np.exp(np.where(mask, log_p, 0) - np.where(mask, old, 0))
+# + np.exp(np.clip(np.where(mask, log_p, 0) - np.where(mask, old, 0), -20, 20))
+# ```
+
+# %% [markdown] task="rewards-clip" reject="first-tokens"
+# ```diff
+# - A, M = advantages[:, None], int(mask.sum())
+# + mask = mask & (np.cumsum(mask, axis=1) <= 64)
+# +     A, M = advantages[:, None], int(mask.sum())
+# ```
+
 # %% [markdown] task="rewards-clip" reject="in-place"
 # ```diff
 # - A, M = advantages[:, None], int(mask.sum())
@@ -626,21 +727,30 @@ def clipped(log_p, old, advantages, mask, low, high):
     stopped = (A >= 0) & (ratio > 1 + high) | (A < 0) & (ratio < 1 - low)
     return float(-gain.sum() / M), np.where(stopped, 0, -ratio * A / M)
 
+# %% task="rewards-clip" right="masked-after"
+def clipped(log_p, old, advantages, mask, low, high):
+    rho = np.exp(np.where(mask, log_p - old, 0))    # -inf minus -inf warns where it does not count
+    A = advantages[:, None]
+    a, b = rho * A, np.clip(rho, 1 - low, 1 + high) * A
+    return float(-(np.minimum(a, b) * mask).sum() / mask.sum()), -np.where(mask & (a <= b), a, 0) / mask.sum()
+
 # %% task="rewards-leash" cases=true
 def leash_args(rng, N, T, size=0.7):
-    log_p = -rng.gamma(1, 2, (N, T))
-    return {"log_p": log_p, "reference": log_p + rng.normal(0, size, (N, T)), "mask": answers_of(rng, N, T)}
+    log_p, by = -rng.gamma(1, 2, (N, T)), rng.normal(0, size, (N, T))
+    log_p -= max(by.max(), 0)    # no log-probability is above 0
+    return {"log_p": log_p, "reference": log_p + by, "mask": answers_of(rng, N, T)}
 
 def cases(rng):
-    for number, (N, T) in enumerate([(4, 5), (3, 7), (1, 9), (8, 1), (5, 5)]):
+    for number, (N, T) in enumerate([(4, 5), (3, 7), (1, 300), (8, 1), (5, 5)]):
         for options in OPTIONS if number in (1, 4) else OPTIONS[:1]:
             yield Case(f"log_p of shape {(N, T)}{named(options)}",
                        [Call(leash_args(rng, N, T), returns=("kl", "dlog_p"))], **options)
     for size in (0.01, 3.0):
         yield Case(f"differences of about {size}", [Call(leash_args(rng, 4, 6, size), returns=("kl", "dlog_p"))])
-    for sign, said in ((1, "above"), (-1, "below")):
+    for by, said in ((1, "above"), (-1, "below"), (25, "25 nats above"), (-25, "25 nats below")):
         args = leash_args(rng, 4, 6)
-        args["reference"] = args["log_p"] + sign * rng.random((4, 6))
+        args["log_p"] -= 25
+        args["reference"] = args["log_p"] + by - np.sign(by) * rng.random((4, 6))
         yield Case(f"the reference {said} log_p", [Call(args, returns=("kl", "dlog_p"))])
     args = leash_args(rng, 4, 5)
     yield Case("log_p equal to the reference", [Call(args | {"reference": args["log_p"].copy()}, returns=("kl", "dlog_p"))])
@@ -651,6 +761,10 @@ def cases(rng):
         args = leash_args(rng, 4, 6)
         args["mask"][rows] = False
         yield Case(f"answers without a token: {rows}", [Call(args, returns=("kl", "dlog_p"))])
+
+# %% [markdown] task="rewards-leash" without="warnings"
+# The text allows -inf outside of the answers, and answers without a token, and says nothing of warnings: who computes first
+# and masks then is right.
 
 # %% [markdown] task="rewards-leash" hint=1
 # give each token its share of the mean first: 1 over the number of answers, over the tokens of its own answer.
@@ -779,6 +893,31 @@ def cases(rng):
 # + 0 * shares * np.expm1(log_r)
 # ```
 
+# %% [markdown] task="rewards-leash" mistake="cut-off"
+# cuts the log-ratio off: a token may be far more, or far less, likely for the reference
+# ```diff
+# - np.where(mask, reference, 0) - np.where(mask, log_p, 0)
+# + np.clip(np.where(mask, reference, 0) - np.where(mask, log_p, 0), -10, 10)
+# ```
+
+# %% [markdown] task="rewards-leash" reject="cut-off-above"
+# ```diff
+# - np.where(mask, reference, 0) - np.where(mask, log_p, 0)
+# + np.minimum(np.where(mask, reference, 0) - np.where(mask, log_p, 0), 20)
+# ```
+
+# %% [markdown] task="rewards-leash" reject="cut-off-below"
+# ```diff
+# - np.where(mask, reference, 0) - np.where(mask, log_p, 0)
+# + np.maximum(np.where(mask, reference, 0) - np.where(mask, log_p, 0), -20)
+# ```
+
+# %% [markdown] task="rewards-leash" reject="64-tokens"
+# ```diff
+# - np.maximum(mask.sum(axis=1, keepdims=True), 1)
+# + np.clip(mask.sum(axis=1, keepdims=True), 1, 64)
+# ```
+
 # %% [markdown] task="rewards-leash" reject="in-place"
 # ```diff
 # - return float
@@ -819,6 +958,12 @@ def leash(log_p, reference, mask):
     dlog_p[mask] = -share * np.expm1(log_r)
     return float(share @ (np.exp(log_r) - 1 - log_r)), dlog_p
 
+# %% task="rewards-leash" right="masked-after"
+def leash(log_p, reference, mask):
+    log_r = np.where(mask, reference - log_p, 0)    # -inf minus -inf warns where it does not count
+    w = np.nan_to_num(mask / mask.sum(axis=1, keepdims=True)) / len(mask)
+    return float((w * (np.exp(log_r) - 1 - log_r)).sum()), w * (1 - np.exp(log_r))
+
 # %% task="rewards-judge" cases=true
 def curve(rng, K, by, noise):
     return 0.3 + by * np.linspace(0, 1, K) + rng.normal(0, noise, K)
@@ -841,20 +986,26 @@ def cases(rng):
     for n in (2, 3, 6):
         first, last = np.resize([0.0, 1.0], n), np.resize([0.0, 0.5], n)
         error = np.sqrt((first.var(ddof=1) + last.var(ddof=1)) / n)
-        rising = np.concatenate([first, [0.0, 0.0], last + 9])
+        first, last = (part + (100 if n == 6 else 0) for part in (first, last))
+        between = [] if n == 3 else [5.0, -7.0]    # n may be half of K
+        rising = np.concatenate([first, between, last + 9])
         for sign in (1, -1):
             moved = []
-            for factor in (1.4, 1.95, 2.05, 2.8):
+            for factor in (1.4, 1.55, 1.88, 1.999, 2.001, 2.8):
                 shift = sign * factor * error + first.mean() - last.mean()
-                moved.append(np.concatenate([first, [5.0, -7.0], last + shift]))
+                moved.append(np.concatenate([first, between, last + shift]))
             said = f"n {n}, {'rises' if sign > 0 else 'falls'} by 1.4 to 2.8 standard errors"
             yield verdicts(f"wanted: {said}", [(rising, curve, n) for curve in moved])
             yield verdicts(f"paid: {said}", [(curve, -rising, n) for curve in moved])
     flat, up = np.full(9, 0.25), np.array([0.0] * 4 + [1.0] * 5)
     for said, paid, wanted in (("both flat", flat, flat), ("paid steps up, wanted is flat", up, flat),
                                ("paid is flat, wanted steps up", flat, up), ("paid is flat, wanted steps down", flat, -up),
-                               ("paid steps up, wanted down", up, 1 - up), ("both step up", up, up)):
+                               ("paid steps up, wanted down", up, 1 - up), ("both step up", up, up),
+                               ("both step up by 1e-10", 1e-10 * up, 1e-10 * up)):
         yield verdicts(said, [(paid, wanted, 4)])
+    # A mean of 2, and a standard error of 1.
+    edge, up = np.array([0.0] * 4 + [5.0, 1.0, 1.0, 1.0]), np.array([0.0] * 4 + [1.0] * 4)
+    yield verdicts("exactly two standard errors", [(edge, up, 4), (edge, -up, 4), (up, edge, 4), (up, -edge, 4)])
     # What happens between the first and the last n does not matter; nor does the last value alone.
     middle = np.array([0.5, 0.52, 0.5, 9.0, -9.0, 0.49, 0.5, 0.51])
     yield verdicts("only the middle moves", [(middle, middle, 3)])
@@ -941,6 +1092,52 @@ def cases(rng):
 # ```diff
 # - 0: "neither"
 # + 0: "hacked"
+# ```
+
+# %% [markdown] task="rewards-judge" mistake="another-factor"
+# has another factor than 2 before the standard error, such as 1.96
+# ```diff
+# - int(by > 2 * error) - int(-by > 2 * error)
+# + int(by > 1.96 * error) - int(-by > 1.96 * error)
+# ```
+
+# %% [markdown] task="rewards-judge" mistake="whole-curve"
+# takes the variance of the whole curve: it is that of the first n, and that of the last n
+# ```diff
+# - (first.var(ddof=1) + last.var(ddof=1)) / n
+# + 2 * curve.var(ddof=1) / n
+# ```
+
+# %% [markdown] task="rewards-judge" mistake="half-the-error"
+# divides by 2n under the root: by n
+# ```diff
+# - last.var(ddof=1)) / n)
+# + last.var(ddof=1)) / (2 * n))
+# ```
+
+# %% [markdown] task="rewards-judge" mistake="at-least"
+# takes a difference of exactly two standard errors for a change: it must be larger
+# ```diff
+# - int(by > 2 * error) - int(-by > 2 * error)
+# + int(by >= 2 * error) - int(-by >= 2 * error)
+# ```
+
+# %% [markdown] task="rewards-judge" reject="a-little-more"
+# ```diff
+# - int(by > 2 * error) - int(-by > 2 * error)
+# + int(by > 2 * error + 1e-9) - int(-by > 2 * error + 1e-9)
+# ```
+
+# %% [markdown] task="rewards-judge" reject="part-of-the-mean"
+# ```diff
+# - last.mean() - first.mean()
+# + (last.mean() - first.mean()) / max(1.0, abs(first.mean()))
+# ```
+
+# %% [markdown] task="rewards-judge" reject="overlaps"
+# ```diff
+# - curve[-n:]
+# + curve[-n if 2 * n < len(curve) else n - 1 :]
 # ```
 
 # %% [markdown] task="rewards-judge" reject="halves"

@@ -35,7 +35,7 @@ def preference_loss(margin):
 def with_tiny_slopes(margin):    # beside a slope of 1, an error in a tiny one would not be seen
     loss, dmargin = preference_loss(margin)
     fits = np.shape(dmargin) == margin.shape
-    return loss, dmargin, np.exp(np.clip(margin.astype(float), 0, 300)) * dmargin if fits else None
+    return loss, dmargin, np.exp(np.clip(margin.astype(float), 0, 700)) * dmargin if fits else None
 
 check("preferences-loss", with_tiny_slopes)
 
