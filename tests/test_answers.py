@@ -82,6 +82,16 @@ def test_wrong_answers_are_rejected_whatever_the_cases(name, task):
             assert is_rejected(name, task, variant.name, seed), (variant.name, seed)
 
 
+# Mistakes of shape that no case gets past. Any other one that always stops is broken itself.
+STOPS = {"positions-not-summed", "one-start"}
+
+
+def stops_everywhere(name, task, variant):
+    reference = reference_for(name, task, seed=0)
+    found = reference.of_mistake(variant.name, range(len(reference.cases)))
+    return variant.kind == "mistake" and all("error" in {r.name for r in some} for some in found)
+
+
 @pytest.mark.parametrize(("name", "task"), TASKS)
 def test_mistakes_are_named_and_other_wrong_answers_get_a_useful_message(name, task):
     own = []
@@ -90,6 +100,7 @@ def test_mistakes_are_named_and_other_wrong_answers_get_a_useful_message(name, t
             continue
         verdict = judged(name, task, variant.name, seed=0, diagnose=True)
         assert not verdict.is_right, variant.name
+        assert not stops_everywhere(name, task, variant) or variant.name in STOPS, variant.name
         own += [variant.message in [p.text for p in verdict.problems]] * (variant.kind == "mistake")
         for problem in verdict.problems:
             # Either the mistake itself, or numbers to start from.

@@ -567,7 +567,7 @@ def cases(rng):
 # has the clipped ratio in its gradient: a clipped one does not change, so its gradient is 0
 # ```diff
 # - np.where(moves, ratio * A, 0)
-# + mask * np.clip(ratio, 1 - low, 1 + high) * A
+# + np.where(mask, np.clip(ratio, 1 - low, 1 + high) * A, 0)
 # ```
 
 # %% [markdown] task="rewards-clip" mistake="no-ratio"
