@@ -7,6 +7,7 @@ It builds the pages that differ, and no others: `make build` does that before a 
 does not know the tests of (the grader, the site, what tests share) it names: `make test` has them.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -67,6 +68,7 @@ def of_set(name):
     chosen = [f"tests/test_{file}.py" for file in files]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", *chosen, "-k", name],
+        env={k: v for k, v in os.environ.items() if k != "PYTEST_ADDOPTS"},
         cwd=ROOT,
         capture_output=True,
         text=True,
