@@ -25,12 +25,12 @@ class Pdf:
         self.reader = pypdf.PdfReader(path)
         self.document = pdfium.PdfDocument(path)
         self.pages = [letters(page) for page in self.document]
-        self.texts = ["".join(letter.text for letter in page) for page in self.pages]
+        self.texts = [joined(page) for page in self.pages]
         self.width, self.height = self.document[0].get_size()
         # Without the running heads and the numbers.
         top, foot = self.height - 28 * POINTS, 22 * POINTS
         self.bodies = [
-            "".join(letter.text for letter in page if letter.box[1] < top and letter.box[3] > foot)
+            joined(letter for letter in page if letter.box[1] < top and letter.box[3] > foot)
             for page in self.pages
         ]
 
@@ -75,6 +75,12 @@ def letters(page):
             SimpleNamespace(text=sign, box=text.get_charbox(index), font=font_of(raw, text, index))
         )
     return found
+
+
+def joined(letters):
+    """Their text. Of a sign beyond 16 bits, such as an emoji, two halves come as two letters."""
+    text = "".join(letter.text for letter in letters)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def font_of(raw, text, index):
