@@ -234,7 +234,8 @@ names = sorted(set(re.findall(r"\n\n([A-Z ]{4,}:\n)", text)))    # of those who 
 pairs = [(tokenizer.encode("\n\n" + name[:3]), tokenizer.encode(name[3:])) for name in names]
 right = np.concatenate([*answers_right(gpt, pairs)])
 solved = share_of(right)
-print(f"names completed after three letters: {right.sum()} of {len(right)}, {solved.mean:.0%} ± {solved.error:.0%}")
+print(f"names completed after three letters: {right.sum()} of {len(right)}, {solved.mean:.0%} ± "
+      f"{solved.error:.0%}")
 print("bits per character:", bits_per(mean_of(losses), 15_000, 15_000))
 
 # %% [markdown]
@@ -265,7 +266,8 @@ for n, stream in enumerate(stages):
     logits = lens(stream)
     guess = logits.argmax(axis=-1)
     bare = token_losses(stream @ gpt.wte.W.T, val_y).mean()
-    print(f"after {n} blocks: loss {token_losses(logits, val_y).mean():.2f}, {np.mean(guess == val_x):4.0%} guess "
+    print(f"after {n} blocks: loss {token_losses(logits, val_y).mean():.2f}, "
+          f"{np.mean(guess == val_x):4.0%} guess "
           f"what stands there, {np.mean(guess == val_y):3.0%} what comes next; without the norm {bare:.2f}")
 
 # %% [markdown]
@@ -323,23 +325,27 @@ for ax, found_costs, title in zip(axes, costs, ("output 0", "output its mean")):
     grid = np.array([cost.mean for cost in found_costs]).reshape(4, 4)
     image = ax.imshow(grid, cmap=POSITIVE, vmin=0, vmax=0.6)
     for (layer, h), cost in np.ndenumerate(grid):
-        ax.text(h, layer, f"{round(cost, 2) + 0:.2f}", ha="center", va="center", color="white" if cost < 0.4 else BLACK)
+        ax.text(h, layer, f"{round(cost, 2) + 0:.2f}", ha="center", va="center",
+                color="white" if cost < 0.4 else BLACK)
     ax.set(title=title, xlabel="head", xticks=range(4), yticks=range(4))
 axes[0].set_ylabel("block")
-print("heads that cost more than 0.05, both ways:", [[head for head, cost in zip(heads, row) if cost.mean > 0.05] for row in costs])
+print("heads that cost more than 0.05, both ways:",
+      [[head for head, cost in zip(heads, row) if cost.mean > 0.05] for row in costs])
 figure.colorbar(image, ax=axes, label="loss rises by (nats)")
-show(figure, "How much the loss rises without each of 16 heads, set to 0 and to its mean. Both grids agree: the four "
-     "heads of block 0 cost from 0.07 to more than 0.5, all others 0.03 at most.")
+show(figure, "How much the loss rises without each of 16 heads, set to 0 and to its mean. Both grids "
+             "agree: the four heads of block 0 cost from 0.07 to more than 0.5, all others 0.03 at most.")
 
 # %% [markdown]
 # Four, those of block 0, and both ways agree. So can we do without the other twelve? **Before you run the next cell:**
 # add up what they cost one by one. Will they cost that together?
 
 # %%
-print(f"the largest error of a cost: {max(cost.error for cost in costs[0]):.3f}, of the twelve: {max(cost.error for cost in costs[0][4:]):.3f}")
+print(f"the largest error of a cost: {max(cost.error for cost in costs[0]):.3f}, of the twelve: "
+      f"{max(cost.error for cost in costs[0][4:]):.3f}")
 for name, part_of in (("block 0", slice(0, 4)), ("the other twelve", slice(4, 16))):
     alone, together = sum(losses_without([head]) for head in heads[part_of]), losses_without(heads[part_of])
-    print(f"{name}: {alone.mean():.2f} added up, {together.mean():.2f} together; difference {mean_of(together - alone)}")
+    print(f"{name}: {alone.mean():.2f} added up, {together.mean():.2f} together; difference "
+          f"{mean_of(together - alone)}")
 
 # %%
 gpt(val_x)
@@ -376,7 +382,8 @@ def induction_scores(attn, P):
 ids = np.concatenate([letters, letters], axis=1)
 gpt(ids)
 scores = np.array([induction_scores(block.attn, 32) for block in gpt.blocks])
-print(f"the best of our GPT's 16 heads: {scores.max():.3f}; spread evenly, the weight would be {np.mean(1 / np.arange(33, 65)):.3f}")
+print(f"the best of our GPT's 16 heads: {scores.max():.3f}; spread evenly, the weight would be "
+      f"{np.mean(1 / np.arange(33, 65)):.3f}")
 windows = [text[-118_903:][i : i + 64] for i in range(0, 15_000, 64)]
 back = [s[t - 4 : t] in s[: t - 1] for s in windows for t in range(4, 64)]
 print(f"places in the plays whose last four letters came before, within a window: {np.mean(back):.0%}")
@@ -412,7 +419,7 @@ def attention_only(n_layer, rng, dtype=np.float32):
     for block in model.blocks:
         block.norm2 = block.ffn = Nothing()
     for p in model.params().values():
-        if p.ndim == 2:    # larger than a Llama's own start, from which so small a model takes long to get going
+        if p.ndim == 2:    # larger than a Llama's own start, from which so small a model takes long
             p[...] = rng.normal(0, 32**-0.5, p.shape)
     return model
 
@@ -463,7 +470,8 @@ def curves(layers, name):
 
 for layers in (1, 2):
     right, best = curves(layers, "right")[:, -1], curves(layers, "induction")[:, -1]
-    print(f"{layers} blocks: right on repeats {right.min():.1%} to {right.max():.1%}, best induction score {best.min():.2f} to {best.max():.2f}")
+    print(f"{layers} blocks: right on repeats {right.min():.1%} to {right.max():.1%}, best induction "
+          f"score {best.min():.2f} to {best.max():.2f}")
 for name, score in (("previous", 0.2), ("induction", 0.2), ("induction", 0.5)):
     first = [run["step"][int(np.argmax(np.array(run[name]) >= score))] for run in runs if run["layers"] == 2]
     print(f"two blocks, steps until a head has a score of {score} ({name}): {first}")
@@ -473,17 +481,21 @@ figure, axes = subplots(1, 2, size=(9, 3.2))
 steps = runs[0]["step"]
 for layers, name, ax, color, style, label in (
     (1, "loss, again", axes[0], GRAY, ":", "one block"), (2, "loss, again", axes[0], BLUE, "-", "two blocks"),
-    (1, "induction", axes[1], GRAY, ":", "induction, one block"), (2, "previous", axes[1], ORANGE, "--", "previous token, first block of two"),
+    (1, "induction", axes[1], GRAY, ":", "induction, one block"),
+    (2, "previous", axes[1], ORANGE, "--", "previous token, first block of two"),
     (2, "induction", axes[1], BLUE, "-", "induction, two blocks"),
 ):
     values = curves(layers, name)
     ax.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, lw=0)
     ax.plot(steps, values.mean(axis=0), style, color=color, label=label)
     ax.set(xlabel="step"); ax.legend()
-axes[0].set(ylabel="loss on repeats (nats)", ylim=(0, 3.8)); axes[1].set(ylabel="best score of a head", ylim=(0, 1))
-show(figure, "Left, the loss on repeats against the step: both fall from 4 to 2.9 in 300 steps. With one block it then creeps down to "
-     "2.8, with two it falls to below 0.3 by step 700. Right: in the same steps the previous-token score of the first block and then "
-     "the induction score of the second rise from near 0 to about 0.4 and 0.6; with one block the induction score stays near 0.")
+axes[0].set(ylabel="loss on repeats (nats)", ylim=(0, 3.8))
+axes[1].set(ylabel="best score of a head", ylim=(0, 1))
+show(figure, "Left, the loss on repeats against the step: both fall from 4 to 2.9 in 300 steps. With one "
+             "block it then creeps down to 2.8, with two it falls to below 0.3 by step 700. Right: in the "
+             "same steps the previous-token score of the first block and then the induction score of the "
+             "second rise from near 0 to about 0.4 and 0.6; with one block the induction score stays near "
+             "0.")
 
 # %% [markdown]
 # With one block the score stays flat for all 1,000 steps, and the loss creeps down to 2.8. With two it looks the same for 300
@@ -580,8 +592,9 @@ for ax, (block, h), title in zip(axes, ((0, 0), (1, 0)), ("previous token", "ind
     ax.set(title=f"block {block}, head {h}: {title}", xlabel="looks at place")
 axes[0].set_ylabel("place")
 figure.colorbar(image, ax=axes, label="weight")
-show(figure, "Attention of two heads on 14 tokens that come twice. Left, the previous-token head: a blurred line just "
-     "below the diagonal. Right, the induction head: in the second half a clear line 13 places below the diagonal.")
+show(figure, "Attention of two heads on 14 tokens that come twice. Left, the previous-token head: a "
+             "blurred line just below the diagonal. Right, the induction head: in the second half a clear "
+             "line 13 places below the diagonal.")
 
 # %% [markdown]
 # ## Eight bits
@@ -601,7 +614,8 @@ def rounded(W, axis, bits=8):
     return np.round(W / scale) * scale
 
 W = gpt.blocks[0].ffn.fc1.W
-print(f"off by {np.std(rounded(W, 0) - W):.6f}; s/√12 is {np.sqrt(np.mean((np.abs(W).max(axis=0) / 127) ** 2 / 12)):.6f}")
+print(f"off by {np.std(rounded(W, 0) - W):.6f}; s/√12 is "
+      f"{np.sqrt(np.mean((np.abs(W).max(axis=0) / 127) ** 2 / 12)):.6f}")
 
 # %%
 def cost_of(axis, bits):
@@ -617,16 +631,19 @@ ways = {"matrix": (0, 1), "row": 1, "column": 0}
 bits = (8, 5, 4, 3)
 found = {way: [cost_of(axis, n) for n in bits] for way, axis in ways.items()}
 for way in ways:
-    print(f"one scale per {way:8}" + "   ".join(f"{n} bits: {c}" for n, c in zip(bits, found[way]) if n in (8, 4)))
+    print(f"one scale per {way:8}" + "   ".join(
+        f"{n} bits: {c}" for n, c in zip(bits, found[way]) if n in (8, 4)))
 
 # %%
 figure, ax = subplots(size=(6, 3))
 for (way, costs_of_way), color, style in zip(found.items(), (GRAY, BLUE, ORANGE), ("s:", "o-", "^--")):
-    ax.errorbar(bits, [c.mean for c in costs_of_way], [c.error for c in costs_of_way], fmt=style, color=color, label=f"one scale per {way}")
+    ax.errorbar(bits, [c.mean for c in costs_of_way], [c.error for c in costs_of_way],
+                fmt=style, color=color, label=f"one scale per {way}")
 ax.set(xlabel="bits per weight", ylabel="loss rises by (nats)", ylim=(-0.01, 0.25), xticks=bits); ax.legend()
-show(figure, "How much the loss rises when all matrices are rounded to 8, 5, 4 or 3 bits. At 8 bits all three "
-     "lines are near 0. With one scale per matrix it is 0.03 at 5 bits, 0.16 at 4 and off the figure at 3; "
-     "with one scale per row or column it is near 0 at 5 bits, 0.03 at 4 and 0.2 at 3.")
+show(figure, "How much the loss rises when all matrices are rounded to 8, 5, 4 or 3 bits. At 8 bits all "
+             "three lines are near 0. With one scale per matrix it is 0.03 at 5 bits, 0.16 at 4 and off "
+             "the figure at 3; with one scale per row or column it is near 0 at 5 bits, 0.03 at 4 and 0.2 "
+             "at 3.")
 
 # %% [markdown]
 # With 8 bits the loss changes by a thousandth at most, whichever way. With 4, the finer scales win clearly: one large entry
@@ -653,15 +670,18 @@ def milliseconds(work):
     return min(times)
 
 # %% tags=["measurement"]
-times = {"float32, as in a file": milliseconds(lambda: big @ vector), "float32, by columns": milliseconds(lambda: vector @ by_columns),
-         "int8, widened at once": milliseconds(lambda: q.astype(np.float32) @ vector * big_scale), "int8, 512 rows at a time": milliseconds(in_blocks)}
+times = {"float32, as in a file": milliseconds(lambda: big @ vector),
+         "float32, by columns": milliseconds(lambda: vector @ by_columns),
+         "int8, widened at once": milliseconds(lambda: q.astype(np.float32) @ vector * big_scale),
+         "int8, 512 rows at a time": milliseconds(in_blocks)}
 for way, ms in times.items():
     print(f"{way:25} {(q if 'int8' in way else big).nbytes / 1e6:5.1f} MB   {ms:5.1f} ms")
 
 # %%
 exact = big @ vector
 print(f"the product is off by {np.std(in_blocks() - exact) / np.std(exact):.1%} of its size")
-print("512 rows at a time are faster than all at once:", times["int8, 512 rows at a time"] < times["int8, widened at once"])
+print("512 rows at a time are faster than all at once:",
+      times["int8, 512 rows at a time"] < times["int8, widened at once"])
 
 # %% [markdown]
 # A quarter of the memory, for sure. Time is another matter: NumPy has no product of int8 with floats, so the

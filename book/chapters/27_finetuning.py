@@ -34,7 +34,8 @@ for prompt in ("12+34=", "47+85=", "90+15=", "38+45="):
 # cell:** of 1,000 sums that were held out from the teaching, how many will it get right?
 
 # %%
-pairs = np.stack(np.divmod(np.random.default_rng(27).permutation(10_000), 100), axis=1)    # all of them, in random order
+order = np.random.default_rng(27).permutation(10_000)
+pairs = np.stack(np.divmod(order, 100), axis=1)    # all of them, in random order
 held_out, others = pairs[:1000], pairs[1000:]
 no_carry = ((held_out % 10).sum(axis=1) < 10) & ((held_out // 10).sum(axis=1) < 10)
 
@@ -221,7 +222,8 @@ for wrong in (AllTargets, OneEarly):
 
 # %%
 nll = [np.array([4.0]), np.full(9, 1.0)]
-print("mean of means:", np.mean([each.mean() for each in nll]), "  mean over tokens:", np.concatenate(nll).mean())
+print("mean of means:", np.mean([each.mean() for each in nll]),
+      "  mean over tokens:", np.concatenate(nll).mean())
 print(f"the single token weighs {1 / 2} and not {1 / 10}: {(1 / 2) / (1 / 10):.0f} times as much")
 
 # %% [markdown]
@@ -350,11 +352,13 @@ def chats(name):
 
 train_chats, val_chats = chats("train"), chats("val")
 talks, val_talks = ([turns(char, chat, PLAY)[0] for chat in each] for each in (train_chats, val_chats))
-print(f"{shakespeare.num_params():,} numbers, {len(talks):,} chats to learn from, {len(val_talks)} held out; the first:\n")
+print(f"{shakespeare.num_params():,} numbers, {len(talks):,} chats to learn from, {len(val_talks)} held "
+      f"out; the first:\n")
 print(char.decode(talks[0].prompt + talks[0].answer))
 for make, room in ((padded, 64), (packed, 64), (packed, 256)):
     x, y = make(talks, room)
-    print(f"{make.__name__:6} in rows of {x.shape[1]:3}: {sum(map(len, talks)) / x.size:.0%} of the places are used")
+    print(f"{make.__name__:6} in rows of {x.shape[1]:3}: {sum(map(len, talks)) / x.size:.0%} of the "
+          f"places are used")
 
 # %% [markdown]
 # In rows of 64, those of our model, few of these chats find a second one that fits. Of these three, two do:
@@ -369,10 +373,11 @@ for ax, make in zip(axes, (padded, packed)):
         letters = [char.decode([t]).replace("\n", "⏎") for t in ids[:n].tolist()]
         token_row(ax, -i, letters + ["0"] * (len(ids) - n), known=list(targets != IGNORE))
     ax.set(xlim=(0, 64), ylim=(-i - 0.6, 0.6), title=make.__name__); ax.axis("off")
-show(figure, "Three chats in rows of 62, letter by letter. Above, padded: one in each of three rows, and behind the two short ones zeros, half "
-             "of the row. Below, packed: the two short ones in one row, the long one in another, and no zeros. Letters after which a letter "
-             "of the answer comes are colored, all others gray: a colored piece begins at the line break before an answer and ends with "
-             "the answer's last letter.")
+show(figure, "Three chats in rows of 62, letter by letter. Above, padded: one in each of three rows, and "
+             "behind the two short ones zeros, half of the row. Below, packed: the two short ones in one "
+             "row, the long one in another, and no zeros. Letters after which a letter of the answer "
+             "comes are colored, all others gray: a colored piece begins at the line break before an "
+             "answer and ends with the answer's last letter.")
 
 # %% [markdown]
 # Packing has a price. **Before you run the next cell:** we change a letter in the first example of a packed row. Do the logits of
@@ -384,7 +389,8 @@ row, second = x[:1].copy(), len(three[0])
 before = shakespeare(row)
 row[0, 6] = char.encode("z")[0]
 change = np.abs(shakespeare(row) - before).max(axis=-1)[0]
-print("before the letter:", bool(change[:6].max() > 1e-3), "  in the second example:", bool(change[second:].max() > 1e-3))
+print("before the letter:", bool(change[:6].max() > 1e-3),
+      "  in the second example:", bool(change[second:].max() > 1e-3))
 
 # %% [markdown]
 # An answer reads the examples before its own, and its positions are not those of a chat that begins at 0. Programs for
@@ -538,7 +544,8 @@ from numpygpt.training import TrainConfig
 
 def mend(model, n_sums, mask=True, steps=100, lr=1e-3, adapter=None):
     """Fine-tune on some right sums; return the share of right held-out answers."""
-    config = TrainConfig(batch_size=64, max_iters=steps, lr=lr, min_lr=lr / 10, warmup_iters=10, weight_decay=0.0)
+    config = TrainConfig(
+        batch_size=64, max_iters=steps, lr=lr, min_lr=lr / 10, warmup_iters=10, weight_decay=0.0)
     some = rows(others[:n_sums], right_answers(others[:n_sums]), mask)
     trainer = Finetuner(adapter or model, some, some, config)
     for _ in range(steps):
@@ -571,21 +578,28 @@ def shares(kind):
 
 # %%
 figure, (left, right) = subplots(1, 2, size=(9, 3), sharey=True)
-for kind, label, style, color in (("full", "with the mask", "o-", ORANGE), ("full, no mask", "without", "s--", BLUE)):
+for kind, label, style, color in (
+    ("full", "with the mask", "o-", ORANGE), ("full, no mask", "without", "s--", BLUE)
+):
     runs = of("mend", kind + ", 20 sums")
     rates = sorted({run["lr"] for run in runs})
-    few = np.array([[run["shares"][-1] for run in runs if run["lr"] == lr] for lr in rates]).T    # (seeds, rates)
+    few = [[run["shares"][-1] for run in runs if run["lr"] == lr] for lr in rates]    # (rates, seeds)
+    few = np.array(few).T
     for ax, places, y in ((left, rates, few), (right, found["at"], shares(kind))):
         ax.fill_between(places, y.min(axis=0), y.max(axis=0), color=color, alpha=0.25, lw=0)
         ax.plot(places, y.mean(axis=0), style, color=color, label=label)
-        ax.set(xscale="log", ylim=(0, 1.02)); ax.minorticks_off(); ax.set_xticks(places, [f"{place:g}" for place in places])
-    print(f"{label:13}  20 sums:", "  ".join(f"rate {lr:g} {a:.0%}" for lr, a in zip(rates, few.mean(axis=0))), end="")
+        ax.set(xscale="log", ylim=(0, 1.02)); ax.minorticks_off()
+        ax.set_xticks(places, [f"{place:g}" for place in places])
+    at_rates = zip(rates, few.mean(axis=0))
+    print(f"{label:13}  20 sums:", "  ".join(f"rate {lr:g} {a:.0%}" for lr, a in at_rates), end="")
     print(f"   500 sums, the best rate of four: {shares(kind)[:, -1].mean():.1%}")
-left.set(title="20 sums, 200 steps, three seeds", xlabel="learning rate", ylabel="held-out sums right"); left.legend()
+left.set(title="20 sums, 200 steps, three seeds", xlabel="learning rate", ylabel="held-out sums right")
+left.legend()
 right.set(title="500 sums, five seeds", xlabel="steps")
-show(figure, "Two panels with a curve with the mask and one without. Left, after 200 steps on 20 sums, against learning rates from "
-             "0.0001 to 0.003: both fall, with the mask from 0.8 to 0.3, without it from 0.8 to 0.2, well below in the middle. Right, on "
-             "500 sums, against steps: both reach nearly 1 by 50 steps and stay there together.")
+show(figure, "Two panels with a curve with the mask and one without. Left, after 200 steps on 20 sums, "
+             "against learning rates from 0.0001 to 0.003: both fall, with the mask from 0.8 to 0.3, "
+             "without it from 0.8 to 0.2, well below in the middle. Right, on 500 sums, against steps: "
+             "both reach nearly 1 by 50 steps and stay there together.")
 
 # %% [markdown]
 # With 20 sums the mean with the mask is ahead at every rate: by 24 points at 0.001, and by 5 at the slowest, the best for both. At
@@ -605,7 +619,8 @@ show(figure, "Two panels with a curve with the mask and one without. Left, after
 
 # %%
 for n_in, n_out in ((64, 256), (4096, 4096)):
-    print(f"W {n_in, n_out}: {n_in * n_out:,} numbers, A and B of rank 8: {8 * (n_in + n_out):,}, {8 * (n_in + n_out) / (n_in * n_out):.1%}")
+    print(f"W {n_in, n_out}: {n_in * n_out:,} numbers, A and B of rank 8: {8 * (n_in + n_out):,}, "
+          f"{8 * (n_in + n_out) / (n_in * n_out):.1%}")
 
 # %% [markdown]
 # The wider the model, the smaller the share. Now the gradients. With $h = x A$ the new part is $s\,h\,B$: two linear
@@ -801,7 +816,8 @@ adapter = Adapter(model, rank=8, rng=rng)
 before = share_saying(model, held_out, right_answers(held_out))
 print(f"{adapter.num_params():,} of {adapter.take_off().num_params():,} numbers are trained")
 adapter.put_on()
-print(f"right before: {before:.1%}, after 50 steps: {mend(model, 500, steps=50, lr=1e-2, adapter=adapter):.1%}, ", end="")
+after = mend(model, 500, steps=50, lr=1e-2, adapter=adapter)
+print(f"right before: {before:.1%}, after 50 steps: {after:.1%}, ", end="")
 adapter.take_off()
 print(f"taken off: {share_saying(model, held_out, right_answers(held_out)):.1%}")
 
@@ -816,14 +832,17 @@ for kind in kinds:
     color = ORANGE if kind == "full" else GREEN
     ax.plot([n] * len(y), 100 * y, "o", color=color, alpha=0.5, ms=5)
     ax.plot(n, 100 * y.mean(), "_", color=color, ms=16)
-    ax.annotate(kind.replace("full", "all weights"), (n, 100 * y.max()), (0, 6), textcoords="offset points", ha="center")
+    ax.annotate(kind.replace("full", "all weights"), (n, 100 * y.max()), (0, 6),
+                textcoords="offset points", ha="center")
 ax.set(xscale="log", xlabel="numbers trained", ylabel="held-out sums wrong, %", ylim=(0, None))
-show(figure, "Held-out sums wrong, in percent, against the numbers trained, from 2,000 for rank 1 to 101,000 for all weights, on a "
-             "logarithmic axis. Five dots for each kind, all between 0 and 0.6 percent; the groups overlap.")
+show(figure, "Held-out sums wrong, in percent, against the numbers trained, from 2,000 for rank 1 to "
+             "101,000 for all weights, on a logarithmic axis. Five dots for each kind, all between 0 and "
+             "0.6 percent; the groups overlap.")
 for kind in kinds:
     runs, y = of("mend", kind), shares(kind)[:, -1]
     ms = 1000 * np.mean([run["seconds"] for run in runs]) / 200
-    print(f"{kind:8} rate {runs[0]['lr']:<6g} {runs[0]['trained']:8,} numbers  {y.mean():.1%} (from {y.min():.1%} to {y.max():.1%})  {ms:.1f} ms a step")
+    print(f"{kind:8} rate {runs[0]['lr']:<6g} {runs[0]['trained']:8,} numbers  {y.mean():.1%} (from "
+          f"{y.min():.1%} to {y.max():.1%})  {ms:.1f} ms a step")
 
 # %% [markdown]
 # Rank 1, two percent of the numbers, ends where all weights end: this habit needs one direction in each matrix. The
@@ -913,7 +932,8 @@ for kind in ("letters", "people", "sums"):
     known = [chat[1][1] for chat in train_chats if kind_of(chat) == kind]
     lazy = max(sorted(set(known)), key=known.count)
     hits = np.array([chat[1][1] == lazy for chat in asked])
-    print(f"{kind:8} {verdicts[kinds == kind].mean():4.0%} of {(kinds == kind).sum()}; the commonest answer {hits[kinds == kind].mean():.0%}")
+    print(f"{kind:8} {verdicts[kinds == kind].mean():4.0%} of {(kinds == kind).sum()}; the commonest "
+          f"answer {hits[kinds == kind].mean():.0%}")
 print(f"all      {share_of(verdicts).mean:4.0%}, give or take {share_of(verdicts).error:.0%}")
 known = verdicts_on([talk for talk, chat in zip(talks, train_chats) if kind_of(chat) == "sums"])
 print(f"sums that it was trained on: {known.mean():.0%} of {len(known)}")

@@ -27,7 +27,8 @@ def band(values, digits=0):
 
 # %%
 for step in (0, 100):
-    print(f"step {step:3}: the right answer is likelier in {band(100 * of('DPO', 'wins', step))} of 100 sums, "
+    print(f"step {step:3}: the right answer is likelier in {band(100 * of('DPO', 'wins', step))} of 100 "
+          f"sums, "
           f"and is what the likeliest digits spell in {band(100 * of('DPO', 'right', step))}")
     print(f"          probability of the right answer {of('DPO', 'p chosen', step).mean():.2f}, "
           f"of the forgetful one {of('DPO', 'p rejected', step).mean():.2f}")
@@ -235,12 +236,15 @@ all_answers = adder.digits(np.arange(1000), 3)
 for pair in held_out[:6]:
     rewards = judge(*adder.rows(np.tile(pair, (1000, 1)), all_answers))
     k = rewards.argmax()
-    print(f"{pair[0]:2} + {pair[1]:2}: the best is {k:03}, with {rewards[k]:.1f}; the right answer {pair.sum():03} gets {rewards[pair.sum()]:.1f}")
+    print(f"{pair[0]:2} + {pair[1]:2}: the best is {k:03}, with {rewards[k]:.1f}; the right answer "
+          f"{pair.sum():03} gets {rewards[pair.sum()]:.1f}")
 
 # %%
-judges = {key: np.array([judge[key] for judge in found["judges"]]) for key in ("wins", "favorite is right", "likes better")}
-print("five seeds: right in", band(100 * judges["wins"]), "of 100 pairs; of all answers it likes the right one best in",
-      band(100 * judges["favorite is right"]), "of 100 sums,\nand likes", band(judges["likes better"]), "wrong ones better")
+judges = {key: np.array([judge[key] for judge in found["judges"]])
+          for key in ("wins", "favorite is right", "likes better")}
+print("five seeds: right in", band(100 * judges["wins"]), "of 100 pairs; of all answers it likes the",
+      "right one best in", band(100 * judges["favorite is right"]),
+      "of 100 sums,\nand likes", band(judges["likes better"]), "wrong ones better")
 
 # %% [markdown]
 # It is right where there were pairs to learn from. Far away nobody ever corrected it, and whoever makes its reward as large as
@@ -455,18 +459,22 @@ figure, axes = subplots(1, 2, size=(8, 3))
 for k, (name, style, color) in enumerate((("chosen", "o-", BLUE), ("rejected", "s--", ORANGE))):
     for ax, values in zip(axes, (np.exp(marks[:, k]), marks[:, k])):
         ax.plot(range(0, 51, 5), values.mean(axis=1), style, color=color, ms=4, label=name)
-axes[0].set(xlabel="step", ylabel="probability"); axes[1].set(xlabel="step", ylabel="log p (nats)"); axes[0].legend()
-show(figure, "Two panels over 50 steps. Left: the probability of the chosen answer rises from 0.3 to 0.55 in five steps, then falls to "
-             "almost 0; the rejected one falls from 0.7 to 0 within 15 steps. Right: log p of the chosen answer ends at about -11 nats, of "
-             "the rejected one at about -33.")
+axes[0].set(xlabel="step", ylabel="probability"); axes[0].legend()
+axes[1].set(xlabel="step", ylabel="log p (nats)")
+show(figure, "Two panels over 50 steps. Left: the probability of the chosen answer rises from 0.3 to 0.55 "
+             "in five steps, then falls to almost 0; the rejected one falls from 0.7 to 0 within 15 "
+             "steps. Right: log p of the chosen answer ends at about -11 nats, of the rejected one at "
+             "about -33.")
 
 # %%
 answers_now = adder.says(tuned, held_out)
 for pair, said in zip(held_out[:6], answers_now):
-    print(f"{pair[0]:2} + {pair[1]:2}: right {pair.sum():03}, forgetful {tokenizer.decode(adder.forgetful_answers(pair[None])[0].tolist())}, "
+    print(f"{pair[0]:2} + {pair[1]:2}: right {pair.sum():03}, forgetful "
+          f"{tokenizer.decode(adder.forgetful_answers(pair[None])[0].tolist())}, "
           f"now {tokenizer.decode(said.tolist())}")
 numbers, right = answers_now @ [100, 10, 1], held_out.sum(axis=1)
-print(f"too large: {(numbers > right).mean():.0%}, right: {(numbers == right).mean():.0%}, too small: {(numbers < right).mean():.0%}")
+print(f"too large: {(numbers > right).mean():.0%}, right: {(numbers == right).mean():.0%}, too small: "
+      f"{(numbers < right).mean():.0%}")
 
 # %% [markdown]
 # Forgetful answers are too small, so the right ones lie above them. The model went up, and past them. What we gave it is
@@ -487,11 +495,14 @@ print(f"too large: {(numbers > right).mean():.0%}, right: {(numbers == right).me
 # are to blame.
 
 # %%
-print("of 100 unseen sums     right            sides with us   log p: chosen, rejected   right without carries")
-rows = [(name, name, 100) for name in ("SFT", "DPO", "DPO, lower rate", "DPO, beta 1", "DPO, beta 5", "DPO + SFT")]
+print("of 100 unseen sums     right            sides with us   log p: chosen, rejected   right without "
+      "carries")
+names = ("SFT", "DPO", "DPO, lower rate", "DPO, beta 1", "DPO, beta 5", "DPO + SFT")
+rows = [(name, name, 100) for name in names]
 for label, name, step in [("before", "SFT", 0), *rows]:
     logs = ", ".join(f"{of(name, what, step).mean():6.1f}" for what in ("chosen", "rejected"))
-    print(f"{label:16} {band(100 * of(name, 'right', step)):>20} {of(name, 'wins', step).mean():>14.1%} {logs:>22} "
+    print(f"{label:16} {band(100 * of(name, 'right', step)):>20} {of(name, 'wins', step).mean():>14.1%} "
+          f"{logs:>22} "
           f"{100 * of(name, 'others right', step).mean():>20.0f}")
 
 # %%
@@ -504,8 +515,10 @@ for ax, name in zip(axes, ("DPO", "DPO, beta 5", "DPO + SFT")):
         ax.plot(steps, values.mean(axis=1), style, color=color, ms=4, label=what)
     ax.set(title=name, xlabel="step")
 axes[0].set_ylabel("probability"); axes[0].legend()
-show(figure, "Three panels: probabilities of the chosen and the rejected answer over 100 steps, with bands over five seeds. DPO at β = 0.1: "
-             "chosen rises to 0.4 at step 10, then both go to 0. At β = 5: chosen settles at about 0.6, rejected at 0.1. DPO with SFT: chosen goes to 0.95, rejected to 0.")
+show(figure, "Three panels: probabilities of the chosen and the rejected answer over 100 steps, with "
+             "bands over five seeds. DPO at β = 0.1: chosen rises to 0.4 at step 10, then both go to 0. "
+             "At β = 5: chosen settles at about 0.6, rejected at 0.1. DPO with SFT: chosen goes to 0.95, "
+             "rejected to 0.")
 
 # %% [markdown]
 # The loss that asks for the chosen answer holds it up. So does a β of 5, though less reliably: it stops where the lead has grown by three or
@@ -542,13 +555,15 @@ for name, step in (("not you, SFT", 0), ("not you, SFT", 20), ("not you, DPO", 2
 print("before:", lines("DPO", 0, "thou"))
 for name in ("DPO", "longer", "shorter", "longer, per token"):
     wins, letters = of(name, "wins", 20, "runs"), of(name, "length", 20, "runs")
-    print(f"{name:18} wins {100 * wins.mean():3.0f} of 100 unseen pairs; letters a line {of(name, 'length', 0, 'runs').mean():.0f} -> "
+    print(f"{name:18} wins {100 * wins.mean():3.0f} of 100 unseen pairs; letters a line "
+          f"{of(name, 'length', 0, 'runs').mean():.0f} -> "
           f"{band(letters)}; {lines(name, 20, 'thou')}")
 
 # %%
 print("after 40 steps, the second line of three seeds:")
 for name in ("not you, SFT", "not you, DPO", "longer", "shorter"):
-    print(f"{name:13}", *(repr(run["lines"][1]) for run in found["runs"] if run["name"] == name and run["seed"] < 3))
+    runs = [run for run in found["runs"] if run["name"] == name and run["seed"] < 3]
+    print(f"{name:13}", *(repr(run["lines"][1]) for run in runs))
 
 # %% [markdown]
 # Taught by shorter lines, it wins all pairs, writes lines of seven

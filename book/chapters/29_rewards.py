@@ -23,7 +23,8 @@ def curves(task, method, what):
 
 # %%
 greedy, seconds = (curves("adder", "group mean", what) for what in ("greedy", "seconds"))
-print(f"held-out sums right: {greedy[0, 0]:.1%} before, from {greedy[:, -1].min():.1%} to {greedy[:, -1].max():.1%} "
+print(f"held-out sums right: {greedy[0, 0]:.1%} before, from {greedy[:, -1].min():.1%} to "
+      f"{greedy[:, -1].max():.1%} "
       f"after {seconds[:, -1].mean():.1f} seconds of one core")
 
 # %% [markdown]
@@ -281,8 +282,9 @@ for ax, A in zip(axes, (1.0, -1.0)):
     ax.plot(1, A, "o", color=BLACK)
     ax.set(xlabel="ratio ρ", title=f"A = {A:+.0f}"); ax.legend()
 axes[0].set_ylabel("gain")
-show(figure, "The clipped gain against the ratio. For a positive advantage it rises with the ratio up to 1.2, then is flat. "
-             "For a negative one it is flat below 0.8, and from there falls with the ratio, also beyond 1.2.")
+show(figure, "The clipped gain against the ratio. For a positive advantage it rises with the ratio up to "
+             "1.2, then is flat. For a negative one it is flat below 0.8, and from there falls with the "
+             "ratio, also beyond 1.2.")
 
 # %% [markdown]
 # A token of a good answer gains nothing more once it is 1.2 times as likely as it was, one of a bad answer once it is down to
@@ -311,8 +313,10 @@ for name, k in (("-log r", -np.log(r)), ("k3", r - 1 - np.log(r))):
 for size in (1.0, 0.1):
     q = softmax(z + size * shift)
     KL, mean_gradient = p @ np.log(p / q), p @ ((1 - q / p)[:, None] * slopes)
-    print(f"logits moved by {size} of it: mean gradient of k3 {mean_gradient.round(4)}, gradient of KL(p, ref) "
-          f"{(p * (np.log(p / q) - KL)).round(4)}; the first is p - p_ref: {np.allclose(mean_gradient, p - q)}")
+    print(f"logits moved by {size} of it: mean gradient of k3 {mean_gradient.round(4)}, gradient of "
+          f"KL(p, ref) "
+          f"{(p * (np.log(p / q) - KL)).round(4)}; the first is p - p_ref: "
+          f"{np.allclose(mean_gradient, p - q)}")
 
 # %% [markdown]
 # It is not: the answers are drawn from $p$, and $p$ moves as well (Tang and Munos, 2025). What we get is the gradient of
@@ -401,7 +405,8 @@ print(f"{len(report.rows)} arrays right, largest relative error below 1e-6: {rep
 # %%
 logits, policy_loss, plain = small(x), PolicyLoss(), MaskedLoss()
 policy_loss(logits, y, np.ones(5)); plain(logits, y)
-print("with ρ = 1 and A = 1 it is cross-entropy:", np.allclose(policy_loss.backward(), plain.backward(), rtol=0, atol=1e-17))
+same = np.allclose(policy_loss.backward(), plain.backward(), rtol=0, atol=1e-17)
+print("with ρ = 1 and A = 1 it is cross-entropy:", same)
 
 # %%
 class ClippedAsIfGood(Through):
@@ -525,19 +530,23 @@ for p_right in (0.02, 0.5, 0.9):
 # *GRPO* divides by the standard deviation and makes two updates a step, with clip and leash; *paid 0 or -1* has no baseline.
 
 # %%
-looks = {"GRPO": (ORANGE, "-"), "group mean": (BLUE, "-"), "rejection": (GREEN, "--"), "paid 0 or -1": (GRAY, ":")}
+looks = {"GRPO": (ORANGE, "-"), "group mean": (BLUE, "-"),
+         "rejection": (GREEN, "--"), "paid 0 or -1": (GRAY, ":")}
 figure, axes = subplots(1, 2, size=(9, 3.2), sharey=True)
 for ax, task in zip(axes, ("adder", "rare")):
     for method, (color, style) in looks.items():
         seconds, right_ones = (curves(task, method, what)[:, 1:] for what in ("seconds", "greedy"))
-        ax.fill_between(seconds.mean(axis=0), right_ones.min(axis=0), right_ones.max(axis=0), color=color, alpha=0.2, lw=0)
+        band = right_ones.min(axis=0), right_ones.max(axis=0)
+        ax.fill_between(seconds.mean(axis=0), *band, color=color, alpha=0.2, lw=0)
         ax.plot(seconds.mean(axis=0), right_ones.mean(axis=0), style, color=color, label=method)
-    ax.set(xscale="log", xlabel="seconds of one core", title={"adder": "at first half are right", "rare": "at first 1 in 50 is right"}[task])
+    title = {"adder": "at first half are right", "rare": "at first 1 in 50 is right"}[task]
+    ax.set(xscale="log", xlabel="seconds of one core", title=title)
     ax.minorticks_off(); ax.set_xticks((0.1, 0.3, 1, 3), (0.1, 0.3, 1, 3))
 axes[0].set_ylabel("held-out sums right"); axes[1].legend(loc="upper left")
-show(figure, "Share of right sums against seconds on a logarithmic axis, a band over five seeds for each of four methods. "
-             "Left all four have reached about 90 percent or more within a third of a second. Right rejection rises first, then "
-             "the mean of the group, then paid 0 or -1 and GRPO. All end near 100 percent.")
+show(figure, "Share of right sums against seconds on a logarithmic axis, a band over five seeds for each "
+             "of four methods. Left all four have reached about 90 percent or more within a third of a "
+             "second. Right rejection rises first, then the mean of the group, then paid 0 or -1 and "
+             "GRPO. All end near 100 percent.")
 
 # %%
 for task in ("adder", "rare"):
@@ -545,7 +554,8 @@ for task in ("adder", "rare"):
     for method in looks:
         steps, seconds, shares = (curves(task, method, what) for what in ("step", "seconds", "greedy"))
         for n in (steps[0].tolist().index(10), -1):
-            print(f"    {method:13} {steps[0, n]:2} steps, {seconds[:, n].mean():.1f} s: {shares[:, n].mean():.1%} right, "
+            print(f"    {method:13} {steps[0, n]:2} steps, {seconds[:, n].mean():.1f} s: "
+                  f"{shares[:, n].mean():.1%} right, "
                   f"from {shares[:, n].min():.0%} to {shares[:, n].max():.0%}")
 
 # %% [markdown]
@@ -611,23 +621,27 @@ print(*(repr(letters.decode(row.tolist())) for row in y), sep="\n")
 runs_of = {"e": (ORANGE, ":"), "e and E": (BLUE, "-"), "leash 0.2": (GREEN, "--")}
 figure, axes = subplots(1, 3, size=(9.5, 3))
 for method, (color, style) in runs_of.items():
-    steps, low, high, words, loss = (curves("lipogram", method, w) for w in ("step", "e", "capital", "words", "old_loss"))
+    names = ("step", "e", "capital", "words", "old_loss")
+    steps, low, high, words, loss = (curves("lipogram", method, name) for name in names)
     for ax, values in zip(axes, (low + high, words, loss)):
         ax.fill_between(steps[0], values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, lw=0)
         ax.plot(steps[0], values.mean(axis=0), style, color=color, label=method)
 for ax, label in zip(axes, ("share of e and E", "letters in real words", "loss under the old model (nats)")):
     ax.set(xlabel="step", ylabel=label, ylim=(0, None))
 axes[0].legend()
-show(figure, "Three panels over 20 steps, bands over five seeds. The share of e and E: fined for e alone it falls, then rises, in "
-             "most runs above where it began; fined for both it falls to 0, with the leash to about one percent. The part of the "
-             "letters in real words falls from 54 percent to 1, to a quarter, and with the leash to 46. The loss under the "
-             "old model rises from 1.7 to about 4, to 3, and to 1.9.")
+show(figure, "Three panels over 20 steps, bands over five seeds. The share of e and E: fined for e alone "
+             "it falls, then rises, in most runs above where it began; fined for both it falls to 0, with "
+             "the leash to about one percent. The part of the letters in real words falls from 54 percent "
+             "to 1, to a quarter, and with the leash to 46. The loss under the old model rises from 1.7 "
+             "to about 4, to 3, and to 1.9.")
 
 # %%
 for method in runs_of:
     low, high, words = (curves("lipogram", method, what) for what in ("e", "capital", "words"))
-    print(f"{method:9}  e {low[0, 0]:.1%} to {low[:, -1].mean():.2%}, E {high[0, 0]:.1%} to {high[:, -1].mean():.2%}, in words "
-          f"{words[0, 0]:.0%} to {words[:, -1].mean():.0%} (from {words[:, -1].min():.0%} to {words[:, -1].max():.0%})")
+    print(f"{method:9}  e {low[0, 0]:.1%} to {low[:, -1].mean():.2%}, E {high[0, 0]:.1%} to "
+          f"{high[:, -1].mean():.2%}, in words "
+          f"{words[0, 0]:.0%} to {words[:, -1].mean():.0%} (from {words[:, -1].min():.0%} to "
+          f"{words[:, -1].max():.0%})")
     for run in [run for run in found if run["method"] == method][:2]:
         print("   ", repr(run["sample"]))
 
