@@ -78,7 +78,7 @@ test: .venv/.installed
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m coursekit build --check
-	$(RUN_TESTS) --nbval --nbval-current-env -n 5 --dist loadfile --no-loadscope-reorder \
+	$(RUN_TESTS) --nbval --nbval-current-env -n 4 --dist loadfile --no-loadscope-reorder \
 		tests $(wildcard solutions) $(ARGS)
 
 test-changed: .venv/.installed
