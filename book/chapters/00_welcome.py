@@ -85,9 +85,9 @@ print(f"mean squared error: {np.mean((y_hat - y) ** 2):.4f}")
 # | [23 A modern GPT](23_modern_gpt.ipynb) | the decoder of today | 100 + 85 |
 # | [24 Muon](24_muon.ipynb) | an optimizer for matrices, and a speedrun | 80 + 95 |
 # | [25 A chat model](25_chat_model.ipynb) | a published chat model in your code | 165 + 85 |
-# | [26 Looking inside](26_looking_inside.ipynb) | the logit lens, heads, and copying | 85 + 85 |
+# | [26 Looking inside](26_looking_inside.ipynb) | the logit lens, heads, and copying | 90 + 85 |
 # | [27 Fine-tuning](27_finetuning.ipynb) | a loss on answers alone; adapters of low rank | 120 + 95 |
-# | [28 Preferences](28_preferences.ipynb) | a reward model, and DPO | 65 + 95 |
+# | [28 Preferences](28_preferences.ipynb) | a reward model, and DPO | 70 + 95 |
 # | [29 Rewards](29_rewards.ipynb) | a model that learns from rewards | 80 + 105 |
 
 # %% [markdown]
