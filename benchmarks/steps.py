@@ -22,10 +22,12 @@ def batch(name):
 
 
 def our_model(name, activation):
-    from numpygpt import GPT, GPTConfig, Llama, LlamaConfig
+    from numpygpt import GPT, GPTConfig
 
     _, block_size, n_layer, n_head, n_embd = CONFIGS[name]
     if activation == "llama":
+        from numpygpt import Llama, LlamaConfig  # here: before.py asks older packages, too
+
         shape = LlamaConfig(
             V, block_size, n_layer, n_head, n_embd, n_kv_head=n_head // 2, qk_norm=True
         )
