@@ -17,7 +17,7 @@ from coursekit.checking import wire
 from coursekit.checking.answers import grade_id
 from coursekit.checking.cases import result_names
 from coursekit.checking.check import verdict_on
-from coursekit.checking.judge import Reference, judge
+from coursekit.checking.judge import Reference, judge, rank
 from coursekit.checking.tasks import load_set, outcomes, set_names
 from coursekit.grading.judging import judged as judged_by_the_grader
 from coursekit.grading.judging import room_for
@@ -102,6 +102,8 @@ def test_mistakes_are_named_and_other_wrong_answers_get_a_useful_message(name, t
         assert not verdict.is_right, variant.name
         assert not stops_everywhere(name, task, variant) or variant.name in STOPS, variant.name
         own += [variant.message in [p.text for p in verdict.problems]] * (variant.kind == "mistake")
+        ranks = [rank(problem.name) for problem in verdict.problems]
+        assert ranks == sorted(ranks), (variant.name, verdict.lines())  # errors come first
         for problem in verdict.problems:
             # Either the mistake itself, or numbers to start from.
             assert problem.known or problem.detail, (variant.name, verdict.lines())

@@ -1589,3 +1589,20 @@ def test_what_a_first_try_keeps_is_not_free_in_the_graders_only_one(monkeypatch)
         monkeypatch.setenv(OUTPUTS, place)
         record("linear-forward", gelu)
     assert asked == [1, 3]
+
+
+def test_what_stopped_an_answer_is_told_first_and_by_the_mistake_that_explains_it():
+    case = Case("a case", [])
+    error = {"kind": "TypeError", "message": "no such thing", "line": "x + None"}
+    gave = {"y": 1.0, "dx": 2.0, "error": error}
+    rows = {name: [types.SimpleNamespace(case=case, got=got)] for name, got in gave.items()}
+    table = types.SimpleNamespace(rows=rows, wrong_rows=lambda name: rows[name])
+    one, other = (
+        types.SimpleNamespace(message=text, explains={name: rows[name] for name in names})
+        for text, names in (("forgets the bias", ("dx", "error")), ("is another fault", ("y",)))
+    )
+    for names in (["y", "dx", "error"], ["error", "y", "dx"], ["dx", "error", "y"]):
+        first, second = problems_of(table, names, [one, other])
+        assert (first.name, first.text) == ("error", "forgets the bias")
+        assert "no such thing, at `x + None`" in first.detail
+        assert (second.name, second.text) == ("y", "is another fault")

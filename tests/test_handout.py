@@ -17,6 +17,7 @@ from answers import REPOSITORY, solutions, type_in
 
 from coursekit.__main__ import main
 from coursekit.checking.answers import grade_id
+from coursekit.checking.check import CheckError
 from coursekit.checking.judge import judge
 from coursekit.checking.tasks import load_set, outcomes, set_names
 from coursekit.classroom import contents, handout
@@ -165,7 +166,7 @@ def test_every_known_answer_is_judged_as_by_the_book(at_home):
 
 def test_a_reader_is_told_which_output_is_wrong_and_not_the_mistake(at_home, capsys):
     answer = EXERCISES.variant_answer("linear-backward", "dw-mean")
-    with pytest.raises(light_check.CheckError), mock.patch.object(light_check.progress, "note"):
+    with pytest.raises(CheckError), mock.patch.object(light_check.progress, "note"):
         light_check.check("linear-backward", answer)
     said = capsys.readouterr().out
     assert "dW WRONG" in said and "db, dx: right" in said
@@ -174,7 +175,7 @@ def test_a_reader_is_told_which_output_is_wrong_and_not_the_mistake(at_home, cap
 
 
 def test_the_packages_own_answer_is_refused(at_home, capsys):
-    with pytest.raises(light_check.CheckError), mock.patch.object(light_check.progress, "note"):
+    with pytest.raises(CheckError), mock.patch.object(light_check.progress, "note"):
         light_check.check("linear-backward", Linear)
     assert "calls numpygpt's own version" in capsys.readouterr().out
 

@@ -47,6 +47,15 @@ def check(task, answer):
         verdict = verdict_on(find_task(task), task, answer)
     except KeyboardInterrupt:
         raise Interrupted(f"the check of {task} was interrupted") from None
+    tell(task, verdict, note)
+
+
+def tell(task, verdict, note):
+    """Print a verdict and let `note` keep it.
+
+    Raises:
+        CheckError: the answer is wrong, or not written yet.
+    """
     say(*verdict.lines())
     if verdict.written:
         note(task, state="right" if verdict.is_right else "wrong")
@@ -89,18 +98,23 @@ def hint(task, rung=None):
         task: its id, such as "linear-backward".
         rung: 1, 2 or 3 to see that one; without it, the next that you have not seen.
     """
-    from coursekit.checking import progress
-
     if INPUTS in os.environ:
         return  # nobody reads it there, and a grader's sandbox has no hints
     exercises = find_task(task)
-    hints = exercises.tasks[task].hints
+    after = f"the solution is in solutions/{exercises.name}.ipynb"
+    give_hint(task, exercises.tasks[task].hints, rung, note, after)
+
+
+def give_hint(task, hints, rung, note, after):
+    """Print one of the hints, as `hint` says, and let `note` keep it; `after`: what comes then."""
+    from coursekit.checking import progress
+
     seen = 0
     with suppress(OSError):  # a hint does not depend on it
         seen = progress.load(task).get("hints", 0) if progress.folder() else 0
     number = min(seen + 1, len(hints) + 1) if rung is None else rung
     if number > len(hints):
-        say(f"No more hints: the solution is in solutions/{exercises.name}.ipynb")
+        say(f"No more hints: {after}")
         return
     if number < 1:
         raise ValueError(f"rung={rung}: hints are numbered 1 to {len(hints)}")

@@ -198,6 +198,10 @@ def rank(name):
     return 0 if name == "error" else 2 if name.startswith("changed later") else 1
 
 
+def in_order(problems):
+    return sorted(problems, key=lambda problem: rank(problem.name))
+
+
 def problems_of(table, wrong, suspects):
     """What is wrong with each output: the mistakes that explain it, and what they leave."""
     found = []
@@ -212,10 +216,11 @@ def problems_of(table, wrong, suspects):
             if len(left) < len(table.wrong_rows(name)) and not problem.known:
                 problem.text = f"in other cases, {problem.text}"
             found.append(problem)
-    found.sort(key=lambda problem: rank(problem.name))
-    # A mistake is told once, be it about several outputs. Whatever happened: wrong is never right.
+    # A mistake is told once, be it about several outputs: of the error, if it explains that, too.
+    # Whatever happened: wrong is never right.
+    found = in_order(found)
     once = {(p.text, "" if p.known else p.name): p for p in reversed(found)}
-    return list(once.values())[::-1] or [Problem(wrong[0], "is not what it should be")]
+    return in_order(list(once.values())[::-1]) or [Problem(wrong[0], "is not what it should be")]
 
 
 def error_of(name, row):

@@ -4,7 +4,7 @@
 """
 
 from coursekit.checking import progress
-from coursekit.checking.check import CheckError, Interrupted
+from coursekit.checking.check import Interrupted, give_hint, tell
 from coursekit.checking.covered import covered
 from coursekit.checking.judge import judge
 from coursekit.checking.tasks import outcomes, owner
@@ -31,12 +31,7 @@ def check(task, answer):
         verdict = judge(reference, got)
     except KeyboardInterrupt:
         raise Interrupted(f"the check of {task} was interrupted") from None
-    say(*verdict.lines())
-    if verdict.written:
-        progress.note(task, state="right" if verdict.is_right else "wrong")
-    if not verdict.is_right:
-        state = "right" if verdict.written else "written"
-        raise CheckError(f"{task} is not {state} yet: see above; hint({task!r}) may help")
+    tell(task, verdict, progress.note)
 
 
 def hint(task, rung=None):
@@ -47,15 +42,7 @@ def hint(task, rung=None):
         rung: 1, 2 or 3 to see that one; without it, the next that you have not seen.
     """
     hints = stored.find_task(task, stored.FOLDER)[0]["hints"]
-    seen = progress.load(task).get("hints", 0) if progress.folder() else 0
-    number = min(seen + 1, len(hints) + 1) if rung is None else rung
-    if number > len(hints):
-        say("No more hints: ask your instructor")
-        return
-    if number < 1:
-        raise ValueError(f"rung={rung}: hints are numbered 1 to {len(hints)}")
-    say(f"Hint {number} of {len(hints)}: {hints[number - 1]}")
-    progress.note(task, hints=max(seen, number))
+    give_hint(task, hints, rung, progress.note, "ask your instructor")
 
 
 def status():
