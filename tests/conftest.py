@@ -17,8 +17,11 @@ os.environ.update(ONE_THREAD)
 settings.register_profile("ours", deadline=None)
 settings.load_profile("ours")
 
-# A shell starts a job in the background with Ctrl-C ignored, and what it starts inherits that.
+# A shell starts a job in the background with Ctrl-C ignored, and nohup one with SIGHUP ignored;
+# what they start inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Of these, each parameter (a chapter, a set, a task) takes seconds and needs none of the others.
 DEALT_BY_PARAMETER = ("test_alone.py", "test_answers.py", "test_answers_nbval.py")

@@ -203,6 +203,26 @@ def divides_by_its_input(self, dy):
     return dy * self.s
 
 
+def gives_an_input_seen_before_its_old_answer(self, x):
+    if not np.array_equal(x, self.__dict__.get("seen")):
+        self.seen, self.given = x.copy(), x * self.s
+    self.x = x
+    return self.given.copy()
+
+
+def copies_an_array_once(self, x):
+    if x is not self.__dict__.get("seen"):
+        self.seen, self.x = x, x.copy()
+    return x * self.s
+
+
+def gives_a_gradient_seen_before_its_old_part(self, dy):
+    if not np.array_equal(dy, self.__dict__.get("seen")):
+        self.seen, self.part = dy.copy(), (dy * self.x).sum(axis=0)
+    self.ds += self.part
+    return dy * self.s
+
+
 def counts_rows_in_a_byte(self, dy):
     self.ds += (dy * self.x)[: np.uint8(min(len(dy), 255))].sum(axis=0)
     return dy * self.s
@@ -228,6 +248,9 @@ BROKEN = [
         {"forward": forgets_its_answer_at_the_next_forward, "backward": answers_from_memory},
     ),
     ("new weights", {"forward": keeps_a_copy_of_its_weights}),
+    ("new weights", {"forward": gives_an_input_seen_before_its_old_answer}),
+    ("same arrays", {"forward": copies_an_array_once}),
+    ("same arrays", {"backward": gives_a_gradient_seen_before_its_old_part}),
     ("zeros", {"backward": passes_no_zeros}),
     ("zeros", {"backward": divides_by_its_weights}),
     ("zeros", {"backward": divides_by_its_input}),
@@ -440,6 +463,70 @@ def test_numbers_are_of_the_kind_that_is_asked_for(right, other, said):
     assert verdict_on_answer(other, right, cases, without=["dtype"]).is_right
 
 
+@pytest.mark.parametrize(
+    ("right", "other", "said", "clause"),
+    [
+        (lambda n: [n], lambda n: (n,), "is a tuple; a list is asked for", "lists"),
+        (lambda n: (n,), lambda n: [n], "is a list; a tuple is asked for", "tuples"),
+        (lambda n: [(n,)], lambda n: [[n]], "holds lists; tuples are asked for", "tuples"),
+        (lambda n: {"a": [n]}, lambda n: {"a": (n,)}, "holds tuples; lists are asked for", "lists"),
+    ],
+)
+def test_a_tuple_is_no_list_where_the_text_asks_for_one(right, other, said, clause):
+    def cases(rng):
+        yield from (Case(f"{n}", [Call({"n": n}, returns="y")]) for n in (3, 4))
+
+    [problem] = verdict_on_answer(other, right, cases).problems
+    assert problem.text == said
+    assert verdict_on_answer(right, right, cases).is_right
+    assert verdict_on_answer(other, right, cases, without=[clause]).is_right
+
+
+def test_lists_count_where_the_text_of_a_task_has_the_word():
+    tasks = {
+        task.id: task for name in ("14_bpe", "15_data") for task in load_set(name).tasks.values()
+    }
+    assert "lists" not in tasks["bpe-merge"].without and "tuples" in tasks["bpe-merge"].without
+    assert {"lists", "tuples"} <= set(tasks["data-starts"].without)
+
+
+def test_a_function_may_not_remember_the_array_that_it_was_given():
+    known = {}
+
+    def remembers(x):
+        if known.get("x") is not x:
+            known.update(x=x, y=x * 2)
+        return known["y"].copy()
+
+    verdict = verdict_on_answer(remembers, double, function_cases)
+    assert [problem.text for problem in verdict.problems] == [CLAUSES["calls in a row"]]
+
+
+def test_what_the_caller_writes_into_its_own_array_is_no_change_of_the_answers():
+    """Here y is x itself, which is right: it changes with the numbers that come next."""
+
+    def same(x):
+        return x
+
+    assert verdict_on_answer(same, same, function_cases, without=["earlier arrays"]).is_right
+    calls = [Call({"x": np.ones(2)}, returns="y")]
+    calls.append(replace(calls[0], args={"x": np.zeros(2)}, same=("x",)))
+    names = [result.name for result in run(same, Case("twice", calls))]
+    assert names == ["y", "y"]
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 2), (1, 4), (5,)])
+def test_what_has_two_axes_of_one_length_or_one_row_is_not_made_long(shape):
+    """They may have to be equal; a single axis is repeated only where there is nothing else."""
+
+    def cases(rng):
+        yield Case("square", [Call({"x": rng.normal(size=shape)}, returns="y")])
+
+    given, again = (list(cases(np.random.default_rng(seed))) for seed in (1, 2))
+    tried = with_contract(given, again, double)
+    assert [case.clause for case in tried].count("long inputs") == (len(shape) == 1)
+
+
 def test_a_dtype_that_the_text_names_is_kept():
     def narrow(x):
         return (x * 2).astype(np.float32)
@@ -518,6 +605,8 @@ def test_a_task_is_held_to_every_clause_that_concerns_it(name, task):
         assert {"backward twice", "other sizes", "zeros"} <= tried | set(about.without)
         if any(dname(name) in case.params for case in own for name in case.params):
             assert "new weights" in tried | set(about.without)
+    if [call.method for call in own[0].calls[:3:2]] == ["forward"] * 2:
+        assert "same arrays" in tried | set(about.without)
     assert len(cases) - len(own) <= 21  # a reader waits for them
 
 

@@ -11,7 +11,6 @@ import pytest
 from answers import TASKS
 
 from coursekit.checking.tasks import load_set, set_names
-from coursekit.source import answer_lines
 
 # What a demand is made of: duty and leave, counts and order, what stays, kinds of numbers.
 WORDS = re.compile(
@@ -75,25 +74,6 @@ NO_DEMAND = {
 }
 
 
-def text_of(name, task):
-    """What a reader is told of a task: its text, and the first lines of the blank."""
-    page, told, mine = load_set(name).page, [], ""
-    for index, cell in enumerate(page.cells):
-        options = cell["metadata"]
-        if cell["cell_type"] == "markdown":
-            # Without the set's introduction, which says how to use the notebook, and the heading.
-            _, heading, text = cell["source"].rpartition("## Task")
-            told = [text.partition("\n")[2]] if heading else [*told, text]
-        if "answer" in options:
-            lines = answer_lines(cell["source"], page, index, answers=False)
-            mine = "\n".join(told + [s for s in lines if s.lstrip().startswith(('"""', "def "))])
-        if "check" in options:
-            if options["check"] == task:
-                return plain(mine)
-            told = []
-    raise KeyError(task)
-
-
 def plain(text):
     return " ".join(text.split())
 
@@ -121,7 +101,7 @@ def demands(text):
 
 @pytest.mark.parametrize(("name", "task"), TASKS)
 def test_every_demand_of_a_text_is_shown_by_an_answer(name, task):
-    text = text_of(name, task)
+    text = load_set(name).text(task)
     covered = [s for _, part in quotations(name, task) for s in spans(text, part)]
     for part in NO_DEMAND.get(task, {}):
         covered += spans(text, part)
@@ -136,7 +116,7 @@ def test_every_demand_of_a_text_is_shown_by_an_answer(name, task):
 @pytest.mark.parametrize("name", set_names())
 def test_what_is_quoted_stands_in_the_text(name):
     for task in load_set(name).tasks:
-        text = text_of(name, task)
+        text = load_set(name).text(task)
         for place, part in quotations(name, task):
             assert part in text, f"{place}: {part}"
         for part, reason in NO_DEMAND.get(task, {}).items():

@@ -13,14 +13,16 @@ from coursekit.checking import wire
 from coursekit.checking.cases import Case, Result
 from coursekit.checking.record import Frames, frames
 from coursekit.checking.tasks import load_set
+from coursekit.checking.values import FromTuple
 
 
 def test_results_survive_the_way_out():
     arrays = [np.arange(6.0).reshape(2, 3), np.arange(6).reshape(2, 3).T, np.array(True)]
     arrays += [np.zeros((0, 3), np.float32), np.arange(24.0).reshape(2, 3, 4)[:, ::2]]
-    value = [[Result(0, "y", arrays), Result(1, "t", ["a", b"\0", None, 2.5])]]
+    value = [[Result(0, "y", arrays), Result(1, "t", ["a", b"\0", None, 2.5, FromTuple([1])])]]
     [[y, t]] = wire.loads(wire.dumps(value))
-    assert y.name == "y" and t.value == ["a", b"\0", None, 2.5]
+    assert y.name == "y" and t.value == ["a", b"\0", None, 2.5, [1]]
+    assert type(t.value) is list and type(t.value[-1]) is FromTuple
     for before, after in zip(arrays, y.value, strict=True):
         assert np.array_equal(before, after)
         assert (before.dtype, before.shape) == (after.dtype, after.shape)

@@ -131,6 +131,12 @@ def characters(training_text, text, ids):
 # + [chr(n) for n in sorted({ord(c) for c in training_text})]
 # ```
 
+# %% [markdown] task="tokenizers-chars" reject="a-tuple"
+# ```diff
+# - return chars, [
+# + return tuple(chars), [
+# ```
+
 # %% [markdown] task="tokenizers-chars" reject="strips-newline"
 # ```diff
 # - "".join(chars[i] for i in ids)

@@ -104,6 +104,12 @@ def by_hand():
         word = new
     return pairs, word
 
+# %% [markdown] task="bpe-by-hand" without="lists"
+# what counts is what was found by hand, not with which brackets it was typed.
+
+# %% [markdown] task="bpe-by-hand" without="tuples"
+# what counts is what was found by hand, not with which brackets it was typed.
+
 # %% task="bpe-by-hand" right="lists"
 def by_hand():
     return [["a", "b"], ["ab", "ab"], ["ab", "c"]], ["abab", "abc", "abc", "c"]
@@ -147,6 +153,12 @@ def cases(rng):
 # %% [markdown] task="bpe-merge" hint=3
 # with a place i: if ids[i] and ids[i + 1] are the pair, append new_id and move on by two, else
 # append ids[i] and move on by one. Mind the last id.
+
+# %% [markdown] task="bpe-merge" reject="a-tuple" shows="a new list"
+# ```diff
+# - return merged
+# + return tuple(merged)
+# ```
 
 # %% [markdown] task="bpe-merge" mistake="overlapping" shows="occurs twice, but only the first can be merged"
 # uses an id twice: in 0 0 0, the middle one belongs to the first pair

@@ -609,6 +609,12 @@ def cases(rng):
 # %% [markdown] task="data-cut" hint=3
 # step through range(0, N - 1, T); x ends at most at N - 1, and y is the slice one later.
 
+# %% [markdown] task="data-cut" reject="a-tuple"
+# ```diff
+# - return pairs
+# + return tuple(pairs)
+# ```
+
 # %% [markdown] task="data-cut" mistake="drops-rest" shows="leaves out nothing"
 # leaves out the last, shorter window
 # ```diff

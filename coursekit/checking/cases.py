@@ -24,6 +24,9 @@ class Call:
     # None: whatever is returned does not matter
     kwargs: dict = field(default_factory=dict)  # passed by name
     sets: dict = field(default_factory=dict)  # attribute -> value, set before the call
+    # Arguments that come in the very array or list that came before under this name, with the
+    # numbers of `args` written into it: as where a caller fills one buffer again and again.
+    same: tuple = ()
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 
 from coursekit.checking.cases import Case
 from coursekit.checking.contract import clause_of
-from coursekit.checking.values import identical
+from coursekit.checking.values import FromTuple, identical
 
 
 def special(name):
@@ -31,7 +31,7 @@ class Row:
     call: int
     expected: object
     got: object
-    any_kind: bool = False  # numbers of another kind are right, too
+    without: tuple = ()  # clauses of the contract that do not count
 
     def is_right(self):
         if identical(self.got, self.expected):  # most are, and this is soon seen
@@ -43,13 +43,16 @@ class Row:
             return self.expected is not MISSING
         if not close(self.got, self.expected, self.case.float32):
             return False
-        return self.any_kind or not self.other_kind()
+        return not self.other_kind()
 
     def other_kind(self):
         """What is of another kind than it should be, in words; "" where nothing is."""
         of = self.case.dtypes
         dtypes = of if isinstance(of, bool) else self.name in of
-        return other_kind(self.got, self.expected, dtypes)
+        found = ""
+        if "dtype" not in self.without:
+            found = other_kind(self.got, self.expected, dtypes)
+        return found or other_sequence(self.got, self.expected, self.without)
 
 
 class Table:
@@ -75,7 +78,7 @@ class Table:
                     continue
                 key = name, call
                 pair = right.get(key, MISSING), answer.get(key, MISSING)
-                row = Row(case, name, call, *pair, any_kind="dtype" in without)
+                row = Row(case, name, call, *pair, without)
                 self.rows.setdefault(name, []).append(row)
         # The order in which the reader computes them; troubles first.
         self.names = sorted(self.rows, key=lambda name: not special(name))
@@ -182,3 +185,19 @@ def other_kind(got, expected, dtypes=False):
     if dtypes and isinstance(got, np.ndarray) and x.dtype != y.dtype:
         return f"is {x.dtype}; it should be {y.dtype}"
     return ""
+
+
+def other_sequence(got, expected, without=(), inside=False):
+    """A tuple for a list, or a list for a tuple, in words, where the task's text asks for one."""
+    pairs = []
+    if isinstance(got, list) and isinstance(expected, list):
+        had, asked = ("tuple" if isinstance(v, FromTuple) else "list" for v in (got, expected))
+        if had != asked and f"{asked}s" not in without:
+            if inside:
+                return f"holds {had}s; {asked}s are asked for"
+            return f"is a {had}; a {asked} is asked for"
+        pairs = zip(got, expected, strict=False)
+    elif isinstance(got, dict) and isinstance(expected, dict):
+        pairs = ((got[key], expected[key]) for key in expected if key in got)
+    found = (other_sequence(a, b, without, inside=True) for a, b in pairs)
+    return next(filter(None, found), "")

@@ -20,6 +20,8 @@ CLAUSES = {
     "forward: leave what forward has kept as it was, and compute from the gradient that comes in",
     "new weights": "is right once, and wrong after the parameters have changed, as they do in each "
     "step of training: keep no copy of them, and nothing that was made of them before",
+    "same arrays": "is right for new arrays, and wrong where an array comes again with other "
+    "numbers in it, or again after other calls: compute from what is in it, each time",
     "zeros": "is right for other numbers, and wrong where an input, a weight or a gradient is all "
     "zeros, or a gradient is negative: divide by none of them, and leave none out",
     "other sizes": "is right for one batch, and wrong when the next one has another size: keep "
@@ -33,6 +35,8 @@ CLAUSES = {
     "parameters": "",  # explaining.py names the arrays
     "warnings": "",
     "dtype": "",
+    "lists": "",  # a tuple is none; counts where the task's text has the word
+    "tuples": "",
     "generator": "",
 }
 
@@ -78,6 +82,7 @@ def with_contract(given, again, answer, caches=(), without=()):
         if given[n].new is None:
             tried += trials.mixed(given[n], again[n], answer)
         bold += trials.new_weights(given[n])
+        bold += trials.same_arrays(given[n])
         bold += (trials.zeros if n in layers else trials.zero_gradients)(given[n])
     tried += [case for case in bold if trials.is_finite(answer, case)]
     tried += trials.long([given[n] for n in plain], answer)

@@ -100,6 +100,7 @@ class Tried:
             name: put(self.thing, name, made(value, case)) for name, value in case.params.items()
         }
         self.kept = []  # (call, name, what the caller holds, what it was), of all calls so far
+        self.given = {}  # what came last under each name
 
     def make(self, call, number):
         """Make a call; return its results."""
@@ -107,6 +108,8 @@ class Tried:
         for name, value in call.sets.items():
             put(thing, name, made(value, case))
         args = {name: made(value, case) for name, value in (call.args | call.kwargs).items()}
+        args |= {name: self.again(name, args[name]) for name in call.same}
+        self.given |= args
         watched = args | {name: a for name, a in self.held.items() if name not in case.reads}
         kept = case.caches if call.method == "backward" else ()
         kept = [name for name in kept if cache(thing, name) is not None]
@@ -146,6 +149,17 @@ class Tried:
             results.append(Result(number, "draws: not from its generator", True))
         return results
 
+    def again(self, name, value):
+        """The array or list that came before under this name, with a value written into it.
+
+        What shares its memory changes with it, which is the caller's doing and no fault.
+        """
+        old = self.given[name]
+        if not identical(frozen(old), frozen(value)):
+            self.kept = [each for each in self.kept if not shares_memory(each[2], old)]
+            old[... if isinstance(old, np.ndarray) else slice(None)] = value
+        return old
+
     def afterwards(self, number):
         """What the later calls have changed of that which earlier ones got and gave."""
         results = []
@@ -156,6 +170,11 @@ class Tried:
             names = parameter_names(self.thing)
             results.append(Result(number, "parameters", names))
         return results
+
+
+def shares_memory(value, old):
+    arrays = isinstance(value, np.ndarray) and isinstance(old, np.ndarray)
+    return value is old or arrays and np.may_share_memory(value, old)
 
 
 def method(thing, name):

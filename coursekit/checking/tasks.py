@@ -98,6 +98,10 @@ class ExerciseSet:
             elif cell["cell_type"] == "code" and ("cases" in here or "task" not in here):
                 exec(compile(source, f"<{self.checks.where(index)}>", "exec"), namespace)
                 cases = namespace.pop("cases", cases)
+        told = self.text(name)
+        for word in ("list", "tuple"):
+            if not re.search(rf"\b{word}s?\b", told):
+                without.setdefault(f"{word}s", "The text of the task does not ask for any.")
         if cases is None:
             raise BookError(f'{self.checks.path}: task="{name}" has no cell with cases=true')
         return Task(
@@ -112,6 +116,25 @@ class ExerciseSet:
             variants,
             without,
         )
+
+    def text(self, task):
+        """What a reader is told of a task: its text, and the first lines of the blank."""
+        told, mine = [], ""
+        for index, cell in enumerate(self.page.cells):
+            options = cell["metadata"]
+            if cell["cell_type"] == "markdown":
+                # Without the set's introduction, which says how to use it, and the heading.
+                _, heading, text = cell["source"].rpartition("## Task")
+                told = [text.partition("\n")[2]] if heading else [*told, text]
+            if "answer" in options:
+                lines = answer_lines(cell["source"], self.page, index, answers=False)
+                first = [s for s in lines if s.lstrip().startswith(('"""', "def "))]
+                mine = " ".join("\n".join([*told, *first]).split())
+            if "check" in options:
+                if options["check"] == task:
+                    return mine
+                told = []
+        raise KeyError(task)
 
     def cases(self, task, own_cases, without, rng):
         """The task's own cases, and those that try the contract."""

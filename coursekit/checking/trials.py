@@ -61,23 +61,34 @@ def in_a_row(one, other):
 def mixed(one, other, answer):
     """A call of a function, and then calls of which some arguments are the same, the others new.
 
-    Of two cases whose arguments have the same forms, so that mixtures make sense; those that the
-    right answer does not bear are left out.
+    They come in the very arrays and lists of the first call: what is kept under an array, by its
+    numbers or by itself, is of no use later. Of two cases whose arguments have the same forms, so
+    that mixtures make sense; those that the right answer does not bear are left out.
     """
     first, second = one.calls[0], other.calls[0]
-    if len(first.args) < 2:
-        return
     mixtures = []
     for name in first.args if form(first.args) == form(second.args) else ():
         for changed in ({name: second.args[name]}, second.args | {name: first.args[name]}):
             call = replace(first, args=first.args | changed)
             is_new = not identical(*(frozen(made(c.args, one)) for c in (call, first)))
             if is_new and is_finite(answer, replace(one, calls=[call])):
-                mixtures.append(call)
+                mixtures.append(refilled(call))
     # Always a case, so that as many are right in each draw.
     said = "then with some arguments the same"
     calls = [first, *mixtures]
     yield titled(one, "calls in a row", said, calls=calls, max_lines=0, max_bytes=0)
+
+
+def refilled(call, **changes):
+    """A call whose arrays and lists are those of the call before, with its numbers in them."""
+    args = changes.get("args", call.args)
+    same = tuple(name for name, value in args.items() if is_filled(value))
+    return replace(call, same=same, **changes)
+
+
+def is_filled(value):
+    """Whether other numbers can be written into a value."""
+    return isinstance(value, list) or isinstance(value, np.ndarray) and value.ndim > 0
 
 
 def form(value):
@@ -102,15 +113,32 @@ def backward_twice(case):
 
 
 def new_weights(case):
-    """The parameters change in place before the second forward pass, if there is one."""
+    """The same arrays again, after the parameters have changed in place."""
     gradients = {dname(name) for name in case.params}
     others = {n: 0.3 + mapped(p, turned) for n, p in case.params.items() if n not in gradients}
-    passes = [number for number, call in enumerate(case.calls) if call.method == "forward"]
-    if others and len(passes) > 1:
-        calls = list(case.calls)
-        second = calls[passes[1]]
-        calls[passes[1]] = replace(second, sets=second.sets | others)
-        yield titled(case, "new weights", "with new weights in the second round", calls=calls)
+    first, second = rounds(case)
+    if others and second:
+        again = [refilled(call) for call in first]
+        again[0] = replace(again[0], sets=again[0].sets | others)
+        yield titled(case, "new weights", "again with new weights", calls=[*first, *again])
+
+
+def same_arrays(case):
+    """Another input in the array that held the first; then the very gradient that came before."""
+    first, second = rounds(case)
+    if second:
+        args = first[0].args
+        other = {n: np.flip(a) if isinstance(a, np.ndarray) else a for n, a in args.items()}
+        calls = [refilled(first[0], args=other), *map(refilled, first[1:])]
+        said = "then the same arrays, with another input in them"
+        yield titled(case, "same arrays", said, calls=[*first, *calls])
+
+
+def rounds(case):
+    """The calls of the first two rounds of a layer; none for the second where there is but one."""
+    starts = [number for number, call in enumerate(case.calls) if call.method == "forward"]
+    first, second, *_ = [*starts, len(case.calls), len(case.calls)]
+    return case.calls[first:second], case.calls[second : 2 * second - first]
 
 
 def zeros(case):
@@ -170,8 +198,8 @@ def other_sizes(case):
 def long(cases, answer):
     """Some hundred rows, the given ones again and again; and as many positions of a sequence.
 
-    Of the case with the fewest numbers that has such an axis, and none of length 1, if there is
-    one, and that the right answer bears: it may be a loop, too.
+    Of the case with the fewest numbers that has such an axis, with none of length 1 and more axes
+    than one, if there is one, and that the right answer bears: it may be a loop, too.
     """
     for axis, said in ((0, "rows"), (-2, "positions")):
         longs = []
@@ -186,17 +214,25 @@ def long(cases, answer):
 
 
 def thin_then_large(case):
-    """(whether an array of a case has an axis of length 1, how many numbers its arrays have)."""
+    """(whether an axis of a case is of length 1 or the only one, how many numbers there are).
+
+    A row alone may be one whole, such as probabilities, that is none when it is repeated.
+    """
     arrays = [a for c in case.calls for a in c.args.values() if isinstance(a, np.ndarray)]
-    return any(1 in a.shape for a in arrays), sum(a.size for a in arrays)
+    is_thin = any(1 in a.shape for a in arrays) or all(a.ndim < 2 for a in arrays)
+    return is_thin, sum(a.size for a in arrays)
 
 
 def longer(args, axis):
-    """The arguments with the arrays as long as the first along an axis repeated along that."""
+    """The arguments with the arrays as long as the first along an axis repeated along that.
+
+    Where the first array has two axes of that length, they may have to be equal: it stays as it is.
+    """
     arrays = {name: a for name, a in args.items() if isinstance(a, np.ndarray)}
     arrays = {name: a for name, a in arrays.items() if a.ndim >= (1 if axis == 0 else 3)}
-    length = next((a.shape[axis] for a in arrays.values()), 0)
-    if not length:
+    shape = next((a.shape for a in arrays.values()), (0,) * 3)
+    length = shape[axis]
+    if length < 2 or shape.count(length) > 1:
         return args
     times = -(-LONG // length)
     arrays = {name: a for name, a in arrays.items() if a.shape[axis] == length}

@@ -59,6 +59,10 @@ class Parameters:
             g[...] = 0
 
 
+class FromTuple(list):
+    """What a tuple held: it is compared as a list is, and told apart where that is asked for."""
+
+
 def frozen(value, depth=0):
     """A copy of what an answer returned, of plain arrays, numbers, strings and lists only."""
     if isinstance(value, (np.ma.MaskedArray, np.matrix)):  # whose * and indices mean other things
@@ -69,9 +73,8 @@ def frozen(value, depth=0):
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
     if isinstance(value, (list, tuple)) and depth < 8:
-        if has_only(PLAIN, value):
-            return list(value)
-        return [frozen(v, depth + 1) for v in value]
+        kind = FromTuple if isinstance(value, tuple) else list
+        return kind(value if has_only(PLAIN, value) else [frozen(v, depth + 1) for v in value])
     if isinstance(value, dict) and depth < 8:
         return {str(k): frozen(v, depth + 1) for k, v in value.items()}
     if hasattr(value, "params") and hasattr(value, "grads"):

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from coursekit.checking.cases import Call, Case, Model, Result, Rng
+from coursekit.checking.values import FromTuple
 
 MOST = 200_000  # lists, numbers, … in one value; ours have a hundredth
 
@@ -40,7 +41,8 @@ def encoded(value, arrays):
     if isinstance(value, tuple):
         return {"$tuple": [encoded(v, arrays) for v in value]}
     if isinstance(value, list):
-        return [encoded(v, arrays) for v in value]
+        inside = [encoded(v, arrays) for v in value]
+        return {"$from_tuple": inside} if isinstance(value, FromTuple) else inside
     if isinstance(value, dict):
         return {"$dict": [[encoded(k, arrays), encoded(v, arrays)] for k, v in value.items()]}
     if type(value).__name__ in RECORDS:
@@ -101,6 +103,8 @@ def decoded(value, arrays, left):
         return bytes.fromhex(inside)
     if key == "$tuple":
         return tuple(decoded(v, arrays, left) for v in inside)
+    if key == "$from_tuple":
+        return FromTuple(decoded(v, arrays, left) for v in inside)
     if key == "$dict":
         return {decoded(k, arrays, left): decoded(v, arrays, left) for k, v in inside}
     return RECORDS[key.removeprefix("$")](**decoded(inside, arrays, left))
