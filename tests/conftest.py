@@ -1,5 +1,6 @@
 """How `make test` shares the tests among its workers."""
 
+import gc
 import os
 import signal
 
@@ -12,6 +13,10 @@ from coursekit.environment import ONE_THREAD
 # A worker has a core at most, and the threads of a product wait for each other at work: the cells
 # of a chapter take twice the processor's time with two, and no less of the clock's.
 os.environ.update(ONE_THREAD)
+
+# Each collection of garbage goes through all that thousands of tests keep: half of the time in
+# which they are found, and some of the time in which they run.
+gc.set_threshold(100_000, 20, 50)
 
 # Nor is a test wrong because the machine is busy.
 settings.register_profile("ours", deadline=None)
@@ -31,6 +36,10 @@ LONG = ("test_grading.py", "test_odd_notebooks.py", "test_checking.py", "test_mu
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in LONG)  # else as they were
+
+
+def pytest_collection_finish():
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)  # there may be no xdist

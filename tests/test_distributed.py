@@ -1,6 +1,7 @@
 """Training on several ranks, with a real mpiexec: the same run, and faults that end all of it."""
 
 import ctypes
+import functools
 import importlib.util
 import json
 import os
@@ -114,6 +115,11 @@ def numbers(trainer):
     return [[r[n] for n in names if n in r] for r in records], digest_of(trainer.state()[0])
 
 
+@functools.cache  # for each number of ranks the same
+def of_one_process(*about, **changes):
+    return numbers(trainer(*about, **changes))[0]
+
+
 ON_A_RANK = """
     import json
     from test_distributed import numbers, trainer
@@ -135,11 +141,11 @@ def test_any_number_of_ranks_has_the_losses_of_one_process_and_equal_weights(n_r
     found, digests = json.loads(out.partition("found:")[2])
     assert len(digests) == n_ranks and all(digest == digests[0] for digest in digests)
     for dtype, rtol in (("float32", 1e-3), ("float64", 1e-5)):
-        expected, _ = numbers(trainer(dtype))
+        expected = of_one_process(dtype)
         assert len(expected) == 200
         for step, (ours, single) in enumerate(zip(found[dtype][0], expected, strict=True)):
             assert ours == pytest.approx(single, rel=rtol), f"{dtype}, step {step + 1}"
-    expected, _ = numbers(trainer("float64", None, Llama, max_iters=50))
+    expected = of_one_process("float64", None, Llama, max_iters=50)
     for ours, single in zip(found["llama"][0], expected, strict=True):
         assert ours == pytest.approx(single, rel=1e-5)
 
