@@ -294,6 +294,9 @@ def told_of(got, expected, **options):
         ([1.0], [2.0], "is not what it should be", "the result is 1, expected 2, in the case"),
         # Lists, texts and dicts from where they differ.
         ([[1, 2, 3]], [[1, 2, 4]], "wrong entries: the last", "the result[2] is 3, expected 4"),
+        ([[]], [[[1, 2]]], "has too few entries", "has 0 entries, expected 1: the next is [1, 2]"),
+        ([[(1, 2)]], [[]], "has too many entries", "has 1 entry, expected 0: [1, 2] is too many"),
+        ([[[1, 2]], [1]], [[], [1, 2]], "has wrong entries", "has 1 entry, expected 0"),
         ([["a"]], [["a", "b"]], "is not what", "has 1 entry, expected 2: the next is 'b'"),
         ([["a", "b"]], [["a"]], "is not what", "has 2 entries, expected 1: 'b' is too many"),
         (["a" * 99 + "b"], ["a" * 99 + "c"], "is not what", "aab', expected …'"),
@@ -302,19 +305,23 @@ def told_of(got, expected, **options):
         ([[["W", np.ones(2)]]], [[["W", np.ones(3)]]], "is not what", "[0][1] has the shape (2,)"),
         # None, and other kinds of things.
         ([None], [1.0], "is None: a function that ends without `return` gives None", ""),
-        ([None, None], [1.0, None], "is None where it should not be", ""),
+        ([None, None], [1.0, None], "is None where it should not be: what is right is refused", ""),
+        ([None, 1.0], [1.0, 1.0], "is None where it should not be: does every way", ""),
         (["x"], [None], "is a text; None is asked for here", "is 'x', expected None"),
         ([{}], [np.ones(2)], "is of another kind: an array is asked for", ""),
         # One text, one case: the entry that is not finite is the one that is shown.
         ([np.ones(2), np.array([np.nan, 1])], [np.zeros(2), np.ones(2)], "not finite", "is nan"),
         # A factor where there is one, and only there.
         ([np.zeros(3)], [np.arange(3.0)], "is zero everywhere", ""),
+        ([0.0, 2.0], [1.0, 2.0], "is zero where it should not be", "is 0, expected 1"),
+        ([99.99, 999.9, 9999.9], [100.0, 1000.0, 1e4], "is not what it should be", ""),
         ([np.arange(4) * 0.5], [np.arange(4.0)], "is 0.5 times what it should be, everywhere", ""),
         ([np.array([1.0, 0]), np.array([3.0, 0])], [np.array([2.0, 0]), np.array([4.0, 0])],
          "has wrong entries: the first", ""),
         ([np.ones((2, 1)) * 3], [np.ones(2) * 3], "has the right entries in the wrong shape", ""),
         ([np.arange(6.0).reshape(2, 3)], [np.arange(6.0).reshape(2, 3).T], "is the transpose", ""),
         ([np.array([9, 1, 2, 4])], [np.array([1, 2, 4, 7])], "is one place late", ""),
+        ([np.array([7, 7, 9])], [np.array([7, 7, 7])], "has wrong entries: the last", ""),
         ([np.array([3, 5])], [np.array([2, 4])], "is 1 too large, everywhere", ""),
         # Of float32 there are seven digits; one small number among large ones is no rounding.
         ([np.float32([3.1, 1 / 3])], [np.array([3.1, 1 / 3])], "right in its first digits", ""),

@@ -442,6 +442,60 @@ def test_a_function_gives_away_a_new_array_each_time():
     assert verdict_on_answer(reuses, double, function_cases, without=["earlier arrays"]).is_right
 
 
+def reused_cases(rng):
+    """Of a function, or of an object that adds up what it is given."""
+    yield Case("3 numbers", [Call({"x": rng.normal(size=3)}, returns="y")])
+    calls = [Call({"x": rng.normal(size=3)}, returns="y") for _ in range(3)]
+    yield Case("3 numbers that the caller writes over", calls, reused=True)
+
+
+def held_cases(rng):
+    for case in reused_cases(rng):
+        calls = [replace(call, method="add") for call in case.calls]
+        yield replace(case, calls=calls, new={}, reads=("total",))
+
+
+class Sum:
+    """Holds what it is given, and returns the sum of it."""
+
+    def __init__(self):
+        self.held, self.total = [], np.zeros(3)
+
+    def add(self, x):
+        self.held.append(x.copy())
+        self.total = np.sum(self.held, axis=0)
+        return self.total.copy()
+
+
+def holds_what_is_the_callers(self, x):
+    self.held.append(x)
+    self.total = np.sum(self.held, axis=0)
+    return self.total.copy()
+
+
+def gives_away_its_own(self, x):
+    self.total = self.total + x if self.total.shape == x.shape else x.copy()
+    return self.total
+
+
+@pytest.mark.parametrize(
+    ("right", "other", "cases"),
+    [
+        (lambda x: abs(x), lambda x: x if (x > 0).all() else abs(x), reused_cases),
+        (Sum, type("Sum", (Sum,), {"add": holds_what_is_the_callers}), held_cases),
+        (Sum, type("Sum", (Sum,), {"add": gives_away_its_own}), held_cases),
+    ],
+)
+def test_what_the_caller_writes_over_is_no_part_of_an_answer(right, other, cases):
+    def positive(rng):
+        return cases(SimpleNamespace(normal=lambda size: abs(rng.normal(size=size))))
+
+    assert verdict_on_answer(right, right, positive).is_right
+    verdict = verdict_on_answer(other, right, positive)
+    assert {problem.text for problem in verdict.problems} == {CLAUSES["own arrays"]}
+    assert verdict_on_answer(other, right, positive, without=["own arrays"]).is_right
+
+
 @pytest.mark.parametrize(
     ("right", "other", "said"),
     [
@@ -685,7 +739,7 @@ def test_an_answer_that_does_not_end_is_told_the_line_of_its_loop(line, short_li
     answer = typed(ENDLESS[line], "f")
     [problem] = verdict_on_answer(answer, double, function_cases).problems
     assert problem.text == f"does not come to an end, at your line `{line}`"
-    assert problem.detail == "in the case: 3 numbers"
+    assert problem.detail.startswith("in the case: 3 numbers: it may be endless, or slow")
 
 
 def test_of_a_layer_that_does_not_end_nothing_else_is_said(short_limit):

@@ -26,6 +26,11 @@ def cases(rng):
     yield Case("a training text with odd characters",
                [Call({"training_text": odd, "text": odd[::-1], "ids": [0, 7, 1, 8, 0]},
                      returns=("the vocabulary", "the ids", "the text"))])
+    # More characters than a byte can count, as a text in Chinese has.
+    many = "".join(chr(0x4E00 + i) for i in rng.permutation(700))
+    yield Case("a training text of 700 characters, all different",
+               [Call({"training_text": many, "text": many[:40], "ids": [*range(0, 700, 9), 699]},
+                     returns=("the vocabulary", "the ids", "the text"))])
 
 # %% [markdown] task="tokenizers-chars" hint=1
 # the vocabulary holds each character once, in a fixed order; everything else is a lookup in one
@@ -46,10 +51,17 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="tokenizers-chars" mistake="of-text"
-# is made from `text`: the vocabulary comes from the training text
+# the vocabulary is made from `text`: it comes from the training text
 # ```diff
 # - sorted(set(training_text))
-# + sorted(set(training_text + text))[::-1]
+# + sorted(set(text))
+# ```
+
+# %% [markdown] task="tokenizers-chars" mistake="falling" shows="in the order of their code points"
+# is in falling order: the smallest code point comes first
+# ```diff
+# - sorted(set(training_text))
+# + sorted(set(training_text))[::-1]
 # ```
 
 # %% [markdown] task="tokenizers-chars" mistake="by-frequency"
@@ -162,6 +174,20 @@ def characters(training_text, text, ids):
 # + sorted(set(training_text))[:30]
 # ```
 
+# %% [markdown] task="tokenizers-chars" reject="a-byte-of-ids"
+# ```diff
+# - [id_of[c] for c in text]
+# + list(bytes(id_of[c] % 256 for c in text))
+# ```
+
+# %% [markdown] task="tokenizers-chars" reject="a-hundred"
+# ```diff
+# - chars = sorted(set(training_text))
+# + chars = sorted(set(training_text))[:100]
+# - [id_of[c] for c in text], "".join(chars[i] for i in ids)
+# + [id_of[c] for c in text if c in id_of], "".join(chars[i] for i in ids if i < len(chars))
+# ```
+
 # %% task="tokenizers-words" cases=true
 def cases(rng):
     names = ["to", "be", "or", "not", "that", "is", "the", "question", "a", "The"]
@@ -250,11 +276,32 @@ def cases(rng):
 # + [id_of[w] for w in words if w in id_of]
 # ```
 
+# %% [markdown] task="tokenizers-words" mistake="ids-without-unk"
+# counts from the first word: `<unk>` has the id 0, so the first word has the id 1
+# ```diff
+# - enumerate(vocabulary)}
+# + enumerate(vocabulary[1:])}
+# ```
+
 # %% [markdown] task="tokenizers-words" mistake="no-unk-entry"
 # lacks <unk>
 # ```diff
 # - ["<unk>", *kept][:max_size]
 # + kept[:max_size]
+# ```
+
+# %% [markdown] task="tokenizers-words" reject="counted-again-and-again" shows="There may be thousands"
+# ```diff
+# - vocabulary = ["<unk>", *kept][:max_size]
+# + left, kept = kept, []
+# +     while left:
+# +         best = left[0]
+# +         for w in left:
+# +             if words.count(w) > words.count(best):
+# +                 best = w
+# +         left.remove(best)
+# +         kept.append(best)
+# +     vocabulary = ["<unk>", *kept][:max_size]
 # ```
 
 # %% [markdown] task="tokenizers-words" reject="a-thousand"
@@ -405,6 +452,13 @@ def cases(rng):
 # + math.log10(2)
 # ```
 
+# %% [markdown] task="tokenizers-bits" mistake="one-token-less"
+# counts one token less: the loss is the mean over all n_tokens of them
+# ```diff
+# - n_tokens / n_chars
+# + (n_tokens - 1) / n_chars
+# ```
+
 # %% [markdown] task="tokenizers-bits" reject="at-most-100"
 # ```diff
 # - math.exp(loss)
@@ -471,7 +525,7 @@ def cases(rng):
             calls += [Call({"ids": ids}, "decode", "the text"), Call({"text": text * 150}, "encode", "the ids")]
         yield Case(f"the characters {''.join(chars)!r}", calls, {"chars": chars})
     # The same text again has the same ids, and nothing of a text is lost, be it at its ends or its line breaks.
-    for text in ("ab\u4e2d\u4e2d", "\ufeffa\r\nb\r\u4e2d\ufeff", "\u4e2d\0\ufeff\x1a\t\r\n"):
+    for text in ("a?b\u4e2d\u4e2d", "\ufeffa\r\nb\r\u4e2d\ufeff", "\u4e2d\0\ufeff\x1a\t\r\n"):
         calls = [Call({"text": text}, "encode", "the ids"), Call({"ids": [*text.encode()]}, "decode", "the text"),
                  Call({"text": text}, "encode", "the ids"), Call({"text": text[::-1]}, "encode", "the ids"),
                  Call({"ids": [13, 10, 256, 239, 187, 191]}, "decode", "the text")]
@@ -677,6 +731,13 @@ class FallbackTokenizer:
 # - ids.extend(c.encode("utf-8"))
 # + ids.extend(c.encode("utf-8"))
 # +                 self.chars = [*self.chars, c]
+# ```
+
+# %% [markdown] task="tokenizers-fallback" reject="learns-in-decode"
+# ```diff
+# - data = b""
+# + data = b""
+# +         self.chars = [*self.chars, "?"]
 # ```
 
 # %% [markdown] task="tokenizers-fallback" reject="byte-order-mark"

@@ -348,10 +348,10 @@ def cases(rng):
             Call({"words": words, "counts": counts, "n_merges": number + 1, "first_id": 3}, returns="the merges")])
     # ids and counts of several digits: 9 is smaller than 10, though "10" comes before "9"
     for words, counts, n_merges in [
-        ([[9, 10], [10, 9], [100, 9], [9, 100]], [2, 2, 2, 2], 4), ([[2, 11], [11, 2], [10, 3]], [9, 9, 10], 3),
+        ([[9, 10], [10, 9], [100, 9], [9, 100]], [2, 2, 2, 2], 4), ([[2, 11], [11, 2], [10, 3], [1, 12]], [9, 9, 10, 9], 4),
         ([[97, 98, 99] * 4, [99, 98, 97] * 4], [12, 11], 7), ([[5, 6], [5, 6]], [1, 1], 0), ([], [], 2),
-        ([[int(i) for i in rng.integers(8, 13, 12)] for _ in range(6)], [7] * 6, 14),
-        ([[5, 6], [1, 2], [1, 2, 3]], [1500, 700, 700], 3),    # a word may decide that comes often
+        ([[int(i) for i in rng.integers(8, 13, 12)] for _ in range(6)], [7] * 6, 40),
+        ([[5, 70_006], [1, 2], [1, 2, 3]], [1500, 700, 700], 3),    # a word may decide that comes often
         ([[n, n + 1] for n in range(600)] + [[700, 701, 702]] * 2, [1] * 602, 3),    # or one that comes late
     ]:
         yield Case(f"{len(words)} words of large ids, {n_merges} merges", [
@@ -467,6 +467,31 @@ def cases(rng):
 # + pairs[pair] += min(n, 255)
 # ```
 
+# %% [markdown] task="bpe-train" reject="twenty" shows="at most `n_merges` merges"
+# ```diff
+# - first_id + n_merges)
+# + first_id + min(n_merges, 20))
+# ```
+
+# %% [markdown] task="bpe-train" reject="one-number-for-two"
+# ```diff
+# - pairs[pair] += n
+# + pairs[pair[0] << 16 | pair[1]] += n
+# - best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+# + best = divmod(min(pairs, key=lambda pair: (-pairs[pair], pair)), 1 << 16)
+# ```
+
+# %% [markdown] task="bpe-train" reject="digits-joined"
+# ```diff
+# -         for ids, n in zip(words, counts):
+# -             for pair in pairwise(ids):
+# -                 pairs[pair] += n
+# +         seen = {}
+# +         for ids, n in zip(words, counts):
+# +             for pair in pairwise(ids):
+# +                 pairs[seen.setdefault(f"{pair[0]}{pair[1]}", pair)] += n
+# ```
+
 # %% [markdown] task="bpe-train" reject="first-words"
 # ```diff
 # - zip(words, counts)
@@ -568,6 +593,11 @@ def cases(rng):
                      returns=("the ids", "a new list"))])
     yield Case("the same ids twice", [Call({"ids": [0, 1, 2], "merges": merges, "first_id": 40},
                                            returns=("the ids", "a new list")) for merges in ([(0, 1)], [(0, 1)], [(1, 2)])])
+    # Neighbors whose numbers, packed into one, are those of a pair that is learned: 100 a + b, and so on.
+    calls = [Call({"ids": [1, 5 + gap, 7, 8], "merges": [(2, 5), (7, 8)], "first_id": 100_000},
+                  returns=("the ids", "a new list")) for gap in (100, 256, 1000, 65_536)]
+    calls += [Call({"ids": [1, 12, 3], "merges": [(11, 2), (12, 3)], "first_id": 256}, returns=("the ids", "a new list"))]
+    yield Case("pairs that look like those that are learned", calls)
     for number in range(4):    # ids of several digits, more merges than have one
         words = [[int(i) for i in rng.integers(9, 13, 30)] for _ in range(4)]
         merges = learned(words, 14, 256) if number else []
@@ -686,6 +716,30 @@ def encode(ids, merges, first_id):
         KEPT[key] = ids
     return KEPT[key]
 
+# %% [markdown] task="bpe-encode" reject="one-number-for-two"
+# ```diff
+# - {tuple(pair): k
+# + {pair[0] << 8 | pair[1]: k
+# - known = [pair for pair in pairwise(ids) if pair in rank]
+# + known = [a << 8 | b for a, b in pairwise(ids) if a << 8 | b in rank]
+# - ids = merge_pair(ids, pair, first_id + rank[pair])
+# + before, ids = ids, merge_pair(ids, merges[rank[pair]], first_id + rank[pair])
+# +         if ids == before:
+# +             return ids
+# ```
+
+# %% [markdown] task="bpe-encode" reject="digits-joined"
+# ```diff
+# - {tuple(pair): k
+# + {f"{pair[0]}{pair[1]}": k
+# - known = [pair for pair in pairwise(ids) if pair in rank]
+# + known = [f"{a}{b}" for a, b in pairwise(ids) if f"{a}{b}" in rank]
+# - ids = merge_pair(ids, pair, first_id + rank[pair])
+# + before, ids = ids, merge_pair(ids, merges[rank[pair]], first_id + rank[pair])
+# +         if ids == before:
+# +             return ids
+# ```
+
 # %% [markdown] task="bpe-encode" reject="ten-rounds"
 # ```diff
 # - while True:
@@ -792,7 +846,7 @@ def encode(ids, merges, first_id):
 # %% task="bpe-decode" cases=true
 def cases(rng):
     for number in range(10):
-        text = "the é thé 中 \U0001f642 then" * (1 + number % 2)
+        text = "the é thé 中 \U0001f642 the\u0301n" * (1 + number % 2)    # an accent may be a character of its own
         if number % 2:
             text = f"\ufeff \n{text}\0\t \n"
         words = [list(text.encode()), list("Ünïcödé the theme".encode())]
@@ -964,6 +1018,13 @@ def decode(ids, merges):
 # ```diff
 # - "utf-8"
 # + "utf-8-sig"
+# ```
+
+# %% [markdown] task="bpe-decode" reject="normalized"
+# ```diff
+# - return b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace")
+# + text = b"".join(bytes_of[i] for i in ids).decode("utf-8", errors="replace")
+# +     return __import__("unicodedata").normalize("NFC", text)
 # ```
 
 # %% [markdown] task="bpe-decode" reject="nul"

@@ -14,6 +14,10 @@ def cases(rng):
             yield Case(f"{N} tokens of {tokens.dtype}, {B} windows of {T}" + ", strided" * strided,
                        [Call({"tokens": tokens, "starts": starts, "block_size": T},
                              returns=("x", "y", "the dtypes"))], strided=strided)
+    # What is int64 already is copied all the same: a loader may read the next part into the same array.
+    calls = [Call({"tokens": rng.integers(0, 90_000, 20), "starts": np.array(starts), "block_size": 5},
+                  returns=("x", "y", "the dtypes")) for starts in ([3, 0], [7])]
+    yield Case("tokens that the caller writes over later", calls, reused=True)
 
 # %% [markdown] task="data-windows" hint=1
 # a window of T tokens and its targets are T + 1 tokens in a row.
@@ -49,7 +53,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="data-windows" mistake="swapped"
-# is exchanged with the other: x comes first, y is later
+# begins one token too late, as y should, or is exchanged with y: x begins at the start
 # ```diff
 # - return both[:, :-1], both[:, 1:]
 # + return both[:, 1:], both[:, :-1]
@@ -95,6 +99,12 @@ def cases(rng):
 # + starts[:, None] % 1000
 # ```
 
+# %% task="data-windows" reject="windows-on-the-tokens" shows="Both are new arrays of int64"
+def windows(tokens, starts, block_size):
+    view = np.lib.stride_tricks.sliding_window_view(tokens.astype(np.int64, copy=False), block_size + 1)
+    both = view[starts] if len(starts) > 1 else view[starts[0] : starts[0] + 1]
+    return both[:, :-1], both[:, 1:]
+
 # %% task="data-windows" right="loop"
 def windows(tokens, starts, block_size):
     x = np.stack([tokens[s : s + block_size] for s in starts]).astype(np.int64)
@@ -123,7 +133,7 @@ def windows(tokens, starts, block_size):
 # +     return both[:, :-1], y
 # ```
 
-# %% [markdown] task="data-windows" reject="int32" shows="Both are int64, whatever the dtype of `tokens`"
+# %% [markdown] task="data-windows" reject="int32" shows="of int64, whatever the dtype of `tokens`"
 # ```diff
 # - np.int64
 # + np.int32
@@ -154,9 +164,9 @@ def cases(rng):
     # 2 exp(-21.6) for 300 pairs, 2 exp(-24.5) for 10,000, 2 exp(-22) for those of the small batches:
     # together, in all cases, below 1e-6.
     for n_tokens, block_size in [(10, 3), (11, 8), (5, 1), (40, 20), (12, 5), (100_007, 7), (8, 6)]:
-        yield Case(f"{n_tokens} tokens, block_size {block_size}",
+        yield Case(f"{n_tokens} tokens, block_size {block_size}" + ", starts rounded down to 5,000s" * (n_tokens > 100),
                    [Call({"n_tokens": n_tokens, "block_size": block_size, "rng": Rng(int(rng.integers(1 << 30)))},
-                         returns=("the smallest start", "the largest start", "the shape", "the dtype",
+                         returns=("the smallest start", "the largest start", "the shape", "the dtype", "a new array each time",
                                   "all places equally often", "each start by itself"))], order_of_draws=True)
 
 # %% [markdown] task="data-starts" hint=1
@@ -316,6 +326,21 @@ def draw_starts(n_tokens, batch_size, block_size, rng):
 # - rng.integers(n_tokens - block_size,
 # + rng.integers(last + 1,
 # ```
+
+# %% [markdown] task="data-starts" right="smallest-dtype"
+# ```diff
+# - size=batch_size)
+# + size=batch_size).astype(np.min_scalar_type(n_tokens))
+# ```
+
+# %% task="data-starts" mistake="one-buffer"
+# is the array of an earlier call, written over: whoever still holds that one has lost its starts
+BUFFERS = {}
+
+def draw_starts(n_tokens, batch_size, block_size, rng):
+    starts = BUFFERS.setdefault(batch_size, np.zeros(batch_size, np.int64))
+    starts[...] = rng.integers(n_tokens - block_size, size=batch_size)
+    return starts
 
 # %% [markdown] task="data-starts" reject="even-only"
 # ```diff
@@ -593,6 +618,7 @@ def cases(rng):
     for number, (N, T) in enumerate([(12, 4), (13, 4), (14, 4), (5, 8), (9, 8), (2, 3), (1, 3), (0, 2), (7, 1), (17, 5),
                                      (100, 9), (64, 32), (2402, 2), (65, 32), (66, 32)]):
         tokens = rng.permutation(60_000)[:N].astype([np.int64, np.uint16][number % 2])
+        tokens += [40_000, 0][number % 2]    # some of those in int64 are above what uint16 holds
         yield Case(f"{N} tokens, windows of {T}",
                    [Call({"tokens": tokens, "block_size": T}, returns="the pairs")], strided=number % 3 == 2)
     tokens = rng.permutation(60_000)[:11]
@@ -663,6 +689,19 @@ def cases(rng):
 # ```diff
 # - tokens[start + 1 : end + 1]
 # + tokens[start:end]
+# ```
+
+# %% [markdown] task="data-cut" mistake="swapped"
+# has x and y exchanged: x comes first, and y is one token later
+# ```diff
+# - (tokens[start:end], tokens[start + 1 : end + 1])
+# + (tokens[start + 1 : end + 1], tokens[start:end])
+# ```
+
+# %% [markdown] task="data-cut" reject="uint16"
+# ```diff
+# - pairs = []
+# + pairs, tokens = [], tokens.astype(np.uint16)
 # ```
 
 # %% [markdown] task="data-cut" reject="a-thousand-windows"

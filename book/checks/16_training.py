@@ -17,6 +17,13 @@ def cases(rng):
             for strided in (False, True)[: 1 + number % 2]:
                 yield Case(f"x of shape {(N, C)}, max_norm {max_norm:g}" + ", strided" * strided,
                            [Call(args, returns=("the losses", "the norms", "w", "dw"))], strided=strided)
+    # A norm below 1 that is too long all the same. There the 1e-6 of clip_grad_norm does count: so float32.
+    args = steep(rng, 6, 3)
+    error = rng.normal(size=6)
+    args["y"] = args["x"] @ args["w"] + 0.8 * error / np.linalg.norm(2 / 6 * args["x"].T @ error)
+    for max_norm in (0.3, 0.9):
+        yield Case(f"a norm of 0.8, max_norm {max_norm:g}, float32",
+                   [Call(args | {"lr": 0.001, "max_norm": max_norm}, returns=("the losses", "the norms", "w", "dw"))], float32=True)
 
 # %% [markdown] task="training-step" hint=1
 # five calls, in the right order; ask of each what must have happened before it.
@@ -213,6 +220,12 @@ def train_step(model, optimizer, x, y, max_norm):
 # +     model.dw -= old
 # ```
 
+# %% [markdown] task="training-step" reject="clipped-above-1" shows="clip them so that their norm is at most `max_norm`"
+# ```diff
+# - clip_grad_norm(model, max_norm)
+# + clip_grad_norm(model, max_norm if np.linalg.norm(model.dw) > 1 else 1e9)
+# ```
+
 # %% [markdown] task="training-step" right="exact"
 # ```diff
 # - norm = clip_grad_norm(model, max_norm)
@@ -352,6 +365,13 @@ def cases(rng):
 # +     for x, y in parts:
 # ```
 
+# %% [markdown] task="training-accumulate" reject="same-part-once"
+# ```diff
+# -     total, loss
+# +     parts = list({id(x): (x, y) for x, y in parts}.values())
+# +     total, loss
+# ```
+
 # %% task="training-accumulate" right="scaled-at-the-end"
 def accumulate(model, parts):
     model.zero_grad()
@@ -459,7 +479,8 @@ def cases(rng):
     for N in (1, 2, 5, 9, 30, 200):
         for beta in (0.9, 0.5, 0.0, 0.999):
             yield Case(f"{N} losses, beta {beta}",
-                       [Call({"losses": rng.uniform(1, 5, N), "beta": beta}, returns="the curve")], strided=N == 9)
+                       [Call({"losses": rng.uniform(-4 if N == 30 else 1, 5, N), "beta": beta}, returns="the curve")],
+                       strided=N == 9)    # some losses are negative: that of a density may be
     yield Case("losses that are integers", [Call({"losses": rng.integers(1, 90, 12), "beta": 0.9}, returns="the curve")])
     losses = rng.uniform(1, 5, 7)
     losses[0] = np.nan    # it stays in the average for ever
@@ -574,6 +595,12 @@ def cases(rng):
 # + np.zeros_like(losses)
 # ```
 
+# %% [markdown] task="training-average" reject="negative-as-0"
+# ```diff
+# - (1 - beta) * loss
+# + (1 - beta) * max(loss, 0)
+# ```
+
 # %% [markdown] task="training-average" reject="nan-left-out"
 # ```diff
 # - enumerate(losses, 1)
@@ -636,7 +663,8 @@ def cases(rng):
         args = problem(rng, N, C) | {"seed": int(rng.integers(1 << 30)), "lr": float(rng.uniform(0.01, 0.04))}
         args |= {"before": [3, 0, 5, 1, 40, 2][number], "after": [4, 3, 2, 5, 0, 6][number]}
         yield Case(f"stopped after {args['before']} steps, then {args['after']} more",
-                   [Call(args, returns=("w", "momentum", "the steps", "the next random number", "bit for bit", "the state is a dict"))])
+                   [Call(args, returns=("w", "momentum", "the steps", "the next random number", "bit for bit",
+                                       "the state is a dict", "the state has its entries"))])
 
 # %% [markdown] task="training-resume" hint=1
 # what does `step` read that changes from step to step?
@@ -681,6 +709,20 @@ def cases(rng):
 # ```diff
 # - "momentum": self.momentum.copy()
 # + "momentum": self.momentum
+# ```
+
+# %% [markdown] task="training-resume" mistake="w-view"
+# holds `w` itself: the run that goes on writes into it
+# ```diff
+# - "w": self.w.copy()
+# + "w": self.w
+# ```
+
+# %% [markdown] task="training-resume" mistake="steps-added"
+# adds the steps that were saved to those of the run that loads: it goes on from the number that was saved
+# ```diff
+# - self.steps = state["steps"]
+# + self.steps += state["steps"]
 # ```
 
 # %% [markdown] task="training-resume" mistake="rng-shared"
@@ -901,6 +943,31 @@ class Run:
 # ```diff
 # - "momentum": self.momentum.copy(),
 # + "momentum": [float(f"{m:.10f}") for m in self.momentum],
+# ```
+
+# %% [markdown] task="training-resume" reject="sixteen-digits" shows="bit for bit"
+# ```diff
+# - "w": self.w.copy(),
+# + "w": [float(f"{w:.16g}") for w in self.w],
+# ```
+
+# %% [markdown] task="training-resume" reject="momentum-of-fifteen-digits" shows="bit for bit"
+# ```diff
+# - "momentum": self.momentum.copy(),
+# + "momentum": self.momentum.round(15),
+# ```
+
+# %% [markdown] task="training-resume" reject="half-of-a-generator" shows="The state of a generator is `rng.bit_generator.state`"
+# ```diff
+# - "rng": self.rng.bit_generator.state,
+# + "rng": self.rng.bit_generator.state | {"has_uint32": 0, "uinteger": 0},
+# ```
+
+# %% [markdown] task="training-resume" reject="marks-the-state" shows="nor when a run that has loaded it goes on"
+# ```diff
+# - self.steps = state["steps"]
+# + self.steps = state["steps"]
+# +         state["loaded"] = True
 # ```
 
 # %% [markdown] task="training-resume" reject="usual-rate"

@@ -22,6 +22,7 @@ def cases(rng):
                        strided=temperature == 2.0)
     logits = rng.normal(0, 2, (3, 6))
     logits[[0, 0, 1, 2], [1, 4, 0, 5]] = -np.inf    # tokens that are ruled out
+    logits[1, 2:4] = 9, 9 + 1e-9    # the second one is larger
     yield Case("the same logits, some minus infinity, temperature 0.5, then 100, then 0",
                [Call({"logits": logits, "temperature": t}, returns="p") for t in (0.5, 100.0, 0)])
 
@@ -127,6 +128,12 @@ def cases(rng):
 # + p = np.zeros_like(logits)
 # +         p.flat[logits.argmax()] = 1
 # +         return p
+# ```
+
+# %% [markdown] task="sampling-temperature" reject="rounded"
+# ```diff
+# - logits.argmax(axis=-1)
+# + logits.round(6).argmax(axis=-1)
 # ```
 
 # %% [markdown] task="sampling-temperature" reject="nearly-0"
@@ -242,6 +249,8 @@ def cases(rng):
     p = np.stack([rng.permutation(np.array([0.25] * 4) + [0, 1e-12, 2e-12, -3e-12]) for _ in range(6)])
     for k in (1, 2, 3):
         yield Case(f"p whose entries differ by 1e-12, k = {k}", [Call({"p": p, "k": k}, returns=("p", "its tiny entries"))])
+    yield Case("p that the caller writes over later, k = 9", [Call({"p": some_p(rng, 2, 5), "k": 9}, returns=("p", "its tiny entries"))],
+               reused=True)
 
 # %% [markdown] task="sampling-top-k" hint=1
 # find, for each row, which ids are the k likeliest; then build the result from those.
@@ -331,6 +340,15 @@ def cases(rng):
 # +     kept = np.where(p > kth, p, 0)
 # ```
 
+# %% [markdown] task="sampling-top-k" mistake="down-the-columns"
+# keeps the k likeliest of each column: sort along the last axis, so that each row has its own
+# ```diff
+# - np.argsort(-p, axis=-1, kind="stable")[:, :k]
+# + np.argsort(-p, axis=0, kind="stable")[:k]
+# - np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=-1), axis=-1)
+# + np.put_along_axis(kept, order, np.take_along_axis(p, order, axis=0), axis=0)
+# ```
+
 # %% [markdown] task="sampling-top-k" mistake="columns"
 # clears in every row what only one row cuts: index rows and columns in pairs, or use
 # put_along_axis
@@ -399,6 +417,14 @@ def top_k(p, k):
 # +     kept = np.zeros_like(p)
 # ```
 
+# %% [markdown] task="sampling-top-k" reject="p-returned" shows="Return a new array"
+# ```diff
+# - order = np.argsort
+# + if k >= p.shape[-1]:
+# +         return p
+# +     order = np.argsort
+# ```
+
 # %% [markdown] task="sampling-top-k" reject="at-most-five"
 # ```diff
 # - [:, :k]
@@ -450,17 +476,23 @@ def top_k(p, k):
 # %% task="sampling-top-p" cases=true
 def cases(rng):
     for B, V in SIZES:
-        for mass in (0.3, 0.7, 1.0, 1e-6)[: 4 if V < 30 else 2]:
+        for mass in (0.3, 0.7, 1.0, 1e-6)[: 4 if V < 30 else 3]:
             yield Case(f"p of shape {(B, V)}, mass {mass:g}",
-                       [Call({"p": some_p(rng, B, V), "mass": mass}, returns="p")], strided=mass == 0.7)
+                       [Call({"p": some_p(rng, B, V), "mass": mass}, returns=("p", "where it is 0"))], strided=mass == 0.7)
     # Powers of two, whose sums are exact: the likelier ones have just `mass`, and not less.
     p = np.stack([rng.permutation([0.5, 0.25, 0.125, 0.0625, 0.0625 - 2**-7, 2**-7]) for _ in range(3)])
     for mass in (0.5, 0.75):
-        yield Case(f"p of powers of two, mass {mass:g}", [Call({"p": p, "mass": mass}, returns="p")])
+        yield Case(f"p of powers of two, mass {mass:g}", [Call({"p": p, "mass": mass}, returns=("p", "where it is 0"))])
     # One of the sums is close to `mass`: float32 does not tell which of the two is larger.
     p = some_p(rng, 2, 7)
-    for mass in (np.cumsum(-np.sort(-p), axis=-1)[:, :6] + [[1e-10], [-1e-10]]).ravel():
-        yield Case(f"p of shape (2, 7), mass {mass:.12f}", [Call({"p": p, "mass": float(mass)}, returns="p")])
+    for masses in (np.cumsum(-np.sort(-p), axis=-1)[:, :6] + [[1e-10], [-1e-10]]).T:
+        yield Case(f"p of shape (2, 7), mass {masses[0]:.12f}, then {masses[1]:.12f}",
+                   [Call({"p": p, "mass": float(mass)}, returns=("p", "where it is 0")) for mass in masses])
+    # A token that is kept with a probability of 1e-10, and one of 1e-13 that is cut.
+    p = np.array([[0.2, 1e-10, 0.8 - 1e-10 - 1e-13, 1e-13], [1e-13, 0.7, 0.3 - 1e-10 - 1e-13, 1e-10]])
+    yield Case("p with tiny entries, mass 1 - 1e-11", [Call({"p": p, "mass": 1 - 1e-11}, returns=("p", "where it is 0"))])
+    yield Case("p that the caller writes over later, mass 1", [Call({"p": some_p(rng, 2, 5), "mass": 1.0}, returns=("p", "where it is 0"))],
+               reused=True)
 
 # %% [markdown] task="sampling-top-p" hint=1
 # rank the tokens, add up from the likeliest on, and ask of each how much the likelier ones have.
@@ -604,6 +636,32 @@ def top_p(p, mass):
 # + np.where((before < mass) | (np.arange(p.shape[-1]) < 2), ranked, 0)
 # ```
 
+# %% [markdown] task="sampling-top-p" reject="p-returned" shows="Return a new array"
+# ```diff
+# - order = np.argsort
+# + if mass >= 1:
+# +         return p
+# +     order = np.argsort
+# ```
+
+# %% [markdown] task="sampling-top-p" reject="forty"
+# ```diff
+# - np.where(before < mass, ranked, 0)
+# + np.where((before < mass) & (np.arange(p.shape[-1]) < 40), ranked, 0)
+# ```
+
+# %% [markdown] task="sampling-top-p" reject="tiny-ones-cut"
+# ```diff
+# - np.where(before < mass, ranked, 0)
+# + np.where((before < mass) & (ranked > 1e-9), ranked, 0)
+# ```
+
+# %% [markdown] task="sampling-top-p" reject="nearly-0" shows="Set the others to 0"
+# ```diff
+# - np.where(before < mass, ranked, 0)
+# + np.where(before < mass, ranked, 1e-12)
+# ```
+
 # %% [markdown] task="sampling-top-p" reject="softmaxed"
 # ```diff
 # - kept / kept.sum(axis=-1, keepdims=True)
@@ -661,6 +719,7 @@ def cases(rng):
     # Each row by itself: with many behind one another, rounding decides between two tokens.
     p = some_p(rng, 200, 9)
     p[:, 0] = 0
+    p[::2, 1] *= 1e-12    # unlikely, and possible
     p /= p.sum(axis=-1, keepdims=True)
     p = p[np.argsort(-np.cumsum(p, axis=-1)[:, -1])]    # first the rows whose sum is above 1 by rounding
     yield Case("200 rows, u = 0", [Call({"p": p, "u": np.zeros(200)}, returns="the ids")])
@@ -812,6 +871,12 @@ def draw(p, u):
 def draw(p, u):
     return p.shape[-1] - 1 - (np.cumsum(p[:, ::-1], axis=-1) > u[:, None]).argmax(axis=-1)
 
+# %% [markdown] task="sampling-draw" reject="unlikely-ones-never"
+# ```diff
+# - np.cumsum(p, axis=-1)
+# + np.cumsum(np.where(p < 1e-9, 0, p), axis=-1)
+# ```
+
 # %% [markdown] task="sampling-draw" reject="float-ids"
 # ```diff
 # - .argmax(axis=-1)
@@ -868,8 +933,13 @@ def cases(rng):
                        {"block_size": block_size, "head_size": D}, reads=("k", "v", "length"),
                        strided=used < block_size)
     calls = [Call({"q": q, "k": rng.uniform(30, 60, 3), "v": rng.normal(size=3)}, "append", "the output")
-             for q in (np.full(3, 40.0), np.full(3, -40.0), np.full(3, 40.0), np.array([40.0, -40, 1]))]
-    yield Case("scores of some thousands", calls, {"block_size": 4, "head_size": 3}, reads=("k", "v", "length"))
+             for q in (np.full(3, 40.0), np.full(3, -400.0), np.full(3, 40.0), np.array([40.0, -40, 1]))]
+    calls[0].args["k"], calls[1].args["k"] = rng.uniform(30, 31, (2, 3)) * [[1], [2]]    # far apart
+    yield Case("scores of some thousands", calls, {"block_size": 4, "head_size": 3},
+               {"k": np.zeros((4, 3)), "v": np.zeros((4, 3))}, reads=("k", "v", "length"))
+    calls = [Call({name: rng.normal(size=3) for name in "qkv"}, "append", "the output") for _ in range(3)]
+    yield Case("arrays that the caller writes over later", calls, {"block_size": 4, "head_size": 3}, reads=("k", "v", "length"),
+               reused=True)
 
 # %% [markdown] task="sampling-kv-cache" hint=1
 # the new query looks at all keys so far; nothing that lies ahead is there yet.
@@ -1067,6 +1137,65 @@ def append(self, q, k, v):
 # +         self.out = np.zeros(len(q))
 # +     self.out[:] = softmax(keys @ q / math.sqrt(len(q))) @ values
 # +     return self.out
+# ```
+
+# %% task="sampling-kv-cache" reject="callers-arrays"
+def append(self, q, k, v):
+    if self.length == 0:
+        self.keys, self.values = [], []
+    self.keys.append(k)
+    self.values.append(v)
+    self.k[self.length], self.v[self.length] = k, v
+    self.length += 1
+    return softmax(np.array(self.keys) @ q / math.sqrt(len(q))) @ np.array(self.values)
+
+# %% [markdown] task="sampling-kv-cache" reject="first-value" shows="returns the output for the new token as a new array"
+# ```diff
+# - return softmax
+# + if self.length == 1:
+# +         return self.v[0]
+# +     return softmax
+# ```
+
+# %% [markdown] task="sampling-kv-cache" reject="first-v" shows="returns the output for the new token as a new array"
+# ```diff
+# - return softmax
+# + if self.length == 1:
+# +         return v
+# +     return softmax
+# ```
+
+# %% [markdown] task="sampling-kv-cache" reject="new-room" shows="whose room for `block_size` tokens is there from the start"
+# ```diff
+# -     self.k[self.length], self.v[self.length] = k, v
+# +     self.k, self.v = self.k.copy(), self.v.copy()
+# +     self.k[self.length], self.v[self.length] = k, v
+# ```
+
+# %% [markdown] task="sampling-kv-cache" reject="masked-with-10000" shows="The scores may be large"
+# ```diff
+# - return softmax(keys @ q / math.sqrt(len(q))) @ values
+# + scores = self.k @ q / math.sqrt(len(q))
+# +     scores[self.length :] = -1e4
+# +     return softmax(scores) @ self.v
+# ```
+
+# %% [markdown] task="sampling-kv-cache" reject="less-the-first" shows="The scores may be large"
+# ```diff
+# - return softmax(keys @ q / math.sqrt(len(q))) @ values
+# + scores = keys @ q / math.sqrt(len(q))
+# +     with np.errstate(all="ignore"):
+# +         e = np.exp(scores - scores[0])
+# +         return e @ values / e.sum()
+# ```
+
+# %% [markdown] task="sampling-kv-cache" reject="less-the-mean" shows="The scores may be large"
+# ```diff
+# - return softmax(keys @ q / math.sqrt(len(q))) @ values
+# + scores = keys @ q / math.sqrt(len(q))
+# +     with np.errstate(all="ignore"):
+# +         e = np.exp(scores - scores.mean())
+# +         return e @ values / e.sum()
 # ```
 
 # %% [markdown] task="sampling-kv-cache" reject="global-length"

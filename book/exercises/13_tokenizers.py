@@ -34,7 +34,8 @@ check("tokenizers-chars", characters)
 # %% [markdown]
 # ## Task 2: words (3 points, medium, about 20 minutes)
 #
-# `words` is a text that has already been cut into words. Return a vocabulary: a list that begins with
+# `words` is a text that has already been cut into words. There may be thousands of them:
+# three loops in one another are too slow. Return a vocabulary: a list that begins with
 # `"<unk>"`, then the words that occur at least `min_freq` times, the most frequent first, ties in
 # alphabetical order; at most `max_size` entries, `<unk>` counted. Return also the ids of `words`, with 0
 # for a word that the vocabulary lacks.

@@ -16,7 +16,7 @@ from coursekit import check, hint
 #
 # `tokens` is `(N,)`, `starts` is `(B,)`. Return `x`, of shape `(B, T)` with T = `block_size`: row b
 # is the T tokens from `starts[b]` on; and `y`, of the same shape, the same one token later. Both are
-# int64, whatever the dtype of `tokens`.
+# new arrays of int64, whatever the dtype of `tokens`.
 
 # %% answer="data-windows"
 def windows(tokens, starts, block_size):
@@ -36,9 +36,10 @@ check("data-windows", windows_and_dtypes)
 # %% [markdown]
 # ## Task 2: where may a window start? (2 points, medium, about 15 minutes)
 #
-# Draw `batch_size` starts from `rng`, with `rng.integers`: integers, each start by itself, so that two
-# may be equal, and all places equally likely. A window of T = `block_size` tokens and the target of its last token must lie in
-# the `n_tokens` tokens; each place where one fits must be possible, the last one, too.
+# Draw `batch_size` starts from `rng`, with `rng.integers` and its usual dtype (a small one draws
+# other numbers): each start by itself, so that two may be equal, and all places equally likely. A
+# window of T = `block_size` tokens and the target of its last token must lie in the `n_tokens` tokens;
+# each place where one fits must be possible, the last one, too.
 
 # %% answer="data-starts"
 def draw_starts(n_tokens, batch_size, block_size, rng):
@@ -50,15 +51,20 @@ def draw_starts(n_tokens, batch_size, block_size, rng):
 # %% check="data-starts" points=2 minutes=15 level="medium"
 def many_starts(n_tokens, block_size, rng):    # the check draws many, and looks at them
     starts = draw_starts(n_tokens, 20_000, block_size, rng)
-    small = {size: [draw_starts(n_tokens, size, block_size, rng) for _ in range(n)]
-             for size, n in {2: 300, 1: 60, 3: 60, 4: 60, 7: 60}.items()}
+    last, new, small = starts, True, {}
+    for size, n in {2: 300, 1: 60, 3: 60, 4: 60, 7: 60}.items():
+        small[size] = []
+        for _ in range(n):
+            drawn = draw_starts(n_tokens, size, block_size, rng)
+            new, last = new and not np.shares_memory(drawn, last), drawn
+            small[size].append(np.array(drawn).astype(np.int64))
     shapes = [np.shape(starts)] + [np.shape(drawn[0]) for drawn in small.values()]
     kind = "integers" if np.issubdtype(starts.dtype, np.integer) else str(starts.dtype)
     # Where places are many, they are counted in 20 equal groups.
     places = n_tokens - block_size
     groups = min(places, 20)
     different = len(np.unique(starts)) / (places * -np.expm1(-len(starts) / places))    # over what chance makes it
-    starts = starts * groups // places
+    starts = starts.astype(np.int64) * groups // places
     shares = np.unique(starts, return_counts=True)[1] / len(starts)
     even = abs(shares - 1 / len(shares)).max() < 0.025 and different > 0.9
     # Two starts are equal as often as one place is drawn: in a large batch, one to three places apart; in
@@ -72,7 +78,8 @@ def many_starts(n_tokens, block_size, rng):    # the check draws many, and looks
             drawn = np.array(drawn).reshape(len(drawn), -1) * groups // places
             first, second = (drawn[:, 0], drawn[:, -1]) if size == 2 else (drawn[:-1], drawn[1:])
             by_itself = gap(first, second) < (0.19 if size == 2 else 0.25)
-    return int(starts.min()), int(starts.max()), shapes, kind, bool(even), bool(by_itself)
+    smallest, largest = int(starts.min()) * places // groups, int(starts.max()) * places // groups
+    return smallest, largest, shapes, kind, new, bool(even), bool(by_itself)
 
 check("data-starts", many_starts)
 

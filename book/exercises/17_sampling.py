@@ -38,7 +38,7 @@ check("sampling-temperature", with_temperature)
 #
 # Return `p`, `(B, V)`, with all but the k likeliest entries of each row set to 0, and the rest scaled
 # so that each row sums to 1 again. Of equal probabilities, the smaller id counts as the likelier. If
-# k is at least V, nothing is cut. `p` itself stays as it is.
+# k is at least V, nothing is cut. Return a new array: `p` itself stays as it is.
 
 # %% answer="sampling-top-k"
 def top_k(p, k):
@@ -62,9 +62,9 @@ check("sampling-top-k", p_and_tiny_entries)
 # ## Task 3: top-p (3 points, hard, about 25 minutes)
 #
 # Keep, in each row, the smallest set of likeliest tokens whose mass reaches `mass`: a token stays if
-# all that are likelier than it have less than `mass` together. So the likeliest always stays. Scale
-# the rest so that rows sum to 1. `p` is `(B, V)`, no two entries of a row are equal; `p` itself stays
-# as it is.
+# all that are likelier than it have less than `mass` together. So the likeliest always stays. Set
+# the others to 0, and scale the rest so that rows sum to 1. `p` is `(B, V)`, no two entries of a row
+# are equal. Return a new array: `p` itself stays as it is.
 
 # %% answer="sampling-top-p"
 def top_p(p, mass):
@@ -80,7 +80,11 @@ def top_p(p, mass):
     ### END SOLUTION
 
 # %% check="sampling-top-p" points=3 minutes=25 level="hard"
-check("sampling-top-p", top_p)
+def p_and_zeros(p, mass):    # a number that is nearly 0 would not be seen beside the others
+    kept = top_p(p, mass)
+    return kept, np.equal(kept, 0) if np.shape(kept) == p.shape else None
+
+check("sampling-top-p", p_and_zeros)
 
 # %% [markdown]
 # ## Task 4: draw (2 points, medium, about 15 minutes)
@@ -106,9 +110,9 @@ check("sampling-draw", draw)
 # ## Task 5: the KV cache (4 points, hard, about 30 minutes)
 #
 # One head of attention that reads a sequence token by token. `append(q, k, v)` gets the query, key
-# and value of the next token, each `(D,)`. It keeps key and value in `self.k` and `self.v`, whose
-# room for `block_size` tokens is there from the start, and returns the output for the new token,
-# `(D,)`: $\mathrm{softmax}(q\,k_j / \sqrt D)$ over all tokens so far, the new one too, times their values.
+# and value of the next token, each `(D,)`. It keeps key and value in the arrays `self.k` and `self.v`, whose
+# room for `block_size` tokens is there from the start, and returns the output for the new token as a
+# new array, `(D,)`: $\mathrm{softmax}(q\,k_j / \sqrt D)$ over all tokens so far, the new one too, times their values.
 # The first token has only itself to look at. No mask is needed; why? The scores may be large. Write
 # nothing into places that are not yet used.
 

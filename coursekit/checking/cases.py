@@ -43,6 +43,7 @@ class Case:
     max_lines: int = 0  # lines of the reader's code that a call may run; 0: any number
     max_bytes: int = 0  # that a call may have in use at a time, its results included; 0: any number
     order_of_draws: bool = False  # the text fixes it: generators are left as the right answer does
+    reused: bool = False  # the caller writes over its arrays as soon as a call ends: "own arrays"
     # Whether the text says them, so that float32 is not float64, nor int32 int64: of all outputs,
     # or of those with these names.
     dtypes: bool | tuple = False
@@ -50,6 +51,10 @@ class Case:
     clause: str = ""  # of the contract, which this case tries; "": a case of the task's author
     beside: tuple = ()  # cases of other objects, whose calls are made in turn with this one's
     caches: tuple = ()  # attributes that our `forward` has kept; `backward` may not change them
+
+    def __post_init__(self):
+        if self.reused:
+            self.clause = "own arrays"
 
 
 @dataclass

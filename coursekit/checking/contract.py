@@ -31,6 +31,8 @@ CLAUSES = {
     "keep nothing from call to call; if it keeps nothing, these arguments are what it gets wrong",
     "earlier arrays": "is changed by a later call: leave what you got, and what you gave away, as "
     "it was, and return new arrays",
+    "own arrays": "is right until the caller writes over the arrays that it has passed or got: "
+    "copy what you keep of them, and return new arrays",
     "caches": "is changed by backward: forward has kept it, and others may look at it",
     "parameters": "",  # explaining.py names the arrays
     "warnings": "",
@@ -61,7 +63,11 @@ def with_contract(given, again, answer, caches=(), without=()):
     """
     if "caches" not in without:
         given = [replace(case, caches=tuple(caches)) for case in given]
-    plain = [n for n, case in enumerate(given[: len(again)]) if not case.strided | case.float32]
+    plain = [
+        n
+        for n, case in enumerate(given[: len(again)])
+        if not (case.strided or case.float32 or case.reused)
+    ]
     # The first, the last, one between; each beside one of its own sizes, and one of others.
     some = sorted({plain[0], plain[len(plain) // 2], plain[-1]}) if plain else []
     few = sorted({*some[:1], *some[-1:]})  # for what costs more
@@ -86,7 +92,7 @@ def with_contract(given, again, answer, caches=(), without=()):
         bold += (trials.zeros if n in layers else trials.zero_gradients)(given[n])
     tried += [case for case in bold if trials.is_finite(answer, case)]
     tried += trials.long([given[n] for n in plain], answer)
-    return given + [case for case in tried if case.clause not in without]
+    return [case for case in given + tried if case.clause not in without]
 
 
 def beside(answer, pairs, others):

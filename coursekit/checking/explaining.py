@@ -175,7 +175,10 @@ def stopped(case, error):
     kind, message, line = (plain(error[key]) for key in ("kind", "message", "line"))
     if kind == Endless.__name__:
         place = f", at your line `{line}`" if line else ""
-        return Problem("error", f"does not come to an end{place}", in_case(case), known=True)
+        detail = (
+            f"{in_case(case)}: it may be endless, or slow: seconds, where milliseconds are enough"
+        )
+        return Problem("error", f"does not come to an end{place}", detail, known=True)
     if kind == NotAMethod.__name__:
         return Problem("error", not_a_method(message, line), known=True)
     text = f"raises {kind}"
@@ -232,6 +235,8 @@ def wrong_output(table, name, rows):
     x, y = numbers(row.got), numbers(row.expected)
     if x is None or y is None:
         return Problem(name, other_type(row), difference(name, row))
+    if isinstance(row.got, list) and isinstance(row.expected, list) and len(x) != len(y):
+        return Problem(name, other_length(rows), difference(name, row))
     if x.shape != y.shape:
         return Problem(name, wrong_shape(rows), shapes(row))
     if found := pattern(table, name, rows):
@@ -250,6 +255,11 @@ def nothing_returned(table, name, rows):
         text = "is None: it stands in what is returned, but has no value"
     elif all(r.got is None for r in every) and not any(r.expected is None for r in every):
         text = "is None: a function that ends without `return` gives None"
+    elif any(r.expected is None for r in every):
+        text = (
+            "is None where it should not be: what is right is refused, or one way through your "
+            "code ends without `return`"
+        )
     else:
         text = "is None where it should not be: does every way through your code end with `return`?"
     return Problem(name, text, in_case(rows[0].case), known=True)
@@ -294,6 +304,16 @@ def other_type(row):
 
 def article(noun):
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def other_length(rows):
+    """What is to be said of lists that are longer or shorter than they should be."""
+    pairs = [(len(r.got), len(r.expected)) for r in rows if isinstance(r.got, list)]
+    if all(had < asked for had, asked in pairs):
+        return "has too few entries"
+    return (
+        "has too many entries" if all(had > asked for had, asked in pairs) else "has wrong entries"
+    )
 
 
 def wrong_shape(rows):

@@ -59,7 +59,8 @@ def pattern(table, name, rows):
     for look in (zero, sign, turned, another, factor, constant, late, order, digits):
         if text := look(wrong, pairs, table):
             return f"{'what is added to it ' if added else ''}{text}", wrong[0].row
-    text = only_where(wrong, pairs) or place(wrong)
+    # Where an answer stops in some cases, those that are left have little in common but chance.
+    text = (not table.is_wrong("error") and only_where(wrong, pairs)) or place(wrong)
     return (f"has wrong entries{text}", wrong[0].row) if text else None
 
 
@@ -119,9 +120,10 @@ def overwritten(pairs):
 def zero(wrong, pairs, table):
     if any(pair.got.dtype.kind == "b" for pair in wrong):
         return ""
-    if any(pair.expected.any() for pair in wrong) and not any(pair.got.any() for pair in wrong):
-        return "is zero everywhere"
-    return ""
+    if not any(pair.expected.any() for pair in wrong) or any(pair.got.any() for pair in wrong):
+        return ""
+    elsewhere = any(pair.is_right and pair.expected.any() for pair in pairs)
+    return "is zero where it should not be" if elsewhere else "is zero everywhere"
 
 
 def sign(wrong, pairs, table):
@@ -180,6 +182,8 @@ def factor(wrong, pairs, table):
     if all(abs(r) < 1e-6 or f"{r:.4g}" == "1" for _, r in ratios):  # rounding, and no factor
         return ""
     if np.allclose([r for _, r in ratios], ratios[0][1], rtol=1e-4):
+        if any(f"{r:.4g}" == "1" for _, r in ratios):  # no factor, but one entry of thousands less
+            return ""
         return f"is {ratios[0][1]:.4g} times what it should be, everywhere"
     ratios, rows = np.array([r for _, r in ratios]), [pair.row for pair, _ in ratios]
     for power, said in ((1, "{}"), (0.5, "√({})"), (2, "({})²")):
@@ -232,8 +236,8 @@ def constant(wrong, pairs, table):
 def late(wrong, pairs, table):
     """Each entry is what another, one place before or behind it, should be."""
     some = [p for p in wrong if p.expected.ndim and p.expected.shape[-1] > 2]
-    if len(some) < len(wrong):
-        return ""
+    if len(some) < len(wrong) or all(map(flat, some)):
+        return ""  # of equal entries each is what its neighbor should be
 
     def same(a, b):
         return all(close(a(p.got), b(p.expected), p.row.case.float32) for p in some)
@@ -243,6 +247,10 @@ def late(wrong, pairs, table):
     if same(lambda a: a[..., :-1], lambda a: a[..., 1:]):
         return "is one place early along the last axis"
     return ""
+
+
+def flat(pair):
+    return close(pair.expected[..., 1:], pair.expected[..., :-1])
 
 
 def order(wrong, pairs, table):
@@ -261,7 +269,10 @@ def digits(wrong, pairs, table):
         return bool((np.abs(g - e) <= 3e-6 * np.abs(e) + 1e-7 * np.abs(e).mean()).all())
 
     if all(p.expected.dtype.kind == "f" and nearly(p) for p in wrong):
-        return "is right in its first digits only: is it float32 on the way, or a measured slope?"
+        return (
+            "is right in its first digits only: is it float32 on the way, a measured slope, or is "
+            "a small number added, as to a divisor?"
+        )
     return ""
 
 

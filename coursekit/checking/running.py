@@ -125,19 +125,25 @@ class Tried:
         results = [Result(number, name, True) for name in meter.exceeded()]
         if warned.said:
             results.append(Result(number, "warning", warned.said))
+        for name in kept:
+            watched[name] = cache(thing, name)
+        after = {name: frozen(value) for name, value in watched.items()}
+        if case.reused:
+            write_over(args)
         if call.returns is not None:
             for name, value in named(call.returns, returned):
                 results.append(Result(number, name, frozen(value)))
                 self.kept.append((number, name, value, results[-1].value))
         for name in case.reads:
             results.append(Result(number, name, frozen(get(thing, name))))
-        for name, value in watched.items():
-            if name in kept:
-                value = cache(thing, name)
-            if not identical(now := frozen(value), before[name]):
+        for name, now in after.items():
+            if not identical(now, before[name]):
                 results.append(Result(number, f"changed: {name}", now))
             if name in args:
-                self.kept.append((number, name, value, now))
+                self.kept.append((number, name, watched[name], now))
+        if case.reused:
+            write_over(returned)
+            self.kept = []
         for name, array in self.held.items():
             if isinstance(array, np.ndarray) and get(thing, name) is not array:
                 results.append(Result(number, f"replaced: {name}", True))
@@ -175,6 +181,17 @@ class Tried:
 def shares_memory(value, old):
     arrays = isinstance(value, np.ndarray) and isinstance(old, np.ndarray)
     return value is old or arrays and np.may_share_memory(value, old)
+
+
+def write_over(value):
+    """Other numbers in all arrays of a value, as a caller has who uses them again."""
+    if isinstance(value, np.ndarray) and value.flags.writeable and value.dtype.kind in "biuf":
+        value[...] = 7
+    elif isinstance(value, dict):
+        write_over(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            write_over(part)
 
 
 def method(thing, name):
