@@ -269,6 +269,18 @@ def test_what_an_answer_raises_is_told_with_the_case():
     assert "'undefined'" in text
 
 
+def test_an_array_that_an_answer_has_locked_is_named_where_its_caller_cannot_write():
+    source = (
+        "@add_to_class(Linear)\ndef backward(self, dy):\n"
+        "    rows, x = dy.reshape(-1, dy.shape[-1]), self.x.reshape(-1, self.x.shape[-1])\n"
+        "    self.W.flags.writeable = False\n"
+        "    self.dW += x.T @ rows\n    self.db += rows.sum(axis=0)\n    return dy @ self.W.T\n"
+    )
+    text = told(linear(source))
+    assert "leaves an array read-only into which its caller writes" in text
+    assert "right once" not in text
+
+
 def test_sys_exit_in_an_answer_does_not_end_the_notebook():
     source = "@add_to_class(Linear)\ndef backward(self, dy):\n    raise SystemExit"
     assert "raises SystemExit" in told(linear(source))
@@ -327,6 +339,10 @@ def told_of(got, expected, **options):
         ([np.float32([3.1, 1 / 3])], [np.array([3.1, 1 / 3])], "right in its first digits", ""),
         ([np.array([1e7, 2.0])], [np.array([1e7, 1.0])], "has wrong entries: the last", ""),
         ([np.array([2.0, 1, 3])], [np.array([1.0, 2, 3])], "right entries in the wrong places", ""),
+        # Where nearly all are next to 0, one place is like another.
+        ([np.array([1, 1e-9, 0])], [np.array([1e-10, 0, 1])], "has wrong entries", ""),
+        ([np.array([0.0, 1, 0])], [np.array([0, 1e-9, 1])], "has wrong entries", ""),
+        ([np.zeros(2), np.ones(2)], [np.ones(2), np.ones(2)], "is zero where it should not", ""),
     ],
 )  # fmt: skip
 def test_a_message_says_what_is_wrong_and_shows_where(got, expected, text, detail):

@@ -167,8 +167,8 @@ def cases(rng):
     yield Case("rewards that differ by about as much as β, 0.001", [Call(args, returns=returns)])
     args = {"log_ref": log_distribution(rng, 3, 4), "rewards": rng.normal(0, 1, (3, 4)) + [[0.0], [900.0], [-900.0]], "beta": 0.5}
     yield Case("rewards around 0, 900 and -900, β 0.5", [Call(args, returns=returns)])
-    # Of an answer that is never given the reward may be the largest.
-    args = {"log_ref": np.array([[np.log(0.25), np.log(0.75), -800.0]]), "rewards": np.array([[1.0, -2.0, 50.0]]), "beta": 0.05}
+    # Of an answer that is never given the reward may be the largest. Rewards may be integers.
+    args = {"log_ref": np.array([[np.log(0.25), np.log(0.75), -800.0]]), "rewards": np.array([[1, -2, 50]]), "beta": 0.05}
     yield Case("the best answer is next to never given, β 0.05", [Call(args, returns=returns)])
     log_ref = np.array([[-np.inf, np.log(0.5), np.log(0.5)], [np.log(0.9), np.log(0.1), -np.inf]])
     args = {"log_ref": log_ref, "rewards": np.array([[90_000.0, 1.0, -1.0], [0.5, 3.0, 900.0]]), "beta": 0.1}
@@ -291,7 +291,28 @@ def best_policy(log_ref, rewards, beta):
 # +     z += rewards / beta
 # ```
 
-# %% task="preferences-policy" reject="floor-under-the-reference" shows="the reference never gives"
+# %% [markdown] task="preferences-policy" mistake="a-little-more" shows="the reference never gives"
+# gives the reference more than it has: an answer that it never gives has a log-probability of -∞, and no floor lies under it
+# ```diff
+# - z = log_ref + rewards / beta
+# + z = np.log(np.exp(log_ref) + 1e-12) + rewards / beta
+# ```
+
+# %% [markdown] task="preferences-policy" mistake="next-to-never"
+# takes an answer that is next to never given for one that never is: a log-probability of -800 is finite, though its exponential is 0
+# ```diff
+# - z = log_ref + rewards / beta
+# + with np.errstate(divide="ignore"):
+# +         z = np.log(np.exp(log_ref)) + rewards / beta
+# ```
+
+# %% [markdown] task="preferences-policy" reject="as-the-rewards" shows="which may be whole numbers"
+# ```diff
+# - return e / Z,
+# + return (e / Z).astype(rewards.dtype),
+# ```
+
+# %% task="preferences-policy" reject="floor-under-the-reference"
 def best_policy(log_ref, rewards, beta):
     z = np.maximum(log_ref, -700) + rewards / beta
     top = z.max(axis=1, keepdims=True)
@@ -373,12 +394,14 @@ def cases(rng):
     targets[:, [1, 3, 5]] = 2, -100, 1
     args = {"logits": rng.normal(0, 1, (4, 6, 5)), "targets": targets, "reference": rng.normal(-6, 1, 4), "beta": 0.8}
     yield Case("answers with gaps", [Call(args, returns=returns)])
-    for scale, said in ((3000.0, "won by far"), (-3000.0, "lost by far")):
-        args = {"logits": rng.normal(0, 1, (4, 3, 5)), "targets": answers(rng, 2, 3, 5),
+    # A reference in float64 beside logits in float32: both results are 0, so that no rounding shows.
+    for scale, said, dtype in ((3000.0, "won by far, logits float32", np.float32), (-3000.0, "lost by far", np.float64)):
+        args = {"logits": rng.normal(0, 1, (4, 3, 5)).astype(dtype), "targets": answers(rng, 2, 3, 5),
                 "reference": np.array([-scale, -scale, scale, scale]), "beta": 0.5}
-        yield Case(said, [Call(args, returns=returns)])
+        yield Case(said, [Call(args, returns=returns)], dtypes=("dlogits",))
     args = {"logits": 400 * rng.normal(0, 1, (4, 3, 5)), "targets": answers(rng, 2, 3, 5),
             "reference": rng.normal(-300, 100, 4), "beta": 0.01}
+    args["logits"][0, np.argmax(args["targets"][0] != -100)] -= 3000    # each position has a largest logit of its own
     yield Case("huge logits", [Call(args, returns=returns)])
 
 # %% [markdown] task="preferences-dpo" hint=1
@@ -593,6 +616,19 @@ def dpo(logits, targets, reference, beta):
 # + .astype(np.float64)
 # ```
 
+# %% [markdown] task="preferences-dpo" reject="as-the-reference"
+# ```diff
+# - .astype(logits.dtype)
+# + .astype(reference.dtype)
+# ```
+
+# %% [markdown] task="preferences-dpo" reject="one-largest-logit"
+# ```diff
+# - log_p = log_softmax(logits)
+# + z = logits - logits.max(axis=(1, 2), keepdims=True)
+# +     log_p = z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+# ```
+
 # %% [markdown] task="preferences-dpo" reject="an-array" shows="as a float"
 # ```diff
 # - loss = float(np.logaddexp(0, -margin).mean())
@@ -690,15 +726,17 @@ def cases(rng):
     for kind in ("fine", "both fall", "wrong way", "length", "reference moved"):
         for N in (8, 3) if kind in ("both fall", "wrong way", "length") else (8,):
             yield told(f"a run of {N} pairs", a_log(rng, kind, int(rng.integers(3, 9)), N))
-    # The reference moves in between, and comes back; or at the last step; or by less than 1e-6.
-    for name in ("reference_chosen", "reference_rejected"):
-        for moves in ({(2, 3): 5e-6}, {(5, 7): -1.05e-6}, {(2, 3): -9.5e-7, (5, 3): 9.5e-7}):
+    # The reference moves in between, and comes back; or at the last step; or by less than 1e-6. Some moves add up to 0.
+    for name, some in (("reference_chosen", ({(2, 3): 5e-6, (4, 3): -5e-6}, {(5, 7): -1.05e-6}, {(2, 3): -9.5e-7, (5, 3): 9.5e-7})),
+                       ("reference_rejected", ({(2, 3): 5e-6}, {(5, 7): -1.05e-6, (5, 2): 1.05e-6}, {(2, 3): -9.5e-7, (5, 6): 9.5e-7}))):
+        for moves in some:
             log = a_log(rng, "fine")
             for place, by in moves.items():
                 log[name][place] += by
             yield told("a run of 8 pairs", log)
     log = a_log(rng, "wrong way")
-    log["reference_chosen"][3:] += 1
+    log["reference_chosen"][3:] += 1    # both alike
+    log["reference_rejected"][3:] += 1
     yield told("a run of 8 pairs", log)
     log = a_log(rng, "fine")    # slowly, less than 1e-6 a step
     log["reference_rejected"] += 7e-7 * np.arange(6)[:, None]
@@ -751,7 +789,10 @@ def cases(rng):
     # One pair decides the mean, or it is near 0, or 0.
     one = np.where(np.arange(8) == 5, 100.0, 0)
     yield told("a run of 8 pairs", ending(a_log(rng, "fine"), 2.0, 1.0 + 2 * one))
-    yield told("a run of 8 pairs", ending(a_log(rng, "fine"), -2.0 + one, -5.0))
+    log = ending(a_log(rng, "fine"), -2.0 + one, -1.5)
+    for name in ("letters_chosen", "letters_rejected"):
+        log[name][5] += 9000    # a lead counts as it is, and not by the letter
+    yield told("a run of 8 pairs", log)
     yield told("a run of 8 pairs", ending(a_log(rng, "fine"), 2.0 - one, -9.0 - one))
     bit = 2.0**-20    # about 1e-6
     for ends in (((3.0, 3 - bit), (3.0, 3 + bit)), ((-bit, -5.0), (bit, -5.0)), ((0.0, -5.0), (0.0, 0.0))):
@@ -805,6 +846,48 @@ def cases(rng):
 # + np.ptp(log[name], axis=0).max()
 # ```
 
+# %% [markdown] task="preferences-log" mistake="small-moves"
+# counts moves of the reference by less than 1e-6, each alone or all added up: one number has to move by more than that
+# ```diff
+# - np.abs(log[name] - log[name][0]).max()
+# + np.abs(log[name] - log[name][0]).sum()
+# ```
+
+# %% [markdown] task="preferences-log" mistake="moves-cancel" shows="a number of the reference differs at some step"
+# adds the reference's moves up, so that one upward and one downward cancel: take the largest of their absolute values
+# ```diff
+# - np.abs(log[name] - log[name][0]).max()
+# + np.abs((log[name] - log[name][0]).sum())
+# ```
+
+# %% [markdown] task="preferences-log" reject="moves-of-the-pairs-cancel"
+# ```diff
+# - np.abs(log[name] - log[name][0]).max()
+# + np.abs((log[name] - log[name][0]).sum(axis=1)).max()
+# ```
+
+# %% [markdown] task="preferences-log" reject="moves-of-the-steps-cancel"
+# ```diff
+# - np.abs(log[name] - log[name][0]).max()
+# + np.abs((log[name] - log[name][0]).sum(axis=0)).max()
+# ```
+
+# %% [markdown] task="preferences-log" mistake="reference-of-the-lead"
+# looks at the difference of the two references: both may move alike
+# ```diff
+# - for name in ("reference_chosen", "reference_rejected"):
+# -         if np.abs(log[name] - log[name][0]).max() > 1e-6:
+# + for ahead in [log["reference_chosen"] - log["reference_rejected"]]:
+# +         if np.abs(ahead - ahead[0]).max() > 1e-6:
+# ```
+
+# %% [markdown] task="preferences-log" mistake="one-pair"
+# looks at the first pair's reference alone: that of any pair may move
+# ```diff
+# - np.abs(log[name] - log[name][0]).max()
+# + np.abs(log[name] - log[name][0])[:, 0].max()
+# ```
+
 # %% [markdown] task="preferences-log" reject="from-the-middle"
 # ```diff
 # - np.abs(log[name] - log[name][0]).max()
@@ -837,6 +920,13 @@ def cases(rng):
 # ```diff
 # - if not lead.mean() > 0:
 # + if not (lead > 0).mean() > 0.5:
+# ```
+
+# %% [markdown] task="preferences-log" mistake="lead-per-letter" shows="the mean lead of the pairs"
+# divides each lead by the answers' letters: all pairs count alike in the mean
+# ```diff
+# - if not lead.mean() > 0:
+# + if not (lead / (log["letters_chosen"] + log["letters_rejected"])).mean() > 0:
 # ```
 
 # %% [markdown] task="preferences-log" reject="nothing-moved-is-fine" shows="is not above 0"
@@ -930,6 +1020,13 @@ def cases(rng):
 # ```diff
 # - chosen.mean() < 0
 # + chosen.mean() < -0.01
+# ```
+
+# %% [markdown] task="preferences-log" mistake="falls-from-the-first-step"
+# measures the fall of the chosen answers from the run's first step: what counts is the reference
+# ```diff
+# - chosen.mean() < 0
+# + (log["chosen"][-1] - log["chosen"][0]).mean() < 0
 # ```
 
 # %% [markdown] task="preferences-log" mistake="leads-by-more"

@@ -16,7 +16,8 @@ def answers_of(rng, N, T):
 def astray(a, mask, rng):
     """`a`, with numbers outside of the answers that no exponential survives."""
     out = a.copy()
-    out[~mask] = rng.choice([-np.inf, -1e4, 900.0], (~mask).sum())
+    out[~mask] = rng.choice([-np.inf, -1e4, 900.0, np.nan], (~mask).sum())
+    out[0, 4] = np.nan    # where answers_of has a hole
     return out
 
 # %% task="rewards-advantages" cases=true
@@ -33,7 +34,7 @@ def cases(rng):
     for scale in (False, True):
         # 0.1 three times has a mean of 0.10000000000000002.
         for rewards in ([0.1, 0.1, 0.1, 1.0, 0.0, 0.0], [0.7] * 3 + [0.0] * 3, [1.0] * 6, [-50.0, 30.0, 1.0, 1e6, 1e6, 1e6],
-                        [0.0, 8e-10, 0.0, 0.0, 9e-10, -9e-10], [1.0, 1 + 5e-10, 1.0, 0.0, 1.2e-9, 0.0], [1e-6, 0.0, 0.0, 2.0, 2.0, 2 + 4e-6]):
+                        [0.0, 8e-10, 0.0, 0.0, 9e-10, -9e-10], [1.0, 1 + 5e-10, 1.0, 0.0, 1.03e-9, 0.0], [1e-6, 0.0, 0.0, 2.0, 2.0, 2 + 4e-6]):
             prompt = np.array([0, 0, 0, 3, 3, 3])
             yield Case(f"rewards {rewards}, prompt {prompt.tolist()}, scale {scale}",
                        [Call({"rewards": np.array(rewards), "prompt": prompt, "scale": scale})])
@@ -41,10 +42,10 @@ def cases(rng):
         rewards = 1024 + 2.0**-21 * np.array([0, 1, 1, 0, 0, 3])
         yield Case(f"rewards near 1024, scale {scale}",
                    [Call({"rewards": rewards, "prompt": np.array([8, 8, 8, 8, 1, 1]), "scale": scale})])
-        # Many answers to the last prompt, of which one is right; its number is that of another prompt in 16 bits.
+        # Many answers to the last prompt, of which one is right; its number is that of another prompt in 32 bits, or in float32.
         right = np.append(rng.random(24) < 0.3, np.arange(120) == 7).astype(int)
         yield Case(f"rewards of 0 and 1, integers, scale {scale}",
-                   [Call({"rewards": right, "prompt": np.append(np.tile([5, -2, 9], 8), [2**16 + 5] * 120), "scale": scale})])
+                   [Call({"rewards": right, "prompt": np.append(np.tile([5, -2, 2**50 + 6], 8), [2**50 + 5] * 120), "scale": scale})])
 
 # %% [markdown] task="rewards-advantages" hint=1
 # an answer is compared with the answers to its own prompt, and with no others. Take one prompt at a time.
@@ -216,6 +217,25 @@ def advantages(rewards, prompt, scale):
 # + mine = prompt % 256 == one % 256
 # ```
 
+# %% [markdown] task="rewards-advantages" reject="names-in-float32" shows="names by a whole number, of any size"
+# ```diff
+# - mine = prompt == one
+# + mine = prompt.astype(np.float32) == np.float32(one)
+# ```
+
+# %% [markdown] task="rewards-advantages" reject="a-place-for-each-name"
+# ```diff
+# - A = np.zeros(len(rewards))
+# + counts = np.zeros(prompt.max() - prompt.min() + 1)
+# +     A = np.zeros(len(rewards))
+# ```
+
+# %% [markdown] task="rewards-advantages" reject="deviation-for-the-distance" shows="within 1e-9 of each other"
+# ```diff
+# - R.max() - R.min() > 1e-9
+# + R.std() > 5e-10
+# ```
+
 # %% [markdown] task="rewards-advantages" reject="a-single-one" shows="or a single one"
 # ```diff
 # - if R.max() - R.min() > 1e-9:
@@ -283,6 +303,8 @@ def cases(rng):
     def args():
         return {"logits": rng.normal(0, 2, (N, T, V)), "ids": rng.integers(0, V, (N, T)),
                 "mask": answers_of(rng, N, T), "advantages": rng.normal(0, 1, N)}
+    apart = rng.choice([-1000.0, -1.0, 999.0, 1000.0], (N, T, V))
+    apart[:, 0] = rng.choice([-1000.0, -998.0], (N, V))    # each position has a largest logit of its own
     for said, change in (
         ("a row of mask all False", {"mask": np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 0, 1]], bool)}),
         ("one token in all", {"mask": np.arange(N * T).reshape(N, T) == 4}),
@@ -290,10 +312,11 @@ def cases(rng):
         ("all advantages 1", {"advantages": np.ones(N)}),
         ("all advantages negative", {"advantages": -rng.random(N)}),
         ("advantages that sum to 0", {"advantages": np.array([1.5, -0.5, -2.0, 1.0])}),
-        ("all advantages 0", {"advantages": np.zeros(N)}),
-        ("logits up to 1,000", {"logits": rng.choice([-1000.0, -1.0, 999.0, 1000.0], (N, T, V))}),
+        # Both results are 0, so that no rounding shows.
+        ("all advantages 0, logits float32", {"advantages": np.zeros(N), "logits": rng.normal(0, 2, (N, T, V)).astype(np.float32)}),
+        ("logits up to 1,000", {"logits": apart}),
     ):
-        yield Case(said, [Call(args() | change, returns=("loss", "dlogits"))])
+        yield Case(said, [Call(args() | change, returns=("loss", "dlogits"))], dtypes=("dlogits",))
 
 # %% [markdown] task="rewards-reinforce" hint=1
 # for one token with advantage 1 this is cross-entropy, with the token that was drawn as its target. What does a
@@ -424,6 +447,19 @@ def cases(rng):
 # + .astype(np.float64)
 # ```
 
+# %% [markdown] task="rewards-reinforce" reject="as-the-advantages"
+# ```diff
+# - .astype(logits.dtype)
+# + .astype(advantages.dtype)
+# ```
+
+# %% [markdown] task="rewards-reinforce" mistake="one-largest-logit"
+# subtracts the largest logit of a whole answer, or of the batch, so that all exponentials of another step may be 0: each step has its own
+# ```diff
+# - log_softmax(logits)
+# + (logits - logits.max((1, 2), keepdims=True) - np.log(np.exp(logits - logits.max((1, 2), keepdims=True)).sum(-1, keepdims=True)))
+# ```
+
 # %% [markdown] task="rewards-reinforce" reject="a-token-each" shows="A row of `mask` may be all False"
 # ```diff
 # - mask.sum()
@@ -514,7 +550,7 @@ def cases(rng):
     args = clip_args(rng, 5, 6, 0.2, 0.3)
     args |= {name: astray(args[name], args["mask"], rng) for name in ("log_p", "old")}
     args["advantages"][0], args["log_p"][0, 1], args["old"][0, 1] = -2.0, 900.0, -1e4
-    yield Case("-inf and large numbers outside of the answers", [Call(args, returns=("loss", "dlog_p"))])
+    yield Case("-inf, NaN and large numbers outside of the answers", [Call(args, returns=("loss", "dlog_p"))])
     args = clip_args(rng, 5, 4, 0.2, 0.2)
     args["mask"][2] = False
     yield Case("a row of mask all False", [Call(args, returns=("loss", "dlog_p"))])
@@ -522,7 +558,7 @@ def cases(rng):
     args["mask"] = np.arange(12).reshape(4, 3) == 4
     yield Case("one token in all", [Call(args, returns=("loss", "dlog_p"))])
     args = clip_args(rng, 4, 3, 0.2, 0.2) | {"advantages": -1 - rng.random(4)}
-    args["log_p"] -= 30
+    args["log_p"] -= 400
     args["old"] = args["log_p"] + rng.choice([-25.0, 25.0], (4, 3))
     args["old"][0, 0] = args["log_p"][0, 0] - 25
     yield Case("ratios of e^25 and e^-25", [Call(args, returns=("loss", "dlog_p"))])
@@ -646,8 +682,8 @@ def cases(rng):
 # + -float((mask * gain / M).sum())
 # ```
 
-# %% [markdown] task="rewards-clip" mistake="astray" shows="`log_p` and `old` may hold anything, even -inf"
-# computes with what stands outside of the answers: 0 times infinity is not a number
+# %% [markdown] task="rewards-clip" mistake="astray" shows="`log_p` and `old` may hold anything, even -inf or NaN"
+# computes with what stands outside of the answers: 0 times infinity is not a number, nor is 0 times NaN
 # ```diff
 # - np.where(mask, log_p, 0) - np.where(mask, old, 0)
 # + log_p - old
@@ -663,6 +699,18 @@ def cases(rng):
 # ```diff
 # - np.exp(np.where(mask, log_p, 0) - np.where(mask, old, 0))
 # + np.nan_to_num(np.exp(log_p - old))
+# ```
+
+# %% [markdown] task="rewards-clip" reject="cut-off-and-masked-after"
+# ```diff
+# - np.exp(np.where(mask, log_p, 0) - np.where(mask, old, 0))
+# + np.exp(np.clip(log_p, -1000, 0) - np.clip(old, -1000, 0))
+# ```
+
+# %% [markdown] task="rewards-clip" reject="cut-off-at-300"
+# ```diff
+# - np.exp(np.where(mask, log_p, 0) - np.where(mask, old, 0))
+# + np.exp(np.clip(np.nan_to_num(log_p), -300, 0) - np.clip(np.nan_to_num(old), -300, 0))
 # ```
 
 # %% [markdown] task="rewards-clip" reject="a-token-each"
@@ -749,15 +797,15 @@ def cases(rng):
         yield Case(f"differences of about {size}", [Call(leash_args(rng, 4, 6, size), returns=("kl", "dlog_p"))])
     for by, said in ((1, "above"), (-1, "below"), (25, "25 nats above"), (-25, "25 nats below")):
         args = leash_args(rng, 4, 6)
-        args["log_p"] -= 25
+        args["log_p"] -= 400
         args["reference"] = args["log_p"] + by - np.sign(by) * rng.random((4, 6))
         yield Case(f"the reference {said} log_p", [Call(args, returns=("kl", "dlog_p"))])
     args = leash_args(rng, 4, 5)
     yield Case("log_p equal to the reference", [Call(args | {"reference": args["log_p"].copy()}, returns=("kl", "dlog_p"))])
     args = leash_args(rng, 5, 6)
     args |= {name: astray(args[name], args["mask"], rng) for name in ("log_p", "reference")}
-    yield Case("-inf and large numbers outside of the answers", [Call(args, returns=("kl", "dlog_p"))])
-    for rows in ([1], [0, 2, 3]):
+    yield Case("-inf, NaN and large numbers outside of the answers", [Call(args, returns=("kl", "dlog_p"))])
+    for rows in ([0, 1, 2, 3], [1], [0, 2, 3]):
         args = leash_args(rng, 4, 6)
         args["mask"][rows] = False
         yield Case(f"answers without a token: {rows}", [Call(args, returns=("kl", "dlog_p"))])
@@ -863,8 +911,8 @@ def cases(rng):
 # + / mask.any(axis=1).sum()
 # ```
 
-# %% [markdown] task="rewards-leash" mistake="astray" shows="`log_p` and `reference` may hold anything, even -inf"
-# computes with what stands outside of the answers: 0 times infinity is not a number
+# %% [markdown] task="rewards-leash" mistake="astray" shows="`log_p` and `reference` may hold anything, even -inf or NaN"
+# computes with what stands outside of the answers: 0 times infinity is not a number, nor is 0 times NaN
 # ```diff
 # - np.where(mask, reference, 0) - np.where(mask, log_p, 0)
 # + reference - log_p
@@ -875,6 +923,24 @@ def cases(rng):
 # ```diff
 # - np.maximum(mask.sum(axis=1, keepdims=True), 1)
 # + mask.sum(axis=1, keepdims=True)
+# ```
+
+# %% [markdown] task="rewards-leash" reject="cut-off-and-masked-after"
+# ```diff
+# - np.where(mask, reference, 0) - np.where(mask, log_p, 0)
+# + np.clip(reference, -1000, 0) - np.clip(log_p, -1000, 0)
+# ```
+
+# %% [markdown] task="rewards-leash" reject="cut-off-at-300"
+# ```diff
+# - np.where(mask, reference, 0) - np.where(mask, log_p, 0)
+# + np.clip(np.nan_to_num(reference), -300, 0) - np.clip(np.nan_to_num(log_p), -300, 0)
+# ```
+
+# %% [markdown] task="rewards-leash" reject="no-token-at-all" shows="An answer without any token adds nothing"
+# ```diff
+# - shares = mask
+# + shares = mask.sum() / mask.sum() * mask
 # ```
 
 # %% [markdown] task="rewards-leash" reject="prompt-leashed" shows="Where `mask` is False the gradient is 0"
@@ -991,7 +1057,7 @@ def cases(rng):
         rising = np.concatenate([first, between, last + 9])
         for sign in (1, -1):
             moved = []
-            for factor in (1.4, 1.55, 1.88, 1.999, 2.001, 2.8):
+            for factor in (1.4, 1.55, 1.88, 1.999, 2.001, 2.6, 2.8):
                 shift = sign * factor * error + first.mean() - last.mean()
                 moved.append(np.concatenate([first, between, last + shift]))
             said = f"n {n}, {'rises' if sign > 0 else 'falls'} by 1.4 to 2.8 standard errors"
@@ -1106,6 +1172,13 @@ def cases(rng):
 # ```diff
 # - (first.var(ddof=1) + last.var(ddof=1)) / n
 # + 2 * curve.var(ddof=1) / n
+# ```
+
+# %% [markdown] task="rewards-judge" mistake="one-part-twice"
+# takes the variance of the first n for that of the last n, too: each part has its own
+# ```diff
+# - (first.var(ddof=1) + last.var(ddof=1)) / n
+# + 2 * first.var(ddof=1) / n
 # ```
 
 # %% [markdown] task="rewards-judge" mistake="half-the-error"

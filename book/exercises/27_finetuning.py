@@ -18,7 +18,7 @@ IGNORE = -100
 # %% [markdown]
 # ## Task 1: the loss on answers (3 points, medium, about 20 minutes)
 #
-# `logits` is `(..., V)`, with any number of axes before the last, `targets` are ids of shape `(...)`; some of
+# `logits` is `(..., V)`, with one axis or more before the last, `targets` are ids of shape `(...)`; some of
 # them are `IGNORE`, but not all. With $N$ for the number of the others and $p$ for the softmax of the logits,
 #
 # $$\text{loss} = -\frac1N \sum_{\text{targets that are not IGNORE}} \log p_{\text{target}} .$$
@@ -101,7 +101,7 @@ check("finetune-pack", pack)
 #
 # `x` is `(..., n_in)` with any number of leading axes, or none; `W` is `(n_in, n_out)`, `b` `(n_out,)` or None, `A`
 # `(n_in, rank)`, `B` `(rank, n_out)`, and `self.scale` is the float $s$. Write `forward`, `backward`, and `merged`,
-# which returns the W of a plain layer that computes the same. `backward(dy)` adds to `self.dA` and `self.dB`
+# which returns, in a new array, the W of a plain layer that computes the same. `backward(dy)` adds to `self.dA` and `self.dB`
 # and returns `dx`; `W` and `b` are frozen, nothing changes them, and they have no gradients.
 #
 # The rank is much smaller than n_in and n_out. Only `merged` may make an array of the shape of `W`; the other

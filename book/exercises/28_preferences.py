@@ -43,7 +43,7 @@ check("preferences-loss", with_tiny_slopes)
 # ## Task 2: the best policy (3 points, medium, about 20 minutes)
 #
 # Each of B prompts has K answers. `log_ref` (B, K) holds the logarithms of the reference's probabilities, of which each row sums
-# to 1, `rewards` (B, K) the rewards, and `beta` is a number above 0. Return the distribution
+# to 1, `rewards` (B, K) the rewards, which may be whole numbers, and `beta` is a number above 0. Return the distribution
 # over the answers of each prompt, (B, K), that makes
 #
 # $$J(\pi) = \sum_a \pi(a)\, r(a) - \beta \sum_a \pi(a) \log \frac{\pi(a)}{\pi_\text{ref}(a)}$$

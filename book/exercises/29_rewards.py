@@ -17,7 +17,7 @@ from numpygpt.nn.functional import log_softmax, softmax
 # %% [markdown]
 # ## Task 1: better than its group (2 points, easy, about 15 minutes)
 #
-# `rewards`, `(N,)`, holds one number for each answer, and `prompt`, `(N,)`, names by a whole number the prompt that it
+# `rewards`, `(N,)`, holds one number for each answer, and `prompt`, `(N,)`, names by a whole number, of any size, the prompt that it
 # answers. Answers to one prompt need not stand side by side, and one prompt may have more of them than another,
 # or a single one. Return the advantages, `(N,)` floats: each reward minus the mean reward of its prompt. With
 # `scale` divide them by the prompt's standard deviation, the root of the mean squared distance from that mean.
@@ -79,7 +79,7 @@ check("rewards-reinforce", reinforce)
 #
 # The two limits need not be equally far from 1. M counts the tokens of all answers. Return the loss, a float,
 # and its gradient `dlog_p`, `(N, T)`, in which `old` is a constant. Where `mask` is False the gradient is 0, and
-# `log_p` and `old` may hold anything, even -inf. (The check keeps away from the limits themselves.)
+# `log_p` and `old` may hold anything, even -inf or NaN. (The check keeps away from the limits themselves.)
 
 # %% answer="rewards-clip"
 def clipped(log_p, old, advantages, mask, low, high):
@@ -105,7 +105,7 @@ check("rewards-clip", clipped)
 # where $M_n$ is the number of tokens of answer n: here all answers count alike, and not all tokens. Return kl, a
 # float, and its gradient `dlog_p`, `(N, T)`, in which `reference` is a constant. An answer without any
 # token adds nothing, but is one of the N. Where `mask` is False the gradient is 0, and `log_p` and `reference` may
-# hold anything, even -inf.
+# hold anything, even -inf or NaN.
 
 # %% answer="rewards-leash"
 def leash(log_p, reference, mask):

@@ -13,6 +13,7 @@ from coursekit.checking.patterns import pattern
 from coursekit.checking.running import NotAMethod
 
 FEW = 4  # cases that are named
+READ_ONLY = "leaves an array read-only into which its caller writes: leave its flags as they are"
 
 
 @dataclass
@@ -39,7 +40,7 @@ def explained(table, name, rows):
         problem = TROUBLES[name.partition(": ")[0]](name, row)
     else:
         problem = wrong_output(table, name, own or rows)
-    if problem and not own and not clause_of(name):
+    if problem and not own and not clause_of(name) and problem.text != READ_ONLY:
         said = f" ({problem.text})" if name == "error" else ""
         problem.text = f"{CLAUSES[row.case.clause]}{said}"
         problem.known = True
@@ -188,6 +189,8 @@ def stopped(case, error):
         text += ": it imports a part of numpygpt that this set, or a later chapter, has you write"
     if kind == OwnVersion.__name__:
         text = message
+    if "read-only" in message and not line:  # it is the caller who could not write
+        return Problem("error", READ_ONLY, in_case(case), known=True)
     place = f", at `{line}`" if line else ""
     return Problem("error", text, f"{message}{place}, {in_case(case)}")
 
