@@ -10,14 +10,16 @@ def named(options):
 
 # %% task="gradients-numeric" cases=true
 def cases(rng):
-    for shape in [(5,), (2, 3), (1, 1), (2, 1, 3), (), (4, 4)]:
+    for shape in [(5,), (2, 3), (1, 1), (1, 2, 1, 3, 1), (), (4, 4)]:
         for options in OPTIONS[:2]:
             a = np.asarray(rng.normal(1, 0.6, shape))
             args = {"a": a, "c": np.asarray(rng.normal(0, 2, shape))}
             yield Case(f"a of shape {shape}{named(options)}", [Call(args, returns="the gradient")], **options)
     # A large step: who does not use eps, or measures while another entry is moved, is far off.
     for shape in [(4,), (3, 2)]:
-        args = {"a": rng.normal(1, 0.6, shape), "c": rng.normal(0, 2, shape), "k": 1.0, "eps": 0.3}
+        a = rng.normal(1, 0.6, shape)
+        a[..., 1] = a[..., 0]    # neighbors of one value have slopes of their own
+        args = {"a": a, "c": rng.normal(0, 2, shape), "k": 1.0, "eps": 0.3}
         yield Case(f"a of shape {shape}, eps 0.3", [Call(args, returns="the gradient")])
     # A function so steep that the step shows in the result, when eps is not given.
     args = {"a": rng.normal(1, 0.6, 3), "c": rng.uniform(1, 2, 3), "k": 1000.0}
@@ -679,7 +681,7 @@ def matmul_backward(dy, x, w):
 
 # %% task="gradients-centre" cases=true
 def cases(rng):
-    for shape in [(5,), (3, 4), (2, 3, 5), (1, 1), (4, 1), (3, 3), (1, 6), (2, 3, 2, 4), (2, 40)]:
+    for shape in [(5,), (3, 4), (2, 3, 5), (1, 1), (4, 1), (3, 3), (1, 6), (2, 1, 3, 2, 4), (2, 130)]:
         for options in OPTIONS[: 1 + 2 * (len(shape) > 1)]:
             yield Case(f"dy of shape {shape}{named(options)}", [Call({"dy": rng.normal(0.5, 1, shape)}, returns="dx")], **options)
     # Rows of very different size: each has its own mean, and a sum over all loses the small ones.
@@ -965,4 +967,33 @@ def reused_backward(dy, x):
 # ```diff
 # - return dy * s + ds * 2 * x
 # + return np.round(dy * s + ds * 2 * x, 8)
+# ```
+
+# %% [markdown] task="gradients-numeric" reject="slope-of-an-equal-neighbor"
+# ```diff
+# -         kept = a[index]
+# +         kept = a[index]
+# +         if index and index[-1] and kept == a[(*index[:-1], index[-1] - 1)]:
+# +             grad[index] = grad[(*index[:-1], index[-1] - 1)]
+# +             continue
+# ```
+
+# %% [markdown] task="gradients-numeric" reject="at-most-four-axes" shows="of any shape"
+# ```diff
+# - grad = np.zeros_like(a)
+# + assert a.ndim < 5
+# +     grad = np.zeros_like(a)
+# ```
+
+# %% [markdown] task="gradients-centre" reject="at-most-four-axes"
+# ```diff
+# - return dy -
+# + assert dy.ndim < 5
+# +     return dy -
+# ```
+
+# %% [markdown] task="gradients-centre" reject="mean-of-the-first-hundred"
+# ```diff
+# - dy.mean(
+# + dy[..., :100].mean(
 # ```

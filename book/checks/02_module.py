@@ -590,17 +590,17 @@ def cases(rng):
         {"second": leaf(2), "first": leaf(3)},
         {"layers": [leaf(2), leaf(1), leaf(3)]},
         {"blocks": [{"ln": leaf(2), "parts": [leaf(1)]}, {"ln": leaf(3), "parts": []}], "head": leaf(2)},
-        {"W": array(2), "dW": array(2), "inner": {"V": array(1), "eps": 0.1, "dy": array(3)}},
+        {"W": array(2), "dW": array(2), "inner": {"V": array(0, 3), "dV": array(0, 3), "eps": 0.1, "dy": array(3)}},
         {"wte": {"W": 0, "dW": 1}, "head": {"W": 0, "dW": 1}, "mask": array(2), "name": "gpt"},
         {"alone": [leaf(2)], "numbers": [0.5, 0.25], "none": None, "deep": {"deep": {"deep": leaf(1)}}},
         {},
         {"fc1": fresh(2), "fc2": fresh(2), "more": [fresh(2), fresh(2)]},
         {"head": {"W": 0, "dW": 1}, "V": 0, "dV": 1, "wte": {"U": 0, "dU": 1}},
         {"layers": [leaf(1) for _ in range(12)], "mixed": [0.5, leaf(2), None, "relu", leaf(1)]},
-        {"decay": array(2), "ddecay": array(2), "dim": 0.5, "dx": array(2), "db": array(1), "b": array(1)},
+        {"decay": array(2), "ddecay": array(2), "dddecay": array(2), "dim": 0.5, "dx": array(2), "db": array(1), "b": array(1)},
         {"W": array(2, 2), "dW": array(2, 2), "b": None, "db": None, "c": array(), "dc": array()},
-        {"W": array(2, 3), "dW": array(2, 3), "b": None, "db": array(3), "eps": 0.1, "deps": array(1)},
-        {"W": 0, "dW": 1, "V": 0, "dV": 1, "b": array(1), "db": array(1)},
+        {"W": array(2, 3), "dW": array(2, 3), "b": None, "db": array(3), "eps": 0.1, "deps": array(1), "c": array(2), "dc": None, "U": array(1), "dU": 0.5},
+        {"W": 0, "dW": 1, "V": 0, "dV": 1, "b": array(3), "db": 1},
         {"W": array(2), "V": array(2), "dV": array(2), "dW": array(2)},
         {"W": array(2), "inner": leaf(1), "dW": array(2)},
         {"layers": [leaf(2), array(3)], "ema": [array(2), array(1)], "dema": [array(2), array(1)]},
@@ -610,15 +610,15 @@ def cases(rng):
         {"mask": 0, "head": {"W": 0, "dW": array(3)}, "dV": 1, "V": array(3), "tail": {"b": 1, "db": array(3)}},
         # 2, 3 and 4 lie in the memory of 0.
         {"W": 2, "dW": 1, "V": 3, "dV": array(2), "inner": {"U": 4, "dU": array(1), "T": 0, "dT": array(3)}},
-        {name: array(2).astype(dtype) for name, dtype in zip(("W", "dW", "b", "db", "c", "dc"), "ffddee")},
+        {name: array(2).astype(dtype) for name, dtype in zip(("W", "dW", "b", "db", "c", "dc", "n", "dn"), "ffddeeii")},
     ]
     for number, tree in enumerate(trees):
         shared = [np.arange(3.0), np.zeros(3)]
         args = {"tree": tree, "shared": shared}
         said = ""
         if number in (1, 3, 9):
-            args["prefix"] = "model."
-            said = ', prefix "model."'
+            args["prefix"] = "model." if number == 3 else "my_"
+            said = f', prefix "{args["prefix"]}"'
         yield Case(f"tree {number + 1} of {len(trees)}{said}",
                    [Call(args, returns=("the list", "which are the tree's own arrays"))])
 
@@ -989,4 +989,145 @@ def params(module, prefix=""):
                     found[prefix + name] = value
 
     visit(module, prefix)
+    return found
+
+# %% [markdown] task="module-sequential" reject="dx-of-an-equal-dy"
+# ```diff
+# -     for layer in reversed(self.layers):
+# +     if hasattr(self, "last") and np.array_equal(self.last[0], dy):
+# +         return self.last[1]
+# +     first = dy.copy()
+# +     for layer in reversed(self.layers):
+# -     return dy
+# +     self.last = first, dy
+# +     return dy
+# ```
+
+# %% [markdown] task="module-residual" mistake="layer-gets-twice"
+# hands the layer 2 dy: dy comes along both paths, once on each
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + return dy + self.layer.backward(dy + dy)
+# ```
+
+# %% [markdown] task="module-residual" reject="y-of-the-same-x"
+# ```diff
+# - return x + self.layer(x)
+# + if getattr(self, "x", None) is not x:
+# +             self.x, self.y = x, x + self.layer(x)
+# +         return self.y
+# ```
+
+# %% [markdown] task="module-residual" reject="dx-of-an-equal-dy"
+# ```diff
+# - return dy + self.layer.backward(dy)
+# + if not (hasattr(self, "last") and np.array_equal(self.last[0], dy)):
+# +             self.last = dy.copy(), dy + self.layer.backward(dy)
+# +         return self.last[1]
+# ```
+
+# %% [markdown] task="module-product" reject="dx-of-the-same-dy"
+# ```diff
+# -         return dx
+# +         self.last = dy, dx
+# +         return dx
+# -         dx = 0
+# +         if getattr(self, "last", (None,))[0] is dy:
+# +             return self.last[1]
+# +         dx = 0
+# ```
+
+# %% [markdown] task="module-product" reject="y-of-the-same-x"
+# ```diff
+# -         self.results = [layer(x) for layer in self.layers]
+# +         if getattr(self, "x", None) is x:
+# +             return self.y
+# +         self.x = x
+# +         self.results = [layer(x) for layer in self.layers]
+# -         return np.prod(self.results, axis=0)
+# +         self.y = np.prod(self.results, axis=0)
+# +         return self.y
+# ```
+
+# %% [markdown] task="module-params" reject="without-entries" shows="An array attribute"
+# ```diff
+# - if isinstance(value, np.ndarray) and
+# + if isinstance(value, np.ndarray) and value.size and
+# ```
+
+# %% [markdown] task="module-params" reject="floats-only" shows="An array attribute"
+# ```diff
+# - if isinstance(value, np.ndarray) and
+# + if isinstance(value, np.ndarray) and value.dtype.kind == "f" and
+# ```
+
+# %% [markdown] task="module-params" reject="no-gradient-of-a-gradient" shows="whatever its name"
+# ```diff
+# - if isinstance(value, np.ndarray) and
+# + if isinstance(value, np.ndarray) and not (name[0] == "d" and name[1:] in vars(module)) and
+# ```
+
+# %% [markdown] task="module-params" reject="a-name-beside-it" shows="its gradient, an array too"
+# ```diff
+# - isinstance(vars(module).get(f"d{name}"), np.ndarray)
+# + hasattr(module, f"d{name}")
+# ```
+
+# %% [markdown] task="module-params" reject="anything-beside-it" shows="its gradient, an array too"
+# ```diff
+# - isinstance(vars(module).get(f"d{name}"), np.ndarray)
+# + vars(module).get(f"d{name}") is not None
+# ```
+
+# %% [markdown] task="module-params" reject="dot-after-the-prefix" shows="`prefix` stands before every name"
+# ```diff
+# -     found = {}
+# +     prefix = prefix and prefix.rstrip(".") + "."
+# +     found = {}
+# ```
+
+# %% task="module-params" reject="gradients-decide"
+def params(module, prefix=""):
+    found, seen = {}, []
+
+    def visit(m, prefix):
+        for name, value in vars(m).items():
+            if isinstance(value, Module):
+                visit(value, prefix + name + ".")
+            elif isinstance(value, list):
+                for i, part in enumerate(value):
+                    if isinstance(part, Module):
+                        visit(part, f"{prefix}{name}.{i}.")
+            elif isinstance(value, np.ndarray) and isinstance(g := vars(m).get("d" + name), np.ndarray):
+                if id(g) not in seen:
+                    seen.append(id(g))
+                    found[prefix + name] = value
+
+    visit(module, prefix)
+    return found
+
+# %% task="module-params" reject="kept-for-each-module"
+kept = []
+
+def params(module, prefix=""):
+    for known, start, found in kept:
+        if known is module and start == prefix:
+            return found
+    found, seen = {}, set()
+
+    def visit(m, prefix):
+        for name, value in vars(m).items():
+            if isinstance(value, Module):
+                visit(value, prefix + name + ".")
+            elif isinstance(value, list):
+                for i, part in enumerate(value):
+                    if isinstance(part, Module):
+                        visit(part, f"{prefix}{name}.{i}.")
+            elif isinstance(value, np.ndarray) and isinstance(vars(m).get("d" + name), np.ndarray):
+                if id(value) not in seen:
+                    seen.add(id(value))
+                    found[prefix + name] = value
+
+    visit(module, prefix)
+    kept.append((module, prefix, found))
     return found

@@ -1,5 +1,5 @@
 # %%
-SHAPES = [(3, 4, (5,)), (7, 2, (2, 3)), (1, 5, (2, 3, 4)), (5, 3, ()), (4, 4, (4,)), (6, 5, (1, 1)), (2, 3, (2, 1, 3, 2)), (3, 2, (40,))]
+SHAPES = [(3, 4, (5,)), (7, 2, (2, 3)), (1, 5, (2, 3, 4)), (5, 3, ()), (4, 4, (4,)), (6, 5, (1, 1)), (2, 3, (2, 1, 3, 1, 2)), (3, 2, (40,))]
 # One number of this size in a sum, and a slope measured from that sum has no digits left.
 LARGE = 1e7
 
@@ -31,11 +31,14 @@ def title(x_shape, n_out, bias, options):
 def cases(rng):
     for n_in, n_out, leading, bias, options in variants():
         x = rounds(rng, leading, n_in, options)
+        params = linear_params(rng, n_in, n_out, bias)
+        # The gradients are of backward passes before: they stay.
+        grads = {f"d{name}": np.ones_like(p) for name, p in params.items()}
         yield Case(
             title(x[0].shape, n_out, bias, options),
             [Call({"x": a}, "forward", "y") for a in x],
             linear_new(n_in, n_out, bias),
-            linear_params(rng, n_in, n_out, bias),
+            params | grads,
             () if bias else ("b",),    # it stays None
             **options,
         )
@@ -177,7 +180,7 @@ def cases(rng):
             title((*leading, n_in), n_out, bias, options),
             linear_new(n_in, n_out, bias),
             linear_params(rng, n_in, n_out, bias),
-            x, dy, **options,
+            x, dy, others=() if bias else ("db",), **options,    # it stays None
         )
     x, dy = [{"x": LARGE * rng.normal(size=(3, 5))}], [{"dy": rng.normal(size=(3, 4))}]
     yield layer("large numbers", linear_new(5, 4, True), linear_params(rng, 5, 4, True, LARGE), x, dy)
@@ -674,4 +677,30 @@ def backward(self, dy):
 # +     if self.b is None:
 # +         self.b = np.zeros(self.W.shape[1])
 # +     if self.b is not None:
+# ```
+
+# %% [markdown] task="linear-forward" mistake="clears-the-gradients"
+# is cleared by forward: gradients of several backward passes add up, and zero_grad() clears them
+# ```diff
+# -     self.x = x
+# +     self.x = x
+# +     self.dW[...] = 0
+# +     if self.db is not None:
+# +         self.db[...] = 0
+# ```
+
+# %% [markdown] task="linear-forward" reject="at-most-five-axes" shows="any number of axes"
+# ```diff
+# -     self.x = x
+# +     assert x.ndim < 6
+# +     self.x = x
+# ```
+
+# %% [markdown] task="linear-backward" reject="db-without-bias" shows="if there is a bias, to `self.db`"
+# ```diff
+# -     if self.b is not None:
+# -         self.db += rows.sum(axis=0)
+# +     if self.b is None:
+# +         self.db = np.zeros(rows.shape[1], rows.dtype)
+# +     self.db += rows.sum(axis=0)
 # ```

@@ -1,5 +1,5 @@
 # %%
-SHAPES = [(7,), (3, 5), (2, 3, 4), (1, 1), (1, 6), (5, 1), (2, 1, 3, 2), (40,)]
+SHAPES = [(7,), (3, 5), (2, 3, 4), (1, 1), (1, 6), (5, 1), (2, 1, 3, 2), (), (0,), (40,)]
 
 def entrywise(rng, extremes=(0.0,)):
     """Cases of a layer without parameters: all shapes; then strided and float32 arrays.
@@ -9,20 +9,20 @@ def entrywise(rng, extremes=(0.0,)):
     """
     for number, shape in enumerate(SHAPES):
         for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) > 1)]:
-            shapes = [shape, shape if options else (shape[0] + 2, *shape[1:])]
-            x = [both_signs(rng.normal(0, 1.5, some)) for some in shapes]
+            shapes = [shape, shape if options or not shape else (shape[0] + 2, *shape[1:])]
+            x = [both_signs(np.asarray(rng.normal(0, 1.5, some))) for some in shapes]
             for a in x:
                 a.flat[1:-1:3] = np.resize(np.outer(extremes, [1, -1])[:, :: (-1) ** number], a.flat[1:-1:3].shape)
-            dy = [rng.normal(size=some) for some in shapes]
+            dy = [np.asarray(rng.normal(size=some)) for some in shapes]
             yield layer(
                 f"x of shape {shape}" + "".join(f", {name}" for name in options), {}, {},
                 [{"x": a} for a in x], [{"dy": a} for a in dy], **options,
             )
 
 def both_signs(x):
-    """Negative at the start, positive at the end, in every array."""
-    x.flat[0] = -abs(x.flat[0])
-    x.flat[-1] = abs(x.flat[-1])
+    """Negative at the start, positive at the end, in every array that has entries."""
+    x.flat[:1] = -abs(x.flat[:1])
+    x.flat[-1:] = abs(x.flat[-1:])
     return x
 
 # %% task="relu-backward" cases=true
@@ -214,15 +214,15 @@ def backward(self, dy):
 # %% task="sigmoid-tanh" cases=true
 def cases(rng):
     for shape in SHAPES:
-        for options in [{}, {"strided": True}, {"float32": True}]:
+        for options in [{}, {"strided": True}, {"float32": True}][: 3 if shape and shape[0] else 1]:
             x, z = rng.normal(0, 1.5, (2, *shape))
             # of the first two, rounding makes exactly 0 or 1, and -1 or 1
             for start, size in enumerate([-50, 50, 0, 9]):
                 x.flat[1 + start :: 6] = z.flat[1 + start :: 6] = size
             x = np.where(x == -50, -800, x)
             with np.errstate(over="ignore"):
-                args = {"dy": rng.normal(size=shape), "y": 1 / (1 + np.exp(-x)),
-                        "dt": rng.normal(size=shape), "t": np.tanh(z)}
+                args = {"dy": np.asarray(rng.normal(size=shape)), "y": np.asarray(1 / (1 + np.exp(-x))),
+                        "dt": np.asarray(rng.normal(size=shape)), "t": np.asarray(np.tanh(z))}
             yield Case(
                 f"arrays of shape {shape}" + "".join(f", {name}" for name in options),
                 [Call(args, returns=("dx of sigmoid", "dx of tanh"))], **options,
@@ -828,3 +828,59 @@ class SiLU(Module):
         self.y *= 1 - s
         self.y += s
         return dy * self.y
+
+# %% [markdown] task="relu-backward" reject="no-axes"
+# ```diff
+# - return dy * self.positive
+# + len(dy)
+# +     return dy * self.positive
+# ```
+
+# %% [markdown] task="relu-backward" reject="no-entries"
+# ```diff
+# - return dy * self.positive
+# + dy.max()
+# +     return dy * self.positive
+# ```
+
+# %% [markdown] task="gelu-backward" reject="no-axes"
+# ```diff
+# - x, t = self.x, self.t
+# + len(dy)
+# +     x, t = self.x, self.t
+# ```
+
+# %% [markdown] task="gelu-backward" reject="no-entries"
+# ```diff
+# - x, t = self.x, self.t
+# + dy.max()
+# +     x, t = self.x, self.t
+# ```
+
+# %% [markdown] task="silu" reject="no-axes"
+# ```diff
+# - self.x = x
+# + len(x)
+# +         self.x = x
+# ```
+
+# %% [markdown] task="sigmoid-tanh" reject="no-axes"
+# ```diff
+# - return dt * (1 - t * t)
+# + len(t)
+# +     return dt * (1 - t * t)
+# ```
+
+# %% [markdown] task="silu" reject="no-entries"
+# ```diff
+# - self.x = x
+# + x.max()
+# +         self.x = x
+# ```
+
+# %% [markdown] task="sigmoid-tanh" reject="no-entries"
+# ```diff
+# - return dt * (1 - t * t)
+# + t.max()
+# +     return dt * (1 - t * t)
+# ```

@@ -38,8 +38,8 @@ def cases(rng):
                 f"p of shape {shape}, axis {axis}{named(options)}",
                 [Call({"dp": rng.normal(size=shape), "p": p, "axis": axis}, returns="dx")], **options,
             )
-    p = softmax_of(rng.normal(size=(3, 5)), -1)
-    yield Case("axis not given", [Call({"dp": rng.normal(size=(3, 5)), "p": p}, returns="dx")])
+    p = softmax_of(rng.normal(size=(2, 3, 5)), -1)
+    yield Case("axis not given", [Call({"dp": rng.normal(size=(2, 3, 5)), "p": p}, returns="dx")])
     # What all of dp have in common does not count; a slope measured from sums has no digits left.
     p, dp = softmax_of(rng.normal(0, 1.5, (3, 5)), -1), 1e4 + rng.normal(size=(3, 5))
     yield Case("dp around 10000", [Call({"dp": dp, "p": p, "axis": -1}, returns="dx")])
@@ -372,6 +372,8 @@ def backward(self, dp):
 def cases(rng):
     for number, (title, rounds, options) in enumerate(logits_and_targets(rng)):
         dloss = float(rng.normal(1, 0.3)) if number else 1.0
+        if number == 3:
+            dloss, title = -dloss, f"{title}, dloss negative"
         calls = [Call(args | {"dloss": dloss}, returns="dlogits") for args in rounds]
         yield Case(title, calls, **options)
     yield Case("dloss not given", [Call(rounds[0], returns="dlogits")])
@@ -550,8 +552,11 @@ def cross_entropy_backward(logits, targets, dloss=1.0):
 
 # %% task="cross-entropy-layer-backward" cases=true
 def cases(rng):
-    for title, rounds, options in logits_and_targets(rng):
+    for number, (title, rounds, options) in enumerate(logits_and_targets(rng)):
         dloss = [{"dloss": float(rng.normal(1, 0.3))} for _ in rounds]
+        if number == 3:
+            dloss[0]["dloss"] *= -1
+            title += ", dloss negative"
         yield layer(title, {}, {}, rounds, dloss, returns=("loss", "dlogits"), **options)
     yield layer("dloss not given", {}, {}, rounds, [{}] * len(rounds), returns=("loss", "dlogits"))
 
@@ -1004,4 +1009,24 @@ def softmax_backward(dp, p, axis=-1):
 # +         share = self.smoothing / min(V, 1000)
 # -         self.q = (1 - self.smoothing) * np.eye(V)[targets] + self.smoothing / V    # (..., V)
 # +         self.q = (1 - self.smoothing) * np.eye(V)[targets] + share
+# ```
+
+# %% [markdown] task="softmax-backward" reject="second-axis-if-not-given"
+# ```diff
+# - axis=-1
+# + axis=1
+# ```
+
+# %% [markdown] task="cross-entropy-backward" mistake="size-of-dloss"
+# it has lost the sign of dloss: whoever wants the loss large hands in a negative one
+# ```diff
+# - dloss / targets.size
+# + abs(dloss) / targets.size
+# ```
+
+# %% [markdown] task="cross-entropy-layer-backward" mistake="size-of-dloss"
+# it has lost the sign of dloss: whoever wants the loss large hands in a negative one
+# ```diff
+# - self.targets, dloss)
+# + self.targets, abs(dloss))
 # ```

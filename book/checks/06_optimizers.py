@@ -1,12 +1,13 @@
 # %%
 # Names and shapes of the parameters: decay must look at the number of axes, not at the name. K is
 # not everywhere, so that nobody counts on two names. Two of one shape can be taken for one another.
+# Names may begin, or end, with other names.
 MODELS = [
     {"W": (3, 5), "b": (5,)},
     {"b": (7,), "K": (2, 3, 2), "W": (1, 7)},
     {"b": (3, 4), "W": (4,), "V": (3, 4)},
     {"W": (1, 1), "b": (1,)},
-    {"b": (2,), "W": (2, 5, 3), "s": ()},
+    {"gain": (2, 1, 5, 3), "again": (2,), "g": ()},
 ]
 RESUMED = {"W": (5, 2), "K": (3, 3), "b": (2,)}
 WITH_A_NUMBER = {"W": (3, 2), "s": (), "b": (4,)}
@@ -364,7 +365,7 @@ def step(self):
 
 # %% task="lr-warmup-cosine" cases=true
 def cases(rng):
-    for warmup, total in [(4, 12), (1, 7), (0, 5), (5, 6), (3, 31), (10, 23), (2, 3), (7, 7)]:
+    for warmup, total in [(4, 12), (1, 7), (0, 5), (5, 6), (3, 31), (2000, 70000), (2, 3), (7, 7)]:
         for share in (0.0, rng.uniform(0.05, 0.5)):
             base = rng.uniform(0.1, 1)
             # Not in order: the answer must not depend on what was asked before. Update 0 and both
@@ -376,8 +377,9 @@ def cases(rng):
                 f"warmup_steps {warmup}, total_steps {total}, base_lr {base:.3g}, "
                 f"min_lr {share * base:.3g}; updates {steps}",
                 # Then again from a later update on, in some cases after the last.
-                [Call({"steps": steps}, "rates", "lr"), *[Call({}, "step", None)] * (2 + 6 * (total < 8)),
-                 Call({"steps": steps}, "rates", "lr")],
+                [Call({"steps": steps}, "rates", ("lr", "the names of the attributes")),
+                 *[Call({}, "step", None)] * (2 + 6 * (total < 8)),
+                 Call({"steps": steps}, "rates", ("lr", "the names of the attributes"))],
                 {
                     "optimizer": Model({"lr": np.array(base)}, {"lr": np.array(0.0)}),
                     "warmup_steps": warmup,
@@ -1124,7 +1126,9 @@ def cases(rng):
     for options, betas, t in zip(OPTIONS[:2], [(0.7, 0.9), (0.9, 0.999)], [4, 1200]):
         shapes = RESUMED
         arrays = {f"m.{name}": rng.normal(size=shape) for name, shape in shapes.items()}
-        arrays |= {f"v.{name}": rng.uniform(0.5, 2, shape) for name, shape in shapes.items()}
+        # Late, gradients were small: this step is many times lr.
+        small = 1e-3 if t > 100 else 1
+        arrays |= {f"v.{name}": small * rng.uniform(0.5, 2, shape) for name, shape in shapes.items()}
         settings = {"betas": betas, "eps": 0.05, "weight_decay": 0.4}
         yield optimizer_case(
             rng, shapes, settings, [0.2, 0.1], ("t", "m", "v"), arrays | {"t": t}, **options
@@ -2022,4 +2026,102 @@ def step(self):
 # +     if self.lr == 0:
 # +         return
 # +     grads = self.model.grads()
+# ```
+
+# %% [markdown] task="adam-step" mistake="bound-anew"
+# it moves by its decay only: `p = p - ...` makes a new array that nobody else sees; subtract in place
+# ```diff
+# -         p -= self.lr * m_hat
+# +         p = p - self.lr * m_hat
+# ```
+
+# %% [markdown] task="adam-step" reject="at-most-three-axes" shows="those of two or more are all decayed"
+# ```diff
+# - if p.ndim >= 2:
+# + if 2 <= p.ndim <= 3:
+# ```
+
+# %% [markdown] task="adam-step" reject="by-the-first-letter" shows="whatever their name"
+# ```diff
+# -     grads = self.model.grads()
+# +     grads = {name[0]: g for name, g in self.model.grads().items()}
+# - grads[name]
+# + grads[name[0]]
+# ```
+
+# %% [markdown] task="adam-step" reject="at-most-three-rates"
+# ```diff
+# - p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+# + p -= self.lr * np.clip(m_hat / (np.sqrt(v_hat) + self.eps), -3.2, 3.2)
+# ```
+
+# %% [markdown] task="sgd-step" reject="by-the-end-of-the-name"
+# ```diff
+# -         v += grads[name]
+# +         v += next(g for n, g in grads.items() if n.endswith(name))
+# ```
+
+# %% [markdown] task="lr-warmup-cosine" mistake="rounded-down"
+# it stays at base_lr and falls at once: `//` makes a whole number of the part that is done; use `/`
+# ```diff
+# - (step - self.warmup_steps) / (self
+# + (step - self.warmup_steps) // (self
+# ```
+
+# %% [markdown] task="lr-warmup-cosine" reject="remembers-the-step" shows="`lr_at` returns a rate and changes nothing"
+# ```diff
+# -     if step < self.warmup_steps:
+# +     self.last = step
+# +     if step < self.warmup_steps:
+# ```
+
+# %% [markdown] task="lr-warmup-cosine" reject="tells-the-optimizer" shows="`lr_at` returns a rate and changes nothing"
+# ```diff
+# -     if step < self.warmup_steps:
+# +     self.optimizer.asked = step
+# +     if step < self.warmup_steps:
+# ```
+
+# %% [markdown] task="lr-warmup-cosine" reject="hundred-at-most"
+# ```diff
+# -     if step < self.warmup_steps:
+# +     step = min(step, 100)
+# +     if step < self.warmup_steps:
+# ```
+
+# %% [markdown] task="lr-warmup-cosine" reject="in-two-bytes"
+# ```diff
+# -     if step < self.warmup_steps:
+# +     step = (step + 2**15) % 2**16 - 2**15
+# +     if step < self.warmup_steps:
+# ```
+
+# %% [markdown] task="lr-warmup-cosine" reject="recursion"
+# ```diff
+# - return self.base_lr * (step + 1) / self.warmup_steps
+# + return self.base_lr / self.warmup_steps + (self.lr_at(step - 1) if step else 0)
+# ```
+
+# %% [markdown] task="sgd-step" reject="one-letter"
+# ```diff
+# -     for name, p in self.model.params().items():
+# +     for name, p in self.model.params().items():
+# +         if len(name) > 1:
+# +             continue
+# ```
+
+# %% [markdown] task="adam-step" reject="one-letter"
+# ```diff
+# -     for name, p in self.model.params().items():
+# +     for name, p in self.model.params().items():
+# +         if len(name) > 1:
+# +             continue
+# ```
+
+# %% [markdown] task="nesterov-step" reject="one-letter"
+# ```diff
+# -     for name, p in self.model.params().items():
+# +     for name, p in self.model.params().items():
+# +         if len(name) > 1:
+# +             continue
 # ```

@@ -38,19 +38,23 @@ class Bend(Module):
         return da * self.s
 
 def passes(build, s, b, x, dy):
-    """Two models side by side, forward and backward for each x, then backward for another dy.
+    """Two models side by side, forward and backward for each x; a step changes weights in between.
 
+    The last x and dy come twice. At the end two more backward passes: for the same dy, and another.
     Returns all y, all dx, and the gradients of all layers.
     """
     layers = [[Bend(*numbers) for numbers in zip(s, b)] for _ in range(2)]
     models = [build(some) for some in layers]
     y, dx = [], []
-    for x_now, dy_now in zip(x, dy):
+    all_layers = layers[0] + layers[1]
+    for x_now, dy_now in zip([*x, x[-1]], [*dy, dy[-1]]):
+        for layer in all_layers:
+            layer.s = 0.9 * layer.s
         y += [models[0](x_now), models[1](-x_now)]
         dx += [model.backward(dy_now) for model in models]
-    dx += [model.backward(-0.5 * dy_now) for model in models]
-    layers = layers[0] + layers[1]
-    return y, dx, [layer.ds for layer in layers], [layer.db for layer in layers]
+    for scale in (1, -0.5):
+        dx += [model.backward(scale * dy_now) for model in models]
+    return y, dx, [layer.ds for layer in all_layers], [layer.db for layer in all_layers]
 
 # %% [markdown]
 # ## Task 1: Sequential backward (2 points, easy, about 10 minutes)
@@ -181,7 +185,7 @@ check("module-product", side_by_side)
 # ## Task 4: find all parameters (3 points, hard, about 25 minutes)
 #
 # Return `{dotted name: array}` of a tree of modules. An array attribute, whatever its name, is a
-# parameter if its gradient stands beside it, `W` and `dW`. Attributes that are Modules, and Modules
+# parameter if its gradient, an array too, stands beside it: `W` and `dW`. Attributes that are Modules, and Modules
 # in lists, belong to the tree: the array `W` of the second entry of the list `layers` is `layers.1.W`.
 # A list may hold other things, too, such as numbers and arrays, which are no parameters. A parameter
 # that is met twice is listed once, under its first name; two arrays that happen to hold equal numbers
@@ -231,7 +235,9 @@ def names_and_arrays(tree, shared, *prefix):
         return arrays[-1]
 
     model = build(tree)
-    params(model, *prefix)    # and once more: nothing may be left of the first call
+    model.early, model.dearly = np.ones(1), np.ones(1)
+    params(model, *prefix)    # and once more, without these two: nothing may be left of the first call
+    del model.early, model.dearly
     found = params(model, *prefix)
     return list(found.items()), [any(value is a for a in arrays) for value in found.values()]
 

@@ -89,8 +89,8 @@ class LRScheduler:
         self.optimizer.lr = self.lr_at(self.t)
 
     def rates(self, steps):
-        """Return the rates of several updates: the check calls this."""
-        return [self.lr_at(step) for step in steps]
+        """Return the rates of several updates, and what the objects hold then: for the check."""
+        return [self.lr_at(step) for step in steps], [*vars(self), *vars(self.optimizer)]
 
 class WarmupCosineLR(LRScheduler):
     """A straight line up to the base rate over warmup_steps, then half a cosine down to min_lr."""

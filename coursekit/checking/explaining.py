@@ -36,6 +36,8 @@ def explained(table, name, rows):
         problem = stopped(row.case, row.got)
     elif name.startswith("changed: ") and may_be_changed(table, row):
         problem = Problem(name, "is changed where it must stay as it is", in_case(row.case))
+    elif name.startswith("changed: ") and row.got is MISSING and is_changed(table, row):
+        problem = Problem(name, "is left as it was where it must be changed", in_case(row.case))
     elif name in TROUBLES or ": " in name:
         problem = TROUBLES[name.partition(": ")[0]](name, row)
     else:
@@ -75,6 +77,11 @@ def may_be_changed(table, row):
     return row.expected is MISSING and any(r.expected is not MISSING for r in every)
 
 
+def is_changed(table, row):
+    """Whether the answer does change it in other cases."""
+    return any(r.got is not MISSING for r in table.rows[row.name])
+
+
 def changed(name, row):
     what = name.partition(": ")[2]
     if row.got is MISSING:
@@ -85,7 +92,7 @@ def changed(name, row):
         return Problem(name, CLAUSES["caches"], in_case(row.case), known=True)
     return Problem(
         name,
-        "is changed in place: it is not yours to change, the caller may still need it",
+        "is not as it was before the call: the caller may still need it as it was",
         known=True,
     )
 

@@ -129,8 +129,10 @@ def zero(wrong, pairs, table):
 def sign(wrong, pairs, table):
     some = [pair for pair in pairs if pair.expected.any()]
     numeric = all(pair.expected.dtype.kind in "if" for pair in wrong)
-    turned = some and numeric and all(pair.fits(-pair.expected) for pair in some)
-    return "has the wrong sign" if turned else ""
+    if not some or not numeric or not all(pair.fits(-pair.expected) for pair in wrong):
+        return ""
+    everywhere = all(pair.fits(-pair.expected) for pair in some)
+    return "has the wrong sign" if everywhere else "has the wrong sign where it is wrong"
 
 
 def turned(wrong, pairs, table):
@@ -297,7 +299,12 @@ def only_where(wrong, pairs):
     bad = {id(pair.row.case): pair.row.case for pair in wrong}
     shared = set.intersection(*(features(case) for case in bad.values()))
     shared -= set.union(*(features(case) for case in good.values()))
-    return f" only where {min(shared)}" if shared else ""
+    # Zeros of two arguments that come together: either may be the cause.
+    zeros = sorted(feature for feature in shared if feature.endswith("holds a 0"))
+    first = min(shared, default="")
+    if first in zeros:
+        first = " and ".join(zeros)
+    return f" only where {first}" if first else ""
 
 
 def features(case):
