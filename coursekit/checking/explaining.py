@@ -252,8 +252,8 @@ def nothing_returned(table, name, rows):
         text = "is None: a function that ends without `return` gives None"
     elif any(r.expected is None for r in every):
         text = (
-            "is None where it should not be: what is right is refused, or one way through your code "
-            "ends without `return`"
+            "is None where it should not be: what is right is refused, or one way through your "
+            "code ends without `return`"
         )
     else:
         text = "is None where it should not be: does every way through your code end with `return`?"
