@@ -1,6 +1,6 @@
 # %%
 OPTIONS = [{}, {"strided": True}, {"float32": True}]
-DW = ("dW", "no np.add.at")
+DW = ("dW", "no np.add.at", "no map")
 
 def named(options):
     return "".join(f", {name}" for name in options)
@@ -8,8 +8,10 @@ def named(options):
 # %% task="speed-add-rows" cases=true
 def cases(rng):
     # ids that come twice, ids that never come, the last and the first among them
-    for N, n, C in [(200, 17, 3), (150, 400, 2), (120, 5, 4), (1, 3, 2)]:
+    # ids too large for float16, and so many channels that a loop over them shows
+    for N, n, C in [(200, 17, 3), (150, 4000, 2), (120, 5, 70), (1, 3, 2)]:
         for options in OPTIONS[:2]:
+            n += bool(options)    # no two cases of one shape: what an answer keeps does not look like their doing
             ids = rng.choice(n, max(1, n - 3), replace=False)[rng.integers(0, max(1, n - 3), N)]
             yield Case(f"{N} ids below {n}, C = {C}{named(options)}",
                        [Call({"ids": ids, "dy": rng.normal(size=(N, C)), "n": n}, returns=DW)],
@@ -120,8 +122,25 @@ def add_rows(ids, dy, n):
 
 # %% task="speed-add-rows" right="bincount" shows="any other way without a loop is right"
 def add_rows(ids, dy, n):
+    C = dy.shape[1]
+    places = ids[:, None] * C + np.arange(C)
+    return np.bincount(places.ravel(), weights=dy.ravel(), minlength=n * C).reshape(n, C)
+
+# %% task="speed-add-rows" reject="loop-over-channels" shows="and without a loop"
+def add_rows(ids, dy, n):
     columns = [np.bincount(ids, weights=column, minlength=n) for column in dy.T]
     return np.stack(columns, axis=1)
+
+# %% task="speed-add-rows" reject="map"
+def add_rows(ids, dy, n):
+    import functools, operator
+    masks = map(functools.partial(operator.eq, ids), range(n))
+    return np.array(list(map(functools.partial(np.sum, axis=0), map(dy.__getitem__, masks))))
+
+# %% task="speed-add-rows" reject="ids-in-float16"
+def add_rows(ids, dy, n):
+    far = np.abs(ids.astype(np.float16) - np.arange(n, dtype=np.float16)[:, None])
+    return (far < 0.5) @ dy
 
 # %% task="speed-add-rows" right="unique"
 def add_rows(ids, dy, n):
@@ -172,7 +191,7 @@ def cases(rng):
             x[1, :4] = [30, -30, 5e-324, 1e-45]    # far out, and so small that a half of it is 0
             size = x.nbytes // 2 if options.get("float32") else x.nbytes
             yield Case(f"x of shape {(N, C)}{named(options)}", [Call({"x": x}, returns="y")],
-                       max_bytes=round(2.4 * size), **options)
+                       max_bytes=round(2.4 * size), dtypes=True, **options)
         if N == 50:    # where y is nearly 0 or nearly x: beside larger numbers, what is missing does not show
             for x in (rng.uniform(-5.5, -4.9, (N, C)), rng.uniform(4.9, 5.1, (N, C))):
                 yield Case(f"x near {round(x[0, 0])}", [Call({"x": x}, returns="y")], max_bytes=round(2.4 * x.nbytes))
@@ -201,6 +220,15 @@ def cases(rng):
 # and keep none of them for the next call
 def gelu(x):
     return 0.5 * x * (1 + np.tanh(a * (x + c * x * x * x)))
+
+# %% [markdown] task="speed-gelu" mistake="float64" shows="In float32, too: y has the dtype of `x`"
+# is float64 where x is float32, and takes twice the memory: keep the dtype of x; a number of NumPy's that is
+# float64, such as np.sqrt(2 / np.pi), makes what it touches so, one of Python's does not
+# ```diff
+# - u = x * x
+# + u = x.astype(np.float64)
+# +     u *= u
+# ```
 
 # %% [markdown] task="speed-gelu" mistake="no-a"
 # lacks the factor √(2/π) of u
@@ -296,7 +324,7 @@ def gelu(x):
     y *= 0.5
     return y
 
-# %% [markdown] task="speed-gelu" reject="float64-on-the-way" shows="In float32, too"
+# %% [markdown] task="speed-gelu" reject="float64-on-the-way"
 # ```diff
 # - u = x * x
 # + u = (x * np.float64(1)) * x
@@ -368,14 +396,15 @@ def gelu(x):
 
 # %% task="speed-blocks" cases=true
 def cases(rng):
-    for T, D, size in [(96, 3, 8), (300, 2, 50), (301, 5, 60), (96, 4, 96), (7, 3, 3), (5, 2, 1), (4, 3, 9), (64, 3, 16), (23, 3, 5), (21, 4, 6)]:
-        for options in OPTIONS[:2]:
+    for T, D, size in [(7, 3, 3), (300, 2, 50), (301, 5, 60), (96, 4, 96), (240, 3, 4), (5, 2, 1), (4, 3, 9), (64, 3, 16),
+                       (23, 3, 5), (162, 3, 100), (21, 4, 6)]:
+        for options in OPTIONS[: {7: 3, 162: 1}.get(T, 2)]:
             q, k, v = rng.normal(0, 1.5, (3, T, D))
-            late, large = T == 64, T == 21
+            late, large, larger = T == 64, T == 21, T == 23
             if large:    # all scores near 1000: exp of them overflows; or all below what a mask of -1e4 adds
                 q[:, 0], k[:, 0] = -50_000 if options else 2000, 1
-            if T == 23:    # for half of the queries, the later a key the larger its score, by thousands
-                q[:, 0], k[:, 0] = rng.permutation(np.arange(T) % 2 * 2 - 1), np.arange(T) // 2 * 4000
+            if larger:    # for half of the queries, the later a key the larger its score, by hundreds of thousands
+                q[:, 0], k[:, 0] = rng.permutation(np.arange(T) % 2 * 2 - 1), (1 + np.arange(T) // 2) * 400_000
             if late:    # the last block may look at these, no other: each of its queries sees one
                 k[-size:] = v[-size:] = np.nan
             blocks = -(-T // size)
@@ -383,11 +412,15 @@ def cases(rng):
             # is far from 300 times the lines of a loop over single queries; where blocks are many, it is not.
             pairs = blocks * (blocks + 1) // 2
             lines = 40 + 22 * blocks + 16 * pairs if size >= 50 else 0
-            # four blocks of scores, the result, and what Python needs
-            room = 4 * 8 * min(size, T) * T + 2 * q.nbytes + 10_000
-            yield Case(f"T = {T}, D = {D}, blocks of {size}" + ", the last keys are nan" * late + ", large scores" * large + ", larger scores of later keys" * (T == 23) + named(options),
+            # Five blocks of scores, where each step has a name of its own, and masks of theirs; the result, and what
+            # Python needs. With a large block and a small one, all keys are half as many again as those that count.
+            ends = [min(start + size, T) for start in range(0, T, size)]
+            largest = max((end - start) * end for start, end in zip([0, *ends], ends))
+            room = (5 * 8 + 4) * largest + 2 * q.nbytes + 10_000
+            said = ", the last keys are nan" * late + ", large scores" * large + ", larger scores of later keys" * larger
+            yield Case(f"T = {T}, D = {D}, blocks of {size}{said}{named(options)}",
                        [Call({"q": q, "k": k, "v": v, "size": size}, returns="the output")],
-                       max_lines=lines, max_bytes=room, **options)
+                       max_lines=lines, max_bytes=room, dtypes=True, **options)
 
 # %% [markdown] task="speed-blocks" hint=1
 # a block of queries is attention with fewer queries than keys: those of the block, and all up to its end.
@@ -401,7 +434,7 @@ def cases(rng):
 # queries with the keys before the end, scaled; minus infinity above the moved diagonal; softmax; times
 # the values before the end.
 
-# %% task="speed-blocks" mistake="all-at-once" shows="Only scores of a few blocks may be in use at a time"
+# %% task="speed-blocks" mistake="all-at-once" shows="Only scores and masks of a few blocks may be in use at a time"
 # is too much: all scores are in use at a time, those of the future, too
 def attention_in_blocks(q, k, v, size):
     scores = q @ k.T / math.sqrt(q.shape[1])
@@ -424,8 +457,53 @@ def attention_in_blocks(q, k, v, size):
 # %% [markdown] task="speed-blocks" mistake="not-itself"
 # does not let a query see its own key: j goes up to i, i included
 # ```diff
+# - scores += np.triu(np.full(scores.shape, -np.inf, scores.dtype), start + 1)
+# + future = np.arange(end) >= np.maximum(np.arange(start, end), 1)[:, None]
+# +         scores[future] = -np.inf
+# ```
+
+# %% [markdown] task="speed-blocks" mistake="one-later"
+# lets a query see the key after its own: j goes up to i, and no further
+# ```diff
 # - scores.dtype), start + 1)
-# + scores.dtype), max(start, 1))
+# + scores.dtype), start + 2)
+# ```
+
+# %% [markdown] task="speed-blocks" mistake="mask-subtracted"
+# hides later keys by a number that is taken away: where scores are larger than that, they count all the same;
+# make them minus infinity
+# ```diff
+# - np.full(scores.shape, -np.inf, scores.dtype)
+# + np.full(scores.shape, -1e4, scores.dtype)
+# ```
+
+# %% [markdown] task="speed-blocks" reject="mask-of-all" shows="Only scores and masks of a few blocks may be in use at a time"
+# ```diff
+# - out = np.empty_like(q)
+# + out = np.empty_like(q)
+# +     future = np.tri(T, dtype=bool) == 0
+# - scores += np.triu(np.full(scores.shape, -np.inf, scores.dtype), start + 1)
+# + scores[future[start:end, :end]] = -np.inf
+# ```
+
+# %% task="speed-blocks" reject="later-keys-wiped-out" shows="of the keys only those up to the last query of the block"
+def attention_in_blocks(q, k, v, size):
+    T, D = q.shape
+    out = np.empty_like(q)
+    for start in range(0, T, size):
+        end = min(start + size, T)
+        scores = q[start:end] @ k.T / math.sqrt(D)
+        future = np.arange(T) > np.arange(start, end)[:, None]
+        values = np.where(np.arange(T)[:, None] < end, v, 0)
+        out[start:end] = softmax(np.where(future, -np.inf, scores)) @ values
+    return out
+
+# %% [markdown] task="speed-blocks" mistake="float64" shows="so is the result, of their dtype"
+# is float64 where q, k and v are float32: keep their dtype; an array that is made without one, and a number of
+# NumPy's such as np.sqrt(D), make what they touch float64
+# ```diff
+# - np.empty_like(q)
+# + np.empty(q.shape)
 # ```
 
 # %% [markdown] task="speed-blocks" mistake="no-scale"
@@ -515,9 +593,22 @@ def attention_in_blocks(q, k, v, size):
             out[s:e] = p @ v[:e] / p.sum(1, keepdims=True)
     return out
 
+# %% task="speed-blocks" right="each-step-named"
+def attention_in_blocks(q, k, v, size):
+    T, D = q.shape
+    out = np.empty_like(v)
+    for s in range(0, T, size):
+        e = min(s + size, T)
+        scores = q[s:e] @ k[:e].T / math.sqrt(D)
+        future = np.arange(e) > np.arange(s, e)[:, None]
+        z = np.where(future, -np.inf, scores)
+        p = np.exp(z - z.max(axis=1, keepdims=True))
+        out[s:e] = p / p.sum(axis=1, keepdims=True) @ v[:e]
+    return out
+
 # %% task="speed-blocks" right="last-block-first"
 def attention_in_blocks(q, k, v, size):
-    out = np.zeros(q.shape)
+    out = np.zeros(q.shape, q.dtype)
     for i in reversed(range(0, len(q), size)):
         rows = slice(i, i + size)
         end = min(i + size, len(q))
@@ -610,8 +701,8 @@ def cases(rng):
             largest = max(np.diff(edges))
             # Room for a few logits of a piece, for all gradients at once, as np.average wants them, and for x.
             room = 8 * V * (5 * largest + 4 * C * len(edges)) + 8 * N * C + 12_000
-            # 25 lines for each piece, far from what a loop over 200 rows needs.
-            lines = 100 + 25 * len(edges) if N == 200 else 0
+            # 25 lines for each piece, far from what a loop over all rows needs.
+            lines = 100 + 25 * len(edges) if N >= 150 else 0
             yield Case(f"N = {N}, C = {C}, V = {V}, edges {edges if len(edges) < 6 else 'up to 20 apart'}" + ", large logits" * large + named(options),
                        [Call(args, returns=("loss", "dW"))], max_lines=lines, max_bytes=room, **options)
 
@@ -732,6 +823,17 @@ def in_shares(W, x, y, edges):
         l, d = loss_and_gradient(W, x[i : i + 1], y[i : i + 1])
         loss += l / len(y)
         dW += d / len(y)
+    return loss, dW
+
+# %% task="speed-shares" reject="all-like-the-first" shows="the pieces may differ in size"
+def in_shares(W, x, y, edges):
+    loss, dW, size = 0.0, np.zeros_like(W), edges[1]
+    for start in range(0, len(x), size):
+        rows = slice(start, start + size)
+        share = len(x[rows]) / len(x)
+        piece_loss, piece_dW = loss_and_gradient(W, x[rows], y[rows])
+        loss += share * piece_loss
+        dW += share * piece_dW
     return loss, dW
 
 # %% task="speed-shares" reject="softmax-by-hand" shows="Call `loss_and_gradient` on one piece at a time"

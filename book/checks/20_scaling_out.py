@@ -185,6 +185,13 @@ def cases(rng):
 # + n / sum(rows) / len(rows)
 # ```
 
+# %% [markdown] task="ranks-mean" mistake="rows-of-another"
+# counts each rank by the rows of another: gradients and rows stand in the same order
+# ```diff
+# - zip(gradients, rows)
+# + zip(gradients, rows[::-1])
+# ```
+
 # %% [markdown] task="ranks-mean" mistake="inverse"
 # counts a rank with more rows less
 # ```diff
@@ -255,14 +262,17 @@ def cases(rng):
                    [(0, 3), (2, 2), (4, 0)], [(n % 4 + 1, 3) for n in range(35)]]:
         arrays = [np.asarray(rng.normal(size=shape)) for shape in shapes]
         other = rng.normal(size=sum(a.size for a in arrays))
+        turned = shapes[-1:] + shapes[:-1]    # of `other`, which is no bucket of these arrays
         for options in [{}, {"strided": True}, {"float32": True}]:
-            said = shapes if len(shapes) < 9 else f"of {len(shapes)} arrays"
+            said = f"{shapes}, then {turned}" if len(shapes) < 9 else f"of {len(shapes)} arrays"
             yield Case(f"shapes {said}" + "".join(f", {o}" for o in options),
-                       [Call({"arrays": arrays, "other": other}, returns=("the bucket", "the arrays"))], **options)
+                       [Call({"arrays": arrays, "other": other, "shapes": turned}, returns=("the bucket", "the arrays"))],
+                       **options)
     # Row by row, whatever the order in memory is.
-    arrays = [np.asfortranarray(rng.normal(size=shape)) for shape in [(2, 3), (3, 2, 2), (4,)]]
+    shapes = [(2, 3), (3, 2, 2), (4,)]
+    arrays = [np.asfortranarray(rng.normal(size=shape)) for shape in shapes]
     yield Case("arrays that lie in memory column by column",
-               [Call({"arrays": arrays, "other": rng.normal(size=22)}, returns=("the bucket", "the arrays"))])
+               [Call({"arrays": arrays, "other": rng.normal(size=22), "shapes": shapes}, returns=("the bucket", "the arrays"))])
 
 # %% [markdown] task="ranks-bucket" without="long inputs"
 # a bucket that is longer than its gradients is no input of this task.
@@ -370,6 +380,24 @@ def from_bucket(bucket, shapes):
 # - a.reshape(-1) for
 # + a.ravel(order="A") for
 # ```
+
+# %% [markdown] task="ranks-bucket" reject="shapes-emptied"
+# ```diff
+# - for shape in shapes:
+# + while shapes:
+# +         shape = shapes.pop(0)
+# ```
+
+# %% task="ranks-bucket" reject="sizes-kept"
+sizes = []
+
+def to_bucket(arrays):
+    sizes[:] = [a.size for a in arrays]
+    return np.concatenate([a.ravel() for a in arrays])
+
+def from_bucket(bucket, shapes):
+    parts = np.split(bucket, np.cumsum(sizes)[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes)]
 
 # %% [markdown] task="ranks-bucket" reject="rounded"
 # ```diff

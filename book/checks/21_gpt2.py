@@ -1,5 +1,6 @@
 # %%
 import json
+import math
 
 KINDS = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U8": 1, "I16": 2, "F8_E4M3": 1, "BOOL": 1}
 
@@ -7,16 +8,19 @@ def file_of(rng, names, metadata, padding, odd=False):
     """The bytes of a safetensors file with arrays of these names, in an order of their own.
 
     If odd, JSON is written in another way: letters escaped, keys in another order, no spaces, or many.
+    The numbers of a large array, and of all that come after it, are cut off.
     """
-    header, data = ({"__metadata__": {"format": "pt"}} if metadata else {}), b""
+    header, data, place = ({"__metadata__": {"format": "pt"}} if metadata else {}), b"", 0
     for name in names:
         kind = list(KINDS)[int(rng.integers(len(KINDS)))]
         shape = [int(n) for n in rng.integers(1, 5, int(rng.integers(1, 4)))]
         shape = [] if name == "scale" else shape    # one number
         shape = [0, 3] if name.startswith("nothing") else shape
-        n = KINDS[kind] * int(np.prod(shape))
-        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + n]}
-        data += rng.bytes(n)
+        shape = [100_000, 50_000] if name == "large" else shape
+        n = KINDS[kind] * math.prod(shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [place, place + n]}
+        place += n
+        data += rng.bytes(n) if place < 1e9 else b""
     header = dict(reversed(header.items()))
     if odd:
         header = {name: dict(reversed(a.items())) for name, a in header.items()}
@@ -29,8 +33,9 @@ def cases(rng):
     for names, metadata, padding in [
         (["a"], False, 0), (["W", "b"], False, 3), (["wte.weight", "h.0.ln_1.bias"], True, 0),
         (["Ünï", "x"], False, 1), ([f"h.{i}.attn.c_attn.weight" for i in range(9)], True, 5), ([], True, 0), ([], False, 0), (["a"], True, 70_000),
-        ([f"h.{i}.mlp.c_proj.weight" for i in range(40)], False, 2), (["ours__", "_theirs"], True, 0), (["scale", "W"], True, 0),
-        (["Ünï", 'a "b"', "back\\slash", "{W}: [0, 1],", "dtype"], True, 0), (["nothing", "W", "nothing.too"], False, 0),
+        ([f"h.{i}.mlp.c_proj.weight" for i in range(40)], False, 2), (["ours__", "__theirs", "metadata", "x.__metadata__"], True, 0),
+        (["scale", "large", "W"], True, 0), (["Ünï", 'a "b"', "back\\slash", "{W}: [0, 1],", "dtype", " x "], True, 0),
+        (["nothing", "W", "nothing.too"], False, 0),
     ]:
         odd = "dtype" in names
         notes = ", with metadata" * metadata + ", spaces after the header" * (padding > 0) + ", JSON in another style" * odd
@@ -149,7 +154,33 @@ def arrays_in(data):
     n = int(np.frombuffer(data, "<u8", 1)[0])
     header = json.loads(str(data[8 : 8 + n], "utf-8"))
     return {k: [v["dtype"], v["shape"], 8 + n + min(v["data_offsets"])] for k, v in header.items()
-            if not k.startswith("__")}
+            if k not in {"__metadata__"}}
+
+# %% [markdown] task="gpt2-header" mistake="all-with-underscores"
+# leaves out every name that begins with __: only `__metadata__` is no array
+# ```diff
+# - for name, a in header.items()
+# + for name, a in header.items() if not name.startswith("__")
+# ```
+
+# %% [markdown] task="gpt2-header" mistake="all-with-metadata"
+# leaves out every name that contains metadata: only `__metadata__` is no array
+# ```diff
+# - for name, a in header.items()
+# + for name, a in header.items() if "metadata" not in name
+# ```
+
+# %% [markdown] task="gpt2-header" reject="place-in-32-bits"
+# ```diff
+# - start + a["data_offsets"][0]
+# + int(np.array(start + a["data_offsets"][0]).astype(np.int32))
+# ```
+
+# %% [markdown] task="gpt2-header" reject="names-stripped"
+# ```diff
+# - name: [
+# + name.strip(): [
+# ```
 
 # %% task="gpt2-header" right="byte-by-byte"
 def arrays_in(data):
@@ -197,13 +228,15 @@ def cases(rng):
     for shape in [(7,), (3, 2), (1, 1), (2, 3, 2), (0,), ()]:
         x = rng.normal(size=shape).astype(np.float32) * np.float32(10.0) ** rng.integers(-30, 30, shape)
         bits = np.asarray(np.asarray(x, np.float32).view(np.uint32) >> 16).astype(np.uint16)
-        yield Case(f"bits of shape {shape}", [Call({"bits": bits}, returns=("x", "the dtype", "the bits of x"))],
-                   strided=bits.ndim > 1)
+        by_column = shape == (3, 2)
+        bits = np.asfortranarray(bits) if by_column else bits
+        yield Case(f"bits of shape {shape}" + ", column by column in memory" * by_column,
+                   [Call({"bits": bits}, returns=("x", "the dtype", "the bits of x"))], strided=bits.ndim > 1 and not by_column)
     special = np.array([0, 0x8000, 0x7F80, 0xFF80, 0x3F80, 0xC000, 1, 0x7F7F, 0x8003, 0x7F], np.uint16)
     yield Case("zeros, infinities, the smallest and the largest",
                [Call({"bits": special}, returns=("x", "the dtype", "the bits of x"))])
-    # NaN of both signs. None is a signaling one: a way through Python's floats would change its bits.
-    special = np.array([0x7FC0, 0x3F80, 0xFFC0, 0x7FC1, 0xFFE3, 0x7FFF, 0xFFFF, 0x7F80], np.uint16)
+    # NaN of both signs, and signaling ones: float64, or Python's floats, would change their bits.
+    special = np.array([0x7FC0, 0x3F80, 0xFFC0, 0x7FC1, 0xFFE3, 0x7FFF, 0xFFFF, 0x7F80, 0x7F81, 0xFFA5], np.uint16)
     yield Case("NaN", [Call({"bits": special}, returns=("x", "the dtype", "the bits of x"))])
 
 # %% [markdown] task="gpt2-from-bf16" hint=1
@@ -297,10 +330,21 @@ def from_bf16(bits):
 
 # %% task="gpt2-from-bf16" right="loop"
 def from_bf16(bits):
-    import struct
+    numbers = b"".join(b"\0\0" + int(n).to_bytes(2, "little") for n in bits.ravel())
+    return np.frombuffer(numbers, "<f4").reshape(bits.shape)
 
-    numbers = [struct.unpack("<f", b"\0\0" + int(n).to_bytes(2, "little"))[0] for n in bits.ravel()]
-    return np.array(numbers, np.float32).reshape(bits.shape)
+# %% [markdown] task="gpt2-from-bf16" mistake="through-float64" shows="Those that are NaN keep their bits"
+# goes through float64, which changes the bits of a NaN that signals: change the type of the bits, not of the number
+# ```diff
+# - .view(np.float32)
+# + .view(np.float32).astype(np.float64).astype(np.float32)
+# ```
+
+# %% task="gpt2-from-bf16" reject="in-the-order-of-memory" shows="in the same shape"
+def from_bf16(bits):
+    halves = np.zeros((bits.size, 2), np.uint16)
+    halves[:, 1] = np.frombuffer(bits.tobytes("A"), np.uint16)
+    return halves.view(np.float32).reshape(bits.shape)
 
 # %% [markdown] task="gpt2-from-bf16" reject="flat"
 # ```diff
@@ -569,6 +613,13 @@ def our_name(theirs):
 # + theirs.partition(".")[2]
 # ```
 
+# %% [markdown] task="gpt2-names" mistake="twelve-letters"
+# is None where there is no transformer. before the name: take it off only where it is
+# ```diff
+# - theirs.removeprefix("transformer.")
+# + theirs[len("transformer.") :]
+# ```
+
 # %% [markdown] task="gpt2-names" mistake="norm-outside"
 # is None for ln_f, the norm that stands outside the blocks
 # ```diff
@@ -680,9 +731,11 @@ def cases(rng):
     for number, (H, D) in enumerate([(2, 3), (3, 2), (1, 4), (4, 1), (2, 2), (5, 3), (12, 3)]):
         C = H * D
         for options in [{}, {"strided": True}, {"float32": True}]:
-            yield Case(f"{H} heads of {D}" + "".join(f", {name}" for name in options),
-                       [Call({"W": rng.normal(size=(C, 3 * C)), "b": rng.normal(size=3 * C),
-                              "n_heads": H}, returns=("W", "b"))], **options)
+            W = rng.normal(size=(C, 3 * C))
+            by_column = number == 1 and not options
+            W = np.asfortranarray(W) if by_column else W
+            yield Case(f"{H} heads of {D}" + ", W column by column in memory" * by_column + "".join(f", {name}" for name in options),
+                       [Call({"W": W, "b": rng.normal(size=3 * C), "n_heads": H}, returns=("W", "b"))], **options)
 
 # %% [markdown] task="gpt2-heads" hint=1
 # three indices number the 3C columns. Write down which runs slowest and which fastest, in their order
@@ -786,6 +839,12 @@ def heads_inside(W, b, n_heads):
     order = np.arange(3 * C).reshape(2, 3, -1).swapaxes(0, 1).ravel()
     return W[:, order], b[order]
 
+# %% [markdown] task="gpt2-heads" reject="in-the-order-of-memory"
+# ```diff
+# - W.reshape(C, n_heads, 3, C // n_heads)
+# + np.frombuffer(W.tobytes("A"), W.dtype).reshape(C, n_heads, 3, C // n_heads)
+# ```
+
 # %% [markdown] task="gpt2-heads" reject="thirty-columns"
 # ```diff
 # - return W, b
@@ -797,11 +856,11 @@ def heads_inside(W, b, n_heads):
 # %% task="gpt2-letters" cases=true
 def cases(rng):
     tokens = {
-        "letters": b"hello", "a space before": b" the", "a line break and a tab": b"\n\t",
+        "letters": b"hello", "a space before": b" the", "line breaks and tabs": b"\n\n\t\t",
         "an accent": "théâtre".encode(), "Chinese": "中文".encode(), "nothing": b"",
         "the bytes around the gaps": bytes([0, 32, 33, 126, 127, 128, 160, 161, 172, 173, 174, 255]),
         "all bytes": bytes(range(256)), "at random": rng.bytes(20),
-        "zeros at the ends": b"\0\0a\0\0", "white space at the ends": b" \t a\r\n ",
+        "zeros at the ends": b"\0\0a\0\0", "white space at the ends": b"  \t a\r\n  ",
     }
     for title, token in tokens.items():
         yield Case(title, [Call({"token": token}, returns="the text")])
@@ -877,6 +936,12 @@ def as_letters(token):
 # ```diff
 # - for byte in token)
 # + for byte in token.strip(b"\r"))
+# ```
+
+# %% [markdown] task="gpt2-letters" reject="one-space-of-several" shows="one letter for each byte"
+# ```diff
+# - for byte in token)
+# + for byte in token.replace(b"  ", b" "))
 # ```
 
 # %% task="gpt2-letters" right="counting"

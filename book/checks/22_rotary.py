@@ -197,8 +197,8 @@ def cases(rng):
     def turns(title, **options):
         x = [{"x": rng.normal(size=(3, 10)), "start": 11} for _ in range(3)]
         return layer(title, {"head_dim": 10}, {}, x, [{"dy": rng.normal(size=(3, 10))} for _ in x], **options)
-    changing = turns("self.freqs are changed before the first and the third forward")
-    for number in (0, 4):
+    changing = turns("self.freqs are changed before the first and the third forward, and before the second backward")
+    for number in (0, 3, 4):
         changing.calls[number].sets["freqs"] = rng.uniform(0.01, 1, 5)
     yield changing
     other = turns("other frequencies")
@@ -300,6 +300,18 @@ def cases(rng):
 # + da, db = np.split(dy, 2, axis=-1)
 # +     angles = np.outer(np.arange(dy.shape[-2]), self.freqs)
 # +     self.cos, self.sin = np.cos(angles), np.sin(angles)
+# ```
+
+# %% [markdown] task="rotary-halves" mistake="present-freqs" shows="`backward(dy)` belongs to the last `forward`"
+# it turns back by what self.freqs are now: backward belongs to the last forward, so keep the angles of that
+# ```diff
+# - angles = np
+# + self.start = start
+# +     angles = np
+# - da, db = np.split(dy, 2, axis=-1)
+# + angles = np.outer(self.start + np.arange(dy.shape[-2]), self.freqs)
+# +     self.cos, self.sin = np.cos(angles), np.sin(angles)
+# +     da, db = np.split(dy, 2, axis=-1)
 # ```
 
 # %% [markdown] task="rotary-halves" mistake="float64" shows="Both results have the dtype of what they are made from, float32 or float64, although `self.freqs` is float64"
@@ -448,6 +460,17 @@ def backward(self, dy):
     self.sin *= -1
     return self.turn(dy)
 
+# %% [markdown] task="rotary-halves" reject="freqs-not-copied"
+# ```diff
+# - angles = np
+# + self.positions, self.omega = start + np.arange(x.shape[-2]), self.freqs
+# +     angles = np
+# - da, db = np.split(dy, 2, axis=-1)
+# + angles = np.outer(self.positions, self.omega)
+# +     self.cos, self.sin = np.cos(angles), np.sin(angles)
+# +     da, db = np.split(dy, 2, axis=-1)
+# ```
+
 # %% [markdown] task="rotary-halves" reject="ten-thousand"
 # ```diff
 # - self.freqs)    # (T, D/2)
@@ -512,7 +535,9 @@ def cases(rng):
     for H, D, shape in [(2, 6, (5,)), (1, 8, (3,)), (3, 4, (12,)), (4, 2, (7,)), (5, 10, ()), (1, 4, ()), (2, 32, (9,)), (1, 2, ()), (1, 2, (3,))]:
         for options in OPTIONS:
             W = rng.normal(size=(*shape, H * D))
-            yield Case(f"W of shape {W.shape}, {H} heads of {D}{named(options)}",
+            by_column = H == 3 and not options    # as what is read from another library's file is, transposed
+            W = np.asfortranarray(W) if by_column else W
+            yield Case(f"W of shape {W.shape}, {H} heads of {D}{', column by column in memory' * by_column}{named(options)}",
                        [Call({"W": W, "n_heads": H}, returns="the array")], dtypes=True, **options)
     # Many heads, of a dtype that files have; and wide ones.
     for H, D, dtype in [(300, 4, np.float16), (1, 600, np.float64)]:
@@ -632,6 +657,12 @@ def to_interleaved(W, n_heads):
         new[..., a + 1 : a + D : 2] = W[..., a + D // 2 : a + D]
     return new
 
+# %% [markdown] task="rotary-to-interleaved" reject="in-the-order-of-memory"
+# ```diff
+# - return W[..., order]
+# + return np.frombuffer(W.tobytes("A"), W.dtype).reshape(W.shape)[..., order]
+# ```
+
 # %% task="rotary-to-interleaved" reject="narrow-heads"
 def to_interleaved(W, n_heads):
     new, D = W.copy(), W.shape[-1] // n_heads
@@ -678,7 +709,7 @@ def cases(rng):
             shapes = [shape, (shape[0] + 2 * grows, *shape[1:])]
             x = [{"x": rng.normal(0.7, 1.5, some)} for some in shapes]
             dy = [{"dy": rng.normal(size=some)} for some in shapes]
-            yield layer(f"x of shape {shape}, eps {eps}{named(options)}", new, params, x, dy, **options)
+            yield layer(f"x of shape {shape}, eps {eps}{named(options)}", new, params, x, dy, dtypes=True, **options)
     x, dy = [{"x": 1e-5 * rng.normal(0.7, 1.5, (4, 5))}], [{"dy": rng.normal(size=(4, 5))}]
     yield layer("eps 0, small x", {"dim": 5, "eps": 0.0, "dtype": "float64"}, {"gamma": rng.normal(0, 0.5, 5)}, x, dy)
     x, dy = [{"x": LARGE * rng.normal(0.7, 1.5, (4, 5))}], [{"dy": LARGE * rng.normal(size=(4, 5))}]
@@ -687,9 +718,9 @@ def cases(rng):
     for dtype in ("float64", "float32"):
         x, dy = [{"x": 1e-3 * rng.normal(0.7, 1.5, (4, 5))}], [{"dy": rng.normal(size=(4, 5))}]
         yield layer(f"as the layer starts, {dtype}", {"dim": 5, "dtype": dtype}, {}, x, dy, others=("gamma", "dgamma"),
-                    dtypes=("gamma", "dgamma"), float32=dtype == "float32")
+                    dtypes=True, float32=dtype == "float32")
     x, dy = [{"x": rng.normal(0.7, 1.5, (4, 5))}], [{"dy": rng.normal(size=(4, 5))}]
-    yield layer("no dtype given", {"dim": 5}, {}, x, dy, others=("gamma", "dgamma"), dtypes=("gamma", "dgamma"), float32=True)
+    yield layer("no dtype given", {"dim": 5}, {}, x, dy, others=("gamma", "dgamma"), dtypes=True, float32=True)
 
 # %% [markdown] task="rmsnorm-around-one" hint=1
 # the chapter's RMSNorm with 1 + γ where γ stood. The slope of 1 + γ in γ is 1: what changes in dγ?
@@ -922,6 +953,18 @@ class RMSNorm(Module):
 # ```diff
 # - dtype=np.float32
 # + dtype=np.float64
+# ```
+
+# %% [markdown] task="rmsnorm-around-one" reject="ones-of-float64" shows="where x and dy are of it, so are y and dx"
+# ```diff
+# - return self.xhat * (1 + self.gamma)
+# + return self.xhat * (np.ones(self.gamma.shape) + self.gamma)
+# ```
+
+# %% [markdown] task="rmsnorm-around-one" reject="gain-back-of-float64"
+# ```diff
+# - dxhat = dy * (1 + self.gamma)
+# + dxhat = dy * (np.ones(self.gamma.shape) + self.gamma)
 # ```
 
 # %% [markdown] task="rmsnorm-around-one" reject="gain-kept"

@@ -31,12 +31,14 @@ def gated(rng, names):
             if wide and "gate" in names:
                 # Far out σ is 0, or 1; in the middle a is 0; and one entry of up is 0.
                 params["gate.b"] = np.linspace(-100, 100, hidden)
+                # Where σ is small, so is its slope: there a large up shows an a that comes from a clipped σ.
+                params["up.b"][(params["gate.b"] > -25) & (params["gate.b"] < -14)] *= 1000
                 params["gate.W"][:, hidden // 2] = params["up.W"][:, -1] = params["up.b"][-1] = 0
             new = {"dim": dim, "hidden": hidden, "bias": bias, "rng": Rng(1), "dtype": "float64"}
             shape = (*leading, dim)
             said = ", large down.W" * large + ", gates from -100 to 100" * (wide and "gate" in names)
             yield layer(f"x of shape {shape}, hidden {hidden}{said}{named(options)}",
-                        new, params, *rounds(rng, shape, grows=not options), **options)
+                        new, params, *rounds(rng, shape, grows=not options), dtypes=True, **options)
 
 # %% task="gates-squared-relu" cases=true
 def cases(rng):
@@ -113,6 +115,20 @@ def cases(rng):
 # +     dm = self.down.backward(dy)
 # ```
 
+# %% [markdown] task="gates-squared-relu" mistake="up-twice"
+# up's gradients are counted twice: each backward pass adds to them, so call it once
+# ```diff
+# - return self.up.backward(2 * self.r * dm)
+# + self.up.backward(2 * self.r * dm)
+# +     return self.up.backward(2 * self.r * dm)
+# ```
+
+# %% [markdown] task="gates-squared-relu" reject="float64" shows="of one dtype"
+# ```diff
+# - 2 * self.r * dm
+# + np.full(dm.shape, 2.0) * self.r * dm
+# ```
+
 # %% task="gates-squared-relu" right="halves"
 @add_to_class(SquaredReLU)
 def backward(self, dy):
@@ -137,7 +153,7 @@ def backward(self, dy):
 # +     return self.up.backward(self.r)
 # ```
 
-# %% [markdown] task="gates-squared-relu" reject="down-twice"
+# %% [markdown] task="gates-squared-relu" reject="down-once-more"
 # ```diff
 # - dm = self.down.backward(dy)
 # + dm = self.down.backward(dy)
@@ -272,6 +288,20 @@ def cases(rng):
 # + np.log(self.s / (1 - self.s)) * self.s * (1 - self.s)
 # ```
 
+# %% [markdown] task="gates-swiglu" mistake="a-by-clipped-logarithm" shows="where $\\sigma(a)$ is 0 or 1"
+# it takes a from the logarithm of σ / (1 - σ), clipped: where σ is nearly 0 or 1 that is no longer a; you need
+# a σ only, and that is h
+# ```diff
+# - self.h * (1 - self.s)
+# + np.log(np.clip(self.s, 1e-7, 1 - 1e-7) / (1 - np.clip(self.s, 1e-7, 1 - 1e-7))) * self.s * (1 - self.s)
+# ```
+
+# %% [markdown] task="gates-swiglu" reject="float64" shows="of one dtype"
+# ```diff
+# - self.h * (1 - self.s)
+# + self.h * (np.ones(self.s.shape) - self.s)
+# ```
+
 # %% task="gates-swiglu" right="from-a"
 @add_to_class(SwiGLU)
 def backward(self, dy):
@@ -397,7 +427,7 @@ def cases(rng):
                 parts = ", RoPE" * rope + ", QK-norm" * qk_norm + ", large proj.W" * large + ", large q.W" * far
                 parts += f", start {starts[0]}" if starts else ""
                 yield layer(f"x of shape {(B, T, C)}, {n_heads} heads, {H} of keys{parts}{named(options)}",
-                            new, params, x, dy, **options)
+                            new, params, x, dy, dtypes=True, **options)
 
 # %% [markdown] task="grouped-backward" hint=1
 # go through forward from its end, line by line. It is chapter 10's, with G T queries in place of T; then,
@@ -598,6 +628,12 @@ def backward(self, dy):
 # +         dq, dk = self.rotary
 # ```
 
+# %% [markdown] task="grouped-backward" reject="float64" shows="`dx` is like `dy` in shape and dtype"
+# ```diff
+# - softmax_backward(dp, self.p) * self.scale
+# + softmax_backward(dp, self.p) * np.full(dp.shape, self.scale)
+# ```
+
 # %% [markdown] task="grouped-backward" reject="queries-overwritten"
 # ```diff
 # - dk = (dscores.swapaxes(-1, -2) @ self.queries)[:, :, None]
@@ -666,10 +702,11 @@ def cases(rng):
         for qk_norm in (True, False):
             for n_layer in (1, 7):
                 V, C, hidden = (int(n) for n in rng.integers(3, 90, 3))
-                H, G, D = (int(n) for n in rng.integers(2, 9, 3))
-                args = {"vocab_size": V, "n_layer": n_layer, "n_head": H * G, "n_kv_head": H, "n_embd": C,
+                # Each number of keys' heads divides each number of heads: arguments of two cases go together.
+                H, heads, D = int(rng.choice([2, 3, 4, 6])), 12 * int(rng.integers(1, 5)), int(rng.integers(2, 9))
+                args = {"vocab_size": V, "n_layer": n_layer, "n_head": heads, "n_kv_head": H, "n_embd": C,
                         "head_dim": D, "hidden": hidden + 90, "qk_norm": qk_norm, "tie_weights": tied}
-                title = f"V {V}, {n_layer} layers, C {C}, {H * G} heads, {H} of keys"
+                title = f"V {V}, {n_layer} layers, C {C}, {heads} heads, {H} of keys"
                 yield Case(f"{title}, QK-norm {qk_norm}, tied {tied}", [Call(args, returns=names)])
     # Sizes that are alike by chance.
     alike = {"vocab_size": 8, "n_layer": 8, "n_head": 8, "n_kv_head": 8, "n_embd": 8, "head_dim": 8, "hidden": 8}
@@ -793,6 +830,16 @@ def count(vocab_size, n_layer, n_head, n_kv_head, n_embd, head_dim, hidden, qk_n
     norms = (2 * n_layer + 1) * n_embd + n_layer * qk_norm * 2 * head_dim
     tables = vocab_size * n_embd * (2 - tie_weights)
     return tables + norms + n_layer * n_embd * matrices, 2 * n_layer * n_kv_head * head_dim
+
+# %% task="llama-count" right="looks-first"
+def count(vocab_size, n_layer, n_head, n_kv_head, n_embd, head_dim, hidden, qk_norm=False, tie_weights=True):
+    assert n_head % n_kv_head == 0
+    q, kv = n_head * head_dim, n_kv_head * head_dim
+    block = n_embd * (2 * q + 2 * kv + 3 * hidden + 2)
+    if qk_norm:
+        block += 2 * head_dim
+    tables = 1 if tie_weights else 2
+    return tables * vocab_size * n_embd + n_layer * block + n_embd, n_layer * 2 * kv
 
 # %% task="llama-count" right="formula"
 def count(vocab_size, n_layer, n_head, n_kv_head, n_embd, head_dim, hidden, qk_norm=False, tie_weights=True):

@@ -22,7 +22,8 @@ from numpygpt.nn.functional import cross_entropy, cross_entropy_backward, softma
 # run of equal ones with `np.add.reduceat`. `ids` is `(N,)`, each from 0 to n - 1, `dy` is `(N, C)`.
 # Return dW, `(n, C)`: in row i the sum of the rows of `dy` whose id is i, and 0 where there is none.
 # Large rows of one id may not change the sum of another.
-# The check lets 60 lines run, and looks for `np.add.at`; any other way without a loop is right, too.
+# The check lets 60 lines run, and looks for `np.add.at` and for `map`, which is a loop, too; any other
+# way without a loop is right.
 
 # %% answer="speed-add-rows"
 def add_rows(ids, dy, n):
@@ -38,7 +39,8 @@ def add_rows(ids, dy, n):
 
 # %% check="speed-add-rows" points=3 minutes=25 level="medium"
 def rows_and_names(ids, dy, n):    # the check also looks at the names that your functions use
-    return add_rows(ids, dy, n), "at" not in names_used(add_rows)
+    dW, names = add_rows(ids, dy, n), names_used(add_rows)
+    return dW, "at" not in names, "map" not in names
 
 check("speed-add-rows", rows_and_names)
 
@@ -47,7 +49,7 @@ check("speed-add-rows", rows_and_names)
 #
 # $y = \frac{x}{2}\,(1 + \tanh u)$ with $u = a\,(x + c\,x^3)$. Return y for `x` of shape `(N, C)`. At no
 # time may your code have more than two arrays of the size of `x` in use besides `x` itself, the result
-# included; and `x` must stay as it is. In float32, too.
+# included; and `x` must stay as it is. In float32, too: y has the dtype of `x`.
 
 # %%
 a = math.sqrt(2 / math.pi)
@@ -81,11 +83,11 @@ check("speed-gelu", gelu_again)
 # ## Task 3: attention in blocks (4 points, hard, about 35 minutes)
 #
 # Causal attention of one head: $out_i = \sum_{j \le i} p_{ij} v_j$, where row i of $p$ is the softmax of
-# $q_i \cdot k_j / \sqrt D$ over $j \le i$. `q`, `k` and `v` are `(T, D)`, and so is the result. All scores
-# at once would be `(T, T)`, half of them for nothing. Take `size` queries at a time (the last block may be
+# $q_i \cdot k_j / \sqrt D$ over $j \le i$. `q`, `k` and `v` are `(T, D)`, and so is the result, of their
+# dtype. All scores at once would be `(T, T)`, half of them for nothing. Take `size` queries at a time (the last block may be
 # smaller), and of the keys only those up to the last query of the block, at once or in blocks of their
-# own: what comes later, even nan, may not count. Only scores of a few blocks may be in use at a time, and
-# no loop may run over single queries.
+# own: what comes later, even nan, may not count. Only scores and masks of a few blocks may be in use
+# at a time, and no loop may run over single queries.
 
 # %% answer="speed-blocks"
 def attention_in_blocks(q, k, v, size):

@@ -16,10 +16,10 @@ from coursekit import check, hint
 # %% [markdown]
 # ## Task 1: a header (3 points, easy, about 20 minutes)
 #
-# `data` holds the bytes of a safetensors file: 8 bytes with the number N, little-endian; N bytes of
-# JSON in UTF-8; the numbers. Return a dict: for each array, under its name, a list of its dtype (as the
-# header spells it), its shape, and the place of its first byte in the whole file. `data_offsets` counts
-# from the end of the header. `__metadata__`, where there is one, is no array.
+# `data` holds the bytes with which a safetensors file begins: 8 bytes with the number N, little-endian; N
+# bytes of JSON in UTF-8; the numbers, or some of them. Return a dict: for each array, under its name, a list
+# of its dtype (as the header spells it), its shape, and the place of its first byte in the whole file.
+# `data_offsets` counts from the end of the header. `__metadata__`, where there is one, is no array.
 
 # %% answer="gpt2-header"
 def arrays_in(data):

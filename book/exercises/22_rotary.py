@@ -111,7 +111,7 @@ check("rotary-to-interleaved", to_interleaved)
 #
 # Weight decay, where it is used on $\gamma$, then pulls the gain toward 1 instead of 0. Write the whole
 # layer, over the last axis: `self.gamma` and `self.dgamma` are `(dim,)` and of the dtype that is asked for;
-# x has any number of leading axes, or none. `backward` adds to `self.dgamma` and returns `dx`.
+# where x and dy are of it, so are y and dx. x has any number of leading axes, or none. `backward` adds to `self.dgamma` and returns `dx`.
 
 # %% answer="rmsnorm-around-one"
 class RMSNorm(Module):

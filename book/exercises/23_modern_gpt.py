@@ -18,7 +18,7 @@ from numpygpt.nn.functional import softmax, softmax_backward
 # ## Task 1: squared ReLU (2 points, easy, about 10 minutes)
 #
 # $y = down(r^2)$ with $r = \max(up(x), 0)$. `forward` has kept `self.r`. `dy` and the `dx` that you return are
-# `(..., dim)`. `self.up` and `self.down` have backward passes of their own, which add to their
+# `(..., dim)`, of one dtype. `self.up` and `self.down` have backward passes of their own, which add to their
 # gradients: call them. What `forward` has kept must stay as it is.
 
 # %%
@@ -49,8 +49,8 @@ check("gates-squared-relu", SquaredReLU)
 #
 # $y = down(h \cdot u)$ with $h = a\,\sigma(a)$, $a = gate(x)$ and $u = up(x)$. `forward` has kept
 # `self.s`, which is $\sigma(a)$, `self.h` and `self.u`, all `(..., hidden)`. $a$ may be -100 or 100,
-# where $\sigma(a)$ is 0 or 1. `dy` and the `dx` that you return are `(..., dim)`. Again the three Linears have
-# backward passes of their own.
+# where $\sigma(a)$ is 0 or 1. `dy` and the `dx` that you return are `(..., dim)`, of one
+# dtype. Again the three Linears have backward passes of their own.
 
 # %%
 class SwiGLU(Module):
@@ -87,8 +87,8 @@ check("gates-swiglu", SwiGLU)
 # queries. `forward` is there, write `backward`. It has kept `self.queries`, `(B, H, G T, D)`, the queries of a
 # group stacked below each other, `self.keys` and `self.values`, `(B, H, T, D)`, `self.p`, `(B, H, G T, T)`, and
 # `self.scale`. `self.split(a, n)` turns `(B, T, H n D)` into `(B, H, n, T, D)`, and `self.join` is its
-# reverse. Where `self.rotary` and `self.q_norm` are None, there is nothing to go through. All parts have
-# backward passes: `self.q`, `self.k`, `self.v`, `self.proj`, `self.rotary`, `self.q_norm`, `self.k_norm`.
+# reverse. `dx` is like `dy` in shape and dtype. Where `self.rotary` and `self.q_norm` are None, there is
+# nothing to go through. All parts have backward passes: `self.q`, `self.k`, `self.v`, `self.proj`, `self.rotary`, `self.q_norm`, `self.k_norm`.
 
 # %%
 class GroupedQueryAttention(Module):
