@@ -268,8 +268,9 @@ def is_varied(a):
     """
     if a.dtype.kind != "f":
         return len(np.unique(a)) > 1
-    unit = 1e-6 * np.abs(a).max(initial=0)
-    return bool(unit) and len(np.unique(np.round(a / unit))) > 2
+    a = a[np.isfinite(a)]
+    largest = np.abs(a).max(initial=0)
+    return bool(largest) and len(np.unique(np.round(a / largest, 6))) > 2
 
 
 def digits(wrong, pairs, table):
