@@ -268,7 +268,7 @@ def is_varied(a):
     """
     if a.dtype.kind != "f":
         return len(np.unique(a)) > 1
-    a = a[np.isfinite(a)]
+    a = a[np.isfinite(a)].astype(float)
     largest = np.abs(a).max(initial=0)
     return bool(largest) and len(np.unique(np.round(a / largest, 6))) > 2
 
