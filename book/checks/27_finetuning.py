@@ -957,7 +957,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="finetune-diagnose" mistake="no-wrong-divisor"
-# it never says "wrong divisor": any of the five programs may have written the log
+# it misses "wrong divisor": its loss is left out, or is not what the table says
 # ```diff
 # - return min(losses, key
 # + del losses["wrong divisor"]
@@ -1009,7 +1009,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="finetune-diagnose" mistake="no-by-rows"
-# it never says "by rows": any of the five programs may have written the log
+# it misses "by rows": its loss is left out, or is not what the table says
 # ```diff
 # - return min(losses, key
 # + del losses["by rows"]

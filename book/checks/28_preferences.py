@@ -728,7 +728,7 @@ def cases(rng):
             yield told(f"a run of {N} pairs", a_log(rng, kind, int(rng.integers(3, 9)), N))
     # The reference moves in between, and comes back; or at the last step; or by less than 1e-6. Some moves add up to 0.
     for name, some in (("reference_chosen", ({(2, 3): 5e-6, (4, 3): -5e-6}, {(5, 7): -1.05e-6}, {(2, 3): -9.5e-7, (5, 3): 9.5e-7})),
-                       ("reference_rejected", ({(2, 3): 5e-6}, {(5, 7): -1.05e-6, (5, 2): 1.05e-6}, {(2, 3): -9.5e-7, (5, 6): 9.5e-7}))):
+                       ("reference_rejected", ({(2, 3): -5e-6}, {(5, 7): -1.05e-6, (5, 2): 1.05e-6}, {(2, 3): -9.5e-7, (5, 6): 9.5e-7}))):
         for moves in some:
             log = a_log(rng, "fine")
             for place, by in moves.items():
