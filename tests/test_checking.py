@@ -323,6 +323,10 @@ def told_of(got, expected, **options):
         ([{}], [np.ones(2)], "is of another kind: an array is asked for", ""),
         # One text, one case: the entry that is not finite is the one that is shown.
         ([np.ones(2), np.array([np.nan, 1])], [np.zeros(2), np.ones(2)], "not finite", "is nan"),
+        # Infinity minus infinity is no difference; texts that look alike are told apart.
+        ([np.array([np.inf, 2, np.nan])], [np.array([np.inf, 1, np.nan])], "", "[1] is 2, exp"),
+        ([["é"]], [["e\u0301"]], "is not what", r"[0] is '\xe9', expected 'e\u0301'"),
+        (["é"], ["e"], "is not what", "is 'é', expected 'e'"),
         # A factor where there is one, and only there.
         ([np.zeros(3)], [np.arange(3.0)], "is zero everywhere", ""),
         ([0.0, 2.0], [1.0, 2.0], "is zero where it should not be", "is 0, expected 1"),
@@ -348,6 +352,15 @@ def told_of(got, expected, **options):
 def test_a_message_says_what_is_wrong_and_shows_where(got, expected, text, detail):
     [problem] = told_of([frozen(g) for g in got], [frozen(e) for e in expected])
     assert text in problem.text and detail in problem.detail
+
+
+def test_the_case_that_is_shown_is_one_of_those_that_are_named():
+    cases = [Case(f"case {n}", [Call()], strided=n == 0) for n in range(4)]
+    right = [[Result(0, "the result", "right")] for _ in cases]
+    got = [[Result(0, "the result", "wrong")] for _ in cases[:3]] + right[3:]
+    table = Table(cases, right, got)
+    [problem] = problems_of(table, table.wrong(), [])
+    assert "in the case: case 1" in problem.detail and "case 3" in problem.where
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@ import numpy as np
 
 # %% task="chat-widen" cases=true
 def cases(rng):
-    names = ("the matrix", "its dtype", "whether it lies row by row", "its bits, as uint32")
-    for shape in [(2, 3), (5, 1), (1, 4), (3, 7), (300, 6)]:
+    names = ("the matrix", "its dtype", "whether it lies row by row", "whether it can be written to",
+             "its bits, as uint32")
+    for shape in [(2, 3), (5, 1), (1, 4), (6, 6), (300, 7)]:
         x = (rng.normal(size=shape) * 10.0 ** rng.integers(-30, 30, shape)).astype(np.float32)
         bits = (x.view(np.uint32) >> 16).astype(np.uint16)
-        if shape == (3, 7):
+        if shape == (6, 6):
             bits[:, 2] = 0
         yield Case(f"bits of shape {shape}", [Call({"bits": bits}, returns=names)])
     # Small weights are weights; what is too small for float32's usual form is a number, too.
@@ -63,10 +64,30 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="chat-widen" mistake="not-shifted"
-# has the bits in the lower half
+# has the bits in another place than they had: they are the upper half, so 16 zeros come behind them
 # ```diff
 # - (bits.astype(np.uint32) << 16)
 # + bits.astype(np.uint32)
+# ```
+
+# %% [markdown] task="chat-widen" mistake="square-as-it-is"
+# does not transpose a square matrix: the shape is right as it is, the numbers stand in the wrong places
+# ```diff
+# - np.ascontiguousarray(W.T)
+# + np.ascontiguousarray(W if W.shape[0] == W.shape[1] else W.T)
+# ```
+
+# %% [markdown] task="chat-widen" reject="read-only" shows="so that `.flags.writeable` is"
+# ```diff
+# - np.ascontiguousarray(W.T)
+# + np.frombuffer(W.T.tobytes(), np.float32).reshape(W.shape[::-1])
+# ```
+
+# %% [markdown] task="chat-widen" reject="uses-the-bits-up" shows="`bits` stays as it is"
+# ```diff
+# -     return np.ascontiguousarray(W.T)
+# +     bits[...] = 0
+# +     return np.ascontiguousarray(W.T)
 # ```
 
 # %% [markdown] task="chat-widen" reject="float64" shows=["float32, shape (in, out)", "Return the matrix (in, out), float32"]
@@ -460,6 +481,13 @@ def cases(rng):
 # + *encode(f"{role}\n"), *encode(content)
 # ```
 
+# %% [markdown] task="chat-render" mistake="in-three-parts"
+# encodes role, line break and content apart: their tokens can differ at the seams
+# ```diff
+# - *encode(f"{role}\n{content}")
+# + *encode(role), *encode("\n"), *encode(content)
+# ```
+
 # %% [markdown] task="chat-render" mistake="space-for-a-line-break"
 # has a space between role and content, where a line break is due
 # ```diff
@@ -487,6 +515,17 @@ def cases(rng):
 # - *encode("assistant\n")]
 # + *encode("assistant")]
 # ```
+
+# %% task="chat-render" reject="break-of-the-first-chat" shows="`encode(text)` gives the ids of ordinary text"
+breaks = []
+
+def render(messages, encode, start, end):
+    if not breaks:
+        breaks.extend(encode("\n"))
+    ids = []
+    for role, content in messages:
+        ids += [start, *encode(f"{role}\n{content}"), end, *breaks]
+    return [*ids, start, *encode("assistant\n")]
 
 # %% [markdown] task="chat-render" reject="stripped"
 # ```diff

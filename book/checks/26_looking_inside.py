@@ -18,7 +18,7 @@ def cases(rng):
     yield case("a large eps", 3, 4, 6, 5, eps=2.0)
     yield case("a small stream, where eps counts", 3, 4, 6, 5, size=1e-3, eps=1e-5)
     yield case("no eps", 3, 4, 6, 5, eps=0.0)
-    yield case("streams far from 0", 3, 4, 6, 5, shift=50.0)
+    yield case("streams far from 0", 3, 4, 6, 5, shift=1e5)
     # The layers differ in size, as those of a network do: each row has a norm of its own.
     grows = case("streams that grow", 4, 3, 5, 6)
     grows.calls[0].args["streams"] *= np.array([0.01, 1.0, 30.0, 1000.0])[:, None, None]
@@ -108,7 +108,7 @@ def cases(rng):
 # + (x * x).sum(axis=-1, keepdims=True) / max(1, x.shape[-1] - 1)
 # ```
 
-# %% [markdown] task="looking-lens" mistake="overflows" shows="Logits may be in the thousands, without a warning and without a loss that is infinite"
+# %% [markdown] task="looking-lens" mistake="overflows" shows="logits may be in the thousands, without a warning and without a loss that is infinite"
 # it overflows where logits are large: subtract the largest of each row before exp
 # ```diff
 # -     z = z - z.max(axis=-1, keepdims=True)
@@ -120,6 +120,14 @@ def cases(rng):
 # ```diff
 # -     log_p = z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
 # +     log_p = np.log(np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True))
+# ```
+
+# %% [markdown] task="looking-lens" mistake="mean-of-squares-minus" shows="The streams may lie far from 0"
+# it has its variance as a difference of two means, which far from 0 are large and nearly equal: subtract the mean
+# before you square
+# ```diff
+# - (x * x).mean(axis=-1, keepdims=True)
+# + ((streams**2).mean(axis=-1, keepdims=True) - streams.mean(axis=-1, keepdims=True) ** 2)
 # ```
 
 # %% [markdown] task="looking-lens" mistake="one-mean"
@@ -260,7 +268,8 @@ def cases(rng):
         args = {"p": p, "v": rng.normal(size=(B, H, T, D)), "W": rng.normal(0, 0.5, (H * D, C))}
         for options in ({}, {"strided": True}, {"float32": True})[: 3 if T == 4 else 1]:
             named = "".join(f", {name}" for name in options)
-            yield Case(f"B {B}, H {H}, T {T}, D {D}, C {C}{named}", [Call(args, returns="what each head adds")], **options)
+            yield Case(f"B {B}, H {H}, T {T}, D {D}, C {C}{named}", [Call(args, returns="what each head adds")],
+                       dtypes=True, **options)
     p, v = np.zeros((1, 2, 3, 3)), rng.normal(size=(1, 2, 3, 4))
     p[..., 0] = 1e-5
     p[..., np.arange(3), np.arange(3)] += 1 - 1e-5
@@ -375,6 +384,13 @@ def cases(rng):
 # - p @ v
 # + np.where(p < 1e-3, 0, p) @ v
 # ```
+
+# %% task="looking-head" reject="float64" shows="in the dtype of `v`"
+def added_by_head(p, v, W):
+    B, H, T, D = v.shape
+    added = np.zeros((B, H, T, W.shape[1]))
+    added[...] = p @ v @ W.reshape(H, D, -1)
+    return added
 
 # %% task="looking-head" reject="into-v"
 def added_by_head(p, v, W):
@@ -548,7 +564,7 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="looking-int8" mistake="no-scale-of-zeros" shows=["A column of zeros gets the scale 1", "there is no warning"]
-# it divides 0 by 0 in a column of zeros
+# its scale is 0 for a column of zeros, where 1 is asked for: dividing by 0 warns, and gives no numbers
 # ```diff
 # -     scale[scale == 0] = 1
 # +
@@ -760,8 +776,12 @@ def cases(rng):
                 p[t, t - 1 if name == "previous" else 0] = 1
         yield case(f"{name} only where it does not count", p, ids)
         # The mean decides, not how often it is the largest weight.
-        some = {t: 0.62 if n % 5 < 3 else 0.02 for n, t in enumerate(wanted)}
-        yield case(f"{name} in three places of five", head(rng, ids, wanted, some), ids)
+        some = [t for n, t in enumerate(wanted) if n % 5 < 3]
+        p = head(rng, ids, {t: wanted[t] for t in some}, 0.55)
+        for t in counted.keys() - some:    # elsewhere at another of the three, or at none of them
+            p[t] = 0
+            p[t, t if name == "induction" else t - 1 if name == "same" else counted[t]] = 1
+        yield case(f"{name} in three places of five", p, ids)
         few = {t: 1.0 if n % 5 < 2 else 0.35 for n, t in enumerate(wanted)}
         yield case(f"{name} in two places of five", head(rng, ids, wanted, few), ids)
         if name == "previous":
@@ -797,7 +817,7 @@ def cases(rng):
     yield case("a long text, and far back", head(rng, ids, {t: s + 1 for t, s in counted.items()}, {t: 0.9 * (t >= 185) for t in counted}), ids)
     ids = rng.integers(0, 100, 400)
     counted, _ = last_places(ids)
-    later = {t: 0.7 if t >= 130 else 0.05 for t in counted}
+    later = {t: 0.95 if t >= 130 else 0.05 for t in counted}
     yield case("a long text, whose beginning is otherwise", head(rng, ids, {t: s + 1 for t, s in counted.items()}, later), ids)
     # Just inside and just outside of what counts.
     for period, count in ((3, 3), (2, 5)):
@@ -842,7 +862,8 @@ def cases(rng):
 # ```
 
 # %% [markdown] task="looking-kind" mistake="columns-for-rows"
-# reads p the wrong way round: row t says where place t looks
+# is "none" for heads of all three kinds: row t of p says where place t looks; is it p[t, s] that you read, and does
+# any place count?
 # ```diff
 # - p[t, [t - 1, s, s + 1]]
 # + p[[t - 1, s, s + 1], t]
@@ -870,6 +891,20 @@ def cases(rng):
 # ```diff
 # - weights.append(p[t, [t - 1, s, s + 1]])
 # + weights.append(p[t, [t - 1, s, s + 1]] == p[t].max())
+# ```
+
+# %% [markdown] task="looking-kind" mistake="share-of-the-three"
+# divides by what the three candidates have together: the mean is over places, and a head may look elsewhere, too
+# ```diff
+# - for name, mean in zip(("previous", "same", "induction"), means):
+# + for name, mean in zip(("previous", "same", "induction"), means / max(means.sum(), 1e-9)):
+# ```
+
+# %% [markdown] task="looking-kind" mistake="shares-of-each-place"
+# divides by what the three candidates have together at each place: a head may look elsewhere, too
+# ```diff
+# - np.mean(weights, axis=0) if weights
+# + np.mean([w / max(w.sum(), 1e-9) for w in weights], axis=0) if weights
 # ```
 
 # %% [markdown] task="looking-kind" mistake="every-place" shows="Count only places t with s < t - 2"
@@ -959,6 +994,13 @@ def kind_of_head(p, ids):
 # ```diff
 # - p[t, [t - 1, s, s + 1]]
 # + p[t, [t - 1, s, s + 1]].round(1)
+# ```
+
+# %% [markdown] task="looking-kind" mistake="places-that-look-elsewhere" shows="take the mean of the head's weight on it over these places"
+# leaves out places where all three weights are 0: they count, too
+# ```diff
+# - np.mean(weights, axis=0) if weights
+# + np.mean([w for w in weights if w.any()] or [np.zeros(3)], axis=0) if weights
 # ```
 
 # %% task="looking-kind" reject="tokens-of-the-text-before"

@@ -23,7 +23,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 # Return $a X + b\, (X X^\top)\, X + c\, (X X^\top)^2 X$ for a matrix X of shape (n, m): its directions, with
 # each size $s$ replaced by $a s + b s^3 + c s^5$. X may be wide or tall, and very much so. For a tall X the
 # square $X X^\top$ would be large; $X (X^\top X) = (X X^\top) X$, so make the smaller of the two squares, and
-# never the other one. X stays as it is.
+# never the other one. The result has the dtype of X; X stays as it is.
 
 # %% answer="muon-polynomial"
 def odd_polynomial(X, a, b, c):
@@ -37,7 +37,20 @@ def odd_polynomial(X, a, b, c):
     ### END SOLUTION
 
 # %% check="muon-polynomial" points=2 minutes=10 level="easy"
-check("muon-polynomial", odd_polynomial)
+class Noted(np.ndarray):    # the check runs this: a matrix that notes how large its products are
+    def __matmul__(self, other):
+        product = super().__matmul__(other)
+        noted.append(min(product.shape))
+        return product
+
+noted = []
+
+def with_its_squares(X, a, b, c):
+    noted.clear()
+    result = odd_polynomial(X.view(Noted), a, b, c)
+    return result, max(noted, default=0) > min(X.shape)
+
+check("muon-polynomial", with_its_squares)
 
 # %% [markdown]
 # ## Task 2: orthogonalize (3 points, medium, about 20 minutes)
@@ -105,10 +118,10 @@ check("muon-matrices", number_them)
 #
 # with $\lambda$ for `self.weight_decay`.
 #
-# Here $u$ is made with the new $M$, `self.m[name]`, which must hold it afterwards. `self.direction(u)` stands
-# for task 2, but is a function of its own here, so that your answer there plays no part; a subclass may have
-# another. A schedule may change `self.lr` between two steps. Weights change in place; gradients stay as they
-# are. `step` returns nothing.
+# Here $u$ is made with the new $M$, `self.m[name]`, which must hold it afterwards, in the dtype of W.
+# `self.direction(u)` stands for task 2, but is a function of its own here, so that your answer there plays no
+# part; a subclass may have another. A schedule may change `self.lr` between two steps. Weights change in place;
+# gradients stay as they are. `step` returns nothing.
 
 # %%
 class Muon:

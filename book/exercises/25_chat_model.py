@@ -15,8 +15,9 @@ from coursekit import check, hint
 # ## Task 1: widened and transposed (3 points, medium, about 15 minutes)
 #
 # `bits` has the numbers of a matrix as a file holds them: shape (out, in), each the upper half of a
-# float32 whose lower half is 0. Return the matrix as our Linear wants it: float32, shape (in, out), and
-# row by row in memory, so that `.flags.c_contiguous` is true.
+# float32 whose lower half is 0. Return the matrix as our Linear wants it: float32, shape (in, out), row
+# by row in memory, so that `.flags.c_contiguous` is true, and ready to be trained, so that `.flags.writeable`
+# is. `bits` stays as it is.
 
 # %% answer="chat-widen"
 def widen(bits):
@@ -28,8 +29,10 @@ def widen(bits):
 
 # %% check="chat-widen" points=3 minutes=15 level="medium"
 def matrix_and_how_it_lies(bits):    # the check looks at the dtype, the memory and each bit, too
-    W = widen(np.array(bits))
-    return W, str(W.dtype), W.flags.c_contiguous, W.astype(np.float32).view(np.uint32)
+    given = np.array(bits)    # in the order in which they lie
+    W = widen(given)
+    bits[...] = given    # whoever changes given is seen
+    return W, str(W.dtype), W.flags.c_contiguous, W.flags.writeable, W.astype(np.float32).view(np.uint32)
 
 check("chat-widen", matrix_and_how_it_lies)
 
@@ -77,10 +80,13 @@ def render(messages, encode, start, end):
     ### END SOLUTION
 
 # %% check="chat-render" points=3 minutes=20 level="medium"
-def encode(text):    # tells in its first id how much was encoded as one text
-    return [1000 + len(text), *map(ord, text)]
+def rendered(messages, start, end):
+    def encode(text):    # another one for each chat; tells in its first id how much was one text
+        return [1000 + start + len(text), *map(ord, text)]
 
-check("chat-render", lambda messages, start, end: render(messages, encode, start, end))
+    return render(messages, encode, start, end)
+
+check("chat-render", rendered)
 
 # %% [markdown]
 # ## Task 4: whole characters (3 points, medium, about 20 minutes)

@@ -17,8 +17,8 @@ from coursekit import check, hint
 # `streams`, (L, T, C), is the residual stream of one text after each of L layers, as it is: nothing has
 # normalized it. Read every layer with the logit lens: the final LayerNorm over the last axis, with `gamma` and `beta`,
 # (C,), and `eps` added to the variance under the root; then the tied head `W`, (V, C). Return the mean loss of the
-# `targets`, (T,), in nats, for each layer: an array of floats, (L,). Logits may be in the thousands, without a warning and without a
-# loss that is infinite.
+# `targets`, (T,), in nats, for each layer: an array of floats, (L,). The streams may lie far from 0, and logits may be in the
+# thousands, without a warning and without a loss that is infinite.
 
 # %% answer="looking-lens"
 def lens_losses(streams, targets, gamma, beta, W, eps):
@@ -40,7 +40,8 @@ check("looking-lens", lens_losses)
 #
 # An attention layer has kept its weights `p`, (B, H, T, T), and its values `v`, (B, H, T, D). It puts the outputs
 # of its heads side by side, head after head, and multiplies by `W`, (H D, C), the matrix of `proj`; `proj` has no
-# bias. So its output is a sum over heads. Return the terms of this sum, what each head adds to the stream: (B, H, T, C).
+# bias. So its output is a sum over heads. Return the terms of this sum, what each head adds to the stream: (B, H, T, C),
+# in the dtype of `v`.
 
 # %% answer="looking-head"
 def added_by_head(p, v, W):

@@ -85,10 +85,12 @@ class Table:
         self.differing = {}  # what wrong_rows has found
 
     def wrong_rows(self, name):
-        """The rows that differ; those that have an answer come first."""
+        """The rows that differ; those that have an answer come first, plain ones before strided."""
         if name not in self.differing:
             wrong = [row for row in self.rows.get(name, []) if not row.is_right()]
-            self.differing[name] = sorted(wrong, key=lambda row: row.got is MISSING)
+            self.differing[name] = sorted(
+                wrong, key=lambda row: (row.got is MISSING, row.case.strided)
+            )
         return self.differing[name]
 
     def same_as(self, row):

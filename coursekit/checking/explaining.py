@@ -1,6 +1,7 @@
 """What a wrong result looks like, in words: an error, a sign, a factor, or the worst entry."""
 
 from dataclasses import dataclass
+from unicodedata import normalize
 
 import numpy as np
 
@@ -360,14 +361,21 @@ def difference(name, row):
     what = name.split(": ")[-1]
     if x is None or y is None or x.shape != y.shape:
         return f"{first_difference(what, row.got, row.expected)}, {in_case(row.case)}"
+    same = equal(x, y)
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.abs(x.astype(float) - y.astype(float))
-    error = np.where(np.isnan(error), np.inf, error)
+    error = np.where(same, 0, np.where(np.isnan(error), np.inf, error))
     index = tuple(int(i) for i in np.unravel_index(error.argmax(), error.shape))
     place = f"{what}{list(index) if index else ''}"
     had, asked = apart(x[index], y[index])
     of_shape = f" (shape {y.shape})" if y.ndim else ""
     return f"{place} is {had}, expected {asked}{of_shape}, {in_case(row.case)}"
+
+
+def equal(x, y):
+    """Where two arrays hold the same, infinities and NaN as well."""
+    with np.errstate(invalid="ignore"):  # some NaN are there to signal
+        return (x == y) | (x != x) & (y != y)
 
 
 def apart(a, b):
@@ -407,16 +415,16 @@ def first_difference(what, got, expected):
         )
         if same > 40:
             start = same - 20
-            return (
-                f"{what} is …{short(got[start:])}, expected …{short(expected[start:])}, "
-                f"from character {start} on"
-            )
+            had, asked = alike(got[start:], expected[start:])
+            return f"{what} is …{had}, expected …{asked}, from character {start} on"
+        had, asked = alike(got, expected)
+        return f"{what} is {had}, expected {asked}"
     x, y = numbers(got), numbers(expected)
     if x is not None and y is not None and x.shape == y.shape == ():
         had, asked = apart(np.asarray(x)[()], np.asarray(y)[()])
         return f"{what} is {had}, expected {asked}"
     if x is not None and y is not None and x.shape == y.shape:
-        index = tuple(int(i) for i in np.argwhere(x != y)[0])
+        index = tuple(int(i) for i in np.argwhere(~equal(x, y))[0])
         had, asked = apart(x[index], y[index])
         return f"{what}{list(index)} is {had}, expected {asked}"
     if isinstance(got, np.ndarray) and isinstance(expected, np.ndarray):
@@ -424,8 +432,15 @@ def first_difference(what, got, expected):
     return f"{what} is {short(got)}, expected {short(expected)}"
 
 
-def short(value):
-    text = repr(value)
+def alike(a, b):
+    """Two texts to be shown, by their code points where nobody could see that they differ."""
+    if isinstance(a, str) and normalize("NFC", a) == normalize("NFC", b):
+        return short(a, ascii), short(b, ascii)
+    return short(a), short(b)
+
+
+def short(value, shown=repr):
+    text = shown(value)
     return text if len(text) <= 120 else text[:117] + "..."
 
 

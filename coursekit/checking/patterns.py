@@ -38,7 +38,8 @@ def pattern(table, name, rows):
     """(what the wrong rows have in common, a row that shows it), or None."""
     every = [row for row in table.rows[name] if not row.case.clause and row.got is not MISSING]
     every = every or [row for row in table.rows[name] if row.got is not MISSING]
-    pairs = pairs_of(every)
+    # The row that is shown is none of those that `some_cases` leaves out.
+    pairs = pairs_of(sorted(every, key=lambda row: row.case.strided))
     wrong = [pair for pair in pairs if any(pair.row is row for row in rows)]
     if len(wrong) < len(rows) or not wrong:
         return None
