@@ -274,7 +274,8 @@ def test_an_array_that_an_answer_has_locked_is_named_where_its_caller_cannot_wri
         "@add_to_class(Linear)\ndef backward(self, dy):\n"
         "    rows, x = dy.reshape(-1, dy.shape[-1]), self.x.reshape(-1, self.x.shape[-1])\n"
         "    self.W.flags.writeable = False\n"
-        "    self.dW += x.T @ rows\n    if self.b is not None:\n        self.db += rows.sum(axis=0)\n"
+        "    self.dW += x.T @ rows\n"
+        "    if self.b is not None:\n        self.db += rows.sum(axis=0)\n"
         "    return dy @ self.W.T\n"
     )
     text = told(linear(source))
