@@ -457,8 +457,10 @@ def cases(rng):
     W = rng.normal(size=(6, 4))
     W[3, 1] = 80.0
     yield case("one value is much larger than all others", W)
-    yield case("large and small numbers", rng.normal(size=(4, 5)) * 10.0 ** np.array([-29, -9, 0, 9, 29]))
-    yield case("large and small numbers, float32", rng.normal(size=(4, 5)) * 10.0 ** np.array([-29, -9, 0, 9, 29]), float32=True)
+    W = rng.normal(size=(4, 5))
+    W *= np.array([2e-30, 1e-9, 1, 1e9, 5e29]) / np.abs(W).max(axis=0)
+    yield case("large and small numbers", W)
+    yield case("large and small numbers, float32", W, float32=True)
     whole = rng.integers(-127, 128, (6, 3)).astype(float)
     whole[2] = 127
     yield case("whole numbers already", whole)
@@ -586,7 +588,7 @@ def cases(rng):
 # %% [markdown] task="looking-int8" reject="small-columns-are-zeros"
 # ```diff
 # - scale[scale == 0] = 1
-# + scale[scale < 1e-12] = 1
+# + scale[scale < 1e-31] = 1
 # ```
 
 # %% [markdown] task="looking-int8" reject="an-eps"
@@ -801,6 +803,8 @@ def cases(rng):
     ids = np.array([5, 8, 2, 5])
     yield case("one place counts", head(rng, ids, {3: 1}, 0.7), ids)
     yield case("one place counts, and has a half", head(rng, ids, {3: 0}, 0.5), ids)
+    p = np.array([[1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [0.4, 0.3, 0.3, 0]])
+    yield case("one place counts, and looks at all three", p, ids)
     yield case("a single token", np.ones((1, 1)), np.array([4]))
     ids = np.array([261, 5, 1, 70_000, 261, 2, 5, 3, 70_000])
     counted, _ = last_places(ids)
@@ -891,6 +895,13 @@ def cases(rng):
 # ```diff
 # - weights.append(p[t, [t - 1, s, s + 1]])
 # + weights.append(p[t, [t - 1, s, s + 1]] == p[t].max())
+# ```
+
+# %% [markdown] task="looking-kind" mistake="votes-of-the-three"
+# counts places where one of the three leads the other two: the mean weight decides
+# ```diff
+# - weights.append(p[t, [t - 1, s, s + 1]])
+# + weights.append(p[t, [t - 1, s, s + 1]] == p[t, [t - 1, s, s + 1]].max())
 # ```
 
 # %% [markdown] task="looking-kind" mistake="share-of-the-three"

@@ -129,7 +129,7 @@ def forms_in(exercises, task, source):
             return
         forms = seen.setdefault(code.co_name, {})
         here = dict(frame.f_locals)
-        for name, value in vars(here.get("self", None) or Nothing).items():
+        for name, value in getattr(here.get("self"), "__dict__", {}).items():
             here[f"self.{name}"] = value
         here["return"] = arg
         for name, value in here.items():
@@ -165,10 +165,6 @@ def patience():
     yield
     needed = PATIENCE * (time.process_time() - start)
     ending.SECONDS = min(max(ending.SECONDS, needed), READERS)
-
-
-class Nothing:
-    pass
 
 
 def form(value):
