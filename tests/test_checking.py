@@ -349,6 +349,9 @@ def told_of(got, expected, **options):
         ([np.array([1, 1e-9, 0])], [np.array([1e-10, 0, 1])], "has wrong entries", ""),
         ([np.array([0.0, 1, 0])], [np.array([0, 1e-9, 1])], "has wrong entries", ""),
         ([np.zeros(2), np.ones(2)], [np.ones(2), np.ones(2)], "is zero where it should not", ""),
+        # The same entries, turned around: a sign.
+        ([np.ones(2), np.array([-1.0, 1])], [np.ones(2), np.array([1.0, -1])],
+         "has the wrong sign where it is wrong", ""),
     ],
 )  # fmt: skip
 def test_a_message_says_what_is_wrong_and_shows_where(got, expected, text, detail):
@@ -468,6 +471,36 @@ def clip_grad_norm(model, max_norm):
     problems = verdict_on(exercises, "clip-grad-norm", answer).problems
     assert any(problem.text in known for problem in problems)
     assert any(problem.text not in known for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("task", "old", "new", "said", "never"),
+    [
+        # A known cause is told, and no clause that breaks with it.
+        ("linear-backward", "x.T @ rows", "((rows.T @ x) if x.shape == rows.shape else x.T @ rows)",
+         "it is made from dyᵀ x", "at work beside it"),
+        ("relu-backward", "dy * self.positive", "self.positive", "without dy", "all zeros"),
+        # In these cases t holds a 0 where y does: either may be the cause.
+        ("sigmoid-tanh", "dy * y * (1 - y)", "dy * np.clip(y, 1e-3, 1) * (1 - y)",
+         "only where t holds a 0 and y holds a 0", "only where t holds a 0\n"),
+        ("clip-grad-norm", "if max_norm <", "if max_norm * (1 + 1e-6) <",
+         "is left as it was where it must be changed", "changed in place"),
+        # Where the answer stops, a slip that fits the rest by chance is none.
+        ("label-smoothing", "(1 - self.smoothing) * np.eye(V)[targets] + self.smoothing / V ",
+         "np.full(logits.shape, self.smoothing / V)\n"
+         "        self.q[np.arange(len(self.q)), targets] += 1 - self.smoothing ",
+         "raises IndexError", "is what comes out"),
+        ("gradients-numeric", "kept = a[index]", "kept = a[*index, ...]",    # a view
+         "a WRONG: is not as it was before", "not yours"),
+    ],
+)  # fmt: skip
+def test_a_message_is_true_of_whoever_gets_it(task, old, new, said, never):
+    exercises = find_task(task)
+    assert old in exercises.own_answer(task)
+    source = exercises.own_answer(task).replace(old, new)
+    answer = exercises.answer(task, {task: source})
+    lines = "\n".join(verdict_on(exercises, task, answer, seed=1, text=source).lines())
+    assert said in lines and never not in lines
 
 
 # What run reports
