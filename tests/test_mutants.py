@@ -224,6 +224,29 @@ def test_an_interrupt_leaves_no_process_behind():
     assert psutil.wait_procs(family, timeout=10)[1] == []
 
 
+IN_A_FORK = """
+import os, signal, sys, threading, time
+from mutants.child import in_children
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.1)
+
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()  # as tqdm has one
+os.register_at_fork(after_in_parent=interrupt)
+try:
+    in_children(str, ["a", "b"], 5, 10)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_an_interrupt_in_a_hook_of_a_fork_is_not_lost():
+    command = [sys.executable, "-c", IN_A_FORK]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, timeout=60)
+    assert done.returncode == 130, done.stderr.decode()
+
+
 def test_a_reviewed_line_is_found_whatever_the_version_of_python_writes():
     known = reviewed.Reviewed(
         "text\n\n    t/ours:3 term: y = x[(*n, o)] → y = 'a'\n    …: f() → …\n"

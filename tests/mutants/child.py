@@ -52,19 +52,23 @@ def in_children(work, items, seconds, by_the_clock, memory=1, each=1):
 def in_child(work, items, seconds, by_the_clock, memory):
     """(what was said of the items, how the fork ended) of one fork."""
     reading, writing = os.pipe()
-    # What is raised in a hook of a fork, as in logging's, Python drops: no Ctrl-C may come there.
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    # What is raised in a hook of a fork, as in logging's, Python drops: a Ctrl-C waits meanwhile.
+    # To block it would not do: another thread may get it, and its handler runs in this one.
+    came = []
+    before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
     pid = os.fork()
     if pid == 0:
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+            signal.signal(signal.SIGINT, before)
             os.close(reading)
             answer(work, items, writing, seconds, memory)
         finally:
             os._exit(1)
     data, last = b"", b"\n"
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.signal(signal.SIGINT, before)
+        if came:
+            raise KeyboardInterrupt
         os.close(writing)
         while last and select.select([reading], [], [], by_the_clock)[0]:
             data += (last := os.read(reading, 1 << 16))
