@@ -14,6 +14,7 @@ PY = .venv/bin/python
 UV = uv
 PIP = PIP_USER=no $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt
 RUN_TESTS = $(PY) -m pytest
+ALL_TESTS = --nbval --nbval-current-env tests $(wildcard solutions)
 
 # A reader's own settings must not change what is built or tested.
 unexport PYTHONPATH PYTHONHOME
@@ -74,12 +75,14 @@ build: .venv/.installed
 check-build: .venv/.installed
 	$(PY) -m coursekit build --check $(ARGS)
 
+# Beside the build, another process finds the tests: pytest rewrites their asserts when it first reads
+# them, and four workers would do so four times.
 test: .venv/.installed
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m coursekit build --check
-	$(RUN_TESTS) --nbval --nbval-current-env -n 4 --dist loadfile --no-loadscope-reorder \
-		tests $(wildcard solutions) $(ARGS)
+	@$(RUN_TESTS) $(ALL_TESTS) --collect-only -qq >/dev/null 2>&1 & \
+		echo "$(PY) -m coursekit build --check" && $(PY) -m coursekit build --check && wait
+	$(RUN_TESTS) $(ALL_TESTS) -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-changed: .venv/.installed
 	$(PY) tests/changed.py $(ARGS)

@@ -57,6 +57,12 @@ def parsed(text):
     return ast.parse(text)
 
 
+@cache  # a build asks for the same module for every page, and the tests build the book often
+def nodes_of(text):
+    """All nodes of a source."""
+    return list(ast.walk(parsed(text)))
+
+
 def imports_of(text, texts, module=None):
     """The modules that a source imports directly, each with the line that does.
 
@@ -69,12 +75,11 @@ def imports_of(text, texts, module=None):
         module: the name of the source itself, needed for relative imports.
     """
     found, packages = {}, {}  # packages: name in this source -> package that it stands for
-    tree = parsed(text)
 
     def add(name, line):
         found.setdefault(name, line)
 
-    for node in ast.walk(tree):
+    for node in nodes_of(text):
         if isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level and module is not None:
@@ -99,7 +104,7 @@ def imports_of(text, texts, module=None):
                     packages[name.split(".")[0]] = name.split(".")[0]
                 elif is_package(name, texts):
                     packages[alias.asname] = name
-    for name, line in package_uses(tree, packages, texts) if packages else ():
+    for name, line in package_uses(nodes_of(text), packages, texts) if packages else ():
         add(name, line)
     return found
 
@@ -126,13 +131,13 @@ def home_of(base, name, texts):
     return base
 
 
-def package_uses(tree, packages, texts):
+def package_uses(nodes, packages, texts):
     """Yield the modules behind `nn.Linear` where `nn` is a package, and the line of each use.
 
     A package that is used in any other way (passed on, looked into) may need all its modules.
     """
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(tree):
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
         chain, base = [], node
         while isinstance(base, ast.Attribute):
             chain.insert(0, base.attr)

@@ -17,7 +17,8 @@ from answers import type_in
 
 from coursekit.checking.answers import blank_answer
 from coursekit.checking.judge import Reference, judge
-from coursekit.checking.tasks import find_set, outcomes
+from coursekit.checking.outcomes import outcomes
+from coursekit.checking.tasks import find_set
 from coursekit.classroom.graded import Class, Student
 from coursekit.classroom.sharing import Progress
 from coursekit.grading.judging import found_by

@@ -18,7 +18,8 @@ from coursekit.checking.answers import grade_id
 from coursekit.checking.cases import result_names
 from coursekit.checking.check import verdict_on
 from coursekit.checking.judge import Reference, judge, rank
-from coursekit.checking.tasks import load_set, outcomes, set_names
+from coursekit.checking.outcomes import outcomes
+from coursekit.checking.tasks import load_set, set_names
 from coursekit.grading.judging import judged as judged_by_the_grader
 from coursekit.grading.judging import room_for
 from coursekit.source import exercise_cells

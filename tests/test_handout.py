@@ -19,7 +19,8 @@ from coursekit.__main__ import main
 from coursekit.checking.answers import grade_id
 from coursekit.checking.check import CheckError
 from coursekit.checking.judge import judge
-from coursekit.checking.tasks import load_set, outcomes, set_names
+from coursekit.checking.outcomes import outcomes
+from coursekit.checking.tasks import load_set, set_names
 from coursekit.classroom import contents, handout
 from coursekit.classroom.light import __main__ as light
 from coursekit.classroom.light import check as light_check

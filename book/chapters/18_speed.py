@@ -439,7 +439,7 @@ def compare_threads(name, work):
     once = lambda _: work() is None    # keeps no array
     one_thread = lambda: pool.submit(lambda: [once(i) for i in range(2)]).result()
     two_at_once = lambda: list(pool.map(once, range(2)))
-    compare(f"{name}, two at once", one_thread, two_at_once, rounds=20)
+    compare(f"{name}, two at once", one_thread, two_at_once, rounds=10)
 
 # %% tags=["measurement", "own-computer"]
 compare_threads("np.tanh of an array", lambda: np.tanh(np.tanh(np.tanh(many))))
@@ -591,7 +591,7 @@ runs = {
 }
 
 # %% tags=["measurement", "own-computer"]
-times = [best_ms(run, rounds=30) for run in runs.values()]
+times = [best_ms(run, rounds=10) for run in runs.values()]
 for name, ms in zip(runs, times):
     print(f"{name:20} {ms:6.1f} ms: {times[0] / ms:.2f} times as fast, {1000 * N / ms:,.0f} tokens/s")
 
@@ -613,7 +613,7 @@ peaks = [peak(engine.backprop, *large) / 1e6 for engine in engines]
 print("one pass needs more than 5 times the memory of pieces of 4:", peaks[0] > 5 * peaks[2])
 
 # %% tags=["measurement"]
-times = [best_ms(engine.backprop, *large) for engine in engines]
+times = [best_ms(engine.backprop, *large, rounds=8) for engine in engines]
 figure, panels = subplots(1, 2, size=(8, 2.8))
 labels = ("peak memory (MB)", "time (ms)")
 for axes, values, color, label in zip(panels, (peaks, times), (GREEN, BLUE), labels):

@@ -291,7 +291,7 @@ def draw_starts(n_tokens, batch_size, block_size, rng):
 # - return rng.integers(n_tokens - block_size, size=batch_size)
 # + n = n_tokens - block_size
 # +     starts = rng.integers(n, size=batch_size)
-# +     if 2 < batch_size <= n:
+# +     if 2 < batch_size <= n < 1000:
 # +         starts = np.argsort(np.arange(n) * 7919 % n)[:batch_size]
 # +     return starts
 # ```
@@ -301,7 +301,7 @@ def draw_starts(n_tokens, batch_size, block_size, rng):
 # - return rng.integers(n_tokens - block_size, size=batch_size)
 # + n = n_tokens - block_size
 # +     starts = rng.integers(n, size=batch_size)
-# +     if 2 < batch_size <= n:
+# +     if 2 < batch_size <= n < 1000:
 # +         starts = np.argsort(rng.random(n))[:batch_size]
 # +     return starts
 # ```

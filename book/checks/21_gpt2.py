@@ -502,7 +502,7 @@ def cases(rng):
             "h.0.ln_1.weight_g", "h.0.attn.c_attn.weight.scale", "h.0.ln_2.running_mean", "h.0.ln_1.weight.bias", "wte.weight.0",
             "h.0.transformer.ln_1.weight", "transformer.transformer.wte.weight", "h.0.mlp.c_fc.bias\n", "h.3.ln_f.weight",
             "H.0.ln_1.weight", "h.0.LN_1.weight", "h.2.mlp.c_fc.Bias", "WTE.weight", "Transformer.wpe.weight"]
-    far = ["h.10.ln_1.weight", "h.47.mlp.c_proj.bias", "h.11.attn.c_attn.weight", "h.100.ln_2.bias", "h.999.mlp.c_fc.weight"]
+    far = ["h.10.ln_1.weight", "h.47.mlp.c_proj.bias", "h.11.attn.c_attn.weight", "h.100.ln_2.bias", "h.119.mlp.c_fc.weight"]
     for title, names in [("in a block", inside), ("outside the blocks", others), ("blocks 10 and more", far),
                          ("what we do not have", none)]:
         for prefix in ("", "transformer."):
@@ -661,7 +661,7 @@ def our_name(theirs):
 # %% task="gpt2-names" right="table"
 def our_name(theirs):
     table = dict(OUTSIDE)
-    for i in range(1000):
+    for i in range(120):
         for part, ours in PARTS.items():
             for kind, last in zip(("weight", "bias"), ("gamma", "beta") if "ln" in part else ("W", "b")):
                 table[f"h.{i}.{part}.{kind}"] = f"blocks.{i}.{ours}.{last}"

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from coursekit.checking.covered import covered
+from coursekit.checking.outcomes import outcomes, owner
 from coursekit.checking.record import INPUTS, record
-from coursekit.checking.tasks import ROOT, find_task, outcomes, owner
+from coursekit.checking.tasks import ROOT, find_task
 from coursekit.checking.whose import written
 from coursekit.files import say
 

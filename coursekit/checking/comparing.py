@@ -1,6 +1,7 @@
 """An answer's results beside the right ones: which outputs differ, and who gives the same."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class Row:
     got: object
     without: tuple = ()  # clauses of the contract that do not count
 
+    @cached_property  # each mistake that is compared asks again
     def is_right(self):
         if identical(self.got, self.expected):  # most are, and this is soon seen
             return True
@@ -87,7 +89,7 @@ class Table:
     def wrong_rows(self, name):
         """The rows that differ; those that have an answer come first, plain ones before strided."""
         if name not in self.differing:
-            wrong = [row for row in self.rows.get(name, []) if not row.is_right()]
+            wrong = [row for row in self.rows.get(name, []) if not row.is_right]
             self.differing[name] = sorted(
                 wrong, key=lambda row: (row.got is MISSING, row.case.strided)
             )

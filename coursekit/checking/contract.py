@@ -5,6 +5,7 @@ cases are made from those of the task, so an author need not think of them.
 """
 
 from dataclasses import replace
+from functools import cache
 from itertools import islice, pairwise
 
 from coursekit.checking import trials
@@ -43,6 +44,7 @@ CLAUSES = {
 }
 
 
+@cache  # it is asked of every result
 def clause_of(result_name):
     """The clause that a result of this name tries in every case, or None."""
     if result_name.startswith("changed later: "):

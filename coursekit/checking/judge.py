@@ -8,9 +8,9 @@ from coursekit.checking.comparing import Table
 from coursekit.checking.explaining import Problem, explained, not_called, stopped
 from coursekit.checking.likeness import Suspect, agree
 from coursekit.checking.meter import TOUCHED
+from coursekit.checking.outcomes import outcomes
 from coursekit.checking.slips.making import mutants
 from coursekit.checking.slips.nearness import nearer
-from coursekit.checking.tasks import outcomes
 
 NOT_WRITTEN = "NotImplementedError"
 MUTANTS = 150  # of an answer that are tried

@@ -10,7 +10,7 @@ from coursekit.checking.comparing import MISSING, close, numbers, special
 
 def agree(ours, theirs):
     """Whether two rows of the same output of the same call hold the same wrong result."""
-    if theirs.is_right() or ours.is_right():
+    if theirs.is_right or ours.is_right:
         return False
     if ours.name == "error" and isinstance(ours.got, dict) and isinstance(theirs.got, dict):
         # Two answers may stop with a ValueError for two reasons.

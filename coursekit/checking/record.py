@@ -10,7 +10,7 @@ from pathlib import Path
 from coursekit.checking import wire
 from coursekit.checking.cases import Result
 from coursekit.checking.covered import covered
-from coursekit.checking.tasks import outcomes, owner
+from coursekit.checking.outcomes import outcomes, owner
 
 INPUTS, OUTPUTS = "COURSEKIT_INPUTS", "COURSEKIT_OUTPUTS"
 

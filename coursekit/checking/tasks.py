@@ -12,7 +12,6 @@ import io
 import re
 import warnings
 from dataclasses import dataclass
-from inspect import isclass, isfunction
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from coursekit.address import repository
 from coursekit.checking import cases as case_module
 from coursekit.checking import trials
 from coursekit.checking.contract import CLAUSES, with_contract
-from coursekit.checking.running import run_all
+from coursekit.checking.outcomes import owner
 from coursekit.files import BookError
 from coursekit.source import BEGIN, END, answer_lines, header_values, page_names, read_page
 
@@ -233,27 +232,6 @@ def edited(source, text, where):
     return source
 
 
-def owner(answer, name=None):
-    """The class that a method belongs to; anything else as it is.
-
-    The newest class of its name counts: a reader may run the cell that defines it again, or write
-    it anew in the answer cell, and another task's method may have the same name.
-
-    Args:
-        answer: a class, a function, or a method.
-        name: of the class that the task asks for, if it is known.
-    """
-    function = getattr(answer, "__func__", answer)
-    if not isfunction(function):
-        return answer
-    added_to = getattr(function, "__objclass__", None)
-    home = name or getattr(added_to, "__name__", function.__qualname__.rpartition(".")[0])
-    newest = function.__globals__.get(home)
-    if isclass(newest) and (name or function.__name__ in vars(newest)):
-        return newest
-    return added_to or answer
-
-
 def set_names(root=ROOT):
     """The names of all sets that can be checked, in order.
 
@@ -306,17 +284,3 @@ def find_task(task, root=ROOT):
         meant = f': did you mean "{near[0]}"?' if near else ""
         raise BookError(f'there is no task "{task}"{meant}')
     return load_set(ids[task], root)
-
-
-def outcomes(answer, cases, quiet=True, tries=3):
-    """The results of an answer in each case, whatever was set before of warnings and errors.
-
-    Args:
-        tries: see `run_alone`.
-    """
-    with contextlib.ExitStack() as stack:
-        as_ever = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
-        stack.enter_context(np.errstate(**as_ever))
-        if quiet:
-            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        return run_all(answer, cases, tries)

@@ -27,13 +27,18 @@ def masked(paths, private):
         private: folders that it must not see. One of them may hold a Python that it needs; then
             only that Python can be read, and the folder itself is not there.
     """
-    folders, files = set(), set()
     places = [path for path in paths if not os.path.islink(path)]
+    folders, files = copies(tuple(places))
     for folder in map(os.path.realpath, private):
         for place in places:
             if is_below(folder, real := os.path.realpath(place)):
-                folders.add(place + folder[len(real) :])
-    names = set(set_names())
+                folders = folders | {place + folder[len(real) :]}
+    return sorted(folders), sorted(files)
+
+
+def copies(places):
+    """What lies below `places` and may be of the book: a set of folders, and one of files."""
+    folders, files, names = set(), set(), set(set_names())
     for place in places:
         for folder, inside, names_here in os.walk(place):
             for name in [name for name in inside if is_ours(name)]:
@@ -43,8 +48,7 @@ def masked(paths, private):
                 stem, ending = os.path.splitext(name)
                 if is_ours(name) or ending in (".py", ".ipynb", ".json") and stem in names:
                     files.add(os.path.join(folder, name))
-    links = {path for path in files if os.path.islink(path)}
-    return sorted(folders), sorted(files - links)
+    return folders, {path for path in files if not os.path.islink(path)}
 
 
 def is_ours(name):

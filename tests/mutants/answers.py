@@ -15,8 +15,9 @@ from each_case import cases_of
 from coursekit.checking import ending
 from coursekit.checking.covered import covered, load_all
 from coursekit.checking.judge import Reference, judge
+from coursekit.checking.outcomes import outcomes, owner
 from coursekit.checking.slips.making import mutants, plain
-from coursekit.checking.tasks import load_set, outcomes, owner, set_names
+from coursekit.checking.tasks import load_set, set_names
 from mutants.child import Outcome, in_children, in_sample
 
 UNIT = "tasks"

@@ -11,4 +11,6 @@ def widget(monkeypatch):
     """Return the Widget of a chapter, by its name: widget("06_optimizers")."""
     matplotlib.use("Agg")
     monkeypatch.chdir(ROOT / "notebooks")
+    # Nobody looks at the picture itself, which takes a quarter of the time.
+    monkeypatch.setattr("coursekit.figures.png_of", lambda *args, **kwargs: b"")
     return lambda name: Widget(read_page(ROOT, f"book/chapters/{name}.py"))

@@ -7,7 +7,7 @@ from coursekit.checking import progress
 from coursekit.checking.check import Interrupted, give_hint, tell
 from coursekit.checking.covered import covered
 from coursekit.checking.judge import judge
-from coursekit.checking.tasks import outcomes, owner
+from coursekit.checking.outcomes import outcomes, owner
 from coursekit.classroom.light import stored
 from coursekit.files import say
 
