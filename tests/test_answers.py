@@ -136,6 +136,12 @@ def test_there_are_mistakes_enough_each_with_a_message_of_its_own(name, task):
     assert len(set(messages)) == len(messages)
 
 
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_no_known_answer_hides_another_of_its_name(name, task):
+    names = [variant.name for variant in load_set(name).tasks[task].variants]
+    assert sorted(names) == sorted(set(names))
+
+
 @pytest.mark.parametrize("name", set_names())
 def test_a_set_keeps_wrong_answers_that_its_mistakes_do_not_list(name):
     rejects = [v for task in load_set(name).tasks.values() for v in task.of_kind("reject")]

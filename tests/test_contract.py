@@ -31,6 +31,7 @@ from coursekit.checking.outcomes import outcomes
 from coursekit.checking.running import run, run_all
 from coursekit.checking.tasks import load_set
 from coursekit.checking.trials import caches_of, sharing
+from numpygpt.nn import Module
 
 
 class Scale:
@@ -341,6 +342,82 @@ def test_parameters_in_another_order_are_not_called_lost():
     assert "another order" in other_parameters("parameters", row).text
 
 
+def test_a_class_that_is_a_module_stays_one():
+    module = type("Scale", (Scale, Module), {})
+    [problem] = verdict_on_answer(Scale, module, scale_cases).problems
+    assert problem.text.startswith("is no base class of yours")
+    assert verdict_on_answer(Scale, module, scale_cases, without=["parameters"]).is_right
+    assert verdict_on_answer(module, Scale, scale_cases).is_right
+
+
+class Stack:
+    """Two layers, one after the other, in a list."""
+
+    def __init__(self, n):
+        self.parts = [Scale(n), Scale(n)]
+
+    def forward(self, x):
+        for part in self.parts:
+            x = part.forward(x)
+        return x
+
+    def backward(self, dy):
+        for part in reversed(self.parts):
+            dy = part.backward(dy)
+        return dy
+
+
+def stack_cases(rng):
+    for case in scale_cases(rng):
+        weights = {f"parts.{i}.s": rng.normal(1, 0.5, case.new["n"]) for i in range(2)}
+        inputs, dy = ([call.args for call in case.calls[start::2]] for start in (0, 1))
+        yield layer(case.title, case.new, weights, inputs, dy)
+
+
+def turns_its_list_around(self, dy):
+    self.parts.reverse()
+    for part in self.parts:
+        dy = part.backward(dy)
+    return dy
+
+
+def empties_its_list(self, dy):
+    while self.parts:
+        dy = self.parts.pop().backward(dy)
+    return dy
+
+
+@pytest.mark.parametrize(
+    ("backward", "said"),
+    [
+        (turns_its_list_around, "is now what had another name before the call"),
+        (empties_its_list, "leaves parts shorter than it was"),
+    ],
+)
+def test_a_list_of_layers_that_backward_changes_is_named(backward, said):
+    answer = type("Stack", (Stack,), {"backward": backward})
+    verdict = verdict_on_answer(answer, Stack, stack_cases)
+    assert verdict.problems[0].text.startswith(said)
+
+
+def test_a_layer_that_stands_in_a_list_too_is_no_parameter_more():
+    def backward(self, dy):
+        self.way_back = self.parts[::-1]
+        for part in self.way_back:
+            dy = part.backward(dy)
+        return dy
+
+    def keeps_one_more(self, dy):
+        self.spare = [Scale(2)]
+        return Stack.backward(self, dy)
+
+    answer = type("Stack", (Stack,), {"backward": backward})
+    assert verdict_on_answer(answer, Stack, stack_cases).is_right
+    answer = type("Stack", (Stack,), {"backward": keeps_one_more})
+    [problem] = verdict_on_answer(answer, Stack, stack_cases).problems
+    assert "Module takes spare.0.s for one" in problem.text
+
+
 def test_a_warning_is_told_with_its_line():
     source = "def f(x):\n    y = x * 0\n    return x + 0 * np.exp(1000 + y)\n"
     answer = typed(source, "f")
@@ -415,6 +492,29 @@ def test_a_function_may_not_remember_some_of_its_arguments(number):
     assert verdict_on_answer(weighted, weighted, weighted_cases).is_right
     [problem] = verdict_on_answer(remembers, weighted, weighted_cases).problems
     assert problem.text == CLAUSES["calls in a row"]
+
+
+@pytest.mark.parametrize("together", [("a", "twice"), ()])
+def test_what_is_made_of_another_argument_may_be_made_again(together):
+    def cases(rng):
+        for n in (3, 5):
+            a, w = rng.normal(size=(2, n))
+            args = {"a": a, "w": w, "twice": 2 * a}
+            yield Case(f"{n} numbers", [Call(args, returns="y")], together=together)
+
+    known = {}
+
+    def takes_it(a, w, twice):
+        return w * twice
+
+    def makes_it_again(a, w, twice):
+        return w * (2 * a)
+
+    def remembers(a, w, twice):
+        return known.setdefault(a.tobytes(), w * twice).copy()
+
+    assert verdict_on_answer(makes_it_again, takes_it, cases).is_right is bool(together)
+    assert not verdict_on_answer(remembers, takes_it, cases).is_right
 
 
 def test_a_function_may_keep_nothing_from_call_to_call():

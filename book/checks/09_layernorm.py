@@ -4,7 +4,9 @@ SHAPES = [(5,), (3, 4), (2, 3, 5), (4, 2), (1, 7), (4, 4), (2, 1, 3), (2, 3, 2, 
 LARGE = 1e7
 
 def named(options):
-    return "".join(f", {name}" for name in options)
+    return "".join(f", {name}" for name in options if name != "dtypes")
+
+FLOAT32 = {"float32": True, "dtypes": ("y", "dx")}
 
 def norm_cases(rng, with_bias):
     """All shapes, with and without bias; a large and a small eps, so that eps counts.
@@ -12,8 +14,8 @@ def norm_cases(rng, with_bias):
     With two entries a row and a small eps, dx is nearly zero, and float32 has no digits left of it.
     """
     for number, shape in enumerate(SHAPES):
-        for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) in (2, 3))]:
-            bias = with_bias and not (number + len(options)) % 3 == 0
+        for options in [{}, {"strided": True}, FLOAT32][: 1 + 2 * (len(shape) in (2, 3))]:
+            bias = with_bias and not (number + bool(options)) % 3 == 0
             eps = [0.3, 1e-5, 1e-2][number % 3]
             params = {"gamma": rng.normal(1, 0.5, shape[-1])}
             if bias:
@@ -26,18 +28,22 @@ def norm_cases(rng, with_bias):
             title = f"x of shape {shape}, eps {eps}{named(options)}"
             if with_bias:
                 title += ", with bias" if bias else ", no bias"
-            yield layer(title, new | ({"bias": bias} if with_bias else {}), params, x, dy, **options)
+            others = () if bias or not with_bias else ("dbeta",)
+            yield layer(title, new | ({"bias": bias} if with_bias else {}), params, x, dy,
+                        others=others, **options)
     x, dy = [{"x": LARGE * rng.normal(0.7, 1.5, (4, 5))}], [{"dy": LARGE * rng.normal(size=(4, 5))}]
     yield layer("large numbers", {"dim": 5, "dtype": "float64"}, {"gamma": rng.normal(1, 0.5, 5)}, x, dy)
     # Nothing set from outside; with entries so small, eps counts.
     x, dy = [{"x": 1e-3 * rng.normal(0.7, 1.5, (4, 5))}], [{"dy": rng.normal(size=(4, 5))}]
     others = ("gamma", "dgamma", *("beta", "dbeta")[: 2 * with_bias])
-    yield layer("as the layer starts", {"dim": 5, "dtype": "float64"}, {}, x, dy, others=others)
+    for options in ({}, {"float32": True, "dtypes": True}):
+        yield layer(f"as the layer starts{named(options)}", {"dim": 5, "dtype": "float64"}, {}, x, dy,
+                    others=others, **options)
 
 # %% task="variance-backward" cases=true
 def cases(rng):
-    for shape in SHAPES:
-        for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) > 1)]:
+    for shape in [*SHAPES, (3, 1)]:
+        for options in [{}, {"strided": True}, {"float32": True}][: 1 + 2 * (len(shape) > 1 and shape[-1] > 1)]:
             args = {"dvar": rng.normal(size=(*shape[:-1], 1)), "x": rng.normal(0.7, 1.5, shape)}
             yield Case(f"x of shape {shape}{named(options)}", [Call(args, returns="dx")], **options)
     for size in (LARGE, 1 / LARGE):
@@ -198,6 +204,12 @@ def variance_backward(dvar, x):
 # - / x.shape[-1]
 # + / min(x.shape[-1], 32)
 # ```
+
+# %% task="variance-backward" reject="one-entry"
+def variance_backward(dvar, x):
+    if x.shape[-1] == 1:
+        return 2 * dvar * x
+    return 2 * dvar * (x - x.mean(axis=-1, keepdims=True)) / x.shape[-1]
 
 # %% [markdown] task="variance-backward" reject="len-x"
 # ```diff
@@ -404,7 +416,7 @@ def backward(self, dy):
 # %% task="layernorm-backward" right="jacobian-loop"
 @add_to_class(LayerNorm)
 def backward(self, dy):
-    dim, dx = dy.shape[-1], np.zeros(dy.shape)
+    dim, dx = dy.shape[-1], np.zeros_like(dy)
     for n in np.ndindex(dy.shape[:-1]):
         xhat = self.xhat[n]
         if self.beta is not None:
@@ -496,6 +508,30 @@ def backward(self, dy):
 # ```diff
 # - along_one = dxhat.mean(axis=-1, keepdims=True)
 # + along_one = dxhat.sum(axis=-1, keepdims=True) / max(1, dxhat.shape[-1] - 1)
+# ```
+
+# %% [markdown] task="layernorm-backward" mistake="dbeta-without-bias" shows="without one, it stays None"
+# it is made where there is no bias: then there is no β either, and dbeta is None
+# ```diff
+# - if self.beta is not None:
+# -         self.dbeta += dy.sum(axis=rows)
+# + if self.dbeta is None:
+# +         self.dbeta = np.zeros_like(self.gamma)
+# +     self.dbeta += dy.sum(axis=rows)
+# ```
+
+# %% [markdown] task="layernorm-backward" reject="dbeta-zero"
+# ```diff
+# -     self.dgamma += (dy * xhat)
+# +     else:
+# +         self.dbeta = 0
+# +     self.dgamma += (dy * xhat)
+# ```
+
+# %% [markdown] task="layernorm-backward" reject="float64" shows="of the dtype and the shape of `x`"
+# ```diff
+# - return r * (
+# + return np.float64(1) * r * (
 # ```
 
 # %% [markdown] task="layernorm-backward" reject="xhat-spoilt"
@@ -656,7 +692,7 @@ class RMSNorm(Module):
         return x * self.gamma / np.sqrt(np.square(x).mean(-1, keepdims=True) + self.eps)
 
     def backward(self, dy):
-        dx, dim = np.zeros(dy.shape), dy.shape[-1]
+        dx, dim = np.zeros_like(dy), dy.shape[-1]
         for n in np.ndindex(dy.shape[:-1]):
             x = self.x[n]
             r = 1 / np.sqrt(x @ x / dim + self.eps)
@@ -772,6 +808,25 @@ class RMSNorm(Module):
         self.dgamma += (dy * self.x / self.rms).reshape(-1, n).sum(axis=0)
         g = dy * self.gamma
         return g / self.rms - self.x * (g * self.x).sum(-1, keepdims=True) / n / self.rms**3
+
+# %% [markdown] task="rmsnorm" reject="float64" shows="`y` and `dx` have the dtype of `x`"
+# ```diff
+# - self.r = 1 / np.sqrt(
+# + self.r = np.float64(1) / np.sqrt(
+# ```
+
+# %% [markdown] task="rmsnorm" mistake="gamma-in-float64"
+# does not get its dtype: hand the argument on to np.ones
+# ```diff
+# - np.ones(dim, dtype)
+# + np.ones(dim)
+# ```
+
+# %% [markdown] task="rmsnorm" reject="no-module"
+# ```diff
+# - class RMSNorm(Module):
+# + class RMSNorm:
+# ```
 
 # %% [markdown] task="rmsnorm" reject="globals"
 # ```diff

@@ -7,9 +7,10 @@ def softmax_of(x):
     return e / e.sum(axis=-1, keepdims=True)
 
 def named(options):
-    return "".join(f", {name}" for name in options)
+    return "".join(f", {name}" for name in options if name != "dtypes")
 
 OPTIONS = [{}, {"strided": True}, {"float32": True}]
+BELONG = ("q", "k", "p")    # p is made of q and k: one of them alone is never new
 
 # %% task="attention-core-backward" cases=true
 def cases(rng):
@@ -18,7 +19,7 @@ def cases(rng):
         args = {"dout": rng.normal(size=(Tq, D)), "q": spread * q, "k": spread * k, "v": size * v}
         args["p"] = softmax_of(spread**2 * q @ k.T / D**0.5)
         return Case(f"{Tq} queries, {Tk} keys, D = {D}{note}{named(options)}",
-                    [Call(args, returns=("dq", "dk", "dv"))], **options)
+                    [Call(args, returns=("dq", "dk", "dv"))], dtypes=True, together=BELONG, **options)
 
     for Tq, Tk, D in [(3, 5, 2), (4, 4, 4), (1, 3, 5), (5, 1, 3), (7, 2, 1), (3, 3, 2), (33, 34, 3)]:
         for options in OPTIONS:
@@ -175,7 +176,7 @@ def attention_backward(dout, q, k, v, p):
 
 # %% task="attention-core-backward" right="loop"
 def attention_backward(dout, q, k, v, p):
-    dq, dk, dv = np.zeros(q.shape), np.zeros(k.shape), np.zeros(v.shape)
+    dq, dk, dv = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
     for i in range(len(q)):
         dp = v @ dout[i]
         ds = (np.diag(p[i]) - np.outer(p[i], p[i])) @ dp / len(q[i]) ** 0.5
@@ -222,6 +223,21 @@ def attention_backward(dout, q, k, v, p):
         return grad
     return slopes(q), slopes(k), slopes(v)
 
+# %% task="attention-core-backward" right="p-again"
+def attention_backward(dout, q, k, v, p):
+    scale = 1 / math.sqrt(k.shape[1])
+    p = softmax(scale * (q @ k.T))
+    ds = scale * softmax_backward(dout @ v.T, p)
+    return ds @ k, ds.T @ q, p.T @ dout
+
+# %% [markdown] task="attention-core-backward" mistake="root-in-float64" shows="what you return has the dtype of `dout`"
+# is float64 where dout is float32: np.sqrt of an int is a float64 of NumPy, which makes all that
+# it multiplies float64; math.sqrt gives a number of Python, which does not
+# ```diff
+# - math.sqrt(
+# + np.sqrt(
+# ```
+
 # %% [markdown] task="attention-core-backward" reject="thirty"
 # ```diff
 # - p.T @ dout
@@ -254,7 +270,8 @@ def cases(rng):
                 x = [{"x": rng.normal(size=shape)} for shape in shapes]
                 dy = [{"dy": rng.normal(size=shape)} for shape in shapes]
                 title = f"x of shape {(B, T, C)}, {H} heads, {'causal' if causal else 'no mask'}" + ", large proj.W" * large
-                yield layer(title + named(options), new | {"dtype": "float64"}, params, x, dy, **options)
+                new["dtype"] = "float64"
+                yield layer(title + named(options), new, params, x, dy, dtypes=("dx",), **options)
 
 # %% [markdown] task="attention-backward" hint=1
 # go through forward from its end, line by line: proj, the heads joined, p v, the softmax, the
@@ -443,12 +460,49 @@ def backward(self, dy):
 # +     dqkv = np.stack
 # ```
 
-# %% [markdown] task="attention-backward" reject="backward-twice"
+# %% [markdown] task="attention-backward" mistake="room-in-float64" shows="`dx` has the dtype of `dy`"
+# is float64 where dy is float32: np.zeros and np.empty make float64 unless they are given a dtype
+# ```diff
+# - dqkv = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)
+# + dqkv = np.zeros((B, T, 3, H, D))
+# +     dqkv[...] = np.stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)
+# ```
+
+# %% [markdown] task="attention-backward" mistake="proj-twice"
+# it is counted twice: each backward pass adds to the gradients, so call proj's once
 # ```diff
 # -     B, T, C = dy.shape
 # +     B, T, C = dy.shape
 # +     self.proj.backward(dy)
 # ```
+
+# %% [markdown] task="attention-backward" mistake="qkv-twice"
+# it is counted twice: each backward pass adds to the gradients, so call qkv's once
+# ```diff
+# - return self.qkv
+# + self.qkv.backward(dqkv.reshape(B, T, 3 * C))
+# +     return self.qkv
+# ```
+
+# %% task="attention-backward" right="written-out"
+@add_to_class(MultiHeadAttention)
+def backward(self, dy):
+    B, T, C = dy.shape
+    H, D = self.n_heads, C // self.n_heads
+
+    def linear_backward(layer, dy):
+        rows = dy.reshape(-1, dy.shape[-1])
+        layer.dW += layer.x.reshape(-1, C).T @ rows
+        if layer.b is not None:
+            layer.db += rows.sum(axis=0)
+        return dy @ layer.W.T
+
+    dout = linear_backward(self.proj, dy).reshape(B, T, H, D).swapaxes(1, 2)
+    dp = dout @ self.v.swapaxes(-1, -2)
+    ds = softmax_backward(dp, self.p) * self.scale
+    parts = [ds @ self.k, ds.swapaxes(-1, -2) @ self.q, self.p.swapaxes(-1, -2) @ dout]
+    dqkv = np.stack(parts, axis=2).transpose(0, 3, 2, 1, 4)    # (B, T, 3, H, D)
+    return linear_backward(self.qkv, dqkv.reshape(B, T, 3 * C))
 
 # %% [markdown] task="attention-backward" reject="p-spoilt"
 # ```diff
@@ -503,7 +557,7 @@ def cases(rng):
             p = softmax_of(q @ k.swapaxes(-1, -2) / D**0.5)
             args = {"dout": dout, "q": q, "k": k, "v": v, "p": p}
             yield Case(f"q of shape {(B, H, T, D)}{named(options)}",
-                       [Call(args, returns=("dq", "dk", "dv"))], **options)
+                       [Call(args, returns=("dq", "dk", "dv"))], together=BELONG, **options)
 
 # %% [markdown] task="attention-find-the-bug" hint=1
 # go through the lines and ask of each gradient which index it sums over, and whether an entry keeps
@@ -600,17 +654,19 @@ def cases(rng):
 # ```
 
 # %% task="rotary" cases=true
+FLOAT32 = {"float32": True, "dtypes": True}
+
 def cases(rng):
     for shape in [(5, 4), (2, 3, 6), (1, 2, 3, 2), (2, 1, 4), (7, 2), (2, 2, 5, 8), (2, 2, 1, 3, 4), (40, 16)]:
-        for options in [OPTIONS[0], OPTIONS[1 + len(shape) % 2]]:
+        for options in [OPTIONS[0], [OPTIONS[1], FLOAT32][len(shape) % 2]]:
             for grows in (3, -2)[: 1 if options or shape[-2] < 3 else 2]:    # longer, or shorter, the second time
                 more = shape if options else (*shape[:-2], shape[-2] + grows, shape[-1])
                 x = [{"x": rng.normal(size=some)} for some in (shape, more)]
                 dy = [{"dy": rng.normal(size=some)} for some in (shape, more)]
                 yield layer(f"x of shape {shape}{named(options)}", {}, {}, x, dy, **options)
     # Longer than a table that one might make beforehand.
-    x, dy = [{"x": rng.normal(size=(1100, 2))}], [{"dy": rng.normal(size=(1100, 2))}]
-    yield layer("x of shape (1100, 2)", {}, {}, x, dy)
+    x, dy = [{"x": rng.normal(size=(4100, 2))}], [{"dy": rng.normal(size=(4100, 2))}]
+    yield layer("x of shape (4100, 2)", {}, {}, x, dy)
     x, dy = [{"x": LARGE * rng.normal(size=(4, 6))}], [{"dy": rng.normal(size=(4, 6))}]
     yield layer("large numbers", {}, {}, x, dy)
     x = [{"x": rng.normal(size=(2, 4, D))} for D in (6, 2, 10)]
@@ -740,10 +796,10 @@ class Rotary(Module):
         return np.stack([z.real, z.imag], axis=-1).reshape(*z.shape[:-1], -1)
 
     def forward(self, x):
-        return self.flat(self.pairs(x) * self.turn(x))
+        return self.flat(self.pairs(x) * self.turn(x)).astype(x.dtype)
 
     def backward(self, dy):
-        return self.flat(self.pairs(dy) * self.turn(dy).conj())
+        return self.flat(self.pairs(dy) * self.turn(dy).conj()).astype(dy.dtype)
 
 # %% task="rotary" right="matrices" shows="What both have in common may go into `turned(x, sign)`; if you do without it, leave it as it is"
 class Rotary(Module):
@@ -757,17 +813,17 @@ class Rotary(Module):
         return R
 
     def forward(self, x):
-        return np.einsum("tij,...tj->...ti", self.matrix(*x.shape[-2:]), x)
+        return np.einsum("tij,...tj->...ti", self.matrix(*x.shape[-2:]).astype(x.dtype), x)
 
     def backward(self, dy):
-        return np.einsum("tij,...ti->...tj", self.matrix(*dy.shape[-2:]), dy)
+        return np.einsum("tij,...ti->...tj", self.matrix(*dy.shape[-2:]).astype(dy.dtype), dy)
 
 # %% task="rotary" right="kept"
 class Rotary(Module):
     def forward(self, x):
         T, D = x.shape[-2:]
         angle = np.arange(T)[:, None] / 10000 ** (np.arange(0, D, 2) / D)
-        self.cos, self.sin = np.cos(angle), np.sin(angle)
+        self.cos, self.sin = np.cos(angle).astype(x.dtype), np.sin(angle).astype(x.dtype)
         a, b = x.reshape(*x.shape[:-1], -1, 2).transpose(-1, *range(x.ndim))
         y = np.stack([a * self.cos - b * self.sin, a * self.sin + b * self.cos], axis=-1)
         return y.reshape(x.shape)
@@ -776,6 +832,13 @@ class Rotary(Module):
         a, b = dy[..., ::2], dy[..., 1::2]
         dx = np.stack([a * self.cos + b * self.sin, b * self.cos - a * self.sin], axis=-1)
         return dx.reshape(dy.shape)
+
+# %% [markdown] task="rotary" mistake="float64" shows="have the dtype of `x`"
+# is float64 where x is float32: so are cos and sin, and all that is multiplied by them
+# ```diff
+# - y = np.empty_like(x)
+# + y = np.empty(x.shape)
+# ```
 
 # %% [markdown] task="rotary" reject="half-turned"
 # ```diff
@@ -944,5 +1007,5 @@ class Rotary(Module):
 # %% [markdown] task="rotary" reject="positions-start-again"
 # ```diff
 # - np.arange(T)
-# + (np.arange(T) % 1024)
+# + (np.arange(T) % 4096)
 # ```

@@ -1,10 +1,11 @@
 # %%
 OPTIONS = [{}, {"strided": True}, {"float32": True}]
+FLOAT32 = {"float32": True, "dtypes": ("y", "dx")}
 # One number of this size in a sum, and a slope measured from that sum has no digits left.
 LARGE = 1e7
 
 def named(options):
-    return "".join(f", {name}" for name in options)
+    return "".join(f", {name}" for name in options if name != "dtypes")
 
 def linear(rng, name, n_in, n_out, bias=True):
     params = {f"{name}.W": rng.normal(0, 0.5, (n_in, n_out))}
@@ -120,6 +121,14 @@ def backward(self, dy):
 @add_to_class(FeedForward)
 def backward(self, dy):
     for part in (self.fc2, self.act, self.fc1):
+        dy = part.backward(dy)
+    return dy
+
+# %% task="feedforward-backward" right="list-kept"
+@add_to_class(FeedForward)
+def backward(self, dy):
+    self.way_back = [self.fc2, self.act, self.fc1]
+    for part in self.way_back:
         dy = part.backward(dy)
     return dy
 
@@ -246,6 +255,31 @@ def cases(rng):
 # +     return
 # ```
 
+# %% [markdown] task="block-backward" mistake="attn-twice"
+# it is counted twice: call each backward pass once, and keep what it returns
+# ```diff
+# -     return dx1
+# +     self.attn.backward(dx1)
+# +     return dx1
+# ```
+
+# %% [markdown] task="block-backward" mistake="ln1-twice"
+# it is counted twice: each backward pass adds to the gradients, so call ln1's once
+# ```diff
+# -     return dx1 + self.ln1.backward(self.attn.backward(dx1))
+# +     d = self.attn.backward(dx1)
+# +     self.ln1.backward(d)
+# +     return dx1 + self.ln1.backward(d)
+# ```
+
+# %% [markdown] task="block-backward" reject="norms-change-places"
+# ```diff
+# - return dx1 + self.ln1.backward(self.attn.backward(dx1))
+# + dx = dx1 + self.ln1.backward(self.attn.backward(dx1))
+# +     self.ln1, self.ln2 = self.ln2, self.ln1
+# +     return dx
+# ```
+
 # %% [markdown] task="block-backward" mistake="halved"
 # it halves the gradient at each sum: a sum passes all of it to each term
 # ```diff
@@ -324,7 +358,7 @@ def backward(self, dy):
 # %% task="dropout" cases=true
 def cases(rng):
     for shape in [(5,), (3, 4), (2, 3, 5), (1, 1), (40,), (2, 1, 2, 3)]:
-        for p, options in [(0.1, {}), (0.5, OPTIONS[1]), (0.3, {}), (0.0, {}), (0.4, OPTIONS[2])]:
+        for p, options in [(0.104, {}), (0.5, OPTIONS[1]), (0.93, {}), (0.0, {}), (0.4, FLOAT32)]:
             inputs, dy = rounds(rng, shape, grows=not options)
             for args in inputs:
                 u = rng.random(args["x"].shape)
@@ -332,8 +366,8 @@ def cases(rng):
                 if u.size > 2:
                     u.flat[1] = p    # exactly p: it stays
                     args["x"].flat[-1] = 0    # what stays may be 0
-                if u.size > 4 and p:    # and what is nearly p
-                    u.flat[2], u.flat[3] = p - 1e-9, p + 1e-9
+                if u.size > 4 and p:    # the number before p is less; and what is nearly p
+                    u.flat[2], u.flat[3] = np.nextafter(p, 0), p + 1e-9
                 if options.get("float32"):    # rounding must not move p to its other side
                     u = np.where(np.abs(u - p) < 1e-3, 0.99, u)
                 args["u"] = u
@@ -404,6 +438,45 @@ def cases(rng):
 # + * (1 - self.p)
 # ```
 
+# %% [markdown] task="dropout" mistake="no-mask"
+# lets through what was dropped: y does not depend on that x, so its gradient is 0
+# ```diff
+# - return dy * self.keep
+# + return dy / (1 - self.p)
+# ```
+
+# %% [markdown] task="dropout" mistake="mask-in-float64" shows="`y` and `dx` have the dtype of `x`"
+# is float64 where x is float32: booleans divided by a number are float64, and so is all that they
+# multiply; divide x, or give the mask the dtype of x
+# ```diff
+# - .astype(x.dtype)
+# +
+# ```
+
+# %% [markdown] task="dropout" reject="floor"
+# ```diff
+# - (u >= self.p)
+# + np.floor(u + (1 - self.p))
+# ```
+
+# %% [markdown] task="dropout" reject="p-in-percent"
+# ```diff
+# - (u >= self.p)
+# + (u >= round(self.p, 2))
+# ```
+
+# %% [markdown] task="dropout" reject="all-from-0.9"
+# ```diff
+# - (u >= self.p)
+# + (u >= (self.p if self.p < 0.9 else 1))
+# ```
+
+# %% [markdown] task="dropout" reject="no-module"
+# ```diff
+# - class Dropout(Module):
+# + class Dropout:
+# ```
+
 # %% task="dropout" right="where"
 class Dropout(Module):
     def __init__(self, p):
@@ -438,7 +511,7 @@ class Dropout(Module):
         self.p = p
 
     def forward(self, x, u):
-        self.factor = np.zeros(x.shape)
+        self.factor = np.zeros_like(x)
         for i in np.ndindex(x.shape):
             if u[i] >= self.p:
                 self.factor[i] = 1 / (1 - self.p)
@@ -525,8 +598,8 @@ class Dropout(Module):
 
 # %% [markdown] task="dropout" reject="p-zero-cut" shows="With `p = 0`, nothing happens"
 # ```diff
-# - self.keep = (u >= self.p) / (1 - self.p)
-# + self.keep = (u >= self.p) / (1 - self.p) if self.p else np.zeros_like(u)
+# - self.keep = ((u >= self.p) / (1 - self.p)).astype(x.dtype)
+# + self.keep = ((u >= self.p) / (1 - self.p)).astype(x.dtype) if self.p else np.zeros_like(u)
 # ```
 
 
@@ -547,7 +620,7 @@ class Dropout(Module):
 # %% task="swiglu" cases=true
 def cases(rng):
     for number, (leading, dim, hidden) in enumerate([((5,), 3, 7), ((2, 3), 4, 4), ((1, 1), 5, 2), ((2, 2, 2), 2, 5), ((35,), 2, 3)]):
-        for options in OPTIONS:
+        for options in (*OPTIONS[:2], FLOAT32):
             params = linear(rng, "fc1", dim, hidden, False) | linear(rng, "fc3", dim, hidden, False)
             params |= linear(rng, "fc2", hidden, dim, False)
             shape = (*leading, dim)
@@ -704,6 +777,27 @@ class SwiGLU(Module):
 # ```diff
 # - self.s = 0.5 * (1 + np.tanh(self.a / 2))    # σ(a)
 # + self.s = np.exp(-np.logaddexp(0, -self.a))
+# ```
+
+# %% [markdown] task="swiglu" mistake="fc2-twice"
+# it is counted twice: each backward pass adds to the gradients, so call fc2's once
+# ```diff
+# - dh = self.fc2.backward(dy)
+# + self.fc2.backward(dy)
+# +         dh = self.fc2.backward(dy)
+# ```
+
+# %% [markdown] task="swiglu" reject="no-module"
+# ```diff
+# - class SwiGLU(Module):
+# + class SwiGLU:
+# +     __call__ = lambda self, x: self.forward(x)
+# ```
+
+# %% [markdown] task="swiglu" reject="float64" shows="`y` and `dx` have the dtype of `x`"
+# ```diff
+# - 0.5 * (1 + np.tanh
+# + np.float64(0.5) * (1 + np.tanh
 # ```
 
 # %% [markdown] task="swiglu" reject="tanh-approximation"

@@ -25,7 +25,7 @@ def cases(rng):
         for bias in (True, False):
             for number in range(3):
                 V, block_size, C = (int(n) for n in rng.integers(3, 90, 3))
-                n_layer = [1, 40][number] if number < 2 else int(rng.integers(2, 9))
+                n_layer = [0, 40][number] if number < 2 else int(rng.integers(1, 9))
                 args = {"vocab_size": V, "block_size": block_size + 100, "n_layer": n_layer, "n_embd": C}
                 yield Case(f"V {V}, {n_layer} layers, C {C}, tied {tied}, bias {bias}",
                            [Call(args | {"tie_weights": tied, "bias": bias}, returns="the number")])
@@ -225,13 +225,14 @@ def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=T
     total = n_layer * block.num_params() + LayerNorm(n_embd, bias=bias).num_params()
     return total + (vocab_size * (2 - tie_weights) + block_size) * n_embd
 
-# %% [markdown] task="gpt-count" reject="hidden-two"
+# %% [markdown] task="gpt-count" reject="fc2-from-two"
 # ```diff
 # - 4 * C
 # + 2 * C
 # ```
 
-# %% [markdown] task="gpt-count" reject="head-bias"
+# %% [markdown] task="gpt-count" mistake="head-bias-always"
+# counts V biases of the head, with bias and without: it never has one
 # ```diff
 # - C * V)
 # + C * V + V)
@@ -253,6 +254,12 @@ def num_params(vocab_size, block_size, n_layer, n_embd, tie_weights=True, bias=T
 # ```diff
 # - tie_weights=True, bias=True
 # + bias=True, tie_weights=True
+# ```
+
+# %% [markdown] task="gpt-count" reject="one-block-at-least"
+# ```diff
+# - blocks = n_layer * (
+# + blocks = max(n_layer, 1) * (
 # ```
 
 # %% [markdown] task="gpt-count" reject="int32"
@@ -488,7 +495,7 @@ def cases(rng):
             for options in [{}, {"strided": True}, {"float32": True}]:
                 B, T, V, C, H = [(2, 3, 11, 6, 3), (1, 4, 7, 4, 2), (3, 1, 5, 4, 1), (2, 5, 6, 6, 2)][number % 4]
                 bias, activation = number % 3 != 2, ["relu", "gelu"][bool(options) or number % 2]
-                n_layer, number = 1 + number % 2, number + 1
+                n_layer, number = 2 - number % 2, number + 1    # a loss with two layers is no odd case
                 yield gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, [with_loss] * 2, **options)
         # One object, with targets and without; a loss whose gradient is 1, and not given, and one whose
         # gradient is large, and an int. Then a large gradient of the logits.
@@ -608,6 +615,46 @@ def gpt_case(rng, B, T, V, C, H, n_layer, tied, bias, activation, with_loss, dlo
 # -     dlogits = self.loss
 # +     self.zero_grad()
 # +     dlogits = self.loss
+# ```
+
+# %% [markdown] task="gpt-backward" reject="blocks-taken-out"
+# ```diff
+# -     for block in reversed(self.blocks):
+# -         dx = block.backward(dx)
+# +     while self.blocks:
+# +         dx = self.blocks.pop().backward(dx)
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="dy-twice"
+# has dy in it twice: self.loss.backward(dy) has multiplied by it already
+# ```diff
+# - self.loss.backward(dy) if
+# + self.loss.backward(dy) * dy if
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="ln_f-twice"
+# it is counted twice: each backward pass adds to the gradients, so call ln_f's once
+# ```diff
+# -     dx = self.ln_f.backward(dx)
+# +     self.ln_f.backward(dx)
+# +     dx = self.ln_f.backward(dx)
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="wte-twice"
+# it is counted twice: each backward pass adds to the gradients, so call wte's once
+# ```diff
+# - self.wte.backward(dx)
+# + self.wte.backward(dx)
+# +     self.wte.backward(dx)
+# ```
+
+# %% [markdown] task="gpt-backward" mistake="blocks-reversed"
+# is that of a model whose blocks have changed places: self.blocks.reverse() turns the list itself
+# around, reversed(self.blocks) leaves it as it is
+# ```diff
+# - for block in reversed(self.blocks):
+# + self.blocks.reverse()
+# +     for block in self.blocks:
 # ```
 
 # %% [markdown] task="gpt-backward" mistake="last-block-only"

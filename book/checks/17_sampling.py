@@ -1102,7 +1102,7 @@ def append(self, q, k, v):
         out += weights[j] / sum(weights) * self.v[j]
     return out
 
-# %% [markdown] task="sampling-kv-cache" reject="grows"
+# %% [markdown] task="sampling-kv-cache" reject="grows-in-forward"
 # ```diff
 # -     self.k[self.length], self.v[self.length] = k, v
 # +     self.k[self.length], self.v[self.length] = k, v

@@ -56,8 +56,9 @@ check("variance-backward", variance_backward)
 # ## Task 2: LayerNorm backward (4 points, hard, about 30 minutes)
 #
 # `forward` has kept `self.xhat`, `(..., dim)`, and `self.r`, `(..., 1)`. Add to `self.dgamma` and, if
-# there is a bias, to `self.dbeta`, both `(dim,)`; return `dx`, of the shape of `x`, which may have
-# any number of leading axes, or none. The long way and the closed form are equally right.
+# there is a bias, to `self.dbeta`, both `(dim,)`; without one, it stays None. Return `dx`, of the
+# dtype and the shape of `x`, which may have any number of leading axes, or none. The long way and
+# the closed form are equally right.
 
 # %% answer="layernorm-backward"
 @add_to_class(LayerNorm)
@@ -84,8 +85,8 @@ check("layernorm-backward", LayerNorm)
 #
 # $$y = x\,r\,\gamma, \qquad r = 1/\sqrt{\tfrac1{dim}\textstyle\sum_i x_i^2 + eps} .$$
 #
-# Write both passes. `self.gamma` is `(dim,)`; add to `self.dgamma`, return `dx`. Before you derive:
-# which of the two means of LayerNorm's closed form will remain?
+# Write both passes. `self.gamma` is `(dim,)`; add to `self.dgamma`, return `dx`. `y` and `dx` have
+# the dtype of `x`. Before you derive: which of the two means of LayerNorm's closed form will remain?
 
 # %% answer="rmsnorm"
 class RMSNorm(Module):

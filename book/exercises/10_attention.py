@@ -20,8 +20,8 @@ from numpygpt.nn.functional import softmax, softmax_backward
 #
 # $s = q\,k^\top / \sqrt D$, $p = \mathrm{softmax}(s)$ along each row, $out = p\,v$. Given the
 # upstream gradient `dout` and what the forward pass had, return `dq`, `dk` and `dv`. `q` is
-# `(Tq, D)`, `k` and `v` are `(Tk, D)`, `p` is `(Tq, Tk)`, `dout` is `(Tq, D)`. `softmax_backward(dp, p)`
-# is chapter 5's.
+# `(Tq, D)`, `k` and `v` are `(Tk, D)`, `p` is `(Tq, Tk)`, `dout` is `(Tq, D)`; what you return has
+# the dtype of `dout`. `softmax_backward(dp, p)` is chapter 5's.
 
 # %% answer="attention-core-backward"
 def attention_backward(dout, q, k, v, p):
@@ -42,8 +42,8 @@ check("attention-core-backward", attention_backward)
 #
 # The whole layer, as in the chapter: `forward` is there, write `backward`. It has kept `self.q`,
 # `self.k`, `self.v`, each `(B, H, T, D)`, `self.p`, `(B, H, T, T)`, and `self.scale`. The layers
-# `self.qkv` and `self.proj` have backward passes of their own, which add to their gradients: call
-# them. `dy` and the `dx` that you return are `(B, T, C)`.
+# `self.qkv` and `self.proj` have backward passes of their own, which add to their gradients. `dy`
+# and the `dx` that you return are `(B, T, C)`; `dx` has the dtype of `dy`.
 
 # %%
 class MultiHeadAttention(Module):
@@ -142,8 +142,9 @@ check("attention-find-the-bug", mended_backward)
 #
 # $$y_{2i} = x_{2i} \cos\theta - x_{2i+1} \sin\theta, \qquad y_{2i+1} = x_{2i} \sin\theta + x_{2i+1} \cos\theta .$$
 #
-# Write `forward(x)` and `backward(dy)`; there are no parameters, and all arrays are `(..., T, D)`.
-# What both have in common may go into `turned(x, sign)`; if you do without it, leave it as it is.
+# Write `forward(x)` and `backward(dy)`; there are no parameters, all arrays are `(..., T, D)`, and
+# `y` and `dx` have the dtype of `x`. What both have in common may go into `turned(x, sign)`; if you
+# do without it, leave it as it is.
 
 # %% answer="rotary"
 class Rotary(Module):

@@ -80,7 +80,7 @@ check("block-backward", TransformerBlock)
 # In training, dropout (Srivastava et al., 2014) sets each entry to zero with probability `p`, and
 # multiplies the others by $1/(1-p)$, so that the mean stays as it is. `forward` gets `u`, numbers
 # drawn evenly from [0, 1), of the shape of `x`: an entry stays if its `u` is at least `p`. Return
-# `y`. Then write `backward`. With `p = 0`, nothing happens.
+# `y`. Then write `backward`. With `p = 0`, nothing happens. `y` and `dx` have the dtype of `x`.
 
 # %% answer="dropout"
 class Dropout(Module):
@@ -91,7 +91,7 @@ class Dropout(Module):
 
     def forward(self, x, u):
         ### BEGIN SOLUTION
-        self.keep = (u >= self.p) / (1 - self.p)
+        self.keep = ((u >= self.p) / (1 - self.p)).astype(x.dtype)
         return x * self.keep
         ### END SOLUTION
 
@@ -111,8 +111,8 @@ check("dropout", Dropout)
 # $$y = (\mathrm{SiLU}(x\,W_1) \odot x\,W_3)\,W_2, \qquad \mathrm{SiLU}(a) = a\,\sigma(a) .$$
 #
 # One branch opens and closes a gate for the other. `self.fc1`, `self.fc3`: `(dim, hidden)` and
-# `self.fc2`: `(hidden, dim)` are Linear layers. Write both passes; `x`, `y` are `(..., dim)`. The
-# slope of SiLU is $\sigma + a\,\sigma(1 - \sigma)$.
+# `self.fc2`: `(hidden, dim)` are Linear layers. Write both passes; `x`, `y` are `(..., dim)`, and
+# `y` and `dx` have the dtype of `x`. The slope of SiLU is $\sigma + a\,\sigma(1 - \sigma)$.
 
 # %% answer="swiglu"
 class SwiGLU(Module):

@@ -66,7 +66,7 @@ check("gpt-start", start)
 # %% [markdown]
 # ## Task 3: GPT backward (5 points, hard, about 40 minutes)
 #
-# The class is that of the chapter. Write `backward` in one method, from the loss down to the tables:
+# The class is that of the chapter. Write `backward`, from the loss down to the tables:
 #
 # - after a pass with targets (`self.has_loss`), `dy` is the gradient of the loss, and
 #   `self.loss.backward(dy)` gives that of the logits;

@@ -10,6 +10,9 @@ import numpy as np
 
 from coursekit.checking.meter import NAMES as LIMITS
 
+# The name of a result: the class of an object with a backward pass is no Module.
+NO_MODULE = "base class: Module"
+
 
 @dataclass
 class Call:
@@ -47,6 +50,8 @@ class Case:
     # Whether the text says them, so that float32 is not float64, nor int32 int64: of all outputs,
     # or of those with these names.
     dtypes: bool | tuple = False
+    # Arguments of which one is made of the others: where the contract mixes two cases, all are new.
+    together: tuple = ()
     # Set by contract.py:
     clause: str = ""  # of the contract, which this case tries; "": a case of the task's author
     beside: tuple = ()  # cases of other objects, whose calls are made in turn with this one's
@@ -112,7 +117,7 @@ def dname(name):
 
 def result_names(case):
     """Every name that a Result of this case can have."""
-    names = {"error", "warning", "parameters", "draws: not from its generator"}
+    names = {"error", "warning", "parameters", NO_MODULE, "draws: not from its generator"}
     names |= {*LIMITS}
     for each in (case, *case.beside):
         names |= {*each.reads} | {f"changed: {name}" for name in (*each.params, *each.caches)}

@@ -9,6 +9,7 @@ from functools import cache
 from itertools import islice, pairwise
 
 from coursekit.checking import trials
+from coursekit.checking.cases import NO_MODULE
 
 ROUNDS = ["forward", "backward"] * 2  # the calls of cases.layer
 
@@ -51,7 +52,8 @@ def clause_of(result_name):
         return "earlier arrays"
     if result_name.startswith("draws: "):
         return "generator"
-    return {"warning": "warnings", "parameters": "parameters"}.get(result_name)
+    clauses = {"warning": "warnings", "parameters": "parameters", NO_MODULE: "parameters"}
+    return clauses.get(result_name)
 
 
 def with_contract(given, again, answer, caches=(), without=()):

@@ -11,7 +11,7 @@ from coursekit.checking.contract import CLAUSES, clause_of
 from coursekit.checking.covered import OwnVersion
 from coursekit.checking.ending import Endless
 from coursekit.checking.patterns import pattern
-from coursekit.checking.running import NotAMethod
+from coursekit.checking.running import Gone, NotAMethod
 
 FEW = 4  # cases that are named
 READ_ONLY = "leaves an array read-only into which its caller writes: leave its flags as they are"
@@ -103,11 +103,13 @@ def changed_later(name, row):
 
 
 def replaced(name, row):
-    return Problem(
-        name,
-        "is a new array: write into the one that is there, so that whoever holds it sees it",
-        known=True,
-    )
+    text = "is a new array: write into the one that is there, so that whoever holds it sees it"
+    if isinstance(row.got, str) and row.got == "moved":
+        text = (
+            "is now what had another name before the call: parts of the object have changed "
+            "places; leave each where it is, and lists in their order"
+        )
+    return Problem(name, text, known=True)
 
 
 def over_a_limit(name, row):
@@ -156,6 +158,16 @@ def other_parameters(name, row):
     )
 
 
+def no_module(name, row):
+    text = "is no base class of yours: write (Module) after the name of the class, as it was given"
+    return Problem(
+        name,
+        f"{text}; params(), zero_grad() and the call come from it",
+        in_case(row.case),
+        known=True,
+    )
+
+
 def drawn(name, row):
     if name == "draws: not from its generator":
         text = (
@@ -175,6 +187,7 @@ TROUBLES = {
     "limit": over_a_limit,
     "warning": warned,
     "parameters": other_parameters,
+    "base class": no_module,
     "draws": drawn,
 }
 
@@ -190,6 +203,9 @@ def stopped(case, error):
         return Problem("error", f"does not come to an end{place}", detail, known=True)
     if kind == NotAMethod.__name__:
         return Problem("error", not_a_method(message, line), known=True)
+    if kind == Gone.__name__:
+        text = f"leaves {message} shorter than it was: go through the list, and take nothing out"
+        return Problem("error", text, in_case(case), known=True)
     text = f"raises {kind}"
     if kind == "NameError":
         text += "; is the name defined in the answer cell? Only answer cells are handed in"

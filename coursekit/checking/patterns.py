@@ -12,7 +12,8 @@ import numpy as np
 from coursekit.checking.comparing import MISSING, Row, close, numbers
 
 OVERWRITTEN = (
-    "is overwritten: gradients of several backward passes add up, so write += where you have ="
+    "is overwritten: gradients of several backward passes add up, so write += where you have =, "
+    "and clear none of them: who trains calls zero_grad"
 )
 
 

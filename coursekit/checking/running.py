@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from coursekit.checking.cases import Result
+from coursekit.checking.cases import NO_MODULE, Result
 from coursekit.checking.ending import Endless, Limit
 from coursekit.checking.meter import Meter
 from coursekit.checking.values import frozen, get, identical, made, put
@@ -34,6 +34,9 @@ def run(answer, case):
         results.append(Result(number, "error", said))
     except NotAMethod as error:
         said = {"kind": NotAMethod.__name__, "message": error.name, "line": error.instead}
+        results.append(Result(number, "error", said))
+    except Gone as error:
+        said = {"kind": Gone.__name__, "message": error.name, "line": ""}
         results.append(Result(number, "error", said))
     except (Exception, SystemExit) as error:
         said = described(error)
@@ -86,6 +89,17 @@ class NotAMethod(Exception):
         self.name, self.instead = name, instead
 
 
+class Gone(Exception):
+    """A list of layers is shorter than it was, so that what stood in it has no name any more.
+
+    Args:
+        name: that of the list: "blocks".
+    """
+
+    def __init__(self, name):
+        self.name = name
+
+
 class Tried:
     """An object of the answer's class, or the answer itself, and all that must stay as it is."""
 
@@ -135,7 +149,7 @@ class Tried:
                 results.append(Result(number, name, frozen(value)))
                 self.kept.append((number, name, value, results[-1].value))
         for name in case.reads:
-            results.append(Result(number, name, frozen(get(thing, name))))
+            results.append(Result(number, name, frozen(there(thing, name))))
         for name, now in after.items():
             if not identical(now, before[name]):
                 results.append(Result(number, f"changed: {name}", now))
@@ -145,8 +159,9 @@ class Tried:
             write_over(returned)
             self.kept = []
         for name, array in self.held.items():
-            if isinstance(array, np.ndarray) and get(thing, name) is not array:
-                results.append(Result(number, f"replaced: {name}", True))
+            if isinstance(array, np.ndarray) and (now := there(thing, name)) is not array:
+                moved = any(now is other for other in self.held.values())
+                results.append(Result(number, f"replaced: {name}", "moved" if moved else "new"))
         for name, generator in draws.items():
             moved = generator_state(generator) != drawn[name]
             state = int(generator.integers(1 << 53)) if case.order_of_draws else moved
@@ -175,7 +190,23 @@ class Tried:
         if any(call.method == "backward" for call in self.case.calls):
             names = parameter_names(self.thing)
             results.append(Result(number, "parameters", names))
+            if all(cls.__name__ != "Module" for cls in type(self.thing).__mro__):
+                results.append(Result(number, NO_MODULE, True))
         return results
+
+
+def there(thing, name):
+    """What a dotted name of the case stands for, after a call.
+
+    Raises:
+        Gone: it stood in a list that is shorter now.
+    """
+    try:
+        return get(thing, name)
+    except IndexError:
+        parts = name.split(".")
+        numbers = [i for i, part in enumerate(parts) if part.isdigit()]
+        raise Gone(".".join(parts[: numbers[0]]) if numbers else name) from None
 
 
 def shares_memory(value, old):
@@ -207,18 +238,32 @@ def method(thing, name):
     raise NotAMethod(f"{cls.__name__}.{name}", "".join(near))
 
 
-def parameter_names(thing, prefix=""):
-    """The names of all parameters of a layer, by the rule of Module: W, with dW beside it."""
-    names, own = [], getattr(thing, "__dict__", {})
+def parameter_names(thing):
+    """The names of all parameters of a layer, by the rule of Module: W, with dW beside it.
+
+    One that stands in several places has the first name only, as where a layer is kept in a list,
+    too.
+    """
+    names, seen = [], {}
+    for name, p, dp in parameters(thing):
+        if id(p) not in seen or seen[id(p)] is not dp:
+            names.append(name)
+        seen.setdefault(id(p), dp)
+    return names
+
+
+def parameters(thing, prefix=""):
+    """Yield (dotted name, parameter, gradient), in every place where one stands."""
+    own = getattr(thing, "__dict__", {})
     for name, value in own.items():
-        if isinstance(value, np.ndarray) and isinstance(own.get(f"d{name}"), np.ndarray):
-            names.append(f"{prefix}{name}")
+        gradient = own.get(f"d{name}")
+        if isinstance(value, np.ndarray) and isinstance(gradient, np.ndarray):
+            yield f"{prefix}{name}", value, gradient
         parts = enumerate(value) if isinstance(value, (list, tuple)) else [(None, value)]
         for i, part in parts:
             if callable(getattr(part, "backward", None)):
                 inside = f"{prefix}{name}." if i is None else f"{prefix}{name}.{i}."
-                names += parameter_names(part, inside)
-    return names
+                yield from parameters(part, inside)
 
 
 def cache(thing, name):

@@ -67,8 +67,11 @@ def mixed(one, other, answer):
     """
     first, second = one.calls[0], other.calls[0]
     mixtures = []
-    for name in first.args if form(first.args) == form(second.args) else ():
-        for changed in ({name: second.args[name]}, second.args | {name: first.args[name]}):
+    parts = [one.together] if one.together else []
+    parts += [(name,) for name in first.args if name not in one.together]
+    for names in parts if form(first.args) == form(second.args) else ():
+        here, there = ({name: call.args[name] for name in names} for call in (first, second))
+        for changed in (there, second.args | here):
             call = replace(first, args=first.args | changed)
             is_new = not identical(*(frozen(made(c.args, one)) for c in (call, first)))
             if is_new and is_finite(answer, replace(one, calls=[call])):
