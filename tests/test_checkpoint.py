@@ -40,7 +40,7 @@ def some_arrays():
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    path = tmp_path / "a folder" / "checkpoint.npz"
+    path = tmp_path / "a folder" / "in another" / "checkpoint.npz"  # neither is there yet
     save_checkpoint(path, some_arrays(), META)
     return path
 

@@ -135,9 +135,11 @@ def test_backward_passes_over_two_batches_add_up(name):
         run(inputs, upstream)
         alone.append({n: g.copy() for n, g in layer.grads().items()})
     layer.zero_grad()
+    held = layer.grads()  # as an optimizer may hold them, from its first step to its last
     run(first, 0.7)
     run(second, -1.3)
     for n, g in layer.grads().items():
+        assert g is held[n], f"{n}: a new array, not the one that was there"
         np.testing.assert_allclose(g, alone[0][n] + alone[1][n], rtol=1e-12, atol=1e-14)
         assert alone[0][n].any() or alone[1][n].any(), f"{n}: nothing was added"
 
@@ -243,15 +245,54 @@ def test_gradcheck_finds_one_wrong_entry_among_many():
     gradcheck(layer, x, rng=rng, rtol=1e-4)
 
 
-def test_gradcheck_takes_any_object_with_the_two_passes_and_any_eps():
-    class Cube:
-        def forward(self, x):
-            self.x = x
-            return x**3
+def test_gradcheck_says_nothing_of_a_factor_where_each_entry_has_its_own():
+    rng = np.random.default_rng(25)
+
+    class Uneven(nn.Linear):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            self.dW *= np.linspace(0.5, 1.5, self.dW.size).reshape(self.dW.shape)
+            return dx
+
+    with pytest.raises(GradientError, match="dW.* entries differ[)]$"):
+        gradcheck(Uneven(4, 3, rng=rng, dtype=np.float64), rng.normal(size=(5, 4)), rng=rng)
+
+
+class Cube:
+    """x³, and its gradient as often as `times` says."""
+
+    def __init__(self, times=1):
+        self.times = times
+
+    def forward(self, x):
+        self.x = x
+        return x**3
+
+    def backward(self, dy):
+        return dy * self.times * 3 * self.x**2
+
+
+def test_a_factor_is_named_though_the_differences_are_coarse():
+    x = np.linspace(0.9, 1.1, 6)
+    with pytest.raises(GradientError, match="every entry is 1.9999 times"):
+        gradcheck(Cube(times=2), x, rng=np.random.default_rng(26), eps=0.01)
+
+
+def test_gradcheck_sees_a_small_gradient_that_comes_with_the_second_pass():
+    class Drifts(nn.Linear):
+        passes = 0
 
         def backward(self, dy):
-            return dy * 3 * self.x**2
+            self.passes += 1
+            self.dW += 1e-6 * (self.passes > 1)
+            return super().backward(dy)
 
+    rng = np.random.default_rng(27)
+    with pytest.raises(GradientError, match="dW: after two backward passes"):
+        gradcheck(Drifts(3, 2, rng=rng, dtype=np.float64), np.zeros((4, 3)), rng=rng)
+
+
+def test_gradcheck_takes_any_object_with_the_two_passes_and_any_eps():
     x = np.random.default_rng(23).normal(size=(2, 3))
     gradcheck(Cube(), x, rng=np.random.default_rng(24))
     with pytest.raises(GradientError):  # too wide: the central difference is off by eps²

@@ -25,7 +25,7 @@ FILES = ("pyproject.toml", "constraints.txt", "environment.yml", "README.md", "L
 LAYERS = "module layers gpt gradients"
 GUARDS = {
     "": "package",
-    "chat": "chat",
+    "chat": "chat finetuning",
     "checkpoint": "checkpoint training cli",
     "cli/": "cli",
     "cli/chat": "chat cli",
