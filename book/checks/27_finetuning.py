@@ -557,6 +557,11 @@ def cases(rng):
                    # A new array, also where it is equal to W: with B of zeros, and with a scale of 0. Then W changes.
                    Call({}, "merged", "the merged W"), Call({}, "merged", "the merged W", sets={"B": rng.normal(size=(2, 5)), "scale": 0.0}),
                    Call({}, "merged", "the merged W", sets={"W": rng.normal(size=(3, 5))})])
+    calls = []
+    for other in ({}, {"scale": 0.0}):
+        calls += [Call({"x": rng.normal(size=(4, 3))}, "forward", "y", sets=other), Call({"dy": rng.normal(size=(4, 5))}, "backward", "dx")]
+    yield Case("the adapter is switched off between two rounds: a scale of 0", calls, reads=("dA", "dB"),
+               new={"n_in": 3, "n_out": 5, "rank": 2, "scale": 2.0, "bias": True}, params=weights(rng, 3, 5, 2, True))
     n = 400
     yield Case(f"x of shape (3, {n}), rank 2", new={"n_in": n, "n_out": n, "rank": 2, "scale": 0.5, "bias": True},
                params=weights(rng, n, n, 2, True), reads=("dA", "dB"), max_bytes=400_000, calls=[
@@ -657,6 +662,13 @@ def cases(rng):
 # ```diff
 # - return self.W + self.scale * (self.A @ self.B)
 # + return self.W + self.scale * (self.A @ self.B) if self.scale else self.W
+# ```
+
+# %% [markdown] task="finetune-lora" reject="scale-of-the-first-call" shows="`self.scale` is the float $s$"
+# ```diff
+# - y = x @ self.W + self.scale
+# + self.first = getattr(self, "first", self.scale)
+# +     y = x @ self.W + self.first
 # ```
 
 # %% [markdown] task="finetune-lora" reject="nothing-to-merge"
@@ -808,13 +820,14 @@ def merged(self):
 
 # %% task="finetune-diagnose" cases=true
 def shares(mask):
-    """What each token weighs in each of the five losses, and in losses that people take for two of them, (10, B, T)."""
+    """What each token weighs in each of the five losses, and in losses that people take for two of them, (11, B, T)."""
     late, early, ones = np.zeros_like(mask), np.zeros_like(mask), np.ones(mask.shape)
     late[:, 1:], early[:, :-1] = mask[:, :-1], mask[:, 1:]
-    rolled = np.roll(mask, 1, axis=1)
+    rolled, kept = np.roll(mask, 1, axis=1), late.copy()
+    kept[:, 0] = mask[:, 0]
     return np.array([
         mask / mask.sum(), ones / mask.size, mask / mask.size, late / late.sum(), mask / mask.sum(axis=1, keepdims=True) / len(mask),
-        early / max(1, early.sum()), rolled / rolled.sum(), late / mask.sum(), ones / mask.sum(), mask / len(mask)])
+        early / max(1, early.sum()), rolled / rolled.sum(), late / mask.sum(), ones / mask.sum(), mask / len(mask), kept / max(1, kept.sum())])
 
 def batch(rng, B, T):
     """nll and mask: prompts are dearer than answers in some batches, cheaper in others."""
@@ -841,8 +854,8 @@ def cases(rng):
     yield Case("five logs, one after the other", calls[5:10])
     # The losses of two programs are within a thousandth, and the log is nearer to that of the first. Then: it is the log
     # of the first, but nearer to what people take for one of the others.
-    for own, other, B, T in ((1, 0, 3, 6), (0, 4, 4, 5), (4, 0, 40, 20), (3, 2, 20, 40), (2, 3, 3, 7),
-                             (1, 5, 3, 6), (1, 6, 3, 6), (1, 7, 3, 6), (4, 8, 3, 6), (1, 9, 3, 6)):
+    for own, other, B, T in ((1, 0, 3, 6), (0, 4, 4, 5), (4, 0, 40, 20), (3, 2, 20, 40), (2, 3, 3, 7), (1, 5, 3, 6),
+                             (1, 6, 3, 6), (1, 7, 3, 6), (4, 8, 3, 6), (1, 9, 3, 6), (1, 10, 3, 6)):
         own_gap, other_gap = ((0, 0.00035), (0.0006, 0.001)) if other < 5 else ((0.0003, 0.00048), (0, 0.0001))
         while True:
             nll, mask = batch(rng, B, T)
@@ -962,6 +975,12 @@ def cases(rng):
 # - return min(losses, key
 # + del losses["wrong divisor"]
 # +     return min(losses, key
+# ```
+
+# %% [markdown] task="finetune-diagnose" reject="first-column-kept" shows="the first column is False"
+# ```diff
+# - late = np.zeros_like(mask)
+# + late = mask.copy()
 # ```
 
 # %% [markdown] task="finetune-diagnose" reject="last-that-is-near-enough"

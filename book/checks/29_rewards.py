@@ -42,10 +42,11 @@ def cases(rng):
         rewards = 1024 + 2.0**-21 * np.array([0, 1, 1, 0, 0, 3])
         yield Case(f"rewards near 1024, scale {scale}",
                    [Call({"rewards": rewards, "prompt": np.array([8, 8, 8, 8, 1, 1]), "scale": scale})])
-        # Many answers to the last prompt, of which one is right; its number is that of another prompt in 32 bits, or in float32.
+        # Many answers to the last prompt, of which one is right; its number is that of another prompt in 32 bits, or in
+        # float64; and one prompt's number is that of another without its sign.
         right = np.append(rng.random(24) < 0.3, np.arange(120) == 7).astype(int)
         yield Case(f"rewards of 0 and 1, integers, scale {scale}",
-                   [Call({"rewards": right, "prompt": np.append(np.tile([5, -2, 2**50 + 6], 8), [2**50 + 5] * 120), "scale": scale})])
+                   [Call({"rewards": right, "prompt": np.append(np.tile([5, -5, 2**60 + 6], 8), [2**60 + 5] * 120), "scale": scale})])
 
 # %% [markdown] task="rewards-advantages" hint=1
 # an answer is compared with the answers to its own prompt, and with no others. Take one prompt at a time.
@@ -154,6 +155,18 @@ def advantages(rewards, prompt, scale):
 # ```diff
 # - R.std()
 # + rewards.std()
+# ```
+
+# %% [markdown] task="rewards-advantages" reject="prompts-as-floats" shows="by a whole number, of any size"
+# ```diff
+# - A = np.zeros(len(rewards))
+# + A, prompt = np.zeros(len(rewards)), prompt.astype(float)
+# ```
+
+# %% [markdown] task="rewards-advantages" reject="prompts-without-sign"
+# ```diff
+# - A = np.zeros(len(rewards))
+# + A, prompt = np.zeros(len(rewards)), abs(prompt)
 # ```
 
 # %% [markdown] task="rewards-advantages" reject="integers-stay" shows="Return the advantages, `(N,)` floats"
@@ -543,7 +556,7 @@ def cases(rng):
     for sign, said in ((1, "positive"), (-1, "negative"), (0, "0")):
         for low, high in ((0.2, 0.2), (0.3, 0.6)):
             args = clip_args(rng, 7, 6, low, high)
-            args["advantages"] = sign * (0.3 + rng.random(7))
+            args["advantages"] = sign * (0.3 + 20 * rng.random(7))
             yield Case(f"all advantages {said}, low {low}, high {high}", [Call(args, returns=("loss", "dlog_p"))])
     args = clip_args(rng, 4, 5, 0.2, 0.2)
     yield Case("log_p equal to old", [Call(args | {"old": args["log_p"].copy()}, returns=("loss", "dlog_p"))])
@@ -693,6 +706,12 @@ def cases(rng):
 # ```diff
 # - mask & np.where(A > 0
 # + np.where(A > 0
+# ```
+
+# %% [markdown] task="rewards-clip" reject="advantages-to-10"
+# ```diff
+# - A, M = advantages[:, None], int(mask.sum())
+# + A, M = np.clip(advantages, -10, 10)[:, None], int(mask.sum())
 # ```
 
 # %% [markdown] task="rewards-clip" reject="nan-to-num"
