@@ -182,3 +182,45 @@ def test_first_weights_have_the_documented_size():
 def test_no_ids_give_no_rows():
     layer = nn.Embedding(5, 3, rng=rng())
     assert layer(np.zeros((2, 0), int)).shape == (2, 0, 3)
+
+
+ALIKE = {  # two of a kind that differ in what they were made with
+    "LayerNorm": [lambda: nn.LayerNorm(6, eps=1e-5), lambda: nn.LayerNorm(6, eps=0.5, bias=False)],
+    "RMSNorm": [lambda: nn.RMSNorm(6, eps=1e-5), lambda: nn.RMSNorm(6, eps=0.5)],
+    "Softmax": [lambda: nn.Softmax(axis=0), lambda: nn.Softmax()],
+    "Linear": [lambda: nn.Linear(6, 5, rng=rng()), lambda: nn.Linear(6, 7, bias=False, rng=rng())],
+    "Rotary": [lambda: nn.Rotary(6), lambda: nn.Rotary(6, base=100.0, layout="halves")],
+    "MultiHeadAttention": [
+        lambda: nn.MultiHeadAttention(6, 2, rng=rng()),
+        lambda: nn.MultiHeadAttention(6, 3, causal=False, bias=False, rng=rng()),
+    ],
+    "GroupedQueryAttention": [
+        lambda: nn.GroupedQueryAttention(6, 6, 2, 4, qk_norm=True, rng=rng()),
+        lambda: nn.GroupedQueryAttention(6, 4, 1, 2, rng=rng()),
+    ],
+    "FeedForward": [
+        lambda: nn.FeedForward(6, 4, "gelu", rng=rng()),
+        lambda: nn.FeedForward(6, 9, "relu", bias=False, rng=rng()),
+    ],
+    "LoRALinear": [
+        lambda: nn.LoRALinear(nn.Linear(6, 5, rng=rng()), 2, 4.0, rng=rng()),
+        lambda: nn.LoRALinear(nn.Linear(6, 3, rng=rng()), 1, 1.0, rng=rng()),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_a_second_object_of_a_class_changes_nothing_of_the_first(name):
+    make, make_other = ALIKE[name]
+    x = rng().normal(size=(2, 5, 6)).astype(np.float32)
+
+    def both_passes(layer):
+        return layer(x), layer.backward(np.ones_like(layer(x)))
+
+    first = make()
+    assert type(first).__name__ == name
+    alone = both_passes(first)
+    other = both_passes(make_other())
+    assert other[0].shape != alone[0].shape or not np.allclose(other[0], alone[0])
+    for again, before in zip(both_passes(first), alone, strict=True):
+        np.testing.assert_array_equal(again, before)
