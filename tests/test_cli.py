@@ -692,8 +692,8 @@ def test_a_text_shorter_than_a_window(folder, capsys):
     (folder / "t.txt").write_text("to be or not to be, that is")
     assert run("datagen", "t.txt", "--output_dir", "d") == 0
     line = fails_with_one_line(capsys, "train", "--data_dir", "d", "--out_dir", "o")
-    # Of its 28 letters, nine tenths are the training part.
-    assert "train.bin: 25 tokens are too few for a window of block_size=64" in line
+    # Of its 27 letters, nine tenths are the training part.
+    assert "train.bin: 24 tokens are too few for a window of block_size=64" in line
     assert not (folder / "o").exists()
 
 
