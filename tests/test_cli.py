@@ -13,15 +13,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from numpygpt import from_pretrained
+from numpygpt import GPTConfig, from_pretrained
 from numpygpt.checkpoint import load_checkpoint, save_checkpoint
 from numpygpt.cli import datagen, main, models, progress
+from numpygpt.cli.errors import UsageError
 from numpygpt.cli.sample import default_prompt
+from numpygpt.cli.sizes import check_memory
 from numpygpt.data import load_tokenizer, read_tokens
 from numpygpt.gradcheck import GradReport
 from numpygpt.metrics import read_metrics
 from numpygpt.tokenizers import BPETokenizer
-from numpygpt.training import Trainer
+from numpygpt.training import TrainConfig, Trainer
 
 TEXT = "".join(f"First Citizen:\nI count {i}, and so do you, my lord.\n\n" for i in range(120))
 TINY = "--n_layer 1 --n_head 2 --n_embd 8 --block_size 8 --batch_size 2 --eval_iters 2".split()
@@ -695,6 +697,27 @@ def test_a_text_shorter_than_a_window(folder, capsys):
     # Of its 27 letters, nine tenths are the training part.
     assert "train.bin: 24 tokens are too few for a window of block_size=64" in line
     assert not (folder / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "what"),
+    [
+        (("--n_layer", 3, "--n_head", 2, "--n_embd", 40_000), "a GPT of 57,60"),
+        (("--batch_size", 100_000_000), "a batch of 6,400,000,000 tokens takes 102 GB"),
+    ],
+)
+def test_what_needs_far_more_memory_than_there_is_is_refused(capsys, monkeypatch, sizes, what):
+    monkeypatch.setattr("numpygpt.cli.sizes.memory", lambda: 8e9)
+    line = fails_with_one_line(capsys, "train", *sizes)
+    assert what in line and "GB to train, this machine has 8" in line
+
+
+def test_twice_the_memory_is_not_far_more(monkeypatch):
+    model = GPTConfig(vocab_size=2, block_size=64, n_layer=1, n_head=1, n_embd=1)
+    monkeypatch.setattr("numpygpt.cli.sizes.memory", lambda: 16 * 64_000 / 2)
+    check_memory(model, TrainConfig(batch_size=1000))
+    with pytest.raises(UsageError, match="a batch of 64,064 tokens"):
+        check_memory(model, TrainConfig(batch_size=1001))
 
 
 def test_a_text_that_is_not_utf8(folder, capsys):

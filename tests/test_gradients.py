@@ -71,6 +71,9 @@ def test_the_list_of_layers_leaves_none_out():
     # And the names say what the layers are.
     assert found["Linear without bias"].b is None and found["Linear"].b is not None
     assert found["Softmax over axis 1"].axis == 1
+    grouped = "GroupedQueryAttention, "
+    assert found[grouped + "with biases"].q.b is not None and found[grouped + "plain"].q.b is None
+    assert found["SwiGLU with biases"].up.b is not None and found["SwiGLU"].up.b is None
     attention = "MultiHeadAttention, "
     assert found[attention + "causal"].causal and not found[attention + "unmasked"].causal
     for name, layer in found.items():

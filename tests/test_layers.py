@@ -18,6 +18,12 @@ def rng():
     return np.random.default_rng(0)
 
 
+def test_a_layernorm_without_a_bias_has_neither_it_nor_its_gradient():
+    layer = nn.LayerNorm(3, bias=False)
+    assert layer.beta is None and layer.dbeta is None
+    assert list(layer.params()) == list(layer.grads()) == ["gamma"]
+
+
 def test_relu_is_flat_at_zero():
     relu = nn.ReLU()
     np.testing.assert_array_equal(relu(np.array([-2.0, 0.0, 3.0])), [0, 0, 3])

@@ -35,6 +35,7 @@ GUARDS = {
     "cli/lock": "run_folders cli",
     "cli/ranks": "ranks distributed",
     "cli/runs": "cli run_folders",
+    "cli/test": "cli gradients",
     "cli/texts": "texts",
     "cli/train": "cli distributed",
     "data": "data_files checkpoint training",
