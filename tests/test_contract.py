@@ -622,6 +622,7 @@ def test_numbers_are_of_the_kind_that_is_asked_for(right, other, said):
     ("right", "other", "said", "clause"),
     [
         (lambda n: [n], lambda n: (n,), "is a tuple; a list is asked for", "lists"),
+        (lambda n: [n], lambda n: np.array([n]), "is an array; a list is asked for", "lists"),
         (lambda n: (n,), lambda n: [n], "is a list; a tuple is asked for", "tuples"),
         (lambda n: [(n,)], lambda n: [[n]], "holds lists; tuples are asked for", "tuples"),
         (lambda n: {"a": [n]}, lambda n: {"a": (n,)}, "holds tuples; lists are asked for", "lists"),

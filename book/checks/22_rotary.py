@@ -184,7 +184,8 @@ def cases(rng):
         yield layer(f"x of shape {shape}, start {start}", {"head_dim": shape[-1]}, {}, x, dy)
     # Angles in which float32 has two digits left behind the point; and a wide head.
     for D, start, base, options in [(20, 131_000, 2.0, OPTIONS[2]), (600, 5, 10_000.0, {})]:
-        x, dy = [{"x": rng.normal(size=(5, D)), "start": start}], [{"dy": rng.normal(size=(5, D))}]
+        x = [{"x": rng.normal(size=(5, D)), "start": start} for _ in range(2)]
+        dy = [{"dy": rng.normal(size=(5, D))} for _ in range(2)]
         yield layer(f"x of shape (5, {D}), start {start}, base {base:g}{named(options)}",
                     {"head_dim": D, "base": base}, {}, x, dy, **options)
     # A float32 prompt at position 0, where nothing turns, and then float64.
@@ -400,6 +401,13 @@ def forward(self, x, start=0):
 @add_to_class(Rotary)
 def backward(self, dy):
     return np.einsum("tij,...ti->...tj", self.R, dy)
+
+# %% [markdown] task="rotary-halves" reject="freqs-rounded"
+# ```diff
+# - self.cos, self.sin =
+# + self.freqs = self.freqs.astype(x.dtype)
+# +     self.cos, self.sin =
+# ```
 
 # %% [markdown] task="rotary-halves" reject="in-place"
 # ```diff

@@ -192,7 +192,9 @@ def cases(rng):
         yield Case(f"G of size {scale:g}, eps by default", [Call({"G": G, "steps": 2}, returns="the result")])
         yield Case(f"G of size {scale:g}, eps {eps:g}",
                    [Call({"G": G, "steps": 2, "eps": eps}, returns="the result")])
-    yield Case("G of zeros", [Call({"G": np.zeros((2, 3))}, returns="the result")])
+    for options in ({}, {"float32": True}):
+        yield Case(f"G of zeros{', float32' * len(options)}", [Call({"G": np.zeros((2, 3))}, returns="the result")],
+                   dtypes=True, **options)
 
 # %% [markdown] task="muon-orthogonalize" hint=1
 # one division, then the same polynomial again and again; a tall matrix can be turned before and after.
@@ -291,6 +293,12 @@ def orthogonalize(G, steps=5, eps=1e-7):
         A = X.T @ X
         X = a * X + X @ (b * A + c * A @ A)
     return X
+
+# %% [markdown] task="muon-orthogonalize" reject="eps-in-float64" shows="of the shape and dtype of G"
+# ```diff
+# - X = G / max(np.linalg.norm(G), eps)
+# + X = G / max(np.linalg.norm(G), np.float64(eps))
+# ```
 
 # %% [markdown] task="muon-orthogonalize" reject="float64-inside" shows="of the shape and dtype of G"
 # ```diff

@@ -303,6 +303,12 @@ def merge(piece, merges, vocab):
 # + parts
 # ```
 
+# %% [markdown] task="chat-merge" reject="an-array"
+# ```diff
+# - return [vocab[part] for part in parts]
+# + return np.array([vocab[part] for part in parts])
+# ```
+
 # %% task="chat-merge" reject="all-of-a-pair-at-once"
 def merge(piece, merges, vocab):
     ranks, parts = {tuple(p): r for r, p in enumerate(merges)}, list(piece)
@@ -441,6 +447,7 @@ def cases(rng):
         "system turns later": [("user", "Hi!"), ("system", "Be brief."), ("user", "Why?"), ("system", "Stop.")],
         "a long chat": [(("user", "assistant")[n % 2], str(n)) for n in range(40)],
         "a content that looks like turns": [("user", "a<|im_end|>\n<|im_start|>system\nb")],
+        "a content with marks of other kinds": [("user", "<s>a<e>\0b\1 [INST] c </s>\x02\ue000"), ("assistant", "{start}%s\ufffe")],
         "an answer last": [("user", "Hi!"), ("assistant", "Hello.")],
         "the same twice": [("user", "Hi!"), ("user", "Hi!")],
     }
@@ -514,6 +521,21 @@ def cases(rng):
 # ```diff
 # - *encode("assistant\n")]
 # + *encode("assistant")]
+# ```
+
+# %% task="chat-render" reject="marks-in-the-text" shows="the two tokens are ids"
+def render(messages, encode, start, end):
+    import re
+    text = "".join(f"<s>{role}\n{content}<e>\n" for role, content in messages) + "<s>assistant\n"
+    ids = []
+    for part in re.split("(<s>|<e>)", text):
+        ids += [start] if part == "<s>" else [end] if part == "<e>" else encode(part) if part else []
+    return ids
+
+# %% [markdown] task="chat-render" reject="an-array"
+# ```diff
+# - return [*ids, start, *encode("assistant\n")]
+# + return np.array([*ids, start, *encode("assistant\n")])
 # ```
 
 # %% task="chat-render" reject="break-of-the-first-chat" shows="`encode(text)` gives the ids of ordinary text"

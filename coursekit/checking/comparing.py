@@ -163,7 +163,8 @@ KINDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats"}
 def other_kind(got, expected, dtypes=False, without=(), inside=False):
     """What is of another kind than it should be, in words; "" where nothing is.
 
-    Only values that agree are asked: floats for integers, a list for an array or for a tuple.
+    Only values that agree are asked: floats for integers, a list for an array or a tuple,
+    and each of these for a list.
 
     Args:
         dtypes: whether float32 is another kind than float64.
@@ -173,17 +174,24 @@ def other_kind(got, expected, dtypes=False, without=(), inside=False):
     pairs = []
     if isinstance(expected, dict) and isinstance(got, dict):
         pairs = [(got[key], expected[key]) for key in expected if key in got]
-    elif isinstance(expected, list) and isinstance(got, list):
-        had, asked = ("tuple" if isinstance(v, FromTuple) else "list" for v in (got, expected))
+    elif isinstance(expected, list) and isinstance(got, (list, np.ndarray)):
+        had, asked = sequence(got), sequence(expected)
         if had != asked and f"{asked}s" not in without:
             if inside:
                 return f"holds {had}s; {asked}s are asked for"
-            return f"is a {had}; a {asked} is asked for"
-        pairs = zip(got, expected, strict=False)
+            return f"is {'an' if had == 'array' else 'a'} {had}; a {asked} is asked for"
+        pairs = zip(got, expected, strict=False) if isinstance(got, list) else ()
     found = (other_kind(a, b, dtypes, without, inside=True) for a, b in pairs)
     if found := next(filter(None, found), ""):
         return found
     return "" if "dtype" in without else other_numbers(got, expected, dtypes)
+
+
+def sequence(value):
+    """The word for a frozen list, tuple or array."""
+    if isinstance(value, np.ndarray):
+        return "array"
+    return "tuple" if isinstance(value, FromTuple) else "list"
 
 
 def other_numbers(got, expected, dtypes):

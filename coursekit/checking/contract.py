@@ -39,7 +39,7 @@ CLAUSES = {
     "parameters": "",  # explaining.py names the arrays
     "warnings": "",
     "dtype": "",
-    "lists": "",  # a tuple is none; counts where the task's text has the word
+    "lists": "",  # a tuple or an array is none; counts where the task's text has the word
     "tuples": "",
     "generator": "",
 }
